@@ -1,0 +1,130 @@
+// Hands out IPv4 addresses of one range shared by all peers, without any central store.
+//
+// Each peer owns parts of the range (ipam/ring.h, a CRDT) and hands out what it owns on its own; a
+// peer that runs dry asks one that has space (donation). Until the ring exists, requests wait; the
+// first ring is agreed by single-decree Paxos among the first peers (ipam/consensus.h), which then
+// share the range out deterministically by sorted name.
+//
+// Crash safety: an action that lets others act on a change (Answer, Gossip…) always follows the
+// Persist that makes the change durable. Sans-IO; control strand only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/gossip.h"
+#include "base/peer_name.h"
+#include "base/request.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "base/store_batch.h"
+#include "base/time.h"
+
+namespace weft::ipam {
+
+// Whose address it is: a container id, "docker/<pool>" or a reserved owner such as "weft:expose".
+using Owner = std::string;
+
+struct Persist {
+  StoreBatch batch;
+
+  friend bool operator==(const Persist&, const Persist&) = default;
+};
+
+// The end of an allocate, claim or prime. The CIDR has the address with the prefix of its subnet.
+struct Answer {
+  RequestId request;
+  Result<Cidr> result;
+};
+
+using AllocatorAction = std::variant<Persist, Answer, GossipAll, GossipTo>;
+using AllocatorActions = std::vector<AllocatorAction>;
+
+struct RangeStatus {
+  PeerName owner;
+  std::uint64_t address_count = 0;  // Owned in the ring.
+  std::uint64_t used_count = 0;     // Known for ourselves only.
+  bool reachable = true;
+};
+
+struct AllocatorStatus {
+  enum class State : std::uint8_t { Idle, AwaitingConsensus, Ready, WaitingForSpace };
+  State state = State::Idle;
+  std::string detail;  // Such as "quorum 2, known 1"; empty when Ready.
+  Cidr range;
+  Cidr default_subnet;
+  std::vector<RangeStatus> ranges;  // Ourselves first, then by name.
+  std::uint64_t pending_count = 0;
+};
+
+class Allocator {
+ public:
+  struct Options {
+    PeerName self;
+    Cidr range;           // Host bits zero, at least 4 addresses.
+    Cidr default_subnet;  // Inside or equal to the range.
+    // Electors for the first ring, ourselves included; quorum = n/2 + 1.
+    std::size_t elector_count = 1;
+  };
+  // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos". `load` them all into `stored`.
+  struct Stored {
+    StoreTable ring;
+    StoreTable owned;
+    StoreTable paxos;
+  };
+
+  // Fails when the stored state belongs to another range or does not decode.
+  static Result<std::unique_ptr<Allocator>> create(Options options, const Stored& stored, Rng rng);
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // The lowest free address of `subnet` within what we own; the same owner and subnet get the same
+  // answer again unless `fresh`. Never the network or broadcast address of the subnet. Waits for a
+  // ring or for space.
+  struct AllocateRequest {
+    RequestId id;
+    Owner owner;
+    Cidr subnet;
+    std::optional<Cidr> within;  // Docker's --ip-range.
+    bool fresh = false;          // An owner that may hold many: Docker's pools.
+  };
+  void allocate(TimePoint now, const AllocateRequest& request, AllocatorActions& out);
+  // This very address for this owner. Outside the range it is only recorded. A refusal names the
+  // holder.
+  void claim(TimePoint now, RequestId id, const Owner& owner, Cidr address, AllocatorActions& out);
+  // True if the owner held it.
+  bool release(TimePoint now, const Owner& owner, Ip address, AllocatorActions& out);
+  std::size_t release_all(TimePoint now, const Owner& owner, AllocatorActions& out);
+  // Forgets a waiting request; its Answer will not come.
+  void cancel(TimePoint now, RequestId id, AllocatorActions& out);
+  // Answers once the ring exists.
+  void prime(TimePoint now, RequestId id, AllocatorActions& out);
+
+  // From the mesh.
+  void on_neighbour_up(TimePoint now, PeerName peer, AllocatorActions& out);
+  void on_peer_reachable(TimePoint now, PeerName peer, AllocatorActions& out);
+  void on_peer_unreachable(TimePoint now, PeerName peer, AllocatorActions& out);
+  void on_gossip(
+      TimePoint now, PeerName from, Topic topic, ByteView payload, AllocatorActions& out);
+
+  void on_deadline(TimePoint now, AllocatorActions& out);
+  TimePoint next_deadline() const;
+
+  AllocatorStatus status() const;
+  std::vector<std::pair<Owner, Cidr>> held() const;
+  void check_invariants() const;
+
+ private:
+  class Impl;
+  explicit Allocator(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::ipam

@@ -1,0 +1,50 @@
+// The allocator on a real host: its timer and its store.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/result.h"
+#include "ipam/allocator.h"
+#include "sys/clock.h"
+#include "sys/store.h"
+
+namespace weft::ipam {
+
+class IpamService {
+ public:
+  // GossipAll and GossipTo. Persist is done here, and Answers go to their callers.
+  using OnGossip = std::function<void(AllocatorAction action)>;
+  using OnAnswer = std::function<void(const Result<Cidr>& result)>;
+
+  static Result<std::unique_ptr<IpamService>> start(boost::asio::any_io_executor executor,
+                                                    const sys::Clock& clock,
+                                                    sys::Store& store,
+                                                    Allocator::Options options,
+                                                    OnGossip on_gossip);
+  ~IpamService();
+
+  // Each returns an id for cancel(). `on_answer` runs on the executor, never within the call.
+  RequestId allocate(Allocator::AllocateRequest request,
+                     OnAnswer on_answer);  // request.id is chosen here.
+  RequestId claim(const Owner& owner, const Cidr& address, OnAnswer on_answer);
+  RequestId prime(OnAnswer on_answer);
+  void cancel(RequestId id);
+  bool release(const Owner& owner, const Ip& address);
+  std::size_t release_all(const Owner& owner);
+
+  void on_neighbour_up(PeerName peer);
+  void on_peer_reachable(PeerName peer);
+  void on_peer_unreachable(PeerName peer);
+  void on_gossip(PeerName from, Topic topic, const Bytes& payload);
+  const Allocator& allocator() const;
+
+ private:
+  class Impl;
+  explicit IpamService(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::ipam

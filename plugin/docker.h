@@ -1,0 +1,135 @@
+// Docker's libnetwork remote drivers, NetworkDriver and IpamDriver, as one pure state machine.
+//
+// Follows https://github.com/moby/moby/blob/master/libnetwork/docs/remote.md and ipam.md: every
+// call is a POST with a JSON body and a JSON answer; a failure answers {"Err": "..."} and changes
+// nothing. The shell (plugin/io/docker_service.h) owns the socket. Networks and endpoints are kept
+// in the store, so that neither an agent restart nor a dockerd restart loses them.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/request.h"
+#include "base/result.h"
+#include "base/store_batch.h"
+
+namespace weft::plugin {
+
+// Answer an HTTP call.
+struct HttpReply {
+  RequestId call;
+  unsigned status = 200;
+  std::string body;  // JSON.
+
+  friend bool operator==(const HttpReply&, const HttpReply&) = default;
+};
+
+// Questions to ipam, answered by on_address(). `owner` is the pool's.
+struct AllocateAddress {
+  RequestId call;
+  std::string owner;
+  Cidr subnet;
+  std::optional<Cidr> within;
+
+  friend bool operator==(const AllocateAddress&, const AllocateAddress&) = default;
+};
+struct ClaimAddress {
+  RequestId call;
+  std::string owner;
+  Cidr address;
+
+  friend bool operator==(const ClaimAddress&, const ClaimAddress&) = default;
+};
+struct ReleaseAddress {
+  std::string owner;
+  Ip address;
+
+  friend bool operator==(const ReleaseAddress&, const ReleaseAddress&) = default;
+};
+
+// A container's interface: a veth pair whose host end is a port of the bridge and whose guest end
+// libnetwork moves into the container. Plugging what is plugged already succeeds.
+struct Port {
+  std::string id;    // Docker's endpoint id, whole.
+  std::string host;  // Interface names, at most 15 characters.
+  std::string guest;
+  Mac mac;  // Of the guest end.
+  std::vector<Cidr> addresses;
+
+  friend bool operator==(const Port&, const Port&) = default;
+};
+// Answered by on_plugged(call, …); a call of 0 means nobody waits (recovery at start).
+struct PlugPort {
+  RequestId call;
+  Port port;
+
+  friend bool operator==(const PlugPort&, const PlugPort&) = default;
+};
+struct UnplugPort {
+  RequestId call;
+  Port port;
+
+  friend bool operator==(const UnplugPort&, const UnplugPort&) = default;
+};
+
+struct Persist {
+  StoreBatch batch;
+
+  friend bool operator==(const Persist&, const Persist&) = default;
+};
+
+using DockerAction = std::variant<HttpReply,
+                                  AllocateAddress,
+                                  ClaimAddress,
+                                  ReleaseAddress,
+                                  PlugPort,
+                                  UnplugPort,
+                                  Persist>;
+using DockerActions = std::vector<DockerAction>;
+
+class DockerDriver {
+ public:
+  struct Options {
+    Cidr default_subnet;
+    Cidr range;
+  };
+  // Tables this core keeps.
+  struct Stored {
+    StoreTable networks;   // "docker_networks"
+    StoreTable endpoints;  // "docker_endpoints"
+  };
+
+  static Result<std::unique_ptr<DockerDriver>> create(Options options, const Stored& stored);
+  ~DockerDriver();
+  DockerDriver(const DockerDriver&) = delete;
+  DockerDriver& operator=(const DockerDriver&) = delete;
+
+  // Plugs again every endpoint the store remembers. Call once, before the first call is taken.
+  void start(DockerActions& out);
+  // `path` is such as "/NetworkDriver.Join". Exactly one HttpReply follows, now or after
+  // on_address/on_plugged.
+  void on_call(RequestId call, std::string_view path, std::string_view body, DockerActions& out);
+  // The caller hung up: whatever was allocated for it is given back.
+  void on_hangup(RequestId call, DockerActions& out);
+  void on_address(RequestId call, const Result<Cidr>& address, DockerActions& out);
+  void on_plugged(RequestId call, const Result<Ok>& result, DockerActions& out);
+  // A remembered endpoint whose interface the kernel no longer has (host reboot): forget it.
+  void on_port_gone(const std::string& id, DockerActions& out);
+
+  std::vector<Port> ports() const;
+  std::size_t network_count() const;
+  void check_invariants() const;
+
+ private:
+  class Impl;
+  explicit DockerDriver(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::plugin

@@ -1,0 +1,41 @@
+// Serves the DockerDriver on Docker's plugin socket.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/result.h"
+#include "plugin/docker.h"
+
+namespace weft::plugin {
+
+class DockerService {
+ public:
+  struct Options {
+    std::string socket = "/run/docker/plugins/weft.sock";
+  };
+  // What the driver wants from others: AllocateAddress … Persist. HttpReply is handled here.
+  // Performed in order, so that a Persist is durable before the reply behind it leaves.
+  using OnAction = std::function<void(DockerAction action)>;
+
+  static Result<std::unique_ptr<DockerService>> start(boost::asio::any_io_executor executor,
+                                                      Options options,
+                                                      std::unique_ptr<DockerDriver> driver,
+                                                      OnAction on_action);
+  ~DockerService();
+
+  void on_address(RequestId call, const Result<Cidr>& address);
+  void on_plugged(RequestId call, const Result<Ok>& result);
+  void on_port_gone(const std::string& id);
+  const DockerDriver& driver() const;
+
+ private:
+  class Impl;
+  explicit DockerService(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::plugin

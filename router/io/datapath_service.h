@@ -1,0 +1,90 @@
+// The data path on a real host: bridge, VXLAN device, TAP, fast path and the Forwarding core that
+// drives them.
+//
+//   container ── veth ──┐            ┌── weft-vx (VXLAN, external mode) ── underlay
+//                       ├── weft ────┤
+//   container ── veth ──┘  (bridge)  └── weft-tap ── agent (ARP, ND, floods)
+//
+// tc-BPF on each veth and on the underlay takes known unicast past the bridge. weft-vx and weft-tap
+// are isolated ports: what the agent floods never comes back through VXLAN, and the reverse.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/address.h"
+#include "base/peer_name.h"
+#include "base/records.h"
+#include "base/result.h"
+#include "router/datapath/forwarding.h"
+#include "sys/clock.h"
+#include "sys/fast_path.h"
+#include "sys/netdev.h"
+
+namespace weft::router {
+
+struct DatapathStatus {
+  std::string mode;    // "bpf" or "bridge".
+  std::string reason;  // Why the mode is not "bpf".
+  std::string bridge;
+  std::uint32_t mtu = 0;
+  std::uint32_t vni = 0;
+  std::uint16_t port = 0;
+  std::vector<std::string> underlay;  // Devices the fast path is attached to.
+  std::size_t local_count = 0;
+  std::size_t remote_count = 0;
+  ForwardingStats forwarding;
+  sys::FastPathStats fast_path;
+};
+
+class DatapathService {
+ public:
+  struct Options {
+    PeerName self;
+    bool bpf = true;
+    std::uint16_t vxlan_port = 6784;
+    std::uint32_t vni = 0x776566;  // "wef"
+    std::uint32_t mtu = 0;         // 0: from the underlay, less the encapsulation.
+    std::string bridge = "weft";
+  };
+  using OnPublish = std::function<void(PublishRecord record)>;
+
+  static Result<std::unique_ptr<DatapathService>> start(boost::asio::any_io_executor executor,
+                                                        const sys::Clock& clock,
+                                                        sys::Netdev& netdev,
+                                                        Options options,
+                                                        OnPublish on_publish);
+  ~DatapathService();  // Leaves every kernel object in place.
+
+  // Makes the veth pair (or finds it), puts its host end on the bridge and into the fast path.
+  struct PortRequest {
+    std::string host;
+    std::string guest;
+    Mac mac;
+    std::vector<Ip> addresses;
+  };
+  Result<Ok> plug(const PortRequest& port);
+  Result<Ok> unplug(const PortRequest& port);
+  // True if the host end exists.
+  bool has_port(const std::string& host);
+
+  void on_record(const RecordChanged& change);
+  void set_underlay(PeerName peer, std::optional<Ip> underlay);
+  DatapathStatus status() const;
+
+  // Removes bridge, VXLAN device, TAP, veths and filters of ours, and nothing else.
+  static Result<Ok> reset(sys::Netdev& netdev, const std::string& bridge);
+
+ private:
+  class Impl;
+  explicit DatapathService(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::router

@@ -1,0 +1,208 @@
+// The control mesh of one peer: whom to connect to, who is there, what they say, how to reach them.
+//
+// Sans-IO. The shell (router/io/mesh_service.h) opens TCP connections when told to Dial, feeds what
+// arrives, and carries out the actions. Every link runs the Noise handshake (router/channel.h)
+// before anything else is believed. Membership and topology are records (base/records.h) replicated
+// by scuttlebutt reconciliation and eager push (router/records.h): each peer's own Peer record
+// lists its neighbours, so every peer can compute who is reachable and the next hop to it.
+//
+// Inputs are total: any bytes from any link leave the mesh valid; the worst they do is close that
+// link. Not thread safe; lives on the control strand.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/entropy.h"
+#include "base/gossip.h"
+#include "base/peer_name.h"
+#include "base/records.h"
+#include "base/rng.h"
+#include "base/strong_id.h"
+#include "base/time.h"
+#include "router/keys.h"
+
+namespace weft::router {
+
+using LinkId = StrongId<struct LinkIdTag>;
+
+// Actions -------------------------------------------------------------------------------------
+
+// Open a TCP connection to `host` (name or address). Answer with on_connected or on_link_closed.
+struct Dial {
+  LinkId link;
+  std::string host;
+  std::uint16_t port = 0;
+
+  friend bool operator==(const Dial&, const Dial&) = default;
+};
+
+struct SendBytes {
+  LinkId link;
+  Bytes bytes;
+
+  friend bool operator==(const SendBytes&, const SendBytes&) = default;
+};
+
+// Close after what was sent has left. on_link_closed() need not follow; it does no harm.
+struct CloseLink {
+  LinkId link;
+  std::string reason;
+
+  friend bool operator==(const CloseLink&, const CloseLink&) = default;
+};
+
+// A direct, authenticated connection exists / is gone. `underlay` is the address seen on it.
+struct NeighbourUp {
+  PeerName peer;
+  Ip underlay;
+
+  friend bool operator==(const NeighbourUp&, const NeighbourUp&) = default;
+};
+struct NeighbourDown {
+  PeerName peer;
+
+  friend bool operator==(const NeighbourDown&, const NeighbourDown&) = default;
+};
+
+// The peer can / can no longer be reached over any chain of neighbours. Its records stay.
+struct PeerReachable {
+  PeerName peer;
+
+  friend bool operator==(const PeerReachable&, const PeerReachable&) = default;
+};
+struct PeerUnreachable {
+  PeerName peer;
+
+  friend bool operator==(const PeerUnreachable&, const PeerUnreachable&) = default;
+};
+
+// A payload for a module (base/gossip.h), from a neighbour or from afar.
+struct Deliver {
+  PeerName from;
+  Topic topic = Topic::Ring;
+  Bytes payload;
+
+  friend bool operator==(const Deliver&, const Deliver&) = default;
+};
+
+// Something an operator may want to read, decided here, logged once by the shell.
+struct MeshEvent {
+  enum class Level : std::uint8_t { Info, Warning };
+  Level level = Level::Info;
+  std::string what;    // Fixed text, such as "connection established".
+  std::string peer;    // Name and nickname, or the address while unknown.
+  std::string detail;  // Why.
+
+  friend bool operator==(const MeshEvent&, const MeshEvent&) = default;
+};
+
+using MeshAction = std::variant<Dial,
+                                SendBytes,
+                                CloseLink,
+                                NeighbourUp,
+                                NeighbourDown,
+                                PeerReachable,
+                                PeerUnreachable,
+                                RecordChanged,
+                                Deliver,
+                                MeshEvent>;
+using MeshActions = std::vector<MeshAction>;
+
+// What can be seen -----------------------------------------------------------------------------
+
+enum class ConnectionState : std::uint8_t { Connecting, Pending, Established, Retrying, Failed };
+
+struct ConnectionStatus {
+  std::string address;  // host:port as dialled, or the remote endpoint.
+  bool outbound = false;
+  ConnectionState state = ConnectionState::Connecting;
+  std::optional<PeerName> peer;  // Known once the handshake is done.
+  std::string nickname;
+  bool authenticated = false;  // Both proved the password; false = encrypted only.
+  std::string reason;          // Why Retrying or Failed, and when the next attempt is due.
+};
+
+struct PeerStatus {
+  PeerName name;
+  std::string nickname;
+  Incarnation incarnation;
+  std::string version;
+  bool self = false;
+  bool reachable = false;
+  std::optional<PeerName> next_hop;  // Nothing for ourselves and for unreachable peers.
+  std::vector<Ip> underlay;          // Its addresses, best first: as we see it, as it says.
+  std::vector<PeerName> neighbours;
+};
+
+struct MeshStats {
+  std::uint64_t frames_in = 0;
+  std::uint64_t frames_out = 0;
+  std::uint64_t bytes_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t links_refused = 0;     // Over links_max, wrong password, clone, self.
+  std::uint64_t frames_refused = 0;    // Malformed or over a limit.
+  std::uint64_t records_refused = 0;   // Over records_max or a record's size.
+  std::uint64_t payloads_dropped = 0;  // No route, hop limit, or queue full.
+};
+
+class Mesh {
+ public:
+  struct Options {
+    PeerName name;
+    Incarnation incarnation;
+    std::string nickname;
+    std::string version;
+    KeyPair key;                     // Static X25519 key of this host.
+    std::optional<Psk> psk;          // From the cluster password; without: unauthenticated.
+    std::uint16_t port = 6783;       // Where we listen; told to others.
+    std::vector<Ip> addresses;       // Ours, best first; may be empty.
+    bool discovery = true;           // Connect to peers we only heard of.
+    std::size_t full_mesh_max = 32;  // Up to this many peers everybody connects to everybody.
+    std::size_t degree = 6;          // Beyond: connections each peer keeps up by itself.
+    std::size_t links_max = 200;
+    std::size_t peers_max = 4096;
+  };
+
+  Mesh(Options options, Rng rng, Entropy& entropy);
+  ~Mesh();
+  Mesh(const Mesh&) = delete;
+  Mesh& operator=(const Mesh&) = delete;
+
+  // Targets: peers an operator named, "host" or "host:port". Kept and retried until forgotten.
+  void connect(TimePoint now, const std::string& target, MeshActions& out);
+  void forget(TimePoint now, const std::string& target, MeshActions& out);
+
+  // Links. An accepted connection gets its id here; a dialled one brings the id of its Dial.
+  LinkId on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out);
+  void on_connected(TimePoint now, LinkId link, Endpoint local, Endpoint remote, MeshActions& out);
+  void on_bytes(TimePoint now, LinkId link, ByteView bytes, MeshActions& out);
+  void on_link_closed(TimePoint now, LinkId link, const std::string& reason, MeshActions& out);
+
+  // What we state, and what modules send. All of it is legal at any time, also while alone.
+  void publish(TimePoint now, const PublishRecord& record, MeshActions& out);
+  void send(TimePoint now, const GossipAll& gossip, MeshActions& out);
+  void send(TimePoint now, const GossipTo& gossip, MeshActions& out);
+
+  void on_deadline(TimePoint now, MeshActions& out);
+  TimePoint next_deadline() const;
+
+  std::vector<PeerStatus> peers() const;              // Ourselves first, then by name.
+  std::vector<ConnectionStatus> connections() const;  // By address.
+  std::vector<std::string> targets() const;
+  MeshStats stats() const;
+  void check_invariants() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::router

@@ -1,0 +1,67 @@
+// The tc-BPF fast path (router/bpf/fast_path.bpf.c): loads it, attaches it, fills its maps.
+//
+// Programs and maps outlive the process: a restarted agent adopts the maps of the programs it finds
+// attached, so that established forwarding never stops. detach_all() is what `weft reset` uses.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace weft::sys {
+
+struct FastPathStats {
+  std::uint64_t local = 0;         // Frames redirected to a local container.
+  std::uint64_t encapsulated = 0;  // Frames sent to the underlay by BPF.
+  std::uint64_t decapsulated = 0;  // Frames delivered from the underlay by BPF.
+  std::uint64_t slow = 0;          // Frames left to the bridge.
+  std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown source, dropped.
+};
+
+class FastPath {
+ public:
+  struct Options {
+    std::uint32_t vni = 0;
+    std::uint16_t port = 0;  // UDP port of VXLAN.
+  };
+  struct Entries {
+    std::map<Mac, Ip> remotes;
+    std::map<Mac, std::uint32_t> locals;
+    std::set<Ip> peers;
+  };
+
+  FastPath() = default;
+  FastPath(const FastPath&) = delete;
+  FastPath& operator=(const FastPath&) = delete;
+  virtual ~FastPath() = default;
+
+  // What was adopted from an earlier run.
+  virtual Entries entries() const = 0;
+
+  virtual Result<Ok> attach_port(std::uint32_t ifindex) = 0;   // Host end of a container's veth.
+  virtual Result<Ok> attach_vxlan(std::uint32_t ifindex) = 0;  // The external-mode device.
+  virtual Result<Ok> attach_underlay(
+      std::uint32_t ifindex) = 0;  // A device peers are reached through.
+
+  virtual Result<Ok> set_local(Mac mac, std::uint32_t ifindex) = 0;
+  // `ifindex` and `source`: the route to the peer (sys/netdev.h path_to).
+  virtual Result<Ok> set_remote(Mac mac, const Ip& underlay) = 0;
+  virtual Result<Ok> drop_mac(Mac mac) = 0;
+  virtual Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) = 0;
+  virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
+
+  virtual FastPathStats stats() const = 0;
+};
+
+// Loads the programs, or says why the kernel will not (Errc::Unavailable).
+Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& options);
+
+// Removes every tc filter of ours from every link.
+Result<Ok> detach_fast_path();
+
+}  // namespace weft::sys

@@ -1,0 +1,64 @@
+// A small HTTP/1.1 server on a Unix socket, for the control API and the Docker plugin.
+//
+// Built on Boost.Beast. Limits: body 1 MiB, header 16 KiB, connections_max, an idle connection is
+// closed after 60 s. A request may be answered at once or later; keep-alive is served. Every
+// handler runs on the executor.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/request.h"
+#include "base/result.h"
+
+namespace weft::sys {
+
+struct HttpRequest {
+  RequestId id;
+  std::string method;  // "GET", "POST", …
+  std::string target;  // Path and query as sent.
+  std::string body;
+};
+
+struct HttpResponse {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+};
+
+class HttpServer {
+ public:
+  struct Options {
+    std::string path;   // A stale socket file is replaced; a live one is an Error.
+    std::string group;  // Owner root:group 0660 if the group exists, else root 0600.
+    std::size_t connections_max = 256;
+  };
+  using OnRequest = std::function<void(HttpRequest request)>;
+  using OnHangup = std::function<void(RequestId id)>;  // The client left before the answer.
+
+  HttpServer() = default;
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+  virtual ~HttpServer() = default;  // Closes everything and removes the socket file.
+
+  // Answers once; ignored if the client has gone.
+  virtual void respond(RequestId id, HttpResponse response) = 0;
+};
+
+Result<std::unique_ptr<HttpServer>> listen_http(boost::asio::any_io_executor executor,
+                                                HttpServer::Options options,
+                                                HttpServer::OnRequest on_request,
+                                                HttpServer::OnHangup on_hangup);
+
+// One blocking request to such a server; for the CLI. Errc::Unavailable if nothing listens.
+Result<HttpResponse> http_call(const std::string& socket_path,
+                               const std::string& method,
+                               const std::string& target,
+                               const std::string& body,
+                               int timeout_seconds);
+
+}  // namespace weft::sys

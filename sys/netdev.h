@@ -1,0 +1,55 @@
+// The kernel's links, bridge ports, forwarding entries, addresses and routes in one network
+// namespace.
+//
+// Desired state, not commands: ensure_*() succeeds if it already is so and repairs what differs.
+// Calls are synchronous netlink round trips (tens of microseconds). Errors carry errno in Error::os
+// and name the object. Contract tests (tests/integration/sys) run against this interface for both
+// implementations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/netdev.h"
+#include "base/result.h"
+
+namespace weft::sys {
+
+class Netdev {
+ public:
+  Netdev() = default;
+  Netdev(const Netdev&) = delete;
+  Netdev& operator=(const Netdev&) = delete;
+  virtual ~Netdev() = default;
+
+  // Links are created up and carry kLinkAlias. Each returns the interface index.
+  virtual Result<std::uint32_t> ensure_bridge(const BridgeSpec& spec) = 0;
+  // An existing device of another kind, mode, VNI or port is replaced.
+  virtual Result<std::uint32_t> ensure_vxlan(const VxlanSpec& spec) = 0;
+  // Index of the host end. If the host end exists it is kept, wherever its peer has been moved to.
+  virtual Result<std::uint32_t> ensure_veth(const VethSpec& spec) = 0;
+  virtual Result<Ok> ensure_port(const PortSpec& spec) = 0;
+  virtual Result<Ok> set_mtu(const std::string& link, std::uint32_t mtu) = 0;
+  // Ok if there is none.
+  virtual Result<Ok> remove_link(const std::string& name) = 0;
+
+  virtual Result<std::optional<LinkInfo>> find_link(const std::string& name) = 0;
+  virtual Result<std::vector<LinkInfo>> links() = 0;
+  // Unicast routes of the main table, both families.
+  virtual Result<std::vector<RouteInfo>> routes() = 0;
+  virtual Result<std::vector<Cidr>> addresses(const std::string& link) = 0;
+  virtual Result<PathInfo> path_to(const Ip& destination) = 0;
+
+  // Static, externally learned entries (NTF_EXT_LEARNED); adding replaces.
+  virtual Result<Ok> add_fdb(const FdbEntry& entry) = 0;
+  virtual Result<Ok> remove_fdb(const FdbEntry& entry) = 0;
+  virtual Result<std::vector<FdbEntry>> fdb(const std::string& link) = 0;
+};
+
+// The namespace of the calling process.
+Result<std::unique_ptr<Netdev>> open_netdev();
+
+}  // namespace weft::sys
