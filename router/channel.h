@@ -1,0 +1,135 @@
+// One secure, framed, versioned conversation over an ordered byte stream, such as a TCP connection.
+//
+// Sans-IO: the owner feeds what arrived and sends what comes out. Both sides greet in clear, run
+// the Noise handshake (router/noise.h) with the greetings as its prologue, and then exchange
+// frames:
+//
+//   greeting   "weft", lowest and highest protocol version, password (0|1), 0          8 bytes
+//   handshake  u16 length, Noise message; message 2 and 3 carry the hello of their sender.
+//              Length 0 is a refusal: one byte of reason follows, and nothing more.
+//   transport  u16 length, sealed chunk. A frame is its u32 length and its bytes, cut into as few
+//              chunks as possible. The responder opens with an empty frame, which proves to the
+//              initiator that it, too, knows the password.
+//
+// The layout of the greeting never changes, so that any two versions can tell each other why not.
+// Exactly one Established is followed by any number of Frames; Failed ends everything and can come
+// at any time. Inputs are total. Memory before Established: one handshake message; after: one
+// frame. A deadline for the handshake is the owner's business.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/entropy.h"
+#include "base/gossip.h"
+#include "base/result.h"
+#include "router/keys.h"
+#include "router/noise.h"
+
+namespace weft::router {
+
+// The largest frame: a gossip payload and a quarter for what the mesh wraps around it.
+inline constexpr std::size_t kFrameMax = kGossipPayloadMax + kGossipPayloadMax / 4;
+// The largest hello: name, nickname, version and a few dozen addresses fit easily.
+inline constexpr std::size_t kHelloMax = 4096;
+// Each direction changes its key after this many chunks (at most 4 GiB), so that a stolen key opens
+// no more than that of the past.
+inline constexpr std::uint64_t kRekeyChunks = 1U << 16U;
+
+// Protocol versions, both inclusive.
+struct VersionRange {
+  std::uint8_t lowest = 1;
+  std::uint8_t highest = 1;
+
+  friend bool operator==(const VersionRange&, const VersionRange&) = default;
+};
+
+class Channel {
+ public:
+  using Role = noise::Role;  // The initiator is who dialled.
+
+  struct Options {
+    Role role = Role::Initiator;
+    KeyPair key;
+    std::optional<Psk> psk;
+    Bytes hello;  // Told to the peer, encrypted. Precondition: at most kHelloMax bytes.
+    VersionRange versions;
+  };
+
+  // Events, in the order they happened.
+  struct Established {
+    PublicKey remote_key{};      // The peer has proved that it owns the secret half.
+    Bytes hello;                 // The peer's.
+    bool authenticated = false;  // Both have proved that they know the password.
+    std::uint8_t version = 1;    // The highest both speak.
+
+    friend bool operator==(const Established&, const Established&) = default;
+  };
+  struct Frame {
+    Bytes bytes;
+
+    friend bool operator==(const Frame&, const Frame&) = default;
+  };
+  // Denied: password or trust; Invalid: not our protocol, or corrupted. Close the stream after
+  // sending what was put out: it tells the peer why.
+  struct Failed {
+    Error error;
+
+    friend bool operator==(const Failed&, const Failed&) = default;
+  };
+  using Event = std::variant<Established, Frame, Failed>;
+
+  struct Output {
+    Bytes bytes;  // To send; calls append.
+    std::vector<Event> events;
+  };
+
+  // `entropy` must outlive the channel.
+  Channel(Options options, Entropy& entropy);
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  // Once, as soon as the stream is open, in both roles.
+  void start(Output& out);
+  void on_bytes(ByteView bytes, Output& out);
+  // Preconditions: established(), at most kFrameMax bytes.
+  void send(ByteView frame, Output& out);
+
+  bool established() const { return stage_ == Stage::Open; }
+  bool failed() const { return stage_ == Stage::Dead; }
+  // What the peer has yet to do, for a reason why a handshake took too long: "its greeting".
+  std::string_view waiting_for() const;
+
+ private:
+  enum class Stage : std::uint8_t { New, Greeting, Handshake, Confirm, Open, Dead };
+
+  Bytes greeting() const;
+  std::size_t wanted() const;
+  Result<Ok> consume(Output& out);
+  Result<Ok> on_greeting(ByteView greeting, Output& out);
+  Result<Ok> on_message(ByteView message, Output& out);
+  Result<Ok> on_chunk(ByteView chunk, Output& out);
+  Result<Ok> on_plaintext(ByteView plaintext, Output& out);
+  Result<Ok> on_whole_frame(Output& out);
+  Result<Ok> write_message(Output& out);
+  Result<Ok> seal_frame(ByteView frame, Bytes& out);
+  void fail(Error error, Output& out);
+
+  Options options_;
+  Entropy& entropy_;
+  Stage stage_ = Stage::New;
+  std::uint8_t version_ = 0;
+  Bytes inbound_;  // The beginning of one greeting, handshake message or chunk.
+  std::optional<noise::HandshakeState> handshake_;
+  noise::HandshakeState::Transport transport_;
+  Established established_;            // Collected during the handshake.
+  std::optional<std::size_t> length_;  // Of the frame being received.
+  Bytes frame_;
+};
+
+}  // namespace weft::router
