@@ -43,11 +43,14 @@ endfunction()
 
 # With WEFT_FUZZ the target is a libFuzzer binary; without, the same source is linked to a main that
 # replays the committed corpus, and that replay is a test in every preset.
+add_custom_target(fuzz_targets)
+
 function(weft_fuzz name)
   cmake_parse_arguments(ARG "" "CORPUS" "SRCS;DEPS" ${ARGN})
   add_executable(${name}_fuzz ${ARG_SRCS})
   target_include_directories(${name}_fuzz PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name}_fuzz PRIVATE weft_warnings ${ARG_DEPS})
+  add_dependencies(fuzz_targets ${name}_fuzz)
   if(WEFT_FUZZ)
     target_compile_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
     target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)

@@ -10,6 +10,10 @@ if(WEFT_SANITIZE)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
 endif()
 
+if(WEFT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)  # Coverage of the code under test, not only of its driver.
+endif()
+
 if(WEFT_HARDEN)
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   add_compile_options(-fstack-protector-strong -fstack-clash-protection -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
