@@ -108,22 +108,25 @@ class Channel {
  private:
   enum class Stage : std::uint8_t { New, Greeting, Handshake, Confirm, Open, Dead };
 
-  Bytes greeting() const;
-  std::size_t wanted() const;
-  Result<Ok> consume(Output& out);
-  Result<Ok> on_greeting(ByteView greeting, Output& out);
+  Result<Ok> take(ByteView& bytes, Output& out);
+  Result<Ok> on_unit(Output& out);
+  Result<Ok> on_greeting(ByteView theirs, Output& out);
+  Result<Ok> check_length(std::size_t length) const;
   Result<Ok> on_message(ByteView message, Output& out);
+  Result<Ok> write_message(Output& out);
   Result<Ok> on_chunk(ByteView chunk, Output& out);
   Result<Ok> on_plaintext(ByteView plaintext, Output& out);
   Result<Ok> on_whole_frame(Output& out);
-  Result<Ok> write_message(Output& out);
   Result<Ok> seal_frame(ByteView frame, Bytes& out);
+  Result<Ok> seal_chunk(ByteView plaintext, Bytes& out);
   void fail(Error error, Output& out);
+  std::size_t wanted() const;
+  Bytes greeting() const;
+  bool is_refusal() const;
 
   Options options_;
   Entropy& entropy_;
   Stage stage_ = Stage::New;
-  std::uint8_t version_ = 0;
   Bytes inbound_;  // The beginning of one greeting, handshake message or chunk.
   std::optional<noise::HandshakeState> handshake_;
   noise::HandshakeState::Transport transport_;

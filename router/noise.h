@@ -93,6 +93,9 @@ class HandshakeState {
   // Whose message is next; meaningless once finished().
   bool is_writer() const;
   bool finished() const { return message_index_ == kMessageCount; }
+  std::size_t message_index() const { return message_index_; }
+  // Size of the next message, either way, with an empty payload. Precondition: not finished().
+  std::size_t overhead() const;
 
   // Appends the next message to `out`. Preconditions: is_writer(), not finished().
   Result<Ok> write_message(ByteView payload, Bytes& out);
