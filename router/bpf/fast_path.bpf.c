@@ -1,0 +1,234 @@
+// The fast path: known unicast goes past the bridge and past the VXLAN device.
+//
+//   weft_port      veth's host end, ingress    container -> local container, or -> underlay
+//   weft_underlay  underlay device, ingress    VXLAN of ours -> local container
+//   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
+//   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
+//
+// Every program returns TC_ACT_UNSPEC for what is not its business, so that other filters on the
+// device still see it, and so that the bridge or the stack handles it. What the bridge truth would
+// do with a frame and what happens here is the same, only sooner.
+
+// libbpf's headers need the kernel's types before them.
+// clang-format off
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+// clang-format on
+
+#include "router/bpf/maps.h"
+#include "router/bpf/parse.h"
+
+// Since Linux 6.3; missing from older headers. Older kernels refuse the flag and the frame takes
+// the slow path.
+#define WEFT_DECAP_L3_IPV6 (1ULL << 8)
+
+const volatile __u32 weft_vni = 0;
+const volatile __u16 weft_port_number = 0;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, WEFT_ENDPOINTS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct weft_mac);
+  __type(value, struct weft_endpoint);
+} weft_endpoint_1 SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, WEFT_PEERS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct weft_address);
+  __type(value, struct weft_peer);
+} weft_peer_1 SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, WEFT_COUNTERS);
+  __type(key, __u32);
+  __type(value, __u64);
+} weft_counter_1 SEC(".maps");
+
+static __always_inline void count(__u32 counter) {
+  __u64* value = bpf_map_lookup_elem(&weft_counter_1, &counter);
+  if (value) {
+    *value += 1;
+  }
+}
+
+static __always_inline int leave(void) {
+  count(WEFT_COUNTER_SLOW);
+  return TC_ACT_UNSPEC;
+}
+
+static __always_inline int refuse(void) {
+  count(WEFT_COUNTER_REFUSED);
+  return TC_ACT_SHOT;
+}
+
+static __always_inline const __u8* start_of(struct __sk_buff* skb) {
+  return (const __u8*)(long)skb->data;
+}
+
+static __always_inline const __u8* end_of(struct __sk_buff* skb) {
+  return (const __u8*)(long)skb->data_end;
+}
+
+static __always_inline struct weft_endpoint* endpoint_of(struct __sk_buff* skb) {
+  struct weft_mac mac;
+  if (!weft_parse_destination(start_of(skb), end_of(skb), &mac)) {
+    return 0;
+  }
+  return bpf_map_lookup_elem(&weft_endpoint_1, &mac);
+}
+
+// Writes VXLAN in IPv4 around the frame and hands it to the peer's device. The kernel resolves the
+// next hop (bpf_redirect_neigh), so a changed route's MAC is never stale. Super-frames (GSO) stay
+// whole: the device or the kernel cuts them after the headers.
+static __always_inline int encapsulate(struct __sk_buff* skb,
+                                       const struct weft_endpoint* endpoint) {
+  // A tag in the metadata would end up on the outer frame. bpf_skb_adjust_room knows IP only.
+  if (skb->vlan_present || skb->len > WEFT_INNER_MAX || !weft_is_mapped(&endpoint->underlay)
+      || (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4)
+          && skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV6))) {
+    return leave();
+  }
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_1, &endpoint->underlay);
+  if (!peer || peer->ifindex == 0) {
+    return leave();
+  }
+  struct weft_encap encap = {
+      .vni = weft_vni,
+      .udp_source = weft_entropy_port(bpf_get_hash_recalc(skb)),
+      .udp_destination = weft_port_number,
+      .inner_size = skb->len,
+      .inner_ecn = weft_parse_ecn(start_of(skb), end_of(skb)),
+  };
+  __builtin_memcpy(encap.source, peer->source.octets + 12, 4);
+  __builtin_memcpy(encap.destination, endpoint->underlay.octets + 12, 4);
+  __u8 headers[WEFT_ENCAP_SIZE];
+  weft_write_vxlan(headers, &encap);
+  if (bpf_skb_load_bytes(skb, 0, headers + WEFT_ENCAP_SIZE - WEFT_ETH_SIZE, WEFT_ETH_SIZE)
+      || bpf_skb_adjust_room(skb,
+                             WEFT_ENCAP_SIZE,
+                             BPF_ADJ_ROOM_MAC,
+                             BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
+                                 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH
+                                 | BPF_F_ADJ_ROOM_ENCAP_L2(WEFT_ETH_SIZE))) {
+    return leave();
+  }
+  // The outer Ethernet header is a copy of the inner one until the neighbour's replaces it.
+  if (bpf_skb_store_bytes(skb, WEFT_ETH_SIZE, headers, sizeof headers, 0)) {
+    return TC_ACT_SHOT;  // Cannot happen: the room was just made.
+  }
+  count(WEFT_COUNTER_ENCAPSULATED);
+  return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
+}
+
+SEC("tc") int weft_port(struct __sk_buff* skb) {
+  const struct weft_endpoint* endpoint = endpoint_of(skb);
+  if (!endpoint) {
+    return leave();  // Broadcast, multicast, the host itself, unknown: the bridge knows.
+  }
+  if (endpoint->kind == WEFT_ENDPOINT_REMOTE) {
+    return encapsulate(skb, endpoint);
+  }
+  if (skb->vlan_present || endpoint->ifindex == skb->ifindex) {
+    return leave();  // The bridge drops what would return to its port.
+  }
+  count(WEFT_COUNTER_LOCAL);
+  return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+SEC("tc") int weft_underlay(struct __sk_buff* skb) {
+  if (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4) || skb->len < WEFT_ENCAP_FRAME_SIZE
+      || skb->pkt_type != PACKET_HOST || skb->vlan_present) {
+    return TC_ACT_UNSPEC;
+  }
+  // Some drivers leave only part of the headers in the linear area.
+  if (start_of(skb) + WEFT_ENCAP_FRAME_SIZE > end_of(skb)
+      && bpf_skb_pull_data(skb, WEFT_ENCAP_FRAME_SIZE)) {
+    return TC_ACT_UNSPEC;
+  }
+  struct weft_vxlan vxlan;
+  if (!weft_parse_vxlan(start_of(skb), end_of(skb), weft_port_number, &vxlan)
+      || vxlan.vni != weft_vni) {
+    return TC_ACT_UNSPEC;
+  }
+  // Strangers, and packets that are routed through this host to another, are not decided here: the
+  // stack forwards them, or hands them to the VXLAN device, where weft_from_vx refuses strangers.
+  const struct weft_address source = weft_mapped(vxlan.source);
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_1, &source);
+  if (!peer || weft_read32(peer->source.octets + 12) != weft_read32(vxlan.destination)) {
+    return TC_ACT_UNSPEC;
+  }
+  const struct weft_endpoint* endpoint =
+      bpf_map_lookup_elem(&weft_endpoint_1, &vxlan.inner_destination);
+  if (!endpoint || endpoint->kind != WEFT_ENDPOINT_LOCAL) {
+    return leave();
+  }
+  __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+  if (vxlan.inner_ethertype == WEFT_ETHERTYPE_IPV6) {
+    flags |= WEFT_DECAP_L3_IPV6;
+  } else if (vxlan.inner_ethertype != WEFT_ETHERTYPE_IPV4) {
+    return leave();  // ARP, tagged frames: the device sets the packet's protocol right.
+  }
+  __u8 inner[WEFT_ETH_SIZE];
+  if (bpf_skb_load_bytes(skb, WEFT_ENCAP_SIZE, inner, sizeof inner)
+      || bpf_skb_adjust_room(skb, -WEFT_ENCAP_SIZE, BPF_ADJ_ROOM_MAC, flags)) {
+    return leave();
+  }
+  if (bpf_skb_store_bytes(skb, 0, inner, sizeof inner, 0)) {
+    return TC_ACT_SHOT;  // Cannot happen: the frame has a header.
+  }
+  count(WEFT_COUNTER_DECAPSULATED);
+  return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+// An external-mode device accepts every VNI from everybody: this is the gate.
+SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
+  struct bpf_tunnel_key key;
+  struct weft_address source;
+  if (bpf_skb_get_tunnel_key(skb, &key, sizeof key, 0) == 0) {
+    const __u32 ipv4 = bpf_htonl(key.remote_ipv4);
+    source = weft_mapped((const __u8*)&ipv4);
+  } else if (bpf_skb_get_tunnel_key(skb, &key, sizeof key, BPF_F_TUNINFO_IPV6) == 0) {
+    __builtin_memcpy(&source, key.remote_ipv6, sizeof source);
+  } else {
+    return refuse();
+  }
+  if (key.tunnel_id != weft_vni || !bpf_map_lookup_elem(&weft_peer_1, &source)) {
+    return refuse();
+  }
+  const struct weft_endpoint* endpoint = endpoint_of(skb);
+  if (!endpoint || endpoint->kind != WEFT_ENDPOINT_LOCAL || skb->vlan_present) {
+    return TC_ACT_UNSPEC;  // The bridge floods or delivers it.
+  }
+  count(WEFT_COUNTER_DECAPSULATED);
+  return bpf_redirect_peer(endpoint->ifindex, 0);
+}
+
+SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
+  const struct weft_endpoint* endpoint = endpoint_of(skb);
+  if (!endpoint || endpoint->kind != WEFT_ENDPOINT_REMOTE) {
+    return TC_ACT_SHOT;  // Floods are the agent's business.
+  }
+  struct bpf_tunnel_key key = {};
+  key.tunnel_id = weft_vni;
+  key.tunnel_ttl = WEFT_TTL;
+  __u64 flags = BPF_F_ZERO_CSUM_TX | BPF_F_DONT_FRAGMENT;
+  if (weft_is_mapped(&endpoint->underlay)) {
+    key.remote_ipv4 = weft_read32(endpoint->underlay.octets + 12);
+  } else {
+    __builtin_memcpy(key.remote_ipv6, &endpoint->underlay, sizeof key.remote_ipv6);
+    flags = BPF_F_TUNINFO_IPV6;  // A zero UDP checksum is the exception over IPv6 (RFC 8200, 8.1).
+  }
+  if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
+    return TC_ACT_SHOT;
+  }
+  return TC_ACT_UNSPEC;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,63 @@
+// The layout of the fast path's maps, shared by the BPF programs and by the agent that fills them.
+//
+// Plain C. Maps outlive the agent: a newer agent adopts those it finds only if names, sizes and
+// types agree. A map's name ends in the version of its layout; whoever changes the meaning of a
+// field increments it, and an agent that finds another layout starts afresh.
+#ifndef WEFT_ROUTER_BPF_MAPS_H
+#define WEFT_ROUTER_BPF_MAPS_H
+
+#include <linux/types.h>
+
+// 500 hosts of 130 containers each. The table takes memory per entry in use, not per slot.
+#define WEFT_ENDPOINTS_MAX 65536
+// As many as a mesh can have members (router::Mesh::Options::peers_max).
+#define WEFT_PEERS_MAX 4096
+
+struct weft_mac {
+  __u8 octets[6];
+  __u8 zero[2];
+};
+
+// Either family; IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2).
+struct weft_address {
+  __u8 octets[16];
+};
+
+enum weft_endpoint_kind {
+  WEFT_ENDPOINT_LOCAL = 1,   // `ifindex` is the host end of the container's veth.
+  WEFT_ENDPOINT_REMOTE = 2,  // `underlay` is the peer it lives on.
+};
+
+struct weft_endpoint {
+  __u32 kind;
+  __u32 ifindex;
+  struct weft_address underlay;
+};
+
+// How to reach a peer. `ifindex` 0: it is known, but there is no route to it now.
+struct weft_peer {
+  __u32 ifindex;
+  __u32 zero;
+  struct weft_address source;
+};
+
+enum weft_counter {
+  WEFT_COUNTER_LOCAL = 0,
+  WEFT_COUNTER_ENCAPSULATED = 1,
+  WEFT_COUNTER_DECAPSULATED = 2,
+  WEFT_COUNTER_SLOW = 3,
+  WEFT_COUNTER_REFUSED = 4,
+  WEFT_COUNTERS = 5,
+};
+
+#ifdef __cplusplus
+#define WEFT_MAPS_ASSERT(condition) static_assert(condition, #condition)
+#else
+#define WEFT_MAPS_ASSERT(condition) _Static_assert(condition, #condition)
+#endif
+WEFT_MAPS_ASSERT(sizeof(struct weft_mac) == 8);
+WEFT_MAPS_ASSERT(sizeof(struct weft_address) == 16);
+WEFT_MAPS_ASSERT(sizeof(struct weft_endpoint) == 24);
+WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 24);
+
+#endif  // WEFT_ROUTER_BPF_MAPS_H

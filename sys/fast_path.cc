@@ -1,0 +1,470 @@
+#include "sys/fast_path.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fast_path.skel.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/pkt_cls.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <netlink/route/classifier.h>
+#include <netlink/route/tc.h>
+#include <netlink/socket.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "router/bpf/maps.h"
+
+namespace weft::sys {
+namespace {
+
+// Where our filters stand on a device: "weft" as a number, behind the priorities 1 … 49 that other
+// tools take by default. Fixed, so that a later run replaces instead of adding.
+constexpr std::uint32_t kFilterHandle = 0x77656674;
+constexpr std::uint32_t kFilterPriority = 50;
+constexpr std::string_view kProgramPrefix = "weft_";
+// Enough of libbpf's complaints to understand a failure; the verifier's own log is longer.
+constexpr std::size_t kLogMax = 600;
+
+// What libbpf prints while one call runs, instead of printing it.
+std::string& captured_log() {
+  static thread_local std::string log;
+  return log;
+}
+
+__attribute__((format(printf, 2, 0))) int capture_line(libbpf_print_level level,
+                                                       const char* format,
+                                                       va_list arguments) {
+  std::string& log = captured_log();
+  if (level != LIBBPF_WARN || log.size() >= kLogMax) {
+    return 0;
+  }
+  std::array<char, kLogMax> line{};
+  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
+  log.append(line.data(), strnlen(line.data(), line.size()));
+  std::replace(log.begin(), log.end(), '\n', ' ');
+  return length;
+}
+
+class LogCapture {
+ public:
+  LogCapture() {
+    captured_log().clear();
+    libbpf_set_print(capture_line);
+  }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+  ~LogCapture() = default;
+
+  std::string text() const { return captured_log(); }
+};
+
+class Fd {
+ public:
+  explicit Fd(int fd = -1) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() {
+    if (fd_ >= 0) {
+      close(fd_);
+    }
+  }
+  int get() const { return fd_; }
+  bool is_open() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+Error os_error(int error, std::string what) {
+  const int number = std::abs(error);
+  return Error{Errc::Os, fmt::format("{}: {}", what, std::strerror(number)), number};
+}
+
+weft_mac key_of(Mac mac) {
+  weft_mac key{};
+  std::copy(mac.octets().begin(), mac.octets().end(), key.octets);
+  return key;
+}
+
+weft_address key_of(const Ip& ip) {
+  weft_address key{};
+  const Bytes bytes = ip.bytes();
+  if (ip.is_v4()) {
+    key.octets[10] = 0xff;
+    key.octets[11] = 0xff;
+  }
+  std::copy(bytes.begin(), bytes.end(), std::end(key.octets) - bytes.size());
+  return key;
+}
+
+Mac mac_of(const weft_mac& key) {
+  return Mac(std::to_array(key.octets));
+}
+
+Ip ip_of(const weft_address& key) {
+  Ipv6::Octets octets{};
+  std::copy(std::begin(key.octets), std::end(key.octets), octets.begin());
+  constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (!std::equal(kMapped.begin(), kMapped.end(), octets.begin())) {
+    return Ipv6(octets);
+  }
+  return Ip::from_bytes(ByteView(octets).subspan(kMapped.size())).value();
+}
+
+template <class Key, class Value, class Visit>
+void for_each_entry(int map, Visit visit) {
+  Key key{};
+  Value value{};
+  int error = bpf_map_get_next_key(map, nullptr, &key);
+  while (error == 0) {
+    if (bpf_map_lookup_elem(map, &key, &value) == 0) {
+      visit(key, value);
+    }
+    const Key previous = key;
+    error = bpf_map_get_next_key(map, &previous, &key);
+  }
+}
+
+// All devices of the namespace, by index.
+std::map<std::uint32_t, std::string> devices() {
+  std::map<std::uint32_t, std::string> result;
+  struct if_nameindex* list = if_nameindex();
+  for (const struct if_nameindex* at = list; at != nullptr && at->if_index != 0; ++at) {
+    result.emplace(at->if_index, at->if_name);
+  }
+  if (list != nullptr) {
+    if_freenameindex(list);
+  }
+  return result;
+}
+
+bpf_tc_hook hook_of(std::uint32_t ifindex, bpf_tc_attach_point point) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof hook;
+  hook.ifindex = static_cast<int>(ifindex);
+  hook.attach_point = point;
+  return hook;
+}
+
+bpf_tc_opts filter_opts() {
+  bpf_tc_opts opts{};
+  opts.sz = sizeof opts;
+  opts.handle = kFilterHandle;
+  opts.priority = kFilterPriority;
+  return opts;
+}
+
+// The program of the filter that stands where ours do, if it is ours.
+Fd our_program(std::uint32_t ifindex, bpf_tc_attach_point point, bpf_prog_info& info) {
+  const bpf_tc_hook hook = hook_of(ifindex, point);
+  bpf_tc_opts opts = filter_opts();
+  if (bpf_tc_query(&hook, &opts) != 0) {
+    return Fd();
+  }
+  Fd program(bpf_prog_get_fd_by_id(opts.prog_id));
+  std::uint32_t size = sizeof info;
+  if (!program.is_open() || bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0
+      || !std::string_view(info.name).starts_with(kProgramPrefix)) {
+    return Fd();
+  }
+  return program;
+}
+
+// The maps in use by the first of our programs found on any device, by name.
+std::map<std::string, Fd> attached_maps() {
+  // The programs use three maps and their constants; the rest is room for later versions.
+  constexpr std::size_t kMapsMax = 16;
+  for (const auto& [ifindex, name] : devices()) {
+    for (const bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
+      std::array<std::uint32_t, kMapsMax> ids{};
+      bpf_prog_info info{};
+      info.nr_map_ids = ids.size();
+      info.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+      if (!our_program(ifindex, point, info).is_open()) {
+        continue;
+      }
+      std::map<std::string, Fd> maps;
+      for (std::size_t i = 0; i < std::min<std::size_t>(info.nr_map_ids, ids.size()); ++i) {
+        Fd map(bpf_map_get_fd_by_id(ids.at(i)));
+        bpf_map_info map_info{};
+        std::uint32_t size = sizeof map_info;
+        if (map.is_open() && bpf_obj_get_info_by_fd(map.get(), &map_info, &size) == 0) {
+          maps.insert_or_assign(map_info.name, std::move(map));
+        }
+      }
+      // This one needs fewer maps than the others, so it says too little about the layout.
+      if (std::string_view(info.name) != "weft_to_vx") {
+        return maps;
+      }
+    }
+  }
+  return {};
+}
+
+bool same_layout(const bpf_map* wanted, int found) {
+  bpf_map_info info{};
+  std::uint32_t size = sizeof info;
+  return bpf_obj_get_info_by_fd(found, &info, &size) == 0 && info.type == bpf_map__type(wanted)
+         && info.key_size == bpf_map__key_size(wanted)
+         && info.value_size == bpf_map__value_size(wanted)
+         && info.max_entries == bpf_map__max_entries(wanted)
+         && info.map_flags == bpf_map__map_flags(wanted);
+}
+
+// All of the maps or none: entries of one refer to the others.
+void reuse_maps(const std::vector<bpf_map*>& wanted) {
+  const std::map<std::string, Fd> found = attached_maps();
+  for (const bpf_map* map : wanted) {
+    const auto it = found.find(bpf_map__name(map));
+    if (it == found.end() || !same_layout(map, it->second.get())) {
+      return;
+    }
+  }
+  for (bpf_map* map : wanted) {
+    // A failure here leaves the map fresh, which is what a host without earlier run has.
+    (void)bpf_map__reuse_fd(map, found.at(bpf_map__name(map)).get());
+  }
+}
+
+// Only Ethernet carries the header the programs expect; for other devices the stack does the work.
+bool is_ethernet(const std::string& name) {
+  const Fd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  return ioctl(socket_fd.get(), SIOCGIFHWADDR, &request) == 0
+         && request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+}
+
+Result<Ok> attach(int program, std::uint32_t ifindex, bpf_tc_attach_point point) {
+  const LogCapture log;
+  bpf_tc_hook hook = hook_of(ifindex, point);
+  if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
+    return os_error(error, fmt::format("clsact on device {}", ifindex));
+  }
+  bpf_tc_opts opts = filter_opts();
+  opts.prog_fd = program;
+  opts.flags = BPF_TC_F_REPLACE;
+  if (const int error = bpf_tc_attach(&hook, &opts); error != 0) {
+    return os_error(error, fmt::format("filter on device {} ({})", ifindex, log.text()));
+  }
+  return Ok{};
+}
+
+class KernelFastPath final : public FastPath {
+ public:
+  explicit KernelFastPath(const fast_path& skeleton)
+      : port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
+        underlay_(duplicate(bpf_program__fd(skeleton.progs.weft_underlay))),
+        from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
+        to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
+        endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
+        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_1))),
+        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_1))) {}
+
+  Entries entries() const override {
+    Entries result;
+    for_each_entry<weft_mac, weft_endpoint>(
+        endpoints_.get(), [&result](const weft_mac& mac, const weft_endpoint& endpoint) {
+          if (endpoint.kind == WEFT_ENDPOINT_LOCAL) {
+            result.locals.emplace(mac_of(mac), endpoint.ifindex);
+          } else {
+            result.remotes.emplace(mac_of(mac), ip_of(endpoint.underlay));
+          }
+        });
+    for_each_entry<weft_address, weft_peer>(
+        peers_.get(), [&result](const weft_address& address, const weft_peer&) {
+          result.peers.insert(ip_of(address));
+        });
+    return result;
+  }
+
+  Result<Ok> attach_port(std::uint32_t ifindex) override {
+    return attach(port_.get(), ifindex, BPF_TC_INGRESS);
+  }
+
+  Result<Ok> attach_vxlan(std::uint32_t ifindex) override {
+    WEFT_TRY(attach(from_vx_.get(), ifindex, BPF_TC_INGRESS));
+    return attach(to_vx_.get(), ifindex, BPF_TC_EGRESS);
+  }
+
+  Result<Ok> attach_underlay(std::uint32_t ifindex) override {
+    std::array<char, IF_NAMESIZE> name{};
+    if (if_indextoname(ifindex, name.data()) == nullptr) {
+      return os_error(errno, fmt::format("device {}", ifindex));
+    }
+    if (!is_ethernet(name.data())) {
+      return Ok{};
+    }
+    return attach(underlay_.get(), ifindex, BPF_TC_INGRESS);
+  }
+
+  Result<Ok> set_local(Mac mac, std::uint32_t ifindex) override {
+    weft_endpoint endpoint{};
+    endpoint.kind = WEFT_ENDPOINT_LOCAL;
+    endpoint.ifindex = ifindex;
+    return put(endpoints_.get(), key_of(mac), endpoint);
+  }
+
+  Result<Ok> set_remote(Mac mac, const Ip& underlay) override {
+    weft_endpoint endpoint{};
+    endpoint.kind = WEFT_ENDPOINT_REMOTE;
+    endpoint.underlay = key_of(underlay);
+    return put(endpoints_.get(), key_of(mac), endpoint);
+  }
+
+  Result<Ok> drop_mac(Mac mac) override { return erase(endpoints_.get(), key_of(mac)); }
+
+  Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) override {
+    weft_peer peer{};
+    peer.ifindex = ifindex;
+    peer.source = key_of(source);
+    return put(peers_.get(), key_of(underlay), peer);
+  }
+
+  Result<Ok> drop_peer(const Ip& underlay) override {
+    return erase(peers_.get(), key_of(underlay));
+  }
+
+  FastPathStats stats() const override {
+    FastPathStats stats;
+    stats.local = sum(WEFT_COUNTER_LOCAL);
+    stats.encapsulated = sum(WEFT_COUNTER_ENCAPSULATED);
+    stats.decapsulated = sum(WEFT_COUNTER_DECAPSULATED);
+    stats.slow = sum(WEFT_COUNTER_SLOW);
+    stats.refused = sum(WEFT_COUNTER_REFUSED);
+    return stats;
+  }
+
+ private:
+  static Fd duplicate(int fd) { return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+  template <class Key, class Value>
+  static Result<Ok> put(int map, const Key& key, const Value& value) {
+    if (const int error = bpf_map_update_elem(map, &key, &value, BPF_ANY); error != 0) {
+      return os_error(errno, "fast path map");
+    }
+    return Ok{};
+  }
+
+  template <class Key>
+  static Result<Ok> erase(int map, const Key& key) {
+    if (bpf_map_delete_elem(map, &key) != 0 && errno != ENOENT) {
+      return os_error(errno, "fast path map");
+    }
+    return Ok{};
+  }
+
+  std::uint64_t sum(std::uint32_t counter) const {
+    std::vector<std::uint64_t> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    if (bpf_map_lookup_elem(counters_.get(), &counter, values.data()) != 0) {
+      return 0;
+    }
+    std::uint64_t total = 0;
+    for (const std::uint64_t value : values) {
+      total += value;
+    }
+    return total;
+  }
+
+  Fd port_;
+  Fd underlay_;
+  Fd from_vx_;
+  Fd to_vx_;
+  Fd endpoints_;
+  Fd peers_;
+  Fd counters_;
+};
+
+// True if no filter at all is left in this direction.
+bool is_empty(std::uint32_t ifindex, std::uint32_t parent) {
+  nl_sock* socket = nl_socket_alloc();
+  nl_cache* cache = nullptr;
+  const bool listed =
+      socket != nullptr && nl_connect(socket, NETLINK_ROUTE) == 0
+      && rtnl_cls_alloc_cache(socket, static_cast<int>(ifindex), parent, &cache) == 0;
+  const bool empty = listed && nl_cache_is_empty(cache) != 0;
+  if (cache != nullptr) {
+    nl_cache_free(cache);
+  }
+  nl_socket_free(socket);
+  return empty;
+}
+
+// Removes our filters from one device, and the clsact hook if nobody else uses it.
+Result<Ok> detach(std::uint32_t ifindex, const std::string& name) {
+  bool found = false;
+  for (const bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
+    bpf_prog_info info{};
+    if (!our_program(ifindex, point, info).is_open()) {
+      continue;
+    }
+    found = true;
+    const bpf_tc_hook hook = hook_of(ifindex, point);
+    const bpf_tc_opts opts = filter_opts();
+    if (const int error = bpf_tc_detach(&hook, &opts); error != 0 && error != -ENOENT) {
+      return os_error(error, fmt::format("remove filter from {}", name));
+    }
+  }
+  if (found && is_empty(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
+      && is_empty(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS))) {
+    bpf_tc_hook hook =
+        hook_of(ifindex, static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS));
+    if (const int error = bpf_tc_hook_destroy(&hook); error != 0) {
+      return os_error(error, fmt::format("remove clsact from {}", name));
+    }
+  }
+  return Ok{};
+}
+
+struct CloseSkeleton {
+  void operator()(fast_path* skeleton) const { fast_path__destroy(skeleton); }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& options) {
+  const LogCapture log;
+  // The skeleton holds a copy of the object file; only descriptors survive this function.
+  const std::unique_ptr<fast_path, CloseSkeleton> skeleton(fast_path__open());
+  if (!skeleton) {
+    return Error{Errc::Unavailable, fmt::format("open BPF object: {}", log.text()), errno};
+  }
+  skeleton->rodata->weft_vni = options.vni;
+  skeleton->rodata->weft_port_number = options.port;
+  reuse_maps(
+      {skeleton->maps.weft_endpoint_1, skeleton->maps.weft_peer_1, skeleton->maps.weft_counter_1});
+  if (const int error = fast_path__load(skeleton.get()); error != 0) {
+    return Error{Errc::Unavailable,
+                 fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),
+                 -error};
+  }
+  return std::unique_ptr<FastPath>(std::make_unique<KernelFastPath>(*skeleton));
+}
+
+Result<Ok> detach_fast_path() {
+  const LogCapture log;
+  for (const auto& [ifindex, name] : devices()) {
+    WEFT_TRY(detach(ifindex, name));
+  }
+  return Ok{};
+}
+
+}  // namespace weft::sys
