@@ -1,0 +1,269 @@
+#include "sys/store.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sqlite3.h>
+#include <unistd.h>
+
+namespace weft::sys {
+namespace {
+
+// Raised when the layout changes; a store of a newer layout is refused rather than misread.
+constexpr int kLayoutVersion = 1;
+
+// Table names are ours; the limit only keeps a mistake from becoming SQL.
+constexpr std::size_t kTableNameMax = 64;
+
+// 128 KiB of page cache: the tables hold a few kilobytes, and the agent must stay small.
+// The WAL is folded back into the file every 256 pages (1 MiB).
+constexpr const char* kSettings =
+    "PRAGMA locking_mode = EXCLUSIVE;"
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = FULL;"
+    "PRAGMA cache_size = -128;"
+    "PRAGMA wal_autocheckpoint = 256;"
+    "PRAGMA temp_store = MEMORY;";
+
+class Statement {
+ public:
+  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
+  Statement(const Statement&) = delete;
+  Statement& operator=(const Statement&) = delete;
+  ~Statement() { sqlite3_finalize(statement_); }
+
+  // A bound value is read during the next step() and must live until then.
+  int bind(int position, ByteView bytes) {
+    if (bytes.empty()) {
+      return sqlite3_bind_zeroblob(statement_, position, 0);  // A null pointer would bind NULL.
+    }
+    return sqlite3_bind_blob64(statement_, position, bytes.data(), bytes.size(), SQLITE_STATIC);
+  }
+  int step() { return sqlite3_step(statement_); }
+  void reset() {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  Bytes column(int position) const {
+    const auto* data = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, position));
+    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement_, position));
+    return data == nullptr ? Bytes() : Bytes(data, data + size);
+  }
+  int number(int position) const { return sqlite3_column_int(statement_, position); }
+
+ private:
+  sqlite3_stmt* statement_;
+};
+
+bool is_table_name(std::string_view name) {
+  return !name.empty() && name.size() <= kTableNameMax
+         && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
+}
+
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(std::string path) : path_(std::move(path)) {}
+  ~SqliteStore() override {
+    tables_.clear();
+    sqlite3_close(db_);
+  }
+
+  Result<Ok> open();
+  Result<Ok> apply(const StoreBatch& batch) override;
+  Result<StoreTable> load(const std::string& table) override;
+
+ private:
+  struct TableStatements {
+    std::unique_ptr<Statement> put;
+    std::unique_ptr<Statement> erase;
+  };
+
+  Error failure(std::string_view doing) const;
+  Result<Ok> execute(const std::string& sql);
+  Result<std::unique_ptr<Statement>> prepare(const std::string& sql);
+  Result<bool> has_table(const std::string& table);
+  Result<TableStatements*> statements(const std::string& table);
+  Result<Ok> check_layout();
+  Result<Ok> write_all(const StoreBatch& batch);
+  Result<Ok> write(const StoreWrite& write);
+
+  std::string path_;
+  sqlite3* db_ = nullptr;
+  std::map<std::string, TableStatements> tables_;
+};
+
+Error SqliteStore::failure(std::string_view doing) const {
+  // SQLITE_BUSY at any time means that another process holds the file, as we never contend.
+  const int code = sqlite3_errcode(db_) & 0xff;
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
+    return Error{
+        Errc::Unavailable, fmt::format("store {} is in use by another process", path_), EBUSY};
+  }
+  const Errc kind = code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? Errc::Invalid : Errc::Os;
+  return Error{kind,
+               fmt::format("{} in store {}: {}", doing, path_, sqlite3_errmsg(db_)),
+               sqlite3_system_errno(db_)};
+}
+
+Result<Ok> SqliteStore::execute(const std::string& sql) {
+  if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return failure(sql);
+  }
+  return Ok{};
+}
+
+Result<std::unique_ptr<Statement>> SqliteStore::prepare(const std::string& sql) {
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
+    return failure(sql);
+  }
+  return std::make_unique<Statement>(statement);
+}
+
+Result<Ok> SqliteStore::open() {
+  // SQLite would create the file with the umask; its WAL takes the mode of the file.
+  const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) {
+    const int error = errno;
+    return Error{Errc::Os, fmt::format("open store {}: errno {}", path_, error), error};
+  }
+  ::close(file);
+  // NOMUTEX: a store lives on one strand.
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+  if (sqlite3_open_v2(path_.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
+    return failure("open");
+  }
+  WEFT_TRY(execute(kSettings));
+  WEFT_TRY(execute("BEGIN EXCLUSIVE; COMMIT"));  // Takes the lock, which is kept until we close.
+  return check_layout();
+}
+
+Result<Ok> SqliteStore::check_layout() {
+  const auto query = WEFT_TRY(prepare("PRAGMA user_version"));
+  if (query->step() != SQLITE_ROW) {
+    return failure("read layout version");
+  }
+  const int version = query->number(0);
+  query->reset();
+  if (version > kLayoutVersion) {
+    return Error{Errc::Invalid,
+                 fmt::format("store {} has layout {} (expected at most {}): it was written by a "
+                             "newer weft",
+                             path_,
+                             version,
+                             kLayoutVersion)};
+  }
+  if (version == kLayoutVersion) {
+    return Ok{};
+  }
+  return execute(fmt::format("PRAGMA user_version = {}", kLayoutVersion));
+}
+
+Result<Ok> SqliteStore::apply(const StoreBatch& batch) {
+  if (batch.empty()) {
+    return Ok{};
+  }
+  WEFT_TRY(execute("BEGIN IMMEDIATE"));
+  Result<Ok> written = write_all(batch);
+  if (written.ok()) {
+    written = execute("COMMIT");
+  }
+  if (!written.ok()) {
+    tables_.clear();  // Their tables may be rolled back with the rest.
+    // The first error is the one to report; SQLite may have rolled back on its own.
+    sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
+  }
+  return written;
+}
+
+Result<Ok> SqliteStore::write_all(const StoreBatch& batch) {
+  for (const StoreWrite& entry : batch) {
+    WEFT_TRY(write(entry));
+  }
+  return Ok{};
+}
+
+Result<Ok> SqliteStore::write(const StoreWrite& write) {
+  const TableStatements* const table = WEFT_TRY(statements(write.table));
+  Statement& statement = write.value ? *table->put : *table->erase;
+  int code = statement.bind(1, write.key);
+  if (code == SQLITE_OK && write.value) {
+    code = statement.bind(2, *write.value);
+  }
+  if (code == SQLITE_OK) {
+    code = statement.step();
+  }
+  if (code != SQLITE_DONE) {
+    Error error = failure("write");
+    statement.reset();
+    return error;
+  }
+  statement.reset();
+  return Ok{};
+}
+
+Result<SqliteStore::TableStatements*> SqliteStore::statements(const std::string& table) {
+  const auto known = tables_.find(table);
+  if (known != tables_.end()) {
+    return &known->second;
+  }
+  if (!is_table_name(table)) {
+    return Error{Errc::Invalid, fmt::format("table name '{}' (expected [a-z0-9_]+)", table)};
+  }
+  // The prefix keeps clear of names SQLite reserves.
+  WEFT_TRY(execute(fmt::format(
+      "CREATE TABLE IF NOT EXISTS t_{} (key BLOB PRIMARY KEY, value BLOB NOT NULL)", table)));
+  TableStatements made;
+  made.put =
+      WEFT_TRY(prepare(fmt::format("INSERT INTO t_{} (key, value) VALUES (?1, ?2) "
+                                   "ON CONFLICT (key) DO UPDATE SET value = ?2",
+                                   table)));
+  made.erase = WEFT_TRY(prepare(fmt::format("DELETE FROM t_{} WHERE key = ?1", table)));
+  return &tables_.emplace(table, std::move(made)).first->second;
+}
+
+Result<bool> SqliteStore::has_table(const std::string& table) {
+  const auto query =
+      WEFT_TRY(prepare(fmt::format("SELECT 1 FROM sqlite_master WHERE name = 't_{}'", table)));
+  const int code = query->step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) {
+    return failure("look for a table");
+  }
+  return code == SQLITE_ROW;
+}
+
+Result<StoreTable> SqliteStore::load(const std::string& table) {
+  if (!is_table_name(table)) {
+    return Error{Errc::Invalid, fmt::format("table name '{}' (expected [a-z0-9_]+)", table)};
+  }
+  StoreTable rows;
+  const bool present = WEFT_TRY(has_table(table));
+  if (!present) {
+    return rows;
+  }
+  const auto query = WEFT_TRY(prepare(fmt::format("SELECT key, value FROM t_{}", table)));
+  int code = query->step();
+  while (code == SQLITE_ROW) {
+    rows.emplace(query->column(0), query->column(1));
+    code = query->step();
+  }
+  if (code != SQLITE_DONE) {
+    return failure("load a table");
+  }
+  return rows;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_store(const std::string& path) {
+  auto store = std::make_unique<SqliteStore>(path);
+  WEFT_TRY(store->open());
+  return std::unique_ptr<Store>(std::move(store));
+}
+
+}  // namespace weft::sys
