@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -42,18 +43,24 @@ class CoreDriver {
       return;
     }
     timer_.expires_after(std::max(Duration::zero(), deadline - clock_.now()));
-    timer_.async_wait([this](const boost::system::error_code& error) {
-      if (!error) {
+    const std::weak_ptr<const Alive> alive = alive_;
+    timer_.async_wait([this, alive](const boost::system::error_code& error) {
+      if (!error && !alive.expired()) {
         settle();
       }
     });
   }
+
+  // Expires with the driver. A handler that was already queued when the driver went away still
+  // runs, with no error; it must find out.
+  struct Alive {};
 
   const Clock& clock_;
   Core& core_;
   Perform perform_;
   boost::asio::steady_timer timer_;
   std::vector<Action> actions_;
+  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
 };
 
 }  // namespace weft::sys
