@@ -4,8 +4,11 @@
 // Translates and decides nothing. Runs on one executor; every callback runs there too.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -41,6 +44,13 @@ class MeshService {
   void send(GossipAll gossip);
   void send(GossipTo gossip);
   const Mesh& mesh() const;
+
+  struct Stats {
+    std::uint64_t accepted = 0;
+    std::uint64_t accepts_refused = 0;  // Too many connections at once.
+    std::uint64_t accepts_failed = 0;   // Such as no file descriptor left; tried again.
+  };
+  Stats stats() const;
 
  private:
   class Impl;
