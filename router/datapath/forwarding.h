@@ -82,8 +82,8 @@ struct ForwardingStats {
   std::uint64_t arp_answered = 0;
   std::uint64_t nd_answered = 0;
   std::uint64_t frames_flooded = 0;
-  std::uint64_t frames_limited = 0;  // Dropped by the flood rate limit.
-  std::uint64_t frames_malformed = 0;
+  std::uint64_t frames_limited = 0;     // Dropped by the flood rate limit.
+  std::uint64_t frames_malformed = 0;   // Too short, too long, or not what they claim to be.
   std::uint64_t endpoints_refused = 0;  // Over endpoints_max, or a record that does not decode.
 };
 
@@ -94,7 +94,8 @@ class Forwarding {
     // Frames per second flooded to all peers, with a burst of as many: ARP for unknown addresses,
     // mDNS, IGMP stay far below; a broadcast storm stops here. Multicast streams may need more.
     std::uint32_t flood_rate_max = 5000;
-    std::size_t endpoints_max = 1U << 18U;
+    // 500 hosts of 130 containers each; what the fast path's map holds (router/bpf/maps.h).
+    std::size_t endpoints_max = 65536;
     // How long forwarding left by an earlier run of the agent is kept while nobody confirms it.
     Duration adopted_grace = std::chrono::seconds(60);
   };

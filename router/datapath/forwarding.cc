@@ -1,0 +1,340 @@
+#include "router/datapath/forwarding.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "router/datapath/arp.h"
+#include "router/datapath/endpoint_record.h"
+#include "router/datapath/endpoint_table.h"
+#include "router/datapath/ethernet.h"
+#include "router/datapath/flood_limit.h"
+#include "router/datapath/nd.h"
+
+namespace weft::router {
+namespace {
+
+// The largest frame that fits a UDP datagram over IPv4 behind a VXLAN header.
+constexpr std::size_t kFrameMax = 65535 - 20 - 8 - 8;
+
+ForwardingAction set_action(Mac mac, const Placement& placement) {
+  return std::visit(overloaded{
+                        [mac](std::uint32_t ifindex) -> ForwardingAction {
+                          return SetLocal{mac, ifindex};
+                        },
+                        [mac](const Ip& underlay) -> ForwardingAction {
+                          return SetRemote{mac, underlay};
+                        },
+                    },
+                    placement);
+}
+
+}  // namespace
+
+class Forwarding::Impl {
+ public:
+  Impl(Options options, TimePoint now, Adopted adopted)
+      : options_(options),
+        limit_(options.flood_rate_max, now),
+        peers_(std::move(adopted.peers)) {
+    for (const auto& [mac, underlay] : adopted.remotes) {
+      installed_.emplace(mac, underlay);
+      unconfirmed_.insert(mac);
+    }
+    for (const auto& [mac, ifindex] : adopted.locals) {
+      installed_.insert_or_assign(mac, ifindex);
+      unconfirmed_.insert(mac);
+    }
+    if (!unconfirmed_.empty() || !peers_.empty()) {
+      grace_ends_ = now + options_.adopted_grace;
+    }
+  }
+
+  void add_local(Mac mac,
+                 const std::vector<Ip>& addresses,
+                 std::uint32_t ifindex,
+                 ForwardingActions& out) {
+    if (!table_.set_local(mac, {.ifindex = ifindex, .addresses = addresses})) {
+      return;
+    }
+    settle(mac, out);
+    out.push_back(PublishRecord{.key = endpoint_key(mac), .value = encode_endpoint(addresses)});
+  }
+
+  void remove_local(Mac mac, ForwardingActions& out) {
+    if (!table_.remove_local(mac)) {
+      return;
+    }
+    settle(mac, out);
+    out.push_back(PublishRecord{.key = endpoint_key(mac), .value = std::nullopt});
+  }
+
+  void on_record(const RecordChanged& change, ForwardingActions& out) {
+    if (change.key.kind != RecordKind::Endpoint || change.origin == options_.self) {
+      return;
+    }
+    const Result<Mac> mac = decode_endpoint_key(change.key);
+    if (!mac.ok()) {
+      ++stats_.endpoints_refused;
+      return;
+    }
+    if (!change.value) {
+      if (table_.remove_claim(change.origin, mac.value())) {
+        settle(mac.value(), out);
+      }
+      return;
+    }
+    Result<std::vector<Ip>> addresses = decode_endpoint(*change.value);
+    const bool fits = table_.has_claim(change.origin, mac.value())
+                      || table_.claim_count() < options_.endpoints_max;
+    if (!addresses.ok() || !fits) {
+      ++stats_.endpoints_refused;
+      return;
+    }
+    table_.set_claim(change.origin, mac.value(), std::move(addresses).value());
+    settle(mac.value(), out);
+  }
+
+  void set_underlay(PeerName peer, const std::optional<Ip>& underlay, ForwardingActions& out) {
+    if (peer == options_.self) {
+      return;
+    }
+    const std::optional<Ip> before = table_.underlay(peer);
+    table_.set_underlay(peer, underlay);
+    if (underlay && peers_.insert(*underlay).second) {
+      out.push_back(SetPeer{*underlay});
+    }
+    if (before == underlay) {
+      return;
+    }
+    for (const Mac mac : table_.claimed_by(peer)) {
+      settle(mac, out);
+    }
+    if (before && !table_.is_underlay_used(*before)) {
+      peers_.erase(*before);
+      out.push_back(DropPeer{*before});
+    }
+  }
+
+  void on_frame(TimePoint now, ByteView bytes, ForwardingActions& out) {
+    const Result<EthernetFrame> frame = decode_ethernet(bytes);
+    if (!frame.ok() || bytes.size() > kFrameMax) {
+      ++stats_.frames_malformed;
+      return;
+    }
+    const EthernetHeader& header = frame.value().header;
+    if (is_link_local_control(header.destination)) {
+      return;
+    }
+    if (header.type == kEtherTypeArp) {
+      return on_arp(now, frame.value(), bytes, out);
+    }
+    if (header.type == kEtherTypeIpv6) {
+      if (const auto asked = parse_solicitation(frame.value().payload)) {
+        return on_solicitation(now, *asked, header, bytes, out);
+      }
+    }
+    pass_on(now, header.destination, bytes, out);
+  }
+
+  void on_deadline(TimePoint now, ForwardingActions& out) {
+    if (now < grace_ends_) {
+      return;
+    }
+    grace_ends_ = kNever;
+    for (const Mac mac : std::exchange(unconfirmed_, {})) {
+      installed_.erase(mac);
+      out.push_back(DropMac{mac});
+    }
+    for (auto it = peers_.begin(); it != peers_.end();) {
+      if (table_.is_underlay_used(*it)) {
+        ++it;
+        continue;
+      }
+      out.push_back(DropPeer{*it});
+      it = peers_.erase(it);
+    }
+  }
+
+  TimePoint next_deadline() const { return grace_ends_; }
+  const ForwardingStats& stats() const { return stats_; }
+  std::size_t local_count() const { return table_.local_count(); }
+
+  std::size_t remote_count() const {
+    const auto count = std::count_if(installed_.begin(), installed_.end(), [](const auto& entry) {
+      return std::holds_alternative<Ip>(entry.second);
+    });
+    return static_cast<std::size_t>(count);
+  }
+
+  void check_invariants() const {
+    table_.check_invariants();
+    WEFT_ASSERT(table_.claim_count() <= options_.endpoints_max);
+    for (const auto& [mac, placement] : installed_) {
+      if (!unconfirmed_.contains(mac)) {
+        WEFT_ASSERT(table_.placement(mac) == placement);
+      }
+    }
+    for (const Mac mac : unconfirmed_) {
+      WEFT_ASSERT(installed_.contains(mac));
+      WEFT_ASSERT(!table_.placement(mac));
+    }
+  }
+
+ private:
+  // Makes the kernel's entry for one MAC what the table says. What an earlier run left stays while
+  // nobody says anything.
+  void settle(Mac mac, ForwardingActions& out) {
+    const std::optional<Placement> wanted = table_.placement(mac);
+    const auto it = installed_.find(mac);
+    if (!wanted) {
+      if (it != installed_.end() && !unconfirmed_.contains(mac)) {
+        installed_.erase(it);
+        out.push_back(DropMac{mac});
+      }
+      return;
+    }
+    unconfirmed_.erase(mac);
+    if (it != installed_.end() && it->second == *wanted) {
+      return;
+    }
+    installed_.insert_or_assign(mac, *wanted);
+    out.push_back(set_action(mac, *wanted));
+  }
+
+  void on_arp(TimePoint now, const EthernetFrame& frame, ByteView bytes, ForwardingActions& out) {
+    const Result<ArpPacket> decoded = decode_arp(frame.payload);
+    if (!decoded.ok()) {
+      ++stats_.frames_malformed;
+      return;
+    }
+    const ArpPacket& packet = decoded.value();
+    const bool question = packet.operation == ArpPacket::Operation::Request;
+    // An announcement moves an address; everybody must hear it, and it wants no answer.
+    if (!question || packet.is_announcement()) {
+      return pass_on(now, frame.header.destination, bytes, out);
+    }
+    if (table_.is_local_address(packet.target)) {
+      return;  // The bridge has shown it to the container, which answers by itself.
+    }
+    const std::optional<Mac> owner = table_.remote_owner(packet.target);
+    // A question about one's own address is a duplicate check after a move from another host.
+    if (!owner || *owner == frame.header.source) {
+      return pass_on(now, frame.header.destination, bytes, out);
+    }
+    ++stats_.arp_answered;
+    out.push_back(FrameToBridge{encode_arp_frame({.operation = ArpPacket::Operation::Reply,
+                                                  .sender_mac = *owner,
+                                                  .sender = packet.target,
+                                                  .target_mac = frame.header.source,
+                                                  .target = packet.sender})});
+  }
+
+  void on_solicitation(TimePoint now,
+                       const NeighborSolicitation& asked,
+                       const EthernetHeader& header,
+                       ByteView bytes,
+                       ForwardingActions& out) {
+    if (table_.is_local_address(asked.target)) {
+      return;
+    }
+    const std::optional<Mac> owner = table_.remote_owner(asked.target);
+    if (!owner || *owner == header.source) {
+      return pass_on(now, header.destination, bytes, out);
+    }
+    ++stats_.nd_answered;
+    out.push_back(FrameToBridge{encode_advertisement_frame(
+        {.owner = *owner, .target = asked.target, .asked = asked, .asker = header.source})});
+  }
+
+  // To the one peer that has the destination, or else once to every peer.
+  void pass_on(TimePoint now, Mac destination, ByteView bytes, ForwardingActions& out) {
+    std::vector<Ip> targets;
+    if (const auto it = installed_.find(destination); it != installed_.end()) {
+      const Ip* underlay = std::get_if<Ip>(&it->second);
+      if (underlay == nullptr) {
+        return;  // A local container: the bridge floods unknown unicast to its port, too.
+      }
+      targets.push_back(*underlay);
+    } else {
+      targets.assign(peers_.begin(), peers_.end());
+    }
+    if (targets.empty()) {
+      return;
+    }
+    if (!limit_.take(now)) {
+      ++stats_.frames_limited;
+      return;
+    }
+    ++stats_.frames_flooded;
+    out.push_back(FrameToPeers{.underlay = std::move(targets), .frame = to_bytes(bytes)});
+  }
+
+  Options options_;
+  FloodLimit limit_;
+  EndpointTable table_;
+  std::map<Mac, Placement> installed_;  // What the kernel holds.
+  std::set<Mac> unconfirmed_;           // Of these, what nobody has spoken for since the start.
+  std::set<Ip> peers_;
+  TimePoint grace_ends_ = kNever;
+  ForwardingStats stats_;
+};
+
+Forwarding::Forwarding(Options options, TimePoint now, Adopted adopted)
+    : impl_(std::make_unique<Impl>(options, now, std::move(adopted))) {}
+
+Forwarding::~Forwarding() = default;
+
+void Forwarding::add_local(TimePoint /*now*/,
+                           Mac mac,
+                           const std::vector<Ip>& addresses,
+                           std::uint32_t ifindex,
+                           ForwardingActions& out) {
+  impl_->add_local(mac, addresses, ifindex, out);
+}
+
+void Forwarding::remove_local(TimePoint /*now*/, Mac mac, ForwardingActions& out) {
+  impl_->remove_local(mac, out);
+}
+
+void Forwarding::on_record(TimePoint /*now*/, const RecordChanged& change, ForwardingActions& out) {
+  impl_->on_record(change, out);
+}
+
+void Forwarding::set_underlay(TimePoint /*now*/,
+                              PeerName peer,
+                              std::optional<Ip> underlay,
+                              ForwardingActions& out) {
+  impl_->set_underlay(peer, underlay, out);
+}
+
+void Forwarding::on_frame(TimePoint now, ByteView frame, ForwardingActions& out) {
+  impl_->on_frame(now, frame, out);
+}
+
+void Forwarding::on_deadline(TimePoint now, ForwardingActions& out) {
+  impl_->on_deadline(now, out);
+}
+
+TimePoint Forwarding::next_deadline() const {
+  return impl_->next_deadline();
+}
+
+ForwardingStats Forwarding::stats() const {
+  return impl_->stats();
+}
+
+std::size_t Forwarding::local_count() const {
+  return impl_->local_count();
+}
+
+std::size_t Forwarding::remote_count() const {
+  return impl_->remote_count();
+}
+
+void Forwarding::check_invariants() const {
+  impl_->check_invariants();
+}
+
+}  // namespace weft::router
