@@ -1,0 +1,136 @@
+#include "agent/cli/client.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <fmt/format.h>
+
+#include "agent/cli/json_text.h"
+#include "agent/cli/process.h"
+#include "agent/cli/status_text.h"
+#include "agent/control_api.h"
+#include "sys/http_server.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+// The agent answers from memory; longer means that it hangs.
+constexpr int kCallTimeoutSeconds = 5;
+
+// An orderly end takes milliseconds; a disk that syncs slowly may take seconds.
+constexpr std::chrono::seconds kStopTimeout{10};
+
+std::string socket_of(const Settings& settings) {
+  return settings.text("run-dir") + "/weft.sock";
+}
+
+// The body of a 2xx answer; other answers are Errors with the agent's words.
+Result<json::value> call(const std::string& socket,
+                         const std::string& method,
+                         const std::string& target,
+                         const std::string& body) {
+  auto response = sys::http_call(socket, method, target, body, kCallTimeoutSeconds);
+  if (!response.ok()) {
+    Error error = std::move(response).error();
+    if (error.os == EACCES || error.os == EPERM) {
+      error.code = Errc::Denied;
+    }
+    return error;
+  }
+  boost::system::error_code malformed;
+  json::value value = json::parse(response.value().body, malformed);
+  if (malformed) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+  }
+  if (response.value().status / 100 == 2) {
+    return value;
+  }
+  const json::value* why = value.is_object() ? value.as_object().if_contains("error") : nullptr;
+  return Error{Errc::Invalid,
+               why != nullptr && why->is_string()
+                   ? std::string(std::string_view(why->as_string()))
+                   : fmt::format("the agent answers {}", response.value().status)};
+}
+
+ExitCode change_targets(const Settings& settings, const std::string& path) {
+  const auto changed = call(socket_of(settings), "POST", path, peers_body(settings.arguments()));
+  return changed.ok() ? ExitCode::Ok : report(changed.error());
+}
+
+}  // namespace
+
+ExitCode report(const Error& error) {
+  if (error.code == Errc::Unavailable) {
+    fmt::print(stderr, "weft: no agent is running ({})\n", error.what);
+    return ExitCode::NotRunning;
+  }
+  if (error.code == Errc::Denied) {
+    fmt::print(stderr, "weft: {} (root or a member of group weft may do this)\n", error.what);
+    return ExitCode::Denied;
+  }
+  fmt::print(stderr, "weft: {}\n", error.what);
+  return ExitCode::Failure;
+}
+
+Result<int> running_agent(const std::string& socket) {
+  const json::value ready = WEFT_TRY(call(socket, "GET", "/ready", ""));
+  const json::value* pid = ready.is_object() ? ready.as_object().if_contains("pid") : nullptr;
+  if (pid == nullptr || !pid->is_int64()) {
+    return Error{Errc::Invalid, "the agent does not say its pid"};
+  }
+  return static_cast<int>(pid->as_int64());
+}
+
+Result<Ok> stop_agent(const std::string& socket) {
+  const int pid = WEFT_TRY(running_agent(socket));
+  const ProcessHandle process = WEFT_TRY(ProcessHandle::open(pid));
+  // The agent may be gone before its answer is read; what counts is that it ends.
+  (void)call(socket, "POST", "/stop", "");
+  if (!process.wait_end(kStopTimeout)) {
+    return Error{Errc::Os,
+                 fmt::format("agent {} has not ended after {} s", pid, kStopTimeout.count())};
+  }
+  return Ok{};
+}
+
+ExitCode run_stop(const Settings& settings) {
+  const auto stopped = stop_agent(socket_of(settings));
+  return stopped.ok() ? ExitCode::Ok : report(stopped.error());
+}
+
+ExitCode run_connect(const Settings& settings) {
+  return change_targets(settings, "/connect");
+}
+
+ExitCode run_forget(const Settings& settings) {
+  return change_targets(settings, "/forget");
+}
+
+ExitCode run_status(const Settings& settings) {
+  const std::string name = settings.arguments().empty() ? "" : settings.arguments().front();
+  const auto part = parse_status_part(name);
+  if (!part.ok()) {
+    fmt::print(stderr, "weft: {}\n", part.error().what);
+    return ExitCode::Usage;
+  }
+  const std::string target = name.empty() ? "/status" : "/status/" + name;
+  const auto status = call(socket_of(settings), "GET", target, "");
+  if (!status.ok()) {
+    return report(status.error());
+  }
+  const auto text = settings.flag("json") ? Result<std::string>(pretty(status.value()))
+                                          : status_text(status.value(), part.value());
+  if (!text.ok()) {
+    return report(text.error());
+  }
+  fmt::print("{}", text.value());
+  return ExitCode::Ok;
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,457 @@
+#include "agent/cli/options.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+#include <numeric>
+#include <set>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/netdev.h"
+#include "base/peer_name.h"
+
+namespace weft::agent {
+
+namespace {
+
+constexpr std::uint32_t bit(Command command) {
+  return 1U << static_cast<std::uint32_t>(command);
+}
+
+constexpr std::uint32_t kRun = bit(Command::Agent) | bit(Command::Launch);
+constexpr std::uint32_t kControl =
+    bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status);
+
+// Arguments are peers; more than a mesh takes links for is a mistake of a script.
+constexpr std::size_t kPeersMax = 200;
+
+constexpr std::array kCommands{
+    CommandSpec{
+        Command::Agent, "agent", "[PEER…]", "run the agent in the foreground", 0, kPeersMax, true},
+    CommandSpec{Command::Launch,
+                "launch",
+                "[PEER…]",
+                "start the agent in the background and wait until it is ready",
+                0,
+                kPeersMax,
+                true},
+    CommandSpec{Command::Stop, "stop", "", "stop the agent; containers keep talking", 0, 0, false},
+    CommandSpec{Command::Connect,
+                "connect",
+                "PEER…",
+                "connect to more peers, now and after a restart",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Forget,
+                "forget",
+                "PEER…",
+                "no longer try to connect to these peers",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Status,
+                "status",
+                "[peers|connections|ipam|targets]",
+                "show what the agent knows",
+                0,
+                1,
+                false},
+    CommandSpec{Command::Reset,
+                "reset",
+                "",
+                "stop the agent and remove every trace of it from this host",
+                0,
+                0,
+                true},
+    CommandSpec{Command::Version, "version", "", "print the version", 0, 0, false},
+    CommandSpec{Command::Help,
+                "help",
+                "[COMMAND|options|exit-codes]",
+                "explain a command, all options or the exit codes",
+                0,
+                1,
+                false},
+};
+
+constexpr std::array kOptions{
+    OptionSpec{"name",
+               ValueKind::PeerName,
+               "",
+               "peer name (default: random at the first start, then kept)",
+               kRun},
+    OptionSpec{"nickname", ValueKind::Text, "", "label of this peer (default: host name)", kRun},
+    OptionSpec{"host",
+               ValueKind::Ip,
+               "",
+               "address to listen on and to be reached at (default: all)",
+               kRun},
+    OptionSpec{"port", ValueKind::Port, "6783", "TCP port of the mesh, here and of peers", kRun},
+    OptionSpec{"password-file",
+               ValueKind::Path,
+               "",
+               "file with the cluster's password; peers without it are refused",
+               kRun},
+    OptionSpec{"plaintext-data",
+               ValueKind::Flag,
+               "false",
+               "accept that containers' traffic is not encrypted although a password is set",
+               kRun},
+    OptionSpec{"ipalloc-range",
+               ValueKind::Cidr,
+               "10.32.0.0/12",
+               "addresses shared out among all peers; the same on every host",
+               kRun},
+    OptionSpec{"ipalloc-default-subnet",
+               ValueKind::Cidr,
+               "",
+               "subnet of containers that ask for none (default: the whole range)",
+               kRun},
+    OptionSpec{"ipalloc-init",
+               ValueKind::Consensus,
+               "",
+               "consensus=N: N peers found the cluster (default: the peers given, and this one)",
+               kRun},
+    OptionSpec{
+        "no-discovery", ValueKind::Flag, "false", "connect only to peers given by hand", kRun},
+    OptionSpec{
+        "no-bpf", ValueKind::Flag, "false", "forward through the kernel's bridge alone", kRun},
+    OptionSpec{"no-docker", ValueKind::Flag, "false", "do not serve Docker", kRun},
+    OptionSpec{"mtu",
+               ValueKind::Mtu,
+               "0",
+               "MTU of containers' interfaces (0: taken from the underlay)",
+               kRun},
+    OptionSpec{
+        "bridge", ValueKind::Interface, "weft", "name of the bridge", kRun | bit(Command::Reset)},
+    OptionSpec{"docker-plugin-socket",
+               ValueKind::Path,
+               "/run/docker/plugins/weft.sock",
+               "where Docker looks for the plugin",
+               kRun | bit(Command::Reset)},
+    OptionSpec{"state-dir",
+               ValueKind::Path,
+               "/var/lib/weft",
+               "identity, addresses and networks that outlive a restart",
+               kRun | bit(Command::Reset)},
+    OptionSpec{"run-dir",
+               ValueKind::Path,
+               "/run/weft",
+               "where the control socket weft.sock is",
+               kRun | kControl | bit(Command::Reset)},
+    OptionSpec{"log-level", ValueKind::LogLevel, "info", "debug, info, warning or error", kRun},
+    OptionSpec{"log-file",
+               ValueKind::Path,
+               "",
+               "where logs go (default: stderr; under launch /var/log/weft.log)",
+               kRun},
+    OptionSpec{"json", ValueKind::Flag, "false", "print JSON", bit(Command::Status)},
+};
+
+Error expected(std::string_view text, std::string_view what) {
+  return Error{Errc::Invalid, fmt::format("\"{}\" (expected {})", text, what)};
+}
+
+Result<std::uint32_t> parse_number(std::string_view text, std::uint32_t min, std::uint32_t max) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < min || number > max) {
+    return expected(text, fmt::format("a number from {} to {}", min, max));
+  }
+  return number;
+}
+
+Result<std::string> checked_flag(const std::string& text) {
+  for (const std::string_view yes : {"true", "1", "yes", "on"}) {
+    if (text == yes) {
+      return std::string("true");
+    }
+  }
+  for (const std::string_view no : {"false", "0", "no", "off"}) {
+    if (text == no) {
+      return std::string("false");
+    }
+  }
+  return expected(text, "true or false");
+}
+
+Result<std::string> checked_cidr(const std::string& text) {
+  const auto cidr = Cidr::parse(text);
+  if (!cidr.ok() || !cidr.value().is_v4()) {
+    return expected(text, "an IPv4 block such as 10.32.0.0/12");
+  }
+  if (!cidr.value().is_network()) {
+    return expected(
+        text, fmt::format("no bits behind the prefix: {}", cidr.value().network().to_string()));
+  }
+  // Network and broadcast address, and two to give out.
+  if (cidr.value().v4_count() < 4) {
+    return expected(text, "at least 4 addresses: a prefix of at most /30");
+  }
+  return text;
+}
+
+// The 68 bytes every IPv4 link carries (RFC 791), the 65,535 of the largest packet.
+constexpr std::uint32_t kMtuMin = 68;
+constexpr std::uint32_t kMtuMax = 65535;
+
+constexpr std::string_view kConsensusPrefix = "consensus=";
+
+Result<std::string> checked_number(const std::string& text,
+                                   std::string_view prefix,
+                                   std::uint32_t min,
+                                   std::uint32_t max) {
+  (void)WEFT_TRY(parse_number(std::string_view(text).substr(prefix.size()), min, max));
+  return text;
+}
+
+Result<std::string> checked_interface(const std::string& text) {
+  // The kernel's rule (dev_valid_name) less the characters nobody means.
+  const bool valid = !text.empty() && text.size() <= kInterfaceNameMax && text.front() != '.'
+                     && std::all_of(text.begin(), text.end(), [](char c) {
+                          return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-'
+                                 || c == '_' || c == '.';
+                        });
+  if (!valid) {
+    return expected(text, "an interface name of at most 15 characters");
+  }
+  return text;
+}
+
+// The value in its canonical form, or what was expected.
+Result<std::string> checked(ValueKind kind, const std::string& text) {
+  switch (kind) {
+    case ValueKind::Flag:
+      return checked_flag(text);
+    case ValueKind::Text:
+      return text;
+    case ValueKind::Path:
+      return text.starts_with('/') ? Result<std::string>(text) : expected(text, "an absolute path");
+    case ValueKind::Port:
+      return checked_number(text, "", 1, 65535);
+    case ValueKind::Ip:
+      return Ip::parse(text).ok() ? Result<std::string>(text)
+                                  : expected(text, "an IPv4 or IPv6 address");
+    case ValueKind::Cidr:
+      return checked_cidr(text);
+    case ValueKind::PeerName:
+      return PeerName::parse(text).ok() ? Result<std::string>(text)
+                                        : expected(text, "a name such as 7a:01:02:03:04:05");
+    case ValueKind::Mtu:
+      return text == "0" ? Result<std::string>(text) : checked_number(text, "", kMtuMin, kMtuMax);
+    case ValueKind::Interface:
+      return checked_interface(text);
+    case ValueKind::Consensus:
+      return text.starts_with(kConsensusPrefix)
+                 ? checked_number(text, kConsensusPrefix, 1, kPeersMax)
+                 : expected(text, "consensus=N");
+    case ValueKind::LogLevel:
+      (void)WEFT_TRY(log::parse_level(text));
+      return text;
+  }
+  return Error{Errc::Invalid, "unknown kind of option"};
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j + 1] + 1, row[j] + 1, replaced});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::span<const CommandSpec> commands() {
+  return kCommands;
+}
+
+std::span<const OptionSpec> options() {
+  return kOptions;
+}
+
+const CommandSpec& spec_of(Command command) {
+  const auto* spec = std::find_if(
+      kCommands.begin(), kCommands.end(), [&](const CommandSpec& c) { return c.id == command; });
+  WEFT_ASSERT(spec != kCommands.end());
+  return *spec;
+}
+
+std::string environment_name(const OptionSpec& option) {
+  std::string name = "WEFT_";
+  for (const char c : option.name) {
+    name += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  }
+  return name;
+}
+
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
+  std::optional<std::string> best;
+  // More than half of the word changed is no longer a typing error.
+  std::size_t best_distance = word.size() / 2 + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+Result<Command> parse_command(std::string_view name) {
+  std::vector<std::string> names;
+  for (const CommandSpec& command : kCommands) {
+    if (command.name == name) {
+      return command.id;
+    }
+    names.emplace_back(command.name);
+  }
+  const auto near = nearest(name, names);
+  return Error{Errc::Invalid,
+               fmt::format("unknown command \"{}\"{}",
+                           name,
+                           near ? fmt::format("; did you mean \"{}\"?", *near) : "")};
+}
+
+const std::string& Settings::text(std::string_view option) const {
+  const auto found = values_.find(option);
+  WEFT_ASSERT(found != values_.end());
+  return found->second.text;
+}
+
+bool Settings::is_given(std::string_view option) const {
+  const auto found = values_.find(option);
+  WEFT_ASSERT(found != values_.end());
+  return found->second.given;
+}
+
+// CLI11 splits the words; what they mean is decided by the table.
+class SettingsParser {
+ public:
+  SettingsParser(Command command, const Environment& environment)
+      : command_(command),
+        environment_(environment) {
+    for (const OptionSpec& option : kOptions) {
+      if (option.applies_to(command)) {
+        declare(option);
+      }
+    }
+    app_.set_help_flag();
+    app_.add_flag("-h,--help", settings_.help_wanted_);
+    app_.add_option("arguments", settings_.arguments_);
+    app_.allow_extras();
+  }
+
+  Result<Settings> parse(std::span<const std::string> words) && {
+    // CLI11 consumes from the back.
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    try {
+      app_.parse(std::move(reversed));
+    } catch (const CLI::ParseError& error) {
+      return Error{Errc::Invalid, error.what()};
+    }
+    for (const std::string& word : app_.remaining()) {
+      return unknown_flag(word.substr(0, word.find('=')));
+    }
+    for (const OptionSpec& option : kOptions) {
+      (void)WEFT_TRY(settle(option));
+    }
+    return check_arguments();
+  }
+
+ private:
+  void declare(const OptionSpec& option) {
+    const std::string flag = fmt::format("--{}", option.name);
+    std::string& word = words_[std::string(option.name)];
+    auto* declared =
+        option.kind == ValueKind::Flag ? app_.add_flag(flag, word) : app_.add_option(flag, word);
+    // Wrappers append; the last word wins.
+    declared->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+
+  Result<Ok> settle(const OptionSpec& option) {
+    Settings::Value& value = settings_.values_[std::string(option.name)];
+    value.text = option.fallback;
+    if (!option.applies_to(command_)) {
+      return Ok{};
+    }
+    std::string source = fmt::format("--{}", option.name);
+    std::optional<std::string> word;
+    if (app_.count(source) > 0) {
+      word = words_[std::string(option.name)];
+    } else {
+      source = environment_name(option);
+      word = environment_(source);
+    }
+    // An empty value says "as if it were not there": `WEFT_NAME= weft launch`.
+    if (!word || word->empty()) {
+      return Ok{};
+    }
+    auto text = checked(option.kind, *word);
+    if (!text.ok()) {
+      return std::move(text).error().with_context(source);
+    }
+    value = {std::move(text).value(), true};
+    return Ok{};
+  }
+
+  Error unknown_flag(const std::string& word) const {
+    std::vector<std::string> flags{"--help"};
+    for (const auto& [name, value] : words_) {
+      flags.push_back("--" + name);
+    }
+    const auto near = nearest(word, flags);
+    const std::string_view command = spec_of(command_).name;
+    return Error{
+        Errc::Invalid,
+        near ? fmt::format("unknown flag {} for \"{}\"; did you mean {}?", word, command, *near)
+             : fmt::format("unknown flag {} for \"{}\"; see weft help {}", word, command, command)};
+  }
+
+  Result<Settings> check_arguments() {
+    const CommandSpec& spec = spec_of(command_);
+    const std::size_t count = settings_.arguments_.size();
+    if (settings_.help_wanted_) {
+      return std::move(settings_);
+    }
+    if (count < spec.arguments_min) {
+      return Error{Errc::Invalid, fmt::format("{} needs {}", spec.name, spec.arguments)};
+    }
+    if (count > spec.arguments_max) {
+      return Error{Errc::Invalid,
+                   fmt::format("{} takes at most {} arguments ({} given, from \"{}\")",
+                               spec.name,
+                               spec.arguments_max,
+                               count,
+                               settings_.arguments_[spec.arguments_max])};
+    }
+    return std::move(settings_);
+  }
+
+  Command command_;
+  const Environment& environment_;
+  CLI::App app_;
+  std::map<std::string, std::string> words_;
+  Settings settings_;
+};
+
+Result<Settings> parse_settings(Command command,
+                                std::span<const std::string> words,
+                                const Environment& environment) {
+  return SettingsParser(command, environment).parse(words);
+}
+
+}  // namespace weft::agent

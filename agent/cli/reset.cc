@@ -1,0 +1,88 @@
+#include "agent/cli/reset.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "agent/cli/client.h"
+#include "agent/identity.h"
+#include "base/result.h"
+#include "router/io/datapath_service.h"
+#include "sys/netdev.h"
+#include "sys/store.h"
+
+namespace weft::agent {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The bridge of the last run unless the user names one. A store that cannot be read must not keep
+// anyone from resetting; one that is in use belongs to an agent that has not ended.
+Result<std::string> choose_bridge(const Settings& settings, const std::string& store_path) {
+  const std::string& named = settings.text("bridge");
+  if (settings.is_given("bridge") || !fs::exists(store_path)) {
+    return named;
+  }
+  const auto store = sys::open_store(store_path);
+  if (!store.ok()) {
+    return store.error().code == Errc::Unavailable ? Result<std::string>(store.error()) : named;
+  }
+  return remembered_bridge(*store.value()).value_or(std::nullopt).value_or(named);
+}
+
+Result<Ok> remove_file(const std::string& path) {
+  std::error_code error;
+  fs::remove(path, error);  // False without an error if it was not there.
+  if (error) {
+    return Error{Errc::Os, fmt::format("remove {}: {}", path, error.message()), error.value()};
+  }
+  return Ok{};
+}
+
+Result<Ok> remove_socket(const std::string& path) {
+  std::error_code error;
+  return fs::is_socket(path, error) ? remove_file(path) : Result<Ok>(Ok{});
+}
+
+// Only if nothing else is in it.
+void remove_directory(const std::string& path) {
+  std::error_code error;
+  fs::remove(path, error);
+}
+
+Result<Ok> reset(const Settings& settings) {
+  const std::string& run_dir = settings.text("run-dir");
+  const std::string& state_dir = settings.text("state-dir");
+  const std::string socket = run_dir + "/weft.sock";
+  const std::string store_path = state_dir + "/weft.db";
+  if (running_agent(socket).ok()) {
+    (void)WEFT_TRY(stop_agent(socket));
+  }
+  const std::string bridge = WEFT_TRY(choose_bridge(settings, store_path));
+  const auto netdev = WEFT_TRY(sys::open_netdev());
+  (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
+    (void)WEFT_TRY(remove_file(store_path + suffix));
+  }
+  (void)WEFT_TRY(remove_socket(socket));
+  (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
+  remove_directory(state_dir);
+  remove_directory(run_dir);
+  return Ok{};
+}
+
+}  // namespace
+
+ExitCode run_reset(const Settings& settings) {
+  const auto done = reset(settings);
+  if (done.ok()) {
+    return ExitCode::Ok;
+  }
+  fmt::print(stderr, "weft: reset: {}\n", done.error().what);
+  return done.error().code == Errc::Unavailable ? ExitCode::AlreadyRunning : ExitCode::Failure;
+}
+
+}  // namespace weft::agent

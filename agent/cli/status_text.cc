@@ -1,0 +1,242 @@
+#include "agent/cli/status_text.h"
+
+#include <exception>
+#include <map>
+
+#include <boost/json/value_to.hpp>
+#include <fmt/format.h>
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+// Access that throws where the shape is wrong; status_text() makes one Error of it.
+std::string_view text_at(const json::value& object, std::string_view key) {
+  const json::string& text = object.at(key).as_string();
+  return {text.data(), text.size()};
+}
+
+std::uint64_t number_at(const json::value& object, std::string_view key) {
+  return object.at(key).to_number<std::uint64_t>();
+}
+
+bool flag_at(const json::value& object, std::string_view key) {
+  return object.at(key).as_bool();
+}
+
+// One line of the summary: labels end in column 15, as users of Weave know it.
+std::string line(std::string_view label, std::string_view value) {
+  return fmt::format("{:>15}: {}\n", label, value);
+}
+
+std::string peer_label(std::string_view name, std::string_view nickname) {
+  return fmt::format("{}({})", name, nickname);
+}
+
+std::string peer_label(const json::value& peer, std::string_view name_key) {
+  return peer_label(text_at(peer, name_key), text_at(peer, "nickname"));
+}
+
+// "3 (2 established, 1 retrying)": counters that are zero say nothing.
+std::string connections_summary(const json::array& connections) {
+  std::map<std::string_view, std::size_t> count_by_state;
+  for (const json::value& connection : connections) {
+    ++count_by_state[text_at(connection, "state")];
+  }
+  std::string counts;
+  for (const std::string_view state :
+       {"established", "pending", "retrying", "failed", "connecting"}) {
+    if (const auto found = count_by_state.find(state); found != count_by_state.end()) {
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", found->second, state);
+    }
+  }
+  return counts.empty() ? fmt::format("{}", connections.size())
+                        : fmt::format("{} ({})", connections.size(), counts);
+}
+
+std::string peers_summary(const json::array& peers) {
+  std::size_t link_count = 0;
+  std::size_t unreachable_count = 0;
+  for (const json::value& peer : peers) {
+    link_count += peer.at("neighbours").as_array().size();
+    unreachable_count += flag_at(peer, "reachable") ? 0U : 1U;
+  }
+  std::string details;
+  if (link_count > 0) {
+    details = fmt::format("with {} established connections", link_count);
+  }
+  if (unreachable_count > 0) {
+    details += fmt::format("{}{} unreachable", details.empty() ? "" : ", ", unreachable_count);
+  }
+  return details.empty() ? fmt::format("{}", peers.size())
+                         : fmt::format("{} ({})", peers.size(), details);
+}
+
+std::string router_summary(const json::value& router) {
+  std::string text = line("Service", "router");
+  text += line("Name", peer_label(router, "name"));
+  text +=
+      line("Encryption",
+           fmt::format("control: {}; data: {}",
+                       flag_at(router, "authenticated") ? "enabled"
+                                                        : "enabled, unauthenticated (no password)",
+                       flag_at(router, "data_encrypted") ? "enabled" : "disabled"));
+  text += line("PeerDiscovery", flag_at(router, "discovery") ? "enabled" : "disabled");
+  text += line("Targets", fmt::format("{}", router.at("targets").as_array().size()));
+  text += line("Connections", connections_summary(router.at("connections").as_array()));
+  text += line("Peers", peers_summary(router.at("peers").as_array()));
+  return text;
+}
+
+std::string datapath_summary(const json::value& datapath) {
+  std::string devices;
+  for (const json::value& device : datapath.at("devices").as_array()) {
+    devices += devices.empty() ? "" : ", ";
+    devices += std::string_view(device.as_string());
+  }
+  const std::string_view reason = text_at(datapath, "reason");
+  std::string text = line("Service", "datapath");
+  text += line("Mode",
+               reason.empty() ? std::string(text_at(datapath, "mode"))
+                              : fmt::format("{} ({})", text_at(datapath, "mode"), reason));
+  text += line("Bridge", text_at(datapath, "bridge"));
+  text += line("Mtu", fmt::format("{}", number_at(datapath, "mtu")));
+  text += line("Underlay",
+               fmt::format("VXLAN port {}{}{}",
+                           number_at(datapath, "port"),
+                           devices.empty() ? "" : " on ",
+                           devices));
+  text += line("Endpoints",
+               fmt::format("{} local, {} remote",
+                           number_at(datapath, "endpoints_local"),
+                           number_at(datapath, "endpoints_remote")));
+  return text;
+}
+
+std::string ipam_summary(const json::value& ipam) {
+  const std::string_view detail = text_at(ipam, "detail");
+  std::string state(text_at(ipam, "state"));
+  if (!detail.empty()) {
+    state += fmt::format(" ({})", detail);
+  }
+  std::string text = line("Service", "ipam");
+  text += line("Status", state);
+  text += line("Range", text_at(ipam, "range"));
+  text += line("DefaultSubnet", text_at(ipam, "default_subnet"));
+  return text;
+}
+
+std::string docker_summary(const json::value& docker) {
+  std::string text = line("Service", "plugin");
+  text += line("DriverName", "weft");
+  text += line("Networks", fmt::format("{}", number_at(docker, "networks")));
+  text += line("Ports", fmt::format("{}", number_at(docker, "ports")));
+  return text;
+}
+
+std::string summary_text(const json::value& status) {
+  std::string text = "\n" + line("Version", text_at(status, "version"));
+  text += "\n" + router_summary(status.at("router"));
+  text += "\n" + datapath_summary(status.at("datapath"));
+  text += "\n" + ipam_summary(status.at("ipam"));
+  if (const json::value* docker = status.as_object().if_contains("docker")) {
+    text += "\n" + docker_summary(*docker);
+  }
+  return text + "\n";
+}
+
+std::string peers_text(const json::value& peers) {
+  std::string text;
+  for (const json::value& peer : peers.as_array()) {
+    text += peer_label(peer, "name");
+    if (!flag_at(peer, "reachable")) {
+      text += " - unreachable!";
+    }
+    text += '\n';
+    for (const json::value& neighbour : peer.at("neighbours").as_array()) {
+      text += fmt::format("   <-> {}\n", peer_label(neighbour, "name"));
+    }
+  }
+  return text;
+}
+
+std::string connections_text(const json::value& connections) {
+  std::string text;
+  for (const json::value& connection : connections.as_array()) {
+    const std::string_view reason = text_at(connection, "reason");
+    std::string info(reason);
+    if (connection.at("peer").is_string()) {
+      info = fmt::format("{} {}",
+                         flag_at(connection, "authenticated") ? "encrypted" : "unauthenticated",
+                         peer_label(connection, "peer"));
+      info += reason.empty() ? "" : fmt::format(" {}", reason);
+    }
+    text += fmt::format("{} {:<21} {:<11} {}",
+                        flag_at(connection, "outbound") ? "->" : "<-",
+                        text_at(connection, "address"),
+                        text_at(connection, "state"),
+                        info);
+    text.erase(text.find_last_not_of(' ') + 1);
+    text += '\n';
+  }
+  return text;
+}
+
+std::string ipam_text(const json::value& ipam) {
+  const auto total = static_cast<double>(number_at(ipam, "range_addresses"));
+  std::string text;
+  for (const json::value& range : ipam.at("ranges").as_array()) {
+    const std::uint64_t count = number_at(range, "addresses");
+    text += fmt::format("{:<37} {:>8} IPs ({:04.1f}% of total)",
+                        peer_label(range, "owner"),
+                        count,
+                        100.0 * static_cast<double>(count) / total);
+    // Ourselves first; only we know how many of our addresses are in use.
+    if (&range == &ipam.at("ranges").as_array().front()) {
+      text += fmt::format(" ({} active)", number_at(range, "used"));
+    } else if (!flag_at(range, "reachable")) {
+      text += " - unreachable!";
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::string targets_text(const json::value& targets) {
+  std::string text;
+  for (const json::value& target : targets.as_array()) {
+    text += std::string_view(target.as_string());
+    text += '\n';
+  }
+  return text;
+}
+
+std::string text_of(const json::value& status, StatusPart part) {
+  switch (part) {
+    case StatusPart::Summary:
+      return summary_text(status);
+    case StatusPart::Peers:
+      return peers_text(status);
+    case StatusPart::Connections:
+      return connections_text(status);
+    case StatusPart::Ipam:
+      return ipam_text(status);
+    case StatusPart::Targets:
+      return targets_text(status);
+  }
+  return "";
+}
+
+}  // namespace
+
+Result<std::string> status_text(const json::value& status, StatusPart part) {
+  try {
+    return text_of(status, part);
+  } catch (const std::exception& error) {
+    return Error{Errc::Invalid, fmt::format("status of an unknown shape: {}", error.what())};
+  }
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,16 @@
+// `weft status` for people, made from the JSON of agent/status.h. Pure.
+#pragma once
+
+#include <string>
+
+#include <boost/json/value.hpp>
+
+#include "agent/status.h"
+#include "base/result.h"
+
+namespace weft::agent {
+
+// Fails when the JSON is not of the expected shape: an agent of another version.
+Result<std::string> status_text(const boost::json::value& status, StatusPart part);
+
+}  // namespace weft::agent

@@ -1,0 +1,113 @@
+#include "agent/config.h"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "agent/target.h"
+
+namespace weft::agent {
+
+namespace {
+
+// Settings were checked, so this cannot fail.
+template <class Number>
+Number number_of(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  WEFT_ASSERT(error == std::errc());
+  return number;
+}
+
+std::optional<std::size_t> elector_count_of(const std::string& init) {
+  if (init.empty()) {
+    return std::nullopt;
+  }
+  return number_of<std::size_t>(std::string_view(init).substr(init.find('=') + 1));
+}
+
+}  // namespace
+
+Result<Config> make_config(const Settings& settings, const std::string& host_name) {
+  Config config;
+  if (settings.is_given("name")) {
+    config.name = WEFT_TRY(PeerName::parse(settings.text("name")));
+  }
+  config.nickname = settings.is_given("nickname") ? settings.text("nickname") : host_name;
+  if (settings.is_given("host")) {
+    config.host = WEFT_TRY(Ip::parse(settings.text("host")));
+  }
+  config.port = number_of<std::uint16_t>(settings.text("port"));
+  config.password_file = settings.text("password-file");
+  config.plaintext_data = settings.flag("plaintext-data");
+  config.range = WEFT_TRY(Cidr::parse(settings.text("ipalloc-range")));
+  config.default_subnet = config.range;
+  if (settings.is_given("ipalloc-default-subnet")) {
+    config.default_subnet = WEFT_TRY(Cidr::parse(settings.text("ipalloc-default-subnet")));
+  }
+  config.elector_count = elector_count_of(settings.text("ipalloc-init"));
+  config.discovery = !settings.flag("no-discovery");
+  config.bpf = !settings.flag("no-bpf");
+  config.docker = !settings.flag("no-docker");
+  config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
+  config.bridge = settings.text("bridge");
+  config.docker_plugin_socket = settings.text("docker-plugin-socket");
+  config.state_dir = settings.text("state-dir");
+  config.run_dir = settings.text("run-dir");
+  config.log_level = settings.text("log-level");
+  config.log_file = settings.text("log-file");
+  for (const std::string& argument : settings.arguments()) {
+    config.targets.push_back(WEFT_TRY(parse_target(argument)));
+  }
+  const bool inside = config.range.contains(config.default_subnet.first())
+                      && config.range.contains(config.default_subnet.last());
+  if (!inside) {
+    return Error{Errc::Invalid,
+                 fmt::format("--ipalloc-default-subnet {} is outside --ipalloc-range {}",
+                             config.default_subnet.to_string(),
+                             config.range.to_string())};
+  }
+  return config;
+}
+
+Result<Ok> check_encryption(const Config& config) {
+  if (config.password_file.empty() || config.plaintext_data) {
+    return Ok{};
+  }
+  return Error{Errc::Denied,
+               "a password is set, but this version of weft cannot encrypt containers' traffic "
+               "yet, only its own; pass --plaintext-data to accept that, or give no password"};
+}
+
+Result<Ok> check_overlap(const Cidr& range,
+                         const std::string& bridge,
+                         const std::vector<RouteInfo>& routes) {
+  for (const RouteInfo& route : routes) {
+    if (route.destination.prefix() == 0 || route.link == bridge
+        || !route.destination.overlaps(range)) {
+      continue;
+    }
+    return Error{
+        Errc::Conflict,
+        fmt::format("the address range {} overlaps the route {} ({}) of this host; choose "
+                    "another with --ipalloc-range, the same on every host",
+                    range.to_string(),
+                    route.destination.to_string(),
+                    route.gateway ? "via " + route.gateway->to_string() + " dev " + route.link
+                                  : "dev " + route.link)};
+  }
+  return Ok{};
+}
+
+Result<std::string> parse_password(std::string_view content) {
+  std::string_view line = content.substr(0, content.find('\n'));
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  if (line.empty()) {
+    return Error{Errc::Invalid, "password file is empty (expected the password on its first line)"};
+  }
+  return std::string(line);
+}
+
+}  // namespace weft::agent

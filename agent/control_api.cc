@@ -1,0 +1,118 @@
+#include "agent/control_api.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/target.h"
+#include "agent/version.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+// As many peers as one call may name: what a command line takes.
+constexpr std::size_t kPeersMax = 200;
+
+sys::HttpResponse answer(unsigned status, const json::value& body) {
+  return {.status = status, .content_type = "application/json", .body = json::serialize(body)};
+}
+
+sys::HttpResponse refusal(unsigned status, std::string_view why) {
+  return answer(status, json::object{{"error", why}});
+}
+
+unsigned status_of(const Error& error) {
+  return error.code == Errc::Invalid || error.code == Errc::NotFound ? 400 : 500;
+}
+
+sys::HttpResponse get(std::string_view path, const ControlHooks& hooks) {
+  constexpr std::string_view kStatus = "/status";
+  if (path == "/ready") {
+    return answer(200, json::object{{"pid", ::getpid()}, {"version", kVersion}});
+  }
+  if (path != kStatus && !path.starts_with("/status/")) {
+    return refusal(404, fmt::format("no such path: {}", path));
+  }
+  path.remove_prefix(std::min(path.size(), kStatus.size() + 1));
+  const auto part = parse_status_part(path);
+  if (!part.ok()) {
+    return refusal(404, part.error().what);
+  }
+  return answer(200, part_of(to_json(hooks.status()), part.value()));
+}
+
+sys::HttpResponse change_targets(
+    std::string_view body,
+    const std::function<Result<Ok>(const std::vector<std::string>& targets)>& change) {
+  const auto targets = parse_peers_body(body);
+  if (!targets.ok()) {
+    return refusal(400, targets.error().what);
+  }
+  const auto changed = change(targets.value());
+  if (!changed.ok()) {
+    return refusal(status_of(changed.error()), changed.error().what);
+  }
+  return answer(200, json::object());
+}
+
+sys::HttpResponse post(std::string_view path, std::string_view body, const ControlHooks& hooks) {
+  if (path == "/connect") {
+    return change_targets(body, hooks.connect);
+  }
+  if (path == "/forget") {
+    return change_targets(body, hooks.forget);
+  }
+  if (path == "/stop") {
+    hooks.stop();
+    return answer(200, json::object());
+  }
+  return refusal(404, fmt::format("no such path: {}", path));
+}
+
+}  // namespace
+
+sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlHooks& hooks) {
+  const std::string_view path =
+      std::string_view(request.target).substr(0, request.target.find('?'));
+  if (request.method == "GET") {
+    return get(path, hooks);
+  }
+  if (request.method == "POST") {
+    return post(path, request.body, hooks);
+  }
+  return refusal(405, fmt::format("method {} (expected GET or POST)", request.method));
+}
+
+Result<std::vector<std::string>> parse_peers_body(std::string_view body) {
+  boost::system::error_code error;
+  const json::value value = json::parse(body, error);
+  if (error) {
+    return Error{Errc::Invalid, fmt::format("body is not JSON: {}", error.message())};
+  }
+  const json::value* peers = value.is_object() ? value.as_object().if_contains("peers") : nullptr;
+  if (peers == nullptr || !peers->is_array()) {
+    return Error{Errc::Invalid, "body without a list \"peers\""};
+  }
+  if (peers->as_array().empty() || peers->as_array().size() > kPeersMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} peers (expected 1 to {})", peers->as_array().size(), kPeersMax)};
+  }
+  std::vector<std::string> targets;
+  for (const json::value& peer : peers->as_array()) {
+    if (!peer.is_string()) {
+      return Error{Errc::Invalid, "a peer that is not a string"};
+    }
+    targets.push_back(WEFT_TRY(parse_target(std::string_view(peer.as_string()))));
+  }
+  return targets;
+}
+
+std::string peers_body(const std::vector<std::string>& peers) {
+  return json::serialize(json::object{{"peers", json::array(peers.begin(), peers.end())}});
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,152 @@
+#include "agent/identity.h"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+
+namespace weft::agent {
+
+namespace {
+
+constexpr const char* kIdentityTable = "identity";
+constexpr const char* kTargetsTable = "targets";
+
+Bytes to_value(std::uint64_t number) {
+  return Writer().u64(number).take();
+}
+
+Result<std::uint64_t> number_of(const Bytes& value) {
+  Reader reader(value);
+  const std::uint64_t number = WEFT_TRY(reader.u64());
+  if (!reader.empty()) {
+    return Error{Errc::Invalid, fmt::format("{} bytes behind a number", reader.remaining())};
+  }
+  return number;
+}
+
+std::optional<Bytes> find(const StoreTable& table, std::string_view key) {
+  const auto found = table.find(to_bytes(key));
+  return found == table.end() ? std::nullopt : std::optional<Bytes>(found->second);
+}
+
+// 48 random bits in the form of a locally administered unicast MAC address (IEEE 802c), so that a
+// bridge may carry it.
+PeerName random_name(Entropy& entropy) {
+  std::array<std::uint8_t, 6> octets{};
+  entropy.fill(octets);
+  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfcU) | 0x02U);
+  std::uint64_t number = 0;
+  for (const std::uint8_t octet : octets) {
+    number = number << 8U | octet;
+  }
+  return PeerName(number);
+}
+
+Result<PeerName> name_of(const Bytes& value) {
+  const std::uint64_t number = WEFT_TRY(number_of(value));
+  if (number >> 48U != 0) {
+    return Error{Errc::Invalid, "name of more than 48 bits"};
+  }
+  return PeerName(number);
+}
+
+Result<router::PrivateKey> secret_of(const Bytes& value) {
+  std::array<std::uint8_t, 32> bytes{};
+  if (value.size() != bytes.size()) {
+    return Error{Errc::Invalid,
+                 fmt::format("key of {} bytes (expected {})", value.size(), bytes.size())};
+  }
+  std::copy(value.begin(), value.end(), bytes.begin());
+  return router::PrivateKey(bytes);
+}
+
+StoreWrite identity_write(std::string_view key, Bytes value) {
+  return {kIdentityTable, to_bytes(key), std::move(value)};
+}
+
+}  // namespace
+
+Result<Identity> claim_identity(sys::Store& store,
+                                Entropy& entropy,
+                                std::optional<PeerName> wanted) {
+  const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
+  Identity identity;
+  const auto name = find(table, "name");
+  identity.name = name ? WEFT_TRY(name_of(*name)) : wanted.value_or(random_name(entropy));
+  if (wanted && *wanted != identity.name) {
+    return Error{Errc::Conflict,
+                 fmt::format("the state of this host belongs to peer {} (wanted {}); weft reset "
+                             "gives it up",
+                             identity.name.to_string(),
+                             wanted->to_string())};
+  }
+  if (const auto secret = find(table, "key")) {
+    const auto bytes = WEFT_TRY(secret_of(*secret));
+    identity.key = router::KeyPair::from_secret(bytes);
+  } else {
+    identity.key = router::KeyPair::generate(entropy);
+  }
+  const auto incarnation = find(table, "incarnation");
+  const std::uint64_t before = incarnation ? WEFT_TRY(number_of(*incarnation)) : 0;
+  identity.incarnation = Incarnation(before + 1);
+
+  (void)WEFT_TRY(store.apply({
+      identity_write("name", to_value(identity.name.number())),
+      identity_write("key", to_bytes(ByteView(identity.key.secret.bytes()))),
+      identity_write("incarnation", to_value(identity.incarnation.value())),
+  }));
+  return identity;
+}
+
+Result<std::vector<std::string>> load_targets(sys::Store& store) {
+  const StoreTable table = WEFT_TRY(store.load(kTargetsTable));
+  std::vector<std::string> targets;
+  targets.reserve(table.size());
+  for (const auto& [target, value] : table) {
+    targets.emplace_back(as_text(target));
+  }
+  return targets;
+}
+
+Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& targets) {
+  const StoreTable table = WEFT_TRY(store.load(kTargetsTable));
+  StoreBatch batch;
+  for (const auto& [target, value] : table) {
+    batch.push_back({kTargetsTable, target, std::nullopt});
+  }
+  for (const std::string& target : targets) {
+    batch.push_back({kTargetsTable, to_bytes(target), Bytes()});
+  }
+  return store.apply(batch);
+}
+
+Result<Ok> add_targets(sys::Store& store, const std::vector<std::string>& targets) {
+  StoreBatch batch;
+  for (const std::string& target : targets) {
+    batch.push_back({kTargetsTable, to_bytes(target), Bytes()});
+  }
+  return store.apply(batch);
+}
+
+Result<Ok> remove_targets(sys::Store& store, const std::vector<std::string>& targets) {
+  StoreBatch batch;
+  for (const std::string& target : targets) {
+    batch.push_back({kTargetsTable, to_bytes(target), std::nullopt});
+  }
+  return store.apply(batch);
+}
+
+Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge) {
+  return store.apply({identity_write("bridge", to_bytes(bridge))});
+}
+
+Result<std::optional<std::string>> remembered_bridge(sys::Store& store) {
+  const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
+  const auto bridge = find(table, "bridge");
+  return bridge ? std::optional<std::string>(as_text(*bridge)) : std::nullopt;
+}
+
+}  // namespace weft::agent

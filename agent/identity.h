@@ -1,0 +1,39 @@
+// Who this host is, over all its restarts: name, key and incarnation, kept in the store.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/entropy.h"
+#include "base/peer_name.h"
+#include "base/result.h"
+#include "router/keys.h"
+#include "sys/store.h"
+
+namespace weft::agent {
+
+struct Identity {
+  PeerName name;
+  Incarnation incarnation;
+  router::KeyPair key;
+};
+
+// Loads what the store knows, or makes it; either way the incarnation is one higher than ever
+// before and on disk before this returns, so that nothing is ever sent under an old one.
+// `wanted` must agree with a name that is already there: addresses are owned under it.
+Result<Identity> claim_identity(sys::Store& store,
+                                Entropy& entropy,
+                                std::optional<PeerName> wanted);
+
+// Peers an operator named, in the order of their text.
+Result<std::vector<std::string>> load_targets(sys::Store& store);
+Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& targets);
+Result<Ok> add_targets(sys::Store& store, const std::vector<std::string>& targets);
+Result<Ok> remove_targets(sys::Store& store, const std::vector<std::string>& targets);
+
+// The bridge of the last run, so that `weft reset` finds it without being told.
+Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge);
+Result<std::optional<std::string>> remembered_bridge(sys::Store& store);
+
+}  // namespace weft::agent

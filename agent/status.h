@@ -1,0 +1,48 @@
+// What an agent says about itself: typed parts from the services, made JSON in one place (the
+// control API), and made text from that JSON by the CLI (agent/cli/status_text.h), so that text and
+// --json never disagree. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "base/result.h"
+#include "ipam/allocator.h"
+#include "router/io/datapath_service.h"
+#include "router/mesh.h"
+
+namespace weft::agent {
+
+struct DockerStatus {
+  std::string socket;
+  std::size_t network_count = 0;
+  std::size_t port_count = 0;
+};
+
+struct AgentStatus {
+  std::string version;
+  bool password_set = false;
+  bool discovery = true;
+  std::vector<router::PeerStatus> peers;  // Ourselves first.
+  std::vector<router::ConnectionStatus> connections;
+  std::vector<std::string> targets;
+  router::MeshStats mesh;
+  ipam::AllocatorStatus ipam;
+  router::DatapathStatus datapath;
+  std::optional<DockerStatus> docker;  // Nothing with --no-docker.
+};
+
+boost::json::object to_json(const AgentStatus& status);
+
+// The parts of a status, as `weft status PART` and GET /status/PART name them.
+enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets };
+Result<StatusPart> parse_status_part(std::string_view name);
+
+// That part of what to_json() made; the whole for Summary.
+boost::json::value part_of(const boost::json::object& status, StatusPart part);
+
+}  // namespace weft::agent

@@ -1,0 +1,228 @@
+#include <boost/json/array.hpp>
+#include <boost/json/value_from.hpp>
+#include <fmt/format.h>
+
+#include "agent/status.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string_view text_of(router::ConnectionState state) {
+  using enum router::ConnectionState;
+  switch (state) {
+    case Connecting:
+      return "connecting";
+    case Pending:
+      return "pending";
+    case Established:
+      return "established";
+    case Retrying:
+      return "retrying";
+    case Failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+std::string_view text_of(ipam::AllocatorStatus::State state) {
+  using enum ipam::AllocatorStatus::State;
+  switch (state) {
+    case Idle:
+      return "idle";
+    case AwaitingConsensus:
+      return "awaiting consensus";
+    case Ready:
+      return "ready";
+    case WaitingForSpace:
+      return "waiting for addresses to become available";
+  }
+  return "unknown";
+}
+
+template <class Strings>
+json::array array_of(const Strings& strings) {
+  json::array array;
+  for (const std::string& text : strings) {
+    array.emplace_back(text);
+  }
+  return array;
+}
+
+template <class Values>
+json::array texts_of(const Values& values) {
+  json::array array;
+  for (const auto& value : values) {
+    array.emplace_back(value.to_string());
+  }
+  return array;
+}
+
+json::value text_or_null(const std::optional<PeerName>& name) {
+  return name ? json::value(name->to_string()) : json::value(nullptr);
+}
+
+std::string nickname_of(const std::vector<router::PeerStatus>& peers, PeerName name) {
+  for (const router::PeerStatus& peer : peers) {
+    if (peer.name == name) {
+      return peer.nickname;
+    }
+  }
+  return "";
+}
+
+json::object to_json(const router::PeerStatus& peer, const std::vector<router::PeerStatus>& peers) {
+  json::array neighbours;
+  for (const PeerName neighbour : peer.neighbours) {
+    neighbours.push_back(
+        json::object{{"name", neighbour.to_string()}, {"nickname", nickname_of(peers, neighbour)}});
+  }
+  return {{"name", peer.name.to_string()},
+          {"nickname", peer.nickname},
+          {"incarnation", peer.incarnation.value()},
+          {"version", peer.version},
+          {"self", peer.self},
+          {"reachable", peer.reachable},
+          {"next_hop", text_or_null(peer.next_hop)},
+          {"underlay", texts_of(peer.underlay)},
+          {"neighbours", std::move(neighbours)}};
+}
+
+json::object to_json(const router::ConnectionStatus& connection) {
+  return {{"address", connection.address},
+          {"outbound", connection.outbound},
+          {"state", text_of(connection.state)},
+          {"peer", text_or_null(connection.peer)},
+          {"nickname", connection.nickname},
+          {"authenticated", connection.authenticated},
+          {"reason", connection.reason}};
+}
+
+json::object to_json(const router::MeshStats& stats) {
+  return {{"frames_in", stats.frames_in},
+          {"frames_out", stats.frames_out},
+          {"bytes_in", stats.bytes_in},
+          {"bytes_out", stats.bytes_out},
+          {"links_refused", stats.links_refused},
+          {"frames_refused", stats.frames_refused},
+          {"records_refused", stats.records_refused},
+          {"payloads_dropped", stats.payloads_dropped}};
+}
+
+json::object to_json(const ipam::AllocatorStatus& ipam,
+                     const std::vector<router::PeerStatus>& peers) {
+  json::array ranges;
+  for (const ipam::RangeStatus& range : ipam.ranges) {
+    ranges.push_back(json::object{{"owner", range.owner.to_string()},
+                                  {"nickname", nickname_of(peers, range.owner)},
+                                  {"addresses", range.address_count},
+                                  {"used", range.used_count},
+                                  {"reachable", range.reachable}});
+  }
+  return {{"state", text_of(ipam.state)},
+          {"detail", ipam.detail},
+          {"range", ipam.range.to_string()},
+          {"range_addresses", ipam.range.v4_count()},
+          {"default_subnet", ipam.default_subnet.to_string()},
+          {"pending", ipam.pending_count},
+          {"ranges", std::move(ranges)}};
+}
+
+json::object to_json(const router::DatapathStatus& datapath) {
+  const router::ForwardingStats& forwarding = datapath.forwarding;
+  const sys::FastPathStats& fast = datapath.fast_path;
+  return {{"mode", datapath.mode},
+          {"reason", datapath.reason},
+          {"bridge", datapath.bridge},
+          {"mtu", datapath.mtu},
+          {"vni", datapath.vni},
+          {"port", datapath.port},
+          {"devices", array_of(datapath.underlay)},
+          {"endpoints_local", datapath.local_count},
+          {"endpoints_remote", datapath.remote_count},
+          {"stats",
+           {{"arp_answered", forwarding.arp_answered},
+            {"nd_answered", forwarding.nd_answered},
+            {"frames_flooded", forwarding.frames_flooded},
+            {"frames_limited", forwarding.frames_limited},
+            {"frames_malformed", forwarding.frames_malformed},
+            {"endpoints_refused", forwarding.endpoints_refused},
+            {"fast_local", fast.local},
+            {"fast_encapsulated", fast.encapsulated},
+            {"fast_decapsulated", fast.decapsulated},
+            {"fast_slow", fast.slow},
+            {"fast_refused", fast.refused}}}};
+}
+
+}  // namespace
+
+json::object to_json(const AgentStatus& status) {
+  json::array peers;
+  for (const router::PeerStatus& peer : status.peers) {
+    peers.push_back(to_json(peer, status.peers));
+  }
+  json::array connections;
+  for (const router::ConnectionStatus& connection : status.connections) {
+    connections.push_back(to_json(connection));
+  }
+  json::object router{{"name", status.peers.empty() ? "" : status.peers.front().name.to_string()},
+                      {"nickname", status.peers.empty() ? "" : status.peers.front().nickname},
+                      {"authenticated", status.password_set},
+                      {"data_encrypted", false},
+                      {"discovery", status.discovery},
+                      {"targets", array_of(status.targets)},
+                      {"peers", std::move(peers)},
+                      {"connections", std::move(connections)},
+                      {"stats", to_json(status.mesh)}};
+  json::object object{{"version", status.version},
+                      {"router", std::move(router)},
+                      {"datapath", to_json(status.datapath)},
+                      {"ipam", to_json(status.ipam, status.peers)}};
+  if (status.docker) {
+    object["docker"] = {{"socket", status.docker->socket},
+                        {"networks", status.docker->network_count},
+                        {"ports", status.docker->port_count}};
+  }
+  return object;
+}
+
+json::value part_of(const json::object& status, StatusPart part) {
+  switch (part) {
+    case StatusPart::Summary:
+      return status;
+    case StatusPart::Peers:
+      return status.at("router").at("peers");
+    case StatusPart::Connections:
+      return status.at("router").at("connections");
+    case StatusPart::Ipam:
+      return status.at("ipam");
+    case StatusPart::Targets:
+      return status.at("router").at("targets");
+  }
+  return nullptr;
+}
+
+Result<StatusPart> parse_status_part(std::string_view name) {
+  if (name.empty()) {
+    return StatusPart::Summary;
+  }
+  if (name == "peers") {
+    return StatusPart::Peers;
+  }
+  if (name == "connections") {
+    return StatusPart::Connections;
+  }
+  if (name == "ipam") {
+    return StatusPart::Ipam;
+  }
+  if (name == "targets") {
+    return StatusPart::Targets;
+  }
+  return Error{
+      Errc::NotFound,
+      fmt::format("status part \"{}\" (expected peers, connections, ipam or targets)", name)};
+}
+
+}  // namespace weft::agent

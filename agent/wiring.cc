@@ -1,0 +1,215 @@
+// Who feeds whom. Modules do not know each other; everything they exchange passes here:
+//
+//   mesh    NeighbourUp            -> ipam.on_neighbour_up, datapath.set_underlay
+//   mesh    PeerReachable          -> ipam.on_peer_reachable, datapath.set_underlay
+//   mesh    PeerUnreachable        -> ipam.on_peer_unreachable (its place on the underlay is kept)
+//   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
+//   mesh    RecordChanged Endpoint -> datapath.on_record
+//   mesh    Deliver Ring, Ipam     -> ipam.on_gossip
+//   mesh    MeshEvent              -> log
+//   ipam    GossipAll, GossipTo    -> mesh.send
+//   datapath PublishRecord         -> mesh.publish
+//   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
+//   docker  ReleaseAddress         -> ipam.release
+//   docker  PlugPort, UnplugPort   -> datapath -> docker.on_plugged
+//   docker  Persist                -> store
+//   control POST /connect, /forget -> store, mesh
+//   control GET /status            -> status of all
+//
+// Each hop is posted, so that no module is entered while it is still carrying out actions. The one
+// exception is Docker's: its Persist must be on disk before the reply behind it leaves.
+#include "agent/wiring.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <utility>
+
+#include "agent/version.h"
+#include "base/log.h"
+#include "base/overloaded.h"
+
+namespace weft::agent {
+
+// From the mesh -------------------------------------------------------------------------------
+
+void Agent::on_mesh(router::MeshAction action) {
+  std::visit(
+      overloaded{
+          [this](const router::NeighbourUp& up) {
+            ipam_->on_neighbour_up(up.peer);
+            place_peer_later(up.peer);
+          },
+          [this](const router::PeerReachable& reachable) {
+            ipam_->on_peer_reachable(reachable.peer);
+            place_peer_later(reachable.peer);
+          },
+          [this](const router::PeerUnreachable& lost) { ipam_->on_peer_unreachable(lost.peer); },
+          [this](const RecordChanged& change) { on_record(change); },
+          [this](const router::Deliver& delivery) {
+            ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
+          },
+          [](const router::MeshEvent& event) {
+            const auto write =
+                event.level == router::MeshEvent::Level::Warning ? &log::warning : &log::info;
+            write(event.what, {"peer", event.peer}, {"detail", event.detail}, {}, {}, {});
+          },
+          [](const auto&) {},  // Sockets' business, done by the service.
+      },
+      std::move(action));
+}
+
+void Agent::on_record(const RecordChanged& change) {
+  switch (change.key.kind) {
+    case RecordKind::Endpoint:
+      datapath_->on_record(change);
+      return;
+    case RecordKind::Peer:
+      if (change.value) {
+        place_peer_later(change.origin);
+      } else {
+        datapath_->set_underlay(change.origin, std::nullopt);
+      }
+      return;
+  }
+}
+
+// A burst of news (a join, a healed partition) walks the peers once, not once each.
+void Agent::place_peer_later(PeerName peer) {
+  if (unplaced_.empty()) {
+    post([this] { place_peers(); });
+  }
+  unplaced_.insert(peer);
+}
+
+void Agent::place_peers() {
+  const std::set<PeerName> wanted = std::exchange(unplaced_, {});
+  for (const router::PeerStatus& peer : mesh_->mesh().peers()) {
+    if (!peer.self && !peer.underlay.empty() && wanted.contains(peer.name)) {
+      datapath_->set_underlay(peer.name, peer.underlay.front());
+    }
+  }
+}
+
+// From ipam -----------------------------------------------------------------------------------
+
+void Agent::on_ipam(ipam::AllocatorAction action) {
+  std::visit(overloaded{
+                 [this](GossipAll&& gossip) { mesh_->send(std::move(gossip)); },
+                 [this](GossipTo&& gossip) { mesh_->send(std::move(gossip)); },
+                 [](auto&&) {},  // Persist and Answer stay inside the service.
+             },
+             std::move(action));
+}
+
+// From Docker ---------------------------------------------------------------------------------
+
+void Agent::on_docker(plugin::DockerAction action) {
+  std::visit(overloaded{
+                 [this](plugin::AllocateAddress&& ask) {
+                   ipam_->allocate({.id = {},
+                                    .owner = ask.owner,
+                                    .subnet = ask.subnet,
+                                    .within = ask.within,
+                                    .fresh = true},
+                                   [this, call = ask.call](const Result<Cidr>& address) {
+                                     docker_->on_address(call, address);
+                                   });
+                 },
+                 [this](plugin::ClaimAddress&& ask) {
+                   ipam_->claim(
+                       ask.owner, ask.address, [this, call = ask.call](const auto& address) {
+                         docker_->on_address(call, address);
+                       });
+                 },
+                 [this](plugin::ReleaseAddress&& release) {
+                   ipam_->release(release.owner, release.address);
+                 },
+                 [this](plugin::PlugPort&& request) { plug(request); },
+                 [this](plugin::UnplugPort&& request) { unplug(request); },
+                 [this](plugin::Persist&& persist) {
+                   if (const auto stored = host_.store.apply(persist.batch); !stored.ok()) {
+                     // The reply behind this would promise what a restart does not keep. Without a
+                     // disk the agent is of no use; the kernel goes on forwarding while it is
+                     // restarted.
+                     log::error("state cannot be written, giving up", {"why", stored.error()});
+                     std::_Exit(EXIT_FAILURE);
+                   }
+                 },
+                 [](plugin::HttpReply&&) {},  // Sent by the service.
+             },
+             std::move(action));
+}
+
+namespace {
+
+router::DatapathService::PortRequest to_request(const plugin::Port& port) {
+  router::DatapathService::PortRequest request{
+      .host = port.host, .guest = port.guest, .mac = port.mac, .addresses = {}};
+  for (const Cidr& address : port.addresses) {
+    request.addresses.push_back(address.address());
+  }
+  return request;
+}
+
+}  // namespace
+
+void Agent::plug(const plugin::PlugPort& request) {
+  const bool recovering = request.call == RequestId();
+  if (recovering && !datapath_->has_port(request.port.host)) {
+    log::info("container's interface is gone, forgetting it", {"port", request.port.host});
+    post([this, id = request.port.id] { docker_->on_port_gone(id); });
+    return;
+  }
+  const Result<Ok> plugged = datapath_->plug(to_request(request.port));
+  if (!plugged.ok()) {
+    log::warning("port not plugged", {"port", request.port.host}, {"why", plugged.error()});
+  }
+  post([this, call = request.call, plugged] { docker_->on_plugged(call, plugged); });
+}
+
+void Agent::unplug(const plugin::UnplugPort& request) {
+  const Result<Ok> unplugged = datapath_->unplug(to_request(request.port));
+  post([this, call = request.call, unplugged] { docker_->on_plugged(call, unplugged); });
+}
+
+// From the control API ------------------------------------------------------------------------
+
+Result<Ok> Agent::connect(const std::vector<std::string>& targets) {
+  WEFT_TRY(add_targets(host_.store, targets));
+  for (const std::string& target : targets) {
+    mesh_->connect(target);
+  }
+  return Ok{};
+}
+
+Result<Ok> Agent::forget(const std::vector<std::string>& targets) {
+  WEFT_TRY(remove_targets(host_.store, targets));
+  for (const std::string& target : targets) {
+    mesh_->forget(target);
+  }
+  return Ok{};
+}
+
+AgentStatus Agent::status() const {
+  const router::Mesh& mesh = mesh_->mesh();
+  AgentStatus status{
+      .version = std::string(kVersion),
+      .password_set = !config_.password_file.empty(),
+      .discovery = config_.discovery,
+      .peers = mesh.peers(),
+      .connections = mesh.connections(),
+      .targets = mesh.targets(),
+      .mesh = mesh.stats(),
+      .ipam = ipam_->allocator().status(),
+      .datapath = datapath_->status(),
+      .docker = std::nullopt,
+  };
+  if (docker_) {
+    status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
+                                 .network_count = docker_->driver().network_count(),
+                                 .port_count = docker_->driver().ports().size()};
+  }
+  return status;
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,98 @@
+// One agent: every service of this host, and who feeds whom (the map is in wiring.cc).
+//
+// Owns the services; the caller owns what they stand on (io_context, clock, store, netdev), which
+// must outlive it. Single-threaded. Destroying it leaves every kernel object in place, so that
+// containers keep talking.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include "agent/config.h"
+#include "agent/control_api.h"
+#include "agent/identity.h"
+#include "base/entropy.h"
+#include "base/result.h"
+#include "ipam/io/ipam_service.h"
+#include "plugin/io/docker_service.h"
+#include "router/io/datapath_service.h"
+#include "router/io/mesh_service.h"
+#include "sys/clock.h"
+#include "sys/http_server.h"
+#include "sys/netdev.h"
+#include "sys/store.h"
+
+namespace weft::agent {
+
+class Agent {
+ public:
+  // What the services stand on.
+  struct Host {
+    boost::asio::io_context& io;
+    const sys::Clock& clock;
+    sys::Store& store;
+    sys::Netdev& netdev;
+    Entropy& entropy;
+  };
+  // Who we are and whom to look for.
+  struct Seat {
+    Identity identity;
+    std::optional<router::Psk> psk;
+    std::vector<std::string> targets;
+  };
+
+  // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.
+  static Result<std::unique_ptr<Agent>> start(const Host& host,
+                                              Config config,
+                                              const Seat& seat,
+                                              std::function<void()> on_stop);
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+ private:
+  Agent(const Host& host, Config config) : host_(host), config_(std::move(config)) {}
+
+  Result<Ok> start_datapath(PeerName self);
+  Result<Ok> start_ipam(PeerName self, std::size_t target_count);
+  Result<Ok> start_mesh(const Seat& seat);
+  Result<Ok> start_docker();
+  Result<Ok> start_control(std::function<void()> on_stop);
+
+  void on_mesh(router::MeshAction action);
+  void on_record(const RecordChanged& change);
+  void on_ipam(ipam::AllocatorAction action);
+  void on_docker(plugin::DockerAction action);
+  void plug(const plugin::PlugPort& request);
+  void unplug(const plugin::UnplugPort& request);
+
+  void place_peer_later(PeerName peer);
+  void place_peers();
+
+  Result<Ok> connect(const std::vector<std::string>& targets);
+  Result<Ok> forget(const std::vector<std::string>& targets);
+  AgentStatus status() const;
+
+  template <class Work>
+  void post(Work work) {
+    boost::asio::post(host_.io, std::move(work));
+  }
+
+  Host host_;
+  Config config_;
+  std::unique_ptr<router::DatapathService> datapath_;
+  std::unique_ptr<ipam::IpamService> ipam_;
+  std::unique_ptr<router::MeshService> mesh_;
+  std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
+  std::unique_ptr<sys::HttpServer> control_;
+  std::set<PeerName> unplaced_;  // Peers whose place on the underlay is to be looked up.
+};
+
+}  // namespace weft::agent

@@ -1,0 +1,124 @@
+// How the services of an agent are made, and in which order. What flows between them afterwards is
+// in wiring.cc.
+#include <array>
+#include <utility>
+
+#include "agent/underlay.h"
+#include "agent/version.h"
+#include "agent/wiring.h"
+
+namespace weft::agent {
+
+Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
+                                            Config config,
+                                            const Seat& seat,
+                                            std::function<void()> on_stop) {
+  std::unique_ptr<Agent> agent(new Agent(host, std::move(config)));
+  WEFT_TRY(agent->start_datapath(seat.identity.name));
+  WEFT_TRY(agent->start_ipam(seat.identity.name, seat.targets.size()));
+  WEFT_TRY(agent->start_mesh(seat));
+  if (agent->config_.docker) {
+    WEFT_TRY(agent->start_docker());
+  }
+  // Last, because who can connect to it takes us for ready.
+  WEFT_TRY(agent->start_control(std::move(on_stop)));
+  return agent;
+}
+
+Result<Ok> Agent::start_datapath(PeerName self) {
+  const router::DatapathService::Options options{
+      .self = self,
+      .bpf = config_.bpf,
+      // The port behind the mesh's, as users of Weave have it open in their firewalls.
+      .vxlan_port = static_cast<std::uint16_t>(config_.port + 1),
+      .mtu = config_.mtu,
+      .bridge = config_.bridge,
+  };
+  datapath_ = WEFT_TRY(router::DatapathService::start(
+      host_.io.get_executor(), host_.clock, host_.netdev, options, [this](PublishRecord record) {
+        post([this, record = std::move(record)] { mesh_->publish(record); });
+      }));
+  return Ok{};
+}
+
+Result<Ok> Agent::start_ipam(PeerName self, std::size_t target_count) {
+  const ipam::Allocator::Options options{
+      .self = self,
+      .range = config_.range,
+      .default_subnet = config_.default_subnet,
+      .elector_count = config_.elector_count.value_or(target_count + 1),
+  };
+  ipam_ = WEFT_TRY(ipam::IpamService::start(host_.io.get_executor(),
+                                            host_.clock,
+                                            host_.store,
+                                            options,
+                                            [this](ipam::AllocatorAction action) {
+                                              post([this, action = std::move(action)]() mutable {
+                                                on_ipam(std::move(action));
+                                              });
+                                            }));
+  return Ok{};
+}
+
+Result<Ok> Agent::start_mesh(const Seat& seat) {
+  std::array<std::uint8_t, 8> seed{};
+  host_.entropy.fill(seed);
+  const std::uint64_t seed_number = WEFT_TRY(Reader(seed).u64());
+  router::Mesh::Options options;
+  options.name = seat.identity.name;
+  options.incarnation = seat.identity.incarnation;
+  options.nickname = config_.nickname;
+  options.version = std::string(kVersion);
+  options.key = seat.identity.key;
+  options.psk = seat.psk;
+  options.port = config_.port;
+  options.addresses = WEFT_TRY(underlay_addresses(host_.netdev, config_.host));
+  options.discovery = config_.discovery;
+  auto mesh = std::make_unique<router::Mesh>(std::move(options), Rng(seed_number), host_.entropy);
+  mesh_ = WEFT_TRY(router::MeshService::start(host_.io.get_executor(),
+                                              host_.clock,
+                                              {.host = config_.host, .port = config_.port},
+                                              std::move(mesh),
+                                              [this](router::MeshAction action) {
+                                                post([this, action = std::move(action)]() mutable {
+                                                  on_mesh(std::move(action));
+                                                });
+                                              }));
+  for (const std::string& target : seat.targets) {
+    mesh_->connect(target);
+  }
+  return Ok{};
+}
+
+Result<Ok> Agent::start_docker() {
+  plugin::DockerDriver::Stored stored;
+  stored.networks = WEFT_TRY(host_.store.load("docker_networks"));
+  stored.endpoints = WEFT_TRY(host_.store.load("docker_endpoints"));
+  auto driver = WEFT_TRY(plugin::DockerDriver::create(
+      {.default_subnet = config_.default_subnet, .range = config_.range}, stored));
+  docker_ = WEFT_TRY(plugin::DockerService::start(
+      host_.io.get_executor(),
+      {.socket = config_.docker_plugin_socket},
+      std::move(driver),
+      [this](plugin::DockerAction action) { on_docker(std::move(action)); }));
+  return Ok{};
+}
+
+Result<Ok> Agent::start_control(std::function<void()> on_stop) {
+  const ControlHooks hooks{
+      .status = [this] { return status(); },
+      .connect = [this](const std::vector<std::string>& targets) { return connect(targets); },
+      .forget = [this](const std::vector<std::string>& targets) { return forget(targets); },
+      .stop = std::move(on_stop),
+  };
+  control_ = WEFT_TRY(sys::listen_http(
+      host_.io.get_executor(),
+      {.path = config_.control_socket(), .group = "weft"},
+      [this, hooks](const sys::HttpRequest& request) {
+        control_->respond(request.id, handle_control(request, hooks));
+      },
+      [](RequestId) {}));
+  return Ok{};
+}
+
+}  // namespace weft::agent
