@@ -21,8 +21,9 @@ namespace asio = boost::asio;
 constexpr std::size_t kReadSize = 64U << 10U;
 // A name may have many addresses; more than these are not worth the time of trying.
 constexpr std::size_t kCandidatesMax = 8;
-// Three SYNs (at 0, 1 and 3 s) fit. A host that answers none is better tried again later.
-constexpr std::chrono::seconds kAttemptMax{4};
+// Two SYNs (at 0 and 1 s) fit, and two addresses into the time the mesh gives a dial (five
+// seconds).
+constexpr std::chrono::seconds kAttemptMax{2};
 // A slow path's round trip several times over: long enough for our last words to arrive.
 constexpr std::chrono::seconds kGoodbyeMax{2};
 
