@@ -6,9 +6,10 @@
 // in the store, so that neither an agent restart nor a dockerd restart loses them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -30,7 +31,9 @@ struct HttpReply {
   friend bool operator==(const HttpReply&, const HttpReply&) = default;
 };
 
-// Questions to ipam, answered by on_address(). `owner` is the pool's.
+// Questions to ipam, answered by on_address(). The owner of an allocated address is its pool
+// ("docker/<pool id>"), which holds many: each answer is a fresh address. A claimed address has an
+// owner of its own ("docker/<pool id>/<address>"), so that claiming it again succeeds.
 struct AllocateAddress {
   RequestId call;
   std::string owner;
@@ -46,6 +49,8 @@ struct ClaimAddress {
 
   friend bool operator==(const ClaimAddress&, const ClaimAddress&) = default;
 };
+// Docker does not say which of the two an address was, so both owners release it; the one that
+// does not hold it changes nothing.
 struct ReleaseAddress {
   std::string owner;
   Ip address;
@@ -64,7 +69,7 @@ struct Port {
 
   friend bool operator==(const Port&, const Port&) = default;
 };
-// Answered by on_plugged(call, …); a call of 0 means nobody waits (recovery at start).
+// Both are answered by on_plugged(call, …); a call of 0 means nobody waits (recovery at start).
 struct PlugPort {
   RequestId call;
   Port port;
@@ -98,6 +103,21 @@ class DockerDriver {
   struct Options {
     Cidr default_subnet;
     Cidr range;
+    // A network is a row in the store and nothing in the kernel; far above what anybody names.
+    std::size_t networks_max = 4096;
+    // A Linux bridge has at most 1,023 ports (BR_PORT_BITS is 10); the last ones are weft's own.
+    std::size_t endpoints_max = 1000;
+    // Open calls; as many as the socket has connections.
+    std::size_t calls_max = 256;
+    // Addresses given out that no endpoint or network has turned up for yet.
+    std::size_t unbound_max = 4096;
+  };
+  struct Stats {
+    std::uint64_t calls = 0;
+    std::uint64_t malformed = 0;   // Answered 400 or 404.
+    std::uint64_t failed = 0;      // Answered 500.
+    std::uint64_t over_limit = 0;  // Those of them refused by one of the limits above.
+    std::uint64_t hung_up = 0;
   };
   // Tables this core keeps.
   struct Stored {
@@ -110,7 +130,8 @@ class DockerDriver {
   DockerDriver(const DockerDriver&) = delete;
   DockerDriver& operator=(const DockerDriver&) = delete;
 
-  // Plugs again every endpoint the store remembers. Call once, before the first call is taken.
+  // Plugs again every endpoint the store remembers, and undoes those whose making or removal was
+  // cut short. Call once, before the first call is taken.
   void start(DockerActions& out);
   // `path` is such as "/NetworkDriver.Join". Exactly one HttpReply follows, now or after
   // on_address/on_plugged.
@@ -122,8 +143,10 @@ class DockerDriver {
   // A remembered endpoint whose interface the kernel no longer has (host reboot): forget it.
   void on_port_gone(const std::string& id, DockerActions& out);
 
+  // Every port that may exist in the kernel: all else that carries one of our names is left over.
   std::vector<Port> ports() const;
   std::size_t network_count() const;
+  Stats stats() const;
   void check_invariants() const;
 
  private:

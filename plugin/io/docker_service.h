@@ -1,6 +1,7 @@
 // Serves the DockerDriver on Docker's plugin socket.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,8 @@ class DockerService {
  public:
   struct Options {
     std::string socket = "/run/docker/plugins/weft.sock";
+    // dockerd keeps a few idle connections per plugin and opens one per concurrent call.
+    std::size_t connections_max = 256;
   };
   // What the driver wants from others: AllocateAddress … Persist. HttpReply is handled here.
   // Performed in order, so that a Persist is durable before the reply behind it leaves.

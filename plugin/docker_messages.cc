@@ -1,0 +1,352 @@
+#include "plugin/docker_messages.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+namespace weft::plugin {
+namespace {
+
+namespace json = boost::json;
+
+// Keys of libnetwork (package netlabel and ipamapi).
+constexpr std::string_view kGenericOptions = "com.docker.network.generic";
+constexpr std::string_view kGatewayLabel = "com.docker.network.gateway";
+constexpr std::string_view kAddressType = "RequestAddressType";
+// Our one network option, and the name Weave Net's users have in their scripts.
+constexpr std::string_view kMulticastOption = "weft.multicast";
+constexpr std::string_view kMulticastOptionWeave = "works.weave.multicast";
+constexpr std::string_view kOwnOptions = "weft.";
+
+Result<json::object> parse_object(std::string_view body) {
+  if (body.size() > kBodyMax) {
+    return Error{Errc::Invalid, fmt::format("body of {} bytes exceeds {}", body.size(), kBodyMax)};
+  }
+  json::parse_options options;
+  options.max_depth = kDepthMax;
+  json::error_code failure;
+  json::value value =
+      json::parse(json::string_view(body.data(), body.size()), failure, {}, options);
+  if (failure) {
+    return Error{Errc::Invalid, fmt::format("body is not JSON: {}", failure.message())};
+  }
+  if (!value.is_object()) {
+    return Error{Errc::Invalid, "body is not a JSON object"};
+  }
+  return std::move(value.as_object());
+}
+
+// Nothing where the field is absent or null.
+const json::value* find(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(json::string_view(name.data(), name.size()));
+  return value != nullptr && !value->is_null() ? value : nullptr;
+}
+
+Error wrong_type(std::string_view name, std::string_view expected) {
+  return Error{Errc::Invalid, fmt::format("{} is not {}", name, expected)};
+}
+
+Result<std::string> text(const json::object& object, std::string_view name) {
+  const json::value* value = find(object, name);
+  if (value == nullptr) {
+    return std::string();
+  }
+  if (!value->is_string()) {
+    return wrong_type(name, "a string");
+  }
+  return std::string(value->as_string().data(), value->as_string().size());
+}
+
+Result<bool> flag(const json::object& object, std::string_view name) {
+  const json::value* value = find(object, name);
+  if (value == nullptr) {
+    return false;
+  }
+  if (!value->is_bool()) {
+    return wrong_type(name, "true or false");
+  }
+  return value->as_bool();
+}
+
+// A null pointer where there is none.
+Result<const json::object*> child(const json::object& object, std::string_view name) {
+  const json::value* value = find(object, name);
+  if (value != nullptr && !value->is_object()) {
+    return wrong_type(name, "an object");
+  }
+  return value != nullptr ? &value->as_object() : static_cast<const json::object*>(nullptr);
+}
+
+// Ids become keys of the store and parts of interface names.
+Result<std::string> id(const json::object& object, std::string_view name) {
+  std::string value = WEFT_TRY(text(object, name));
+  const bool is_clean = std::all_of(value.begin(), value.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+  if (value.empty() || value.size() > kIdMax || !is_clean) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("{} is not an id (expected 1 to {} letters and digits)", name, kIdMax)};
+  }
+  return value;
+}
+
+// What Go's strconv.ParseBool takes, since the value comes from `--opt KEY=VALUE`; a bare
+// `--opt KEY` means yes.
+Result<bool> option_value(std::string_view name, const json::value& value) {
+  constexpr std::array<std::string_view, 7> kYes = {"", "1", "t", "T", "true", "TRUE", "True"};
+  constexpr std::array<std::string_view, 6> kNo = {"0", "f", "F", "false", "FALSE", "False"};
+  if (value.is_bool()) {
+    return value.as_bool();
+  }
+  if (!value.is_string()) {
+    return wrong_type(fmt::format("option {}", name), "true or false");
+  }
+  const std::string_view word(value.as_string().data(), value.as_string().size());
+  if (std::find(kYes.begin(), kYes.end(), word) != kYes.end()) {
+    return true;
+  }
+  if (std::find(kNo.begin(), kNo.end(), word) != kNo.end()) {
+    return false;
+  }
+  return Error{Errc::Invalid, fmt::format("option {}={} (expected true or false)", name, word)};
+}
+
+Result<bool> multicast_option(const json::object& options) {
+  std::optional<bool> ours;
+  std::optional<bool> weaves;
+  for (const auto& option : options) {
+    const std::string_view name(option.key().data(), option.key().size());
+    if (name == kMulticastOption) {
+      ours = WEFT_TRY(option_value(name, option.value()));
+    } else if (name == kMulticastOptionWeave) {
+      weaves = WEFT_TRY(option_value(name, option.value()));
+    } else if (name.substr(0, kOwnOptions.size()) == kOwnOptions) {
+      return Error{Errc::Invalid,
+                   fmt::format("unknown option {} (expected {})", name, kMulticastOption)};
+    }
+  }
+  return ours.value_or(weaves.value_or(true));
+}
+
+Result<Ok> append_address(const json::value& value, std::vector<Cidr>& out) {
+  if (!value.is_string()) {
+    return wrong_type("address", "a string");
+  }
+  if (value.as_string().empty()) {
+    return Ok{};
+  }
+  if (out.size() == kReservedMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("more than {} gateways and auxiliary addresses", kReservedMax)};
+  }
+  out.push_back(WEFT_TRY(Cidr::parse({value.as_string().data(), value.as_string().size()})));
+  return Ok{};
+}
+
+// One element of IPv4Data: {"AddressSpace", "Pool", "Gateway", "AuxAddresses": {NAME: ADDRESS}}.
+Result<Ok> append_reserved(const json::value& value, std::vector<Cidr>& out) {
+  if (!value.is_object()) {
+    return wrong_type("element of IPv4Data", "an object");
+  }
+  const json::object& data = value.as_object();
+  const json::value* gateway = find(data, "Gateway");
+  if (gateway != nullptr) {
+    (void)WEFT_TRY(append_address(*gateway, out));
+  }
+  const json::object* others = WEFT_TRY(child(data, "AuxAddresses"));
+  if (others != nullptr) {
+    for (const auto& other : *others) {
+      (void)WEFT_TRY(append_address(other.value(), out));
+    }
+  }
+  return Ok{};
+}
+
+Result<const json::array*> list(const json::object& object, std::string_view name) {
+  const json::value* value = find(object, name);
+  if (value != nullptr && !value->is_array()) {
+    return wrong_type(name, "a list");
+  }
+  return value != nullptr ? &value->as_array() : static_cast<const json::array*>(nullptr);
+}
+
+std::string to_text(const json::value& value) {
+  return json::serialize(value);
+}
+
+json::string_view view(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+bool is_text(const json::value* value, std::string_view expected) {
+  return value != nullptr && value->is_string() && value->as_string() == view(expected);
+}
+
+}  // namespace
+
+Result<PoolCall> decode_pool(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  PoolCall call;
+  call.pool = WEFT_TRY(text(object, "Pool"));
+  call.sub_pool = WEFT_TRY(text(object, "SubPool"));
+  call.v6 = WEFT_TRY(flag(object, "V6"));
+  return call;
+}
+
+Result<AddressCall> decode_address(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  AddressCall call;
+  call.pool_id = WEFT_TRY(text(object, "PoolID"));
+  call.address = WEFT_TRY(text(object, "Address"));
+  const json::object* options = WEFT_TRY(child(object, "Options"));
+  if (options != nullptr) {
+    call.is_gateway = is_text(find(*options, kAddressType), kGatewayLabel);
+  }
+  return call;
+}
+
+Result<CreateNetworkCall> decode_create_network(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  CreateNetworkCall call;
+  call.network = WEFT_TRY(id(object, "NetworkID"));
+  const json::object* options = WEFT_TRY(child(object, "Options"));
+  if (options != nullptr) {
+    const json::object* generic = WEFT_TRY(child(*options, kGenericOptions));
+    if (generic != nullptr) {
+      call.multicast = WEFT_TRY(multicast_option(*generic));
+    }
+  }
+  const json::array* v4 = WEFT_TRY(list(object, "IPv4Data"));
+  if (v4 != nullptr) {
+    for (const json::value& data : *v4) {
+      (void)WEFT_TRY(append_reserved(data, call.reserved));
+    }
+  }
+  const json::array* v6 = WEFT_TRY(list(object, "IPv6Data"));
+  call.v6 = v6 != nullptr && !v6->empty();
+  return call;
+}
+
+Result<std::string> decode_network(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  return id(object, "NetworkID");
+}
+
+Result<EndpointCall> decode_endpoint(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  EndpointCall call;
+  call.network = WEFT_TRY(id(object, "NetworkID"));
+  call.endpoint = WEFT_TRY(id(object, "EndpointID"));
+  return call;
+}
+
+Result<CreateEndpointCall> decode_create_endpoint(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  CreateEndpointCall call;
+  call.network = WEFT_TRY(id(object, "NetworkID"));
+  call.endpoint = WEFT_TRY(id(object, "EndpointID"));
+  const json::object* interface = WEFT_TRY(child(object, "Interface"));
+  if (interface != nullptr) {
+    call.address = WEFT_TRY(text(*interface, "Address"));
+    call.address_v6 = WEFT_TRY(text(*interface, "AddressIPv6"));
+    call.mac = WEFT_TRY(text(*interface, "MacAddress"));
+  }
+  return call;
+}
+
+Result<JoinCall> decode_join(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  JoinCall call;
+  call.network = WEFT_TRY(id(object, "NetworkID"));
+  call.endpoint = WEFT_TRY(id(object, "EndpointID"));
+  call.sandbox = WEFT_TRY(text(object, "SandboxKey"));
+  if (call.sandbox.size() > kSandboxMax) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("SandboxKey of {} bytes exceeds {}", call.sandbox.size(), kSandboxMax)};
+  }
+  return call;
+}
+
+Result<std::string> decode_allocate_network(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  (void)WEFT_TRY(id(object, "NetworkID"));
+  const json::object* options = WEFT_TRY(child(object, "Options"));
+  json::object reply;
+  reply["Options"] = options != nullptr ? *options : json::object();
+  return to_text(reply);
+}
+
+Result<Ok> decode_any(std::string_view body) {
+  if (!body.empty()) {
+    (void)WEFT_TRY(parse_object(body));
+  }
+  return Ok{};
+}
+
+std::string encode_error(std::string_view what) {
+  return to_text(json::object{{"Err", view(what)}});
+}
+
+std::string encode_activate() {
+  return to_text(json::object{{"Implements", json::array{"NetworkDriver", "IpamDriver"}}});
+}
+
+std::string encode_network_capabilities() {
+  // Networks are each engine's own (no swarm store is needed to make one), their containers reach
+  // those of every other host.
+  return to_text(json::object{{"Scope", "local"}, {"ConnectivityScope", "global"}});
+}
+
+std::string encode_ipam_capabilities() {
+  return to_text(json::object{{"RequiresMACAddress", false}, {"RequiresRequestReplay", false}});
+}
+
+std::string encode_address_spaces() {
+  return to_text(json::object{{"LocalDefaultAddressSpace", "weftlocal"},
+                              {"GlobalDefaultAddressSpace", "weftglobal"}});
+}
+
+std::string encode_pool(std::string_view pool_id, const Cidr& subnet) {
+  // Docker takes an address out of the pool for a gateway unless the pool names one. weft's
+  // networks have none, so it is told the one address that no container can have.
+  json::object data;
+  data[view(kGatewayLabel)] = view(subnet.to_string());
+  return to_text(json::object{
+      {"PoolID", view(pool_id)}, {"Pool", view(subnet.to_string())}, {"Data", std::move(data)}});
+}
+
+std::string encode_address(const Cidr& address) {
+  return to_text(json::object{{"Address", view(address.to_string())}, {"Data", json::object()}});
+}
+
+std::string encode_created_endpoint(const std::string& mac) {
+  json::object interface;
+  if (!mac.empty()) {
+    interface["MacAddress"] = view(mac);
+  }
+  return to_text(json::object{{"Interface", std::move(interface)}});
+}
+
+std::string encode_endpoint_info() {
+  return to_text(json::object{{"Value", json::object()}});
+}
+
+std::string encode_join(const std::string& interface, bool has_multicast_route) {
+  json::object reply;
+  // "ethwe" as with Weave Net: images and scripts wait for that name.
+  reply["InterfaceName"] = json::object{{"SrcName", view(interface)}, {"DstPrefix", "ethwe"}};
+  json::array routes;
+  if (has_multicast_route) {
+    // Type 1 is a connected route: by the interface itself, no next hop.
+    routes.push_back(json::object{{"Destination", "224.0.0.0/4"}, {"RouteType", 1}});
+  }
+  reply["StaticRoutes"] = std::move(routes);
+  return to_text(reply);
+}
+
+}  // namespace weft::plugin

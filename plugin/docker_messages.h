@@ -1,0 +1,94 @@
+// The bodies of libnetwork's remote calls, decoded and encoded.
+//
+// Decoding is strict where it matters to us (types, ids, sizes, depth) and blind to fields we do
+// not use, since every Docker release adds some. Like Go's decoder on the other side, a missing
+// string and null are the empty string. Messages that only acknowledge need no type: kEmptyReply.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace weft::plugin {
+
+// dockerd's largest call, a CreateEndpoint with a thousand published ports, is under 100 KiB.
+inline constexpr std::size_t kBodyMax = std::size_t{1} << 20U;
+// The deepest call, CreateNetwork, nests four levels.
+inline constexpr std::size_t kDepthMax = 32;
+// Docker's ids have 64 characters.
+inline constexpr std::size_t kIdMax = 128;
+// Paths on Linux.
+inline constexpr std::size_t kSandboxMax = 4096;
+// Gateways and auxiliary addresses of one network; a user types each of them.
+inline constexpr std::size_t kReservedMax = 1024;
+
+inline constexpr std::string_view kEmptyReply = "{}";
+
+struct PoolCall {  // IpamDriver.RequestPool
+  std::string pool;
+  std::string sub_pool;
+  bool v6 = false;
+};
+
+struct AddressCall {  // IpamDriver.RequestAddress, ReleaseAddress
+  std::string pool_id;
+  std::string address;
+  bool is_gateway = false;
+};
+
+struct CreateNetworkCall {
+  std::string network;
+  bool multicast = true;
+  bool v6 = false;
+  // Gateways and auxiliary addresses, each with its mask.
+  std::vector<Cidr> reserved;
+};
+
+struct EndpointCall {  // All that name an endpoint: DeleteEndpoint, Leave, EndpointOperInfo, …
+  std::string network;
+  std::string endpoint;
+};
+
+struct CreateEndpointCall {
+  std::string network;
+  std::string endpoint;
+  std::string address;
+  std::string address_v6;
+  std::string mac;
+};
+
+struct JoinCall {
+  std::string network;
+  std::string endpoint;
+  std::string sandbox;
+};
+
+Result<PoolCall> decode_pool(std::string_view body);
+Result<AddressCall> decode_address(std::string_view body);
+Result<CreateNetworkCall> decode_create_network(std::string_view body);
+Result<std::string> decode_network(std::string_view body);  // The id.
+Result<EndpointCall> decode_endpoint(std::string_view body);
+Result<CreateEndpointCall> decode_create_endpoint(std::string_view body);
+Result<JoinCall> decode_join(std::string_view body);
+// The answer to AllocateNetwork: the options it came with.
+Result<std::string> decode_allocate_network(std::string_view body);
+// For calls whose content we do not use: a JSON object, or nothing at all.
+Result<Ok> decode_any(std::string_view body);
+
+std::string encode_error(std::string_view what);
+std::string encode_activate();
+std::string encode_network_capabilities();
+std::string encode_ipam_capabilities();
+std::string encode_address_spaces();
+std::string encode_pool(std::string_view id, const Cidr& subnet);
+std::string encode_address(const Cidr& address);
+// No MAC where Docker chose it: libnetwork takes a second one for an attempt to change it.
+std::string encode_created_endpoint(const std::string& mac);
+std::string encode_endpoint_info();
+std::string encode_join(const std::string& interface, bool has_multicast_route);
+
+}  // namespace weft::plugin

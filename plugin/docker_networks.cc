@@ -1,0 +1,459 @@
+#include "plugin/docker_networks.h"
+
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "plugin/docker_addresses.h"
+#include "plugin/docker_pool.h"
+
+namespace weft::plugin {
+namespace {
+
+using State = EndpointRecord::State;
+
+// Locally administered and unique because the address is: whoever gets the address after its
+// container was restarted elsewhere has the same MAC, so no neighbour's ARP entry is ever wrong.
+Mac mac_of(Ipv4 address) {
+  const std::uint32_t number = address.number();
+  const auto octet = [number](unsigned shift) {
+    return static_cast<std::uint8_t>((number >> shift) & 0xffU);
+  };
+  constexpr std::uint8_t kLocallyAdministered = 0x02;
+  constexpr std::uint8_t kWeft = 0x57;  // "W", apart from Docker's own 02:42.
+  return Mac({kLocallyAdministered, kWeft, octet(24), octet(16), octet(8), octet(0)});
+}
+
+std::string encode_created(const EndpointRecord& record) {
+  return encode_created_endpoint(record.is_mac_ours ? record.mac.to_string() : std::string());
+}
+
+template <class Record>
+Result<std::map<std::string, Record>> load_table(const StoreTable& table,
+                                                 Result<Record> (*decode)(ByteView)) {
+  std::map<std::string, Record> records;
+  for (const auto& [key, row] : table) {
+    const std::string id(as_text(key));
+    auto record = decode(row);
+    if (!record.ok()) {
+      return std::move(record).error().with_context(id);
+    }
+    records.emplace(id, std::move(record).value());
+  }
+  return records;
+}
+
+}  // namespace
+
+Result<Ok> DockerNetworks::load(const DockerDriver::Stored& stored) {
+  auto networks = load_table<NetworkRecord>(stored.networks, decode_network_record);
+  if (!networks.ok()) {
+    return std::move(networks).error().with_context(kNetworksTable);
+  }
+  auto endpoints = load_table<EndpointRecord>(stored.endpoints, decode_endpoint_record);
+  if (!endpoints.ok()) {
+    return std::move(endpoints).error().with_context(kEndpointsTable);
+  }
+  networks_ = std::move(networks).value();
+  for (auto& [id, record] : endpoints.value()) {
+    auto is_free = check_free(id, record);
+    if (!is_free.ok()) {
+      return std::move(is_free).error().with_context(id).with_context(kEndpointsTable);
+    }
+    endpoints_.emplace(id, std::move(record));
+  }
+  return Ok{};
+}
+
+void DockerNetworks::start(DockerActions& out) {
+  WEFT_ASSERT(!started_);
+  started_ = true;
+  StoreBatch batch;
+  for (auto endpoint = endpoints_.begin(); endpoint != endpoints_.end();) {
+    const auto& [id, record] = *endpoint;
+    if (record.state == State::Ready) {
+      out.push_back(PlugPort{RequestId(0), record.port(id)});
+      ++endpoint;
+      continue;
+    }
+    out.push_back(UnplugPort{RequestId(0), record.port(id)});
+    batch.push_back(erase_endpoint(id));
+    endpoint = endpoints_.erase(endpoint);
+  }
+  if (!batch.empty()) {
+    out.push_back(Persist{std::move(batch)});
+  }
+}
+
+Reply DockerNetworks::create_network(const CreateNetworkCall& call,
+                                     DockerAddresses& addresses,
+                                     DockerActions& out) {
+  if (call.v6) {
+    return Error{Errc::Invalid, "IPv6 subnets are not supported yet (leave out --ipv6)"};
+  }
+  const NetworkRecord record{.multicast = call.multicast, .reserved = call.reserved};
+  const auto known = networks_.find(call.network);
+  if (known != networks_.end()) {
+    if (known->second == record) {
+      return reply_with(std::string(kEmptyReply));
+    }
+    return Error{Errc::Conflict, fmt::format("network {} exists with other options", call.network)};
+  }
+  if (networks_.size() >= options_.networks_max) {
+    ++over_limit_;
+    return Error{Errc::Exhausted,
+                 fmt::format("there are {} networks already", options_.networks_max)};
+  }
+  networks_.emplace(call.network, record);
+  for (const Cidr& reserved : record.reserved) {
+    addresses.bind(reserved.address());
+  }
+  out.push_back(Persist{{write_network(call.network, record)}});
+  return reply_with(std::string(kEmptyReply));
+}
+
+Reply DockerNetworks::delete_network(const std::string& id, DockerActions& out) {
+  StoreBatch batch;
+  DockerActions after;
+  // Docker deletes no network in use: endpoints that are left are of the past (a dockerd whose own
+  // store was lost, say). One that is being made now is left to the call that makes it.
+  std::vector<std::string> left;
+  for (const auto& [endpoint, record] : endpoints_) {
+    if (record.network == id && record.state == State::Ready) {
+      left.push_back(endpoint);
+    }
+  }
+  for (const std::string& endpoint : left) {
+    const Port port = endpoints_.at(endpoint).port(endpoint);
+    forget(endpoint, batch, after);
+    after.push_back(UnplugPort{RequestId(0), port});
+  }
+  if (networks_.erase(id) > 0) {
+    batch.push_back(erase_network(id));
+  }
+  if (!batch.empty()) {
+    out.push_back(Persist{std::move(batch)});
+  }
+  out.insert(out.end(), after.begin(), after.end());
+  return reply_with(std::string(kEmptyReply));
+}
+
+Reply DockerNetworks::create_endpoint(RequestId id,
+                                      const CreateEndpointCall& call,
+                                      const DockerAddresses& addresses,
+                                      DockerActions& out) {
+  EndpointRecord record = WEFT_TRY(make_record(call));
+  if (endpoints_.contains(call.endpoint)) {
+    return repeat_endpoint(id, call.endpoint, record, out);
+  }
+  if (endpoints_.size() >= options_.endpoints_max) {
+    ++over_limit_;
+    return Error{Errc::Exhausted,
+                 fmt::format("there are {} endpoints already, as many as the bridge has ports for",
+                             options_.endpoints_max)};
+  }
+  (void)WEFT_TRY(check_free(call.endpoint, record));
+  record.pool = addresses.pool_of(record.address.address());
+  const Port port = record.port(call.endpoint);
+  out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
+  out.push_back(PlugPort{id, port});
+  waiting_.emplace(id, Waiting{Waiting::For::Plug, port, false});
+  endpoints_.emplace(call.endpoint, std::move(record));
+  return reply_later();
+}
+
+// Networks we do not know are welcome: the call has all that is needed, and a container's network
+// should not fail because our store was lost.
+Result<EndpointRecord> DockerNetworks::make_record(const CreateEndpointCall& call) const {
+  if (!call.address_v6.empty()) {
+    return Error{Errc::Invalid,
+                 fmt::format("address {}: IPv6 is not supported yet", call.address_v6)};
+  }
+  if (call.address.empty()) {
+    return Error{Errc::Invalid,
+                 "endpoint without address (expected a network with an IPAM driver, such as "
+                 "--ipam-driver weft)"};
+  }
+  EndpointRecord record;
+  record.network = call.network;
+  record.address = WEFT_TRY(Cidr::parse(call.address));
+  if (!record.address.is_v4() || !is_host_address(record.address)) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("address {} (expected an IPv4 host address and its mask)", call.address)};
+  }
+  record.is_mac_ours = call.mac.empty();
+  if (record.is_mac_ours) {
+    record.mac = mac_of(record.address.address().v4());
+    return record;
+  }
+  record.mac = WEFT_TRY(Mac::parse(call.mac));
+  if (record.mac.is_group() || record.mac == Mac()) {
+    return Error{Errc::Invalid,
+                 fmt::format("MAC {} (expected that of a single interface)", call.mac)};
+  }
+  return record;
+}
+
+Result<Ok> DockerNetworks::check_free(const std::string& id, const EndpointRecord& record) {
+  for (const auto& [other_id, other] : endpoints_) {
+    if (other.address.address() == record.address.address()) {
+      return Error{
+          Errc::Conflict,
+          fmt::format(
+              "address {} is used by endpoint {}", record.address.address().to_string(), other_id)};
+    }
+    if (other.mac == record.mac) {
+      return Error{Errc::Conflict,
+                   fmt::format("MAC {} is used by endpoint {}", record.mac.to_string(), other_id)};
+    }
+    if (EndpointRecord::host_name(other_id) == EndpointRecord::host_name(id)) {
+      return Error{
+          Errc::Conflict,
+          fmt::format(
+              "interface name {} is used by endpoint {}", EndpointRecord::host_name(id), other_id)};
+    }
+  }
+  return Ok{};
+}
+
+Reply DockerNetworks::repeat_endpoint(RequestId id,
+                                      const std::string& endpoint,
+                                      const EndpointRecord& wanted,
+                                      DockerActions& out) {
+  const EndpointRecord& known = endpoints_.at(endpoint);
+  if (known.state != State::Ready) {
+    return Error{Errc::Unavailable,
+                 fmt::format("endpoint {} is being {}",
+                             endpoint,
+                             known.state == State::Creating ? "created" : "removed")};
+  }
+  if (known.network != wanted.network || known.address != wanted.address
+      || known.mac != wanted.mac) {
+    return Error{Errc::Conflict,
+                 fmt::format("endpoint {} exists with address {} and MAC {}",
+                             endpoint,
+                             known.address.to_string(),
+                             known.mac.to_string())};
+  }
+  const Port port = known.port(endpoint);
+  waiting_.emplace(id, Waiting{Waiting::For::Plug, port, false});
+  out.push_back(PlugPort{id, port});
+  return reply_later();
+}
+
+Reply DockerNetworks::delete_endpoint(RequestId id, const EndpointCall& call, DockerActions& out) {
+  const auto found = endpoints_.find(call.endpoint);
+  if (found == endpoints_.end()) {
+    return reply_with(std::string(kEmptyReply));
+  }
+  EndpointRecord& record = found->second;
+  if (record.state == State::Creating) {
+    return Error{Errc::Unavailable, fmt::format("endpoint {} is being created", call.endpoint)};
+  }
+  if (record.state == State::Ready) {
+    record.state = State::Removing;
+    out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
+  }
+  const Port port = record.port(call.endpoint);
+  waiting_.emplace(id, Waiting{Waiting::For::Unplug, port, false});
+  out.push_back(UnplugPort{id, port});
+  return reply_later();
+}
+
+Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
+  const auto found = endpoints_.find(call.endpoint);
+  if (found == endpoints_.end() || found->second.state != State::Ready) {
+    return Error{Errc::NotFound,
+                 fmt::format("unknown endpoint {} (restart the container to make a new one)",
+                             call.endpoint)};
+  }
+  EndpointRecord& record = found->second;
+  const auto network = networks_.find(record.network);
+  const bool is_wanted = network == networks_.end() || network->second.multicast;
+  // A namespace takes one route to 224.0.0.0/4 and fails the second: the first of a container's
+  // networks gets it.
+  const bool has_route = is_wanted && !is_multicast_taken(call.endpoint, call.sandbox);
+  const std::string sandbox = has_route ? call.sandbox : std::string();
+  if (record.multicast_sandbox != sandbox) {
+    record.multicast_sandbox = sandbox;
+    out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
+  }
+  return reply_with(encode_join(EndpointRecord::guest_name(call.endpoint), has_route));
+}
+
+bool DockerNetworks::is_multicast_taken(const std::string& endpoint,
+                                        const std::string& sandbox) const {
+  for (const auto& [id, record] : endpoints_) {
+    if (id != endpoint && !sandbox.empty() && record.multicast_sandbox == sandbox) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Not persisted: DeleteEndpoint follows, and a restart in between only costs the container's other
+// networks the multicast route.
+void DockerNetworks::leave(const EndpointCall& call) {
+  const auto found = endpoints_.find(call.endpoint);
+  if (found != endpoints_.end()) {
+    found->second.multicast_sandbox.clear();
+  }
+}
+
+void DockerNetworks::on_plugged(RequestId id,
+                                const Result<Ok>& result,
+                                DockerAddresses& addresses,
+                                DockerActions& out) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) {
+    return;
+  }
+  const Waiting waiting = std::move(found->second);
+  waiting_.erase(found);
+  switch (waiting.what) {
+    case Waiting::For::Plug:
+      finish_plug(id, waiting, result, addresses, out);
+      return;
+    case Waiting::For::Unplug:
+      // A failure is the plugger's to report. To Docker the endpoint is gone: it has no use for
+      // one that cannot be removed, and what is left in the kernel is not in ports().
+      finish_unplug(id, waiting, out);
+      return;
+  }
+}
+
+void DockerNetworks::finish_plug(RequestId id,
+                                 const Waiting& waiting,
+                                 const Result<Ok>& result,
+                                 DockerAddresses& addresses,
+                                 DockerActions& out) {
+  const std::string& endpoint = waiting.port.id;
+  const auto found = endpoints_.find(endpoint);
+  std::string failure = result.ok() ? std::string() : result.error().what;
+  if (found == endpoints_.end() || found->second.state == State::Removing) {
+    // A repeated CreateEndpoint, overtaken by a removal.
+    out.push_back(UnplugPort{RequestId(0), waiting.port});
+    failure = fmt::format("endpoint {} was removed meanwhile", endpoint);
+  } else if (found->second.state == State::Creating) {
+    EndpointRecord& record = found->second;
+    if (failure.empty() && !waiting.hung_up) {
+      record.state = State::Ready;
+      addresses.bind(record.address.address());
+      out.push_back(Persist{{write_endpoint(endpoint, record)}});
+      out.push_back(HttpReply{id, 200, encode_created(record)});
+      return;
+    }
+    endpoints_.erase(found);
+    out.push_back(UnplugPort{RequestId(0), waiting.port});
+    out.push_back(Persist{{erase_endpoint(endpoint)}});
+  } else if (failure.empty() && !waiting.hung_up) {
+    out.push_back(HttpReply{id, 200, encode_created(found->second)});
+    return;
+  }
+  if (!waiting.hung_up) {
+    out.push_back(HttpReply{id, 500, encode_error(failure)});
+  }
+}
+
+void DockerNetworks::finish_unplug(RequestId id, const Waiting& waiting, DockerActions& out) {
+  const auto found = endpoints_.find(waiting.port.id);
+  if (found != endpoints_.end() && found->second.state == State::Removing) {
+    endpoints_.erase(found);
+    out.push_back(Persist{{erase_endpoint(waiting.port.id)}});
+  }
+  if (!waiting.hung_up) {
+    out.push_back(HttpReply{id, 200, std::string(kEmptyReply)});
+  }
+}
+
+void DockerNetworks::on_hangup(RequestId id) {
+  const auto found = waiting_.find(id);
+  if (found != waiting_.end()) {
+    found->second.hung_up = true;
+  }
+}
+
+void DockerNetworks::on_port_gone(const std::string& id, DockerActions& out) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end() || found->second.state != State::Ready) {
+    return;  // The call in progress will notice by itself.
+  }
+  StoreBatch batch;
+  DockerActions after;
+  forget(id, batch, after);
+  out.push_back(Persist{std::move(batch)});
+  out.insert(out.end(), after.begin(), after.end());
+}
+
+// The address is released only after the endpoint is durably forgotten: a restart in between leaks
+// one address, where the other order would give it to two containers.
+void DockerNetworks::forget(const std::string& id, StoreBatch& out_batch, DockerActions& after) {
+  const auto found = endpoints_.find(id);
+  WEFT_ASSERT(found != endpoints_.end());
+  const auto pool = DockerPool::from_id(found->second.pool);
+  if (pool.ok()) {
+    DockerAddresses::release(pool.value(), found->second.address.address(), after);
+  }
+  endpoints_.erase(found);
+  out_batch.push_back(erase_endpoint(id));
+}
+
+std::string DockerNetworks::user_of(const Ip& address) const {
+  const std::string endpoint = endpoint_with(address);
+  if (!endpoint.empty()) {
+    return "endpoint " + endpoint;
+  }
+  for (const auto& [id, record] : networks_) {
+    for (const Cidr& reserved : record.reserved) {
+      if (reserved.address() == address) {
+        return "network " + id;
+      }
+    }
+  }
+  return {};
+}
+
+std::string DockerNetworks::endpoint_with(const Ip& address) const {
+  for (const auto& [id, record] : endpoints_) {
+    if (record.address.address() == address) {
+      return id;
+    }
+  }
+  return {};
+}
+
+std::vector<Port> DockerNetworks::ports() const {
+  std::vector<Port> ports;
+  ports.reserve(endpoints_.size());
+  for (const auto& [id, record] : endpoints_) {
+    if (record.state != State::Removing) {
+      ports.push_back(record.port(id));
+    }
+  }
+  return ports;
+}
+
+void DockerNetworks::check_invariants() const {
+  std::set<Ip> addresses;
+  std::set<Mac> macs;
+  std::set<std::string> names;
+  for (const auto& [id, record] : endpoints_) {
+    WEFT_ASSERT(addresses.insert(record.address.address()).second);
+    WEFT_ASSERT(macs.insert(record.mac).second);
+    WEFT_ASSERT(names.insert(EndpointRecord::host_name(id)).second);
+    if (!started_ || record.state == State::Ready) {
+      continue;
+    }
+    std::size_t waiting_count = 0;
+    const auto wanted = record.state == State::Creating ? Waiting::For::Plug : Waiting::For::Unplug;
+    for (const auto& [call, waiting] : waiting_) {
+      waiting_count += waiting.port.id == id && waiting.what == wanted ? 1U : 0U;
+    }
+    WEFT_ASSERT(waiting_count > 0);
+  }
+}
+
+}  // namespace weft::plugin

@@ -1,0 +1,94 @@
+// The NetworkDriver half of the plugin: networks and endpoints, kept in the store.
+//
+// An endpoint is Creating until its port is plugged and Docker is about to be told, Ready from then
+// on, Removing until its port is unplugged. Each state is durable before anything depends on it, so
+// a restart can finish or undo whatever was cut short (plugin/docker_records.h).
+// Invariants: endpoints differ in address, MAC and interface names; after start(), whatever is not
+// Ready is waited for by exactly the calls that say so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "plugin/docker.h"
+#include "plugin/docker_messages.h"
+#include "plugin/docker_records.h"
+#include "plugin/docker_reply.h"
+
+namespace weft::plugin {
+
+class DockerAddresses;
+
+class DockerNetworks {
+ public:
+  explicit DockerNetworks(const DockerDriver::Options& options) : options_(options) {}
+  Result<Ok> load(const DockerDriver::Stored& stored);
+  void start(DockerActions& out);
+
+  Reply create_network(const CreateNetworkCall& call,
+                       DockerAddresses& addresses,
+                       DockerActions& out);
+  Reply delete_network(const std::string& id, DockerActions& out);
+  Reply create_endpoint(RequestId id,
+                        const CreateEndpointCall& call,
+                        const DockerAddresses& addresses,
+                        DockerActions& out);
+  Reply delete_endpoint(RequestId id, const EndpointCall& call, DockerActions& out);
+  Reply join(const JoinCall& call, DockerActions& out);
+  void leave(const EndpointCall& call);
+
+  void on_plugged(RequestId id,
+                  const Result<Ok>& result,
+                  DockerAddresses& addresses,
+                  DockerActions& out);
+  void on_hangup(RequestId id);
+  void on_port_gone(const std::string& id, DockerActions& out);
+
+  // Who has an address: "endpoint 8d1ff…" or "network fee4d…"; empty if nobody of ours.
+  std::string user_of(const Ip& address) const;
+  std::string endpoint_with(const Ip& address) const;  // Its id.
+
+  std::vector<Port> ports() const;
+  std::size_t network_count() const { return networks_.size(); }
+  bool is_waiting(RequestId id) const { return waiting_.contains(id); }
+  std::size_t waiting_count() const { return waiting_.size(); }
+  std::uint64_t over_limit() const { return over_limit_; }
+  void check_invariants() const;
+
+ private:
+  struct Waiting {
+    enum class For : std::uint8_t { Plug, Unplug };
+    For what = For::Plug;
+    Port port;
+    bool hung_up = false;
+  };
+
+  Result<EndpointRecord> make_record(const CreateEndpointCall& call) const;
+  Result<Ok> check_free(const std::string& id, const EndpointRecord& record);
+  Reply repeat_endpoint(RequestId id,
+                        const std::string& endpoint,
+                        const EndpointRecord& wanted,
+                        DockerActions& out);
+  void finish_plug(RequestId id,
+                   const Waiting& waiting,
+                   const Result<Ok>& result,
+                   DockerAddresses& addresses,
+                   DockerActions& out);
+  void finish_unplug(RequestId id, const Waiting& waiting, DockerActions& out);
+  // Takes it out of the tables; the caller persists `out_batch`, then performs what is in `after`.
+  void forget(const std::string& id, StoreBatch& out_batch, DockerActions& after);
+  bool is_multicast_taken(const std::string& endpoint, const std::string& sandbox) const;
+
+  DockerDriver::Options options_;
+  std::map<std::string, NetworkRecord> networks_;
+  std::map<std::string, EndpointRecord> endpoints_;
+  std::map<RequestId, Waiting> waiting_;
+  bool started_ = false;
+  std::uint64_t over_limit_ = 0;
+};
+
+}  // namespace weft::plugin

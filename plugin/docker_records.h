@@ -1,0 +1,59 @@
+// What is remembered of Docker's networks and endpoints, and how it is spelled in the store.
+//
+// One JSON object per row, keyed by Docker's id, so that a person can read it with sqlite3.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "base/store_batch.h"
+#include "plugin/docker.h"
+
+namespace weft::plugin {
+
+inline constexpr std::string_view kNetworksTable = "docker_networks";
+inline constexpr std::string_view kEndpointsTable = "docker_endpoints";
+
+struct NetworkRecord {
+  bool multicast = true;
+  std::vector<Cidr> reserved;  // Gateways and auxiliary addresses.
+
+  friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
+};
+
+struct EndpointRecord {
+  enum class State : std::uint8_t {
+    Creating,  // Docker has not been told that it exists: undone by a restart.
+    Ready,
+    Removing,  // Docker may have been told that it is gone: finished by a restart.
+  };
+  State state = State::Creating;
+  std::string network;
+  Cidr address;
+  Mac mac;
+  bool is_mac_ours = true;  // Chosen by us, not by Docker.
+  std::string pool;         // The id of the pool the address is from; empty if unknown.
+  // The network namespace it was joined to, while it holds that namespace's multicast route.
+  std::string multicast_sandbox;
+
+  // Of the pair: 15 characters at most, told apart by the first nine of Docker's id.
+  static std::string host_name(std::string_view id);
+  static std::string guest_name(std::string_view id);
+  Port port(const std::string& id) const;
+
+  friend bool operator==(const EndpointRecord&, const EndpointRecord&) = default;
+};
+
+StoreWrite write_network(const std::string& id, const NetworkRecord& record);
+StoreWrite write_endpoint(const std::string& id, const EndpointRecord& record);
+StoreWrite erase_network(const std::string& id);
+StoreWrite erase_endpoint(const std::string& id);
+
+Result<NetworkRecord> decode_network_record(ByteView row);
+Result<EndpointRecord> decode_endpoint_record(ByteView row);
+
+}  // namespace weft::plugin
