@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -61,7 +62,23 @@ struct AllocatorStatus {
   Cidr default_subnet;
   std::vector<RangeStatus> ranges;  // Ourselves first, then by name.
   std::uint64_t pending_count = 0;
+  // The last disagreement with another peer's ring: other range, other seeds, an address owned
+  // twice. Such a ring is not taken over; everything else goes on.
+  std::string conflict;
 };
+
+// What happened since the start.
+struct AllocatorStats {
+  std::uint64_t invalid_count = 0;    // Messages that did not decode.
+  std::uint64_t conflict_count = 0;   // Rings refused, wholly or in part.
+  std::uint64_t refused_count = 0;    // Requests, peers and electors beyond a limit.
+  std::uint64_t granted_count = 0;    // Blocks given away.
+  std::uint64_t denied_count = 0;     // Questions for space answered with no.
+  std::uint64_t asked_count = 0;      // Questions put to others.
+  std::uint64_t oversized_count = 0;  // Payloads of ours too large to send.
+};
+
+class Ring;
 
 class Allocator {
  public:
@@ -118,6 +135,8 @@ class Allocator {
   TimePoint next_deadline() const;
 
   AllocatorStatus status() const;
+  AllocatorStats stats() const;
+  const Ring* ring() const;  // Null until it exists.
   std::vector<std::pair<Owner, Cidr>> held() const;
   void check_invariants() const;
 

@@ -1,0 +1,524 @@
+#include "ipam/allocator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "ipam/allocator_impl.h"
+
+namespace weft::ipam {
+namespace {
+
+// Requests that wait for a ring or for space. Each is a container about to start; a host that has
+// this many of them is failing elsewhere.
+constexpr std::size_t kWaitingMax = 4'096;
+
+// Addresses held on one host: all of a /12, the default range.
+constexpr std::size_t kHeldMax = 1U << 20U;
+
+// Network, broadcast and two hosts: the smallest subnet in which an address can be chosen.
+constexpr std::uint8_t kPrefixMax = 30;
+
+// Space that appears is news for those who wait for it; space that goes is not urgent.
+constexpr Duration kReportSoon = std::chrono::seconds(1);
+
+RequestId id_of(const Allocator::AllocateRequest& request) {
+  return request.id;
+}
+
+Result<Ok> check_owner(const Owner& owner) {
+  if (owner.empty() || owner.size() > kOwnerSizeMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("owner of {} bytes (expected 1 to {})", owner.size(), kOwnerSizeMax)};
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Allocator::Impl::Impl(Options options, StoredState state, Rng rng)
+    : options_(std::move(options)),
+      range_(Span::of(options_.range)),
+      rng_(rng),
+      has_meta_(state.has_meta),
+      ring_(std::move(state.ring)),
+      claims_(std::move(state.claims)),
+      asks_(options_.self, rng_.fork()) {
+  if (!ring_) {
+    consensus_.emplace(
+        Consensus::Options{.self = options_.self, .elector_count = options_.elector_count},
+        std::move(state.consensus),
+        rng_.fork());
+    return;
+  }
+  for (const Span& span : ring_->owned_by(options_.self).spans()) {
+    space_.add(span);
+  }
+  for (const auto& [address, holding] : claims_.by_address()) {
+    if (options_.range.contains(address)) {
+      space_.take(address.v4().number());
+    }
+  }
+}
+
+void Allocator::Impl::persist(StoreBatch batch, AllocatorActions& out) {
+  if (!has_meta_) {
+    batch.push_back(meta_row(options_.self, options_.range, {}));
+    has_meta_ = true;
+  }
+  out.emplace_back(Persist{std::move(batch)});
+}
+
+void Allocator::Impl::persist_entries(const std::set<std::uint32_t>& tokens,
+                                      AllocatorActions& out) {
+  StoreBatch batch;
+  batch.reserve(tokens.size());
+  for (const std::uint32_t token : tokens) {
+    batch.push_back(ring_row(token, ring_->entries().at(token)));
+  }
+  persist(std::move(batch), out);
+}
+
+Result<Space::Want> Allocator::Impl::want_of(const AllocateRequest& request) const {
+  (void)WEFT_TRY(check_owner(request.owner));
+  const Cidr& subnet = request.subnet;
+  if (!subnet.is_v4() || !subnet.is_network() || subnet.prefix() > kPrefixMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("subnet {} (expected an IPv4 network of at least 4 addresses)",
+                             subnet.to_string())};
+  }
+  if (!subnet.overlaps(options_.range)) {
+    return Error{Errc::Invalid,
+                 fmt::format("subnet {} is outside the address range {}",
+                             subnet.to_string(),
+                             options_.range.to_string())};
+  }
+  const Span all = Span::of(subnet);
+  std::optional<Span> within = all.intersect(range_);
+  if (request.within) {
+    if (!request.within->is_v4() || !request.within->overlaps(subnet)) {
+      return Error{Errc::Invalid,
+                   fmt::format("addresses of {} are not in subnet {}",
+                               request.within->to_string(),
+                               subnet.to_string())};
+    }
+    within = within->intersect(Span::of(*request.within));
+  }
+  const auto usable =
+      within ? within->intersect({all.first + 1, all.last - 1}) : std::optional<Span>();
+  if (!usable) {
+    return Error{Errc::Invalid,
+                 fmt::format("no address of subnet {} can be handed out of range {}",
+                             subnet.to_string(),
+                             options_.range.to_string())};
+  }
+  return Space::Want{.within = *within, .usable = *usable};
+}
+
+void Allocator::Impl::allocate(TimePoint now,
+                               const AllocateRequest& request,
+                               AllocatorActions& out) {
+  auto want = want_of(request);
+  if (!want.ok()) {
+    out.emplace_back(Answer{id_of(request), std::move(want).error()});
+    return;
+  }
+  wait(now, WaitingAllocate{.request = request, .want = want.value()}, out);
+}
+
+bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActions& out) {
+  const AllocateRequest& request = waiting.request;
+  if (!request.fresh) {
+    const auto held = claims_.held_in(request.owner, request.subnet);
+    if (held) {
+      out.emplace_back(Answer{request.id, *held});
+      return true;
+    }
+  }
+  const auto free = ring_ ? space_.lowest_free(waiting.want.usable) : std::nullopt;
+  if (!free) {
+    return false;
+  }
+  if (claims_.count() >= kHeldMax) {
+    ++stats_.refused_count;
+    out.emplace_back(Answer{
+        request.id, Error{Errc::Exhausted, fmt::format("this host holds {} addresses", kHeldMax)}});
+    return true;
+  }
+  const Cidr address(Ipv4(*free), request.subnet.prefix());
+  hold(request.owner, address, out);
+  out.emplace_back(Answer{request.id, address});
+  return true;
+}
+
+void Allocator::Impl::hold(const Owner& owner, const Cidr& address, AllocatorActions& out) {
+  if (options_.range.contains(address.address())) {
+    space_.take(address.address().v4().number());
+  }
+  claims_.add(owner, address);
+  persist({held_row(address, owner)}, out);
+}
+
+Result<Ok> Allocator::Impl::check_claim(const Owner& owner, const Cidr& address) const {
+  (void)WEFT_TRY(check_owner(owner));
+  const bool in_subnet = address.is_v4() && address.prefix() <= kPrefixMax;
+  if (in_subnet && (address.address() == address.first() || address.address() == address.last())) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("{} is the network or broadcast address of its subnet", address.to_string())};
+  }
+  if (address.address().is_unspecified()) {
+    return Error{Errc::Invalid, "the unspecified address cannot be claimed"};
+  }
+  return Ok{};
+}
+
+void Allocator::Impl::claim(
+    TimePoint now, RequestId id, const Owner& owner, Cidr address, AllocatorActions& out) {
+  auto checked = check_claim(owner, address);
+  if (!checked.ok()) {
+    out.emplace_back(Answer{id, std::move(checked).error()});
+    return;
+  }
+  wait(now, WaitingClaim{.id = id, .owner = owner, .address = address}, out);
+}
+
+bool Allocator::Impl::try_claim(const WaitingClaim& waiting, AllocatorActions& out) {
+  const Ip ip = waiting.address.address();
+  if (const auto* holding = claims_.find(ip)) {
+    if (holding->owner == waiting.owner) {
+      out.emplace_back(Answer{waiting.id, waiting.address});
+    } else {
+      out.emplace_back(
+          Answer{waiting.id,
+                 Error{Errc::Conflict,
+                       fmt::format("address {} is held by {}", ip.to_string(), holding->owner)}});
+    }
+    return true;
+  }
+  const bool ours = ring_ && ip.is_v4() && space_.is_owned(ip.v4().number());
+  if (options_.range.contains(ip) && !ours) {
+    return false;
+  }
+  if (claims_.count() >= kHeldMax) {
+    ++stats_.refused_count;
+    out.emplace_back(Answer{
+        waiting.id, Error{Errc::Exhausted, fmt::format("this host holds {} addresses", kHeldMax)}});
+    return true;
+  }
+  hold(waiting.owner, waiting.address, out);
+  out.emplace_back(Answer{waiting.id, waiting.address});
+  return true;
+}
+
+void Allocator::Impl::prime(TimePoint now, RequestId id, AllocatorActions& out) {
+  wait(now, WaitingPrime{id}, out);
+}
+
+bool Allocator::Impl::try_waiting(const Waiting& waiting, AllocatorActions& out) {
+  return std::visit(overloaded{
+                        [&](const WaitingAllocate& w) { return try_allocate(w, out); },
+                        [&](const WaitingClaim& w) { return try_claim(w, out); },
+                        [&](const WaitingPrime& w) {
+                          if (ring_) {
+                            out.emplace_back(Answer{w.id, options_.default_subnet});
+                          }
+                          return ring_.has_value();
+                        },
+                    },
+                    waiting);
+}
+
+void Allocator::Impl::wait(TimePoint now, Waiting waiting, AllocatorActions& out) {
+  if (try_waiting(waiting, out)) {
+    if (report_due_ == kNever && ring_) {
+      report_due_ = now + kReportSoon;
+    }
+    return;
+  }
+  if (waiting_.size() >= kWaitingMax) {
+    ++stats_.refused_count;
+    const RequestId id = std::visit(overloaded{
+                                        [](const WaitingAllocate& w) { return w.request.id; },
+                                        [](const auto& w) { return w.id; },
+                                    },
+                                    waiting);
+    out.emplace_back(Answer{
+        id, Error{Errc::Exhausted, fmt::format("{} requests are waiting already", kWaitingMax)}});
+    return;
+  }
+  waiting_.push_back(std::move(waiting));
+  seek(now, out);
+}
+
+void Allocator::Impl::resume(TimePoint now, AllocatorActions& out) {
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    it = try_waiting(*it, out) ? waiting_.erase(it) : std::next(it);
+  }
+  seek(now, out);
+}
+
+void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
+  if (ring_) {
+    asks_.set_wants(now, open_wants());
+    return;
+  }
+  if (waiting_.empty()) {
+    consensus_->stop();
+    return;
+  }
+  apply(now, consensus_->start(now), options_.self, out);
+}
+
+std::set<Asks::Want> Allocator::Impl::open_wants() const {
+  std::set<Asks::Want> wants;
+  for (const Waiting& waiting : waiting_) {
+    if (const auto* allocate = std::get_if<WaitingAllocate>(&waiting)) {
+      wants.insert(allocate->want);
+    } else if (const auto* claim = std::get_if<WaitingClaim>(&waiting)) {
+      wants.insert(claim->address.address().v4().number());
+    }
+  }
+  return wants;
+}
+
+void Allocator::Impl::refuse_claims(std::uint32_t address,
+                                    const Error& reason,
+                                    AllocatorActions& out) {
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    const auto* claim = std::get_if<WaitingClaim>(&*it);
+    if (claim == nullptr || claim->address.address() != Ip(Ipv4(address))) {
+      ++it;
+      continue;
+    }
+    out.emplace_back(Answer{claim->id, reason});
+    it = waiting_.erase(it);
+  }
+}
+
+void Allocator::Impl::cancel(TimePoint now, RequestId id) {
+  waiting_.remove_if([id](const Waiting& waiting) {
+    return std::visit(overloaded{
+                          [id](const WaitingAllocate& w) { return w.request.id == id; },
+                          [id](const auto& w) { return w.id == id; },
+                      },
+                      waiting);
+  });
+  if (ring_) {
+    asks_.set_wants(now, open_wants());
+  } else if (waiting_.empty()) {
+    consensus_->stop();
+  }
+}
+
+StoreWrite Allocator::Impl::let_go(TimePoint now, const Ip& address) {
+  claims_.remove(address);
+  if (options_.range.contains(address)) {
+    space_.give_back(address.v4().number());
+    report_due_ = std::min(report_due_, now + kReportSoon);
+  }
+  return released_row(address);
+}
+
+bool Allocator::Impl::release(TimePoint now,
+                              const Owner& owner,
+                              Ip address,
+                              AllocatorActions& out) {
+  const auto* holding = claims_.find(address);
+  if (holding == nullptr || holding->owner != owner) {
+    return false;
+  }
+  persist({let_go(now, address)}, out);
+  resume(now, out);
+  return true;
+}
+
+std::size_t Allocator::Impl::release_all(TimePoint now, const Owner& owner, AllocatorActions& out) {
+  StoreBatch batch;
+  for (const Ip& address : claims_.addresses_of(owner)) {
+    batch.push_back(let_go(now, address));
+  }
+  const std::size_t count = batch.size();
+  if (count > 0) {
+    persist(std::move(batch), out);
+    resume(now, out);
+  }
+  return count;
+}
+
+AllocatorStatus Allocator::Impl::status() const {
+  using enum AllocatorStatus::State;
+  AllocatorStatus status{.state = Ready,
+                         .detail = {},
+                         .range = options_.range,
+                         .default_subnet = options_.default_subnet,
+                         .ranges = {},
+                         .pending_count = waiting_.size(),
+                         .conflict = conflict_};
+  if (!ring_) {
+    status.state = waiting_.empty() ? Idle : AwaitingConsensus;
+    status.detail =
+        fmt::format("quorum {}, known {}", consensus_->quorum(), consensus_->known_count());
+    return status;
+  }
+  std::map<PeerName, std::uint64_t> counts;
+  for (const Ring::Piece& piece : ring_->pieces()) {
+    counts[piece.entry.owner] += piece.span.size();
+  }
+  status.ranges.push_back({.owner = options_.self,
+                           .address_count = counts[options_.self],
+                           .used_count = space_.used_count(),
+                           .reachable = true});
+  bool all_reachable = true;
+  for (const auto& [owner, count] : counts) {
+    if (owner != options_.self) {
+      const bool reachable = reachable_.contains(owner);
+      all_reachable = all_reachable && reachable;
+      status.ranges.push_back(
+          {.owner = owner, .address_count = count, .used_count = 0, .reachable = reachable});
+    }
+  }
+  if (!waiting_.empty()) {
+    status.state = WaitingForSpace;
+    status.detail = all_reachable ? "no peer has given any space yet"
+                                  : "some of the range belongs to unreachable peers";
+  }
+  return status;
+}
+
+AllocatorStats Allocator::Impl::stats() const {
+  AllocatorStats stats = stats_;
+  stats.refused_count += consensus_ ? consensus_->refused_count() : 0;
+  return stats;
+}
+
+void Allocator::Impl::check_invariants() const {
+  WEFT_ASSERT(ring_.has_value() != consensus_.has_value());
+  WEFT_ASSERT(waiting_.size() <= kWaitingMax);
+  space_.check_invariants();
+  std::uint64_t held_count = 0;
+  for (const auto& [address, holding] : claims_.by_address()) {
+    if (options_.range.contains(address)) {
+      ++held_count;
+      WEFT_ASSERT(space_.is_owned(address.v4().number()));
+      WEFT_ASSERT(!space_.is_free(address.v4().number()));
+    }
+  }
+  WEFT_ASSERT(held_count == space_.used_count());
+  if (ring_) {
+    ring_->check_invariants();
+    WEFT_ASSERT(ring_->owned_by(options_.self) == space_.owned());
+  } else {
+    consensus_->check_invariants();
+    WEFT_ASSERT(space_.owned_count() == 0);
+  }
+}
+
+// The public face.
+
+Result<std::unique_ptr<Allocator>> Allocator::create(Options options,
+                                                     const Stored& stored,
+                                                     Rng rng) {
+  const Cidr& range = options.range;
+  if (!range.is_v4() || !range.is_network() || range.prefix() > kPrefixMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("address range {} (expected an IPv4 network of at least 4 addresses)",
+                             range.to_string())};
+  }
+  const Cidr& subnet = options.default_subnet;
+  if (!subnet.is_v4() || !subnet.is_network() || subnet.prefix() > kPrefixMax
+      || !range.contains(subnet.first()) || !range.contains(subnet.last())) {
+    return Error{Errc::Invalid,
+                 fmt::format("default subnet {} (expected a network inside the address range {})",
+                             subnet.to_string(),
+                             range.to_string())};
+  }
+  if (options.elector_count == 0 || options.elector_count > kElectorMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} electors (expected 1 to {})", options.elector_count, kElectorMax)};
+  }
+  auto state = load_state(options.self, range, stored);
+  if (!state.ok()) {
+    return std::move(state).error().with_context("load stored addresses");
+  }
+  return std::unique_ptr<Allocator>(
+      new Allocator(std::make_unique<Impl>(std::move(options), std::move(state).value(), rng)));
+}
+
+Allocator::Allocator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Allocator::~Allocator() = default;
+
+void Allocator::allocate(TimePoint now, const AllocateRequest& request, AllocatorActions& out) {
+  impl_->allocate(now, request, out);
+}
+
+void Allocator::claim(
+    TimePoint now, RequestId id, const Owner& owner, Cidr address, AllocatorActions& out) {
+  impl_->claim(now, id, owner, address, out);
+}
+
+bool Allocator::release(TimePoint now, const Owner& owner, Ip address, AllocatorActions& out) {
+  return impl_->release(now, owner, address, out);
+}
+
+std::size_t Allocator::release_all(TimePoint now, const Owner& owner, AllocatorActions& out) {
+  return impl_->release_all(now, owner, out);
+}
+
+void Allocator::cancel(TimePoint now, RequestId id, AllocatorActions&) {
+  impl_->cancel(now, id);
+}
+
+void Allocator::prime(TimePoint now, RequestId id, AllocatorActions& out) {
+  impl_->prime(now, id, out);
+}
+
+void Allocator::on_neighbour_up(TimePoint, PeerName peer, AllocatorActions& out) {
+  impl_->on_neighbour_up(peer, out);
+}
+
+void Allocator::on_peer_reachable(TimePoint now, PeerName peer, AllocatorActions&) {
+  impl_->on_peer_reachable(now, peer);
+}
+
+void Allocator::on_peer_unreachable(TimePoint, PeerName peer, AllocatorActions&) {
+  impl_->on_peer_unreachable(peer);
+}
+
+void Allocator::on_gossip(
+    TimePoint now, PeerName from, Topic topic, ByteView payload, AllocatorActions& out) {
+  impl_->on_gossip(now, from, topic, payload, out);
+}
+
+void Allocator::on_deadline(TimePoint now, AllocatorActions& out) {
+  impl_->on_deadline(now, out);
+}
+
+TimePoint Allocator::next_deadline() const {
+  return impl_->next_deadline();
+}
+
+AllocatorStatus Allocator::status() const {
+  return impl_->status();
+}
+
+AllocatorStats Allocator::stats() const {
+  return impl_->stats();
+}
+
+const Ring* Allocator::ring() const {
+  return impl_->ring();
+}
+
+std::vector<std::pair<Owner, Cidr>> Allocator::held() const {
+  return impl_->claims().all();
+}
+
+void Allocator::check_invariants() const {
+  impl_->check_invariants();
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,468 @@
+// The allocator's conversation with other peers: the ring, its election, donations and claims.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "ipam/allocator_impl.h"
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Peers remembered as reachable: twice the largest cluster weft is meant for.
+constexpr std::size_t kPeerMax = 4'096;
+
+// News from others is passed on, and replies to those who lag are sent, this much later, so that a
+// burst of changes costs one ring and not one each.
+constexpr Duration kNewsDelay = milliseconds(50);
+
+// How often one random peer is asked whether its ring is ours, in case a message was lost where no
+// connection broke. A few bytes; at 200 peers every ring is compared every 0.15 s somewhere.
+constexpr Duration kDigestInterval = seconds(30);
+constexpr std::uint32_t kDigestJitterMs = 5'000;
+
+constexpr Duration kReportSoon = seconds(1);
+
+// Whether a peer that chooses donors by `said` would be misled: it says some where there is none or
+// the reverse, or is off by more than a factor of two.
+bool is_misleading(std::uint64_t said, std::uint64_t actual) {
+  return (said == 0) != (actual == 0) || said > 2 * actual || actual > 2 * said;
+}
+
+}  // namespace
+
+void Allocator::Impl::send_to(PeerName to, Topic topic, Bytes payload, AllocatorActions& out) {
+  if (payload.size() > kGossipPayloadMax) {
+    ++stats_.oversized_count;
+    return;
+  }
+  out.emplace_back(GossipTo{.topic = topic, .to = to, .payload = std::move(payload)});
+}
+
+void Allocator::Impl::send_all(std::optional<PeerName> except,
+                               Bytes payload,
+                               AllocatorActions& out) {
+  if (payload.size() > kGossipPayloadMax) {
+    ++stats_.oversized_count;
+    return;
+  }
+  out.emplace_back(
+      GossipAll{.topic = Topic::Ring, .except = except, .payload = std::move(payload)});
+}
+
+Bytes Allocator::Impl::encode_state() const {
+  return ring_ ? encode(*ring_) : encode(consensus_->claims());
+}
+
+void Allocator::Impl::note_conflict(PeerName from, const Error& error) {
+  ++stats_.conflict_count;
+  conflict_ = fmt::format("peer {}: {}", from.to_string(), error.what);
+}
+
+void Allocator::Impl::owe(TimePoint now, PeerName peer) {
+  if (owed_.size() < kPeerMax) {
+    owed_.insert(peer);
+    flush_due_ = std::min(flush_due_, now + kNewsDelay);
+  }
+}
+
+void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
+  // Without a ring this states that we are an elector, so that others know whom to share with.
+  send_to(peer, Topic::Ring, encode_state(), out);
+}
+
+void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
+  if (peer == options_.self) {
+    return;
+  }
+  if (reachable_.size() >= kPeerMax) {
+    ++stats_.refused_count;
+    return;
+  }
+  reachable_.insert(peer);
+  if (!ring_) {
+    return;
+  }
+  asks_.on_news(now, view());
+  if (digest_due_ == kNever) {
+    digest_due_ = now + kDigestInterval + milliseconds(rng_.below(kDigestJitterMs));
+  }
+}
+
+void Allocator::Impl::on_peer_unreachable(PeerName peer) {
+  reachable_.erase(peer);
+  last_granted_.erase(peer);
+}
+
+void Allocator::Impl::on_gossip(
+    TimePoint now, PeerName from, Topic topic, ByteView payload, AllocatorActions& out) {
+  if (from == options_.self) {
+    return;
+  }
+  if (topic == Topic::Ring) {
+    const auto gossip = decode_ring_gossip(payload);
+    if (!gossip.ok()) {
+      ++stats_.invalid_count;
+      return;
+    }
+    std::visit(overloaded{
+                   [&](const Ring& ring) { on_ring(now, from, ring, out); },
+                   [&](const ElectorClaims& claims) { on_claims(now, from, claims, out); },
+               },
+               gossip.value());
+    return;
+  }
+  const auto message = decode_peer_message(payload);
+  if (!message.ok()) {
+    ++stats_.invalid_count;
+    return;
+  }
+  on_message(now, from, message.value(), out);
+}
+
+void Allocator::Impl::on_message(TimePoint now,
+                                 PeerName from,
+                                 const PeerMessage& message,
+                                 AllocatorActions& out) {
+  std::visit(overloaded{
+                 [&](const SpaceRequest& body) {
+                   on_space_request(now, from, message.id, body.want, out);
+                 },
+                 [&](const ClaimRequest& body) {
+                   on_claim_request(now, from, message.id, body.address, out);
+                 },
+                 [&](const Grant& body) {
+                   on_ring(now, from, body.ring, out);
+                   asks_.on_granted(now, from, message.id);
+                 },
+                 [&](const Denial& body) {
+                   Asks::Steps steps;
+                   asks_.on_denied(now, from, message.id, body, steps);
+                   perform(std::move(steps), out);
+                 },
+                 [&](const RingDigest& body) { on_digest(now, from, body.digest, out); },
+             },
+             message.body);
+}
+
+// The election.
+
+void Allocator::Impl::on_claims(TimePoint now,
+                                PeerName from,
+                                const ElectorClaims& theirs,
+                                AllocatorActions& out) {
+  if (ring_) {
+    owe(now, from);  // The election is over.
+    return;
+  }
+  apply(now, consensus_->merge(theirs), from, out);
+}
+
+void Allocator::Impl::apply(TimePoint now,
+                            Consensus::Change change,
+                            PeerName from,
+                            AllocatorActions& out) {
+  if (change.memory) {
+    persist({consensus_row(consensus_->memory())}, out);
+  }
+  const bool from_other = from != options_.self;
+  if (auto electors = consensus_->chosen()) {
+    adopt(now, Ring::share_out(options_.range, std::move(*electors)), std::nullopt, out);
+    return;
+  }
+  if (change.own) {
+    send_all(std::nullopt, encode(consensus_->claims()), out);
+    return;
+  }
+  if (change.learned) {
+    has_news_ = true;
+    news_from_ = from;
+    flush_due_ = std::min(flush_due_, now + kNewsDelay);
+  }
+  if (change.they_lack_news && from_other) {
+    owe(now, from);
+  }
+}
+
+// The ring.
+
+void Allocator::Impl::on_ring(TimePoint now,
+                              PeerName from,
+                              const Ring& theirs,
+                              AllocatorActions& out) {
+  if (ring_) {
+    merge(now, from, theirs, out);
+    return;
+  }
+  if (theirs.range() != options_.range) {
+    note_conflict(from,
+                  Error{Errc::Conflict,
+                        fmt::format("address range {} differs from ours, {}",
+                                    theirs.range().to_string(),
+                                    options_.range.to_string())});
+    return;
+  }
+  adopt(now, theirs, from, out);
+}
+
+void Allocator::Impl::adopt(TimePoint now,
+                            Ring ring,
+                            std::optional<PeerName> except,
+                            AllocatorActions& out) {
+  ring_ = std::move(ring);
+  consensus_.reset();
+  for (const Span& span : ring_->owned_by(options_.self).spans()) {
+    space_.add(span);
+  }
+  StoreBatch batch;
+  batch.reserve(ring_->entries().size() + 2);
+  batch.push_back(meta_row(options_.self, options_.range, ring_->seeds()));
+  has_meta_ = true;
+  for (const auto& [token, entry] : ring_->entries()) {
+    batch.push_back(ring_row(token, entry));
+  }
+  batch.push_back(consensus_done_row());
+  persist(std::move(batch), out);
+  send_all(except, encode(*ring_), out);
+  if (!reachable_.empty()) {
+    digest_due_ = now + kDigestInterval + milliseconds(rng_.below(kDigestJitterMs));
+  }
+  resume(now, out);
+}
+
+bool Allocator::Impl::replace_ring(Ring merged) {
+  const IntervalSet after = merged.owned_by(options_.self);
+  const std::vector<Span> lost = space_.owned().minus(after);
+  for (const Span& span : lost) {
+    if (space_.used_count(span) > 0) {
+      return false;
+    }
+  }
+  const std::vector<Span> gained = after.minus(space_.owned());
+  for (const Span& span : lost) {
+    space_.remove(span);
+  }
+  for (const Span& span : gained) {
+    space_.add(span);
+  }
+  ring_ = std::move(merged);
+  return true;
+}
+
+void Allocator::Impl::merge(TimePoint now,
+                            PeerName from,
+                            const Ring& theirs,
+                            AllocatorActions& out) {
+  Ring merged = *ring_;
+  const auto result = merged.merge(theirs);
+  if (!result.ok()) {
+    note_conflict(from, result.error());
+    return;
+  }
+  const Ring::Merged& outcome = result.value();
+  for (const Error& conflict : outcome.conflicts) {
+    note_conflict(from, conflict);
+  }
+  if (outcome.they_lack_news) {
+    owe(now, from);
+  }
+  if (outcome.changed.empty()) {
+    return;
+  }
+  if (!replace_ring(std::move(merged))) {
+    note_conflict(
+        from, Error{Errc::Conflict, "its ring gives addresses held on this host to another peer"});
+    return;
+  }
+  persist_entries({outcome.changed.begin(), outcome.changed.end()}, out);
+  news_from_ = has_news_ && news_from_ != from ? std::nullopt : std::optional(from);
+  has_news_ = true;
+  flush_due_ = std::min(flush_due_, now + kNewsDelay);
+  resume(now, out);
+  asks_.on_news(now, view());
+}
+
+void Allocator::Impl::on_digest(TimePoint now,
+                                PeerName from,
+                                std::uint64_t digest,
+                                AllocatorActions& out) {
+  if (ring_ && ring_->digest() != digest) {
+    owe(now, from);
+  } else if (!ring_ && digest != 0) {
+    send_to(from, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
+  }
+}
+
+// Donations.
+
+void Allocator::Impl::on_space_request(
+    TimePoint now, PeerName from, std::uint64_t id, Space::Want want, AllocatorActions& out) {
+  const auto repeated = last_granted_.find(from);
+  if (ring_ && repeated != last_granted_.end() && repeated->second == id) {
+    send_to(from, Topic::Ipam, encode(PeerMessage{.id = id, .body = Grant{*ring_}}), out);
+    return;
+  }
+  const auto block = ring_ ? space_.donatable(want) : std::nullopt;
+  if (!block) {
+    deny(now, from, id, {.reason = Denial::Reason::NoSpace, .holder = {}}, out);
+    return;
+  }
+  donate(*block, from, id, out);
+}
+
+void Allocator::Impl::on_claim_request(
+    TimePoint now, PeerName from, std::uint64_t id, std::uint32_t address, AllocatorActions& out) {
+  if (!ring_ || !range_.contains(address)) {
+    deny(now, from, id, {.reason = Denial::Reason::NotOwner, .holder = {}}, out);
+    return;
+  }
+  const PeerName owner = ring_->owner(address);
+  if (owner == from) {
+    // We gave it already; the asker has not heard.
+    send_to(from, Topic::Ipam, encode(PeerMessage{.id = id, .body = Grant{*ring_}}), out);
+    return;
+  }
+  if (owner != options_.self) {
+    owe(now, from);
+    deny(now, from, id, {.reason = Denial::Reason::NotOwner, .holder = {}}, out);
+    return;
+  }
+  if (const auto* holding = claims_.find(Ip(Ipv4(address)))) {
+    deny(now, from, id, {.reason = Denial::Reason::InUse, .holder = holding->owner}, out);
+    return;
+  }
+  donate({address, address}, from, id, out);
+}
+
+void Allocator::Impl::deny(
+    TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out) {
+  ++stats_.denied_count;
+  if (denial.reason == Denial::Reason::NoSpace && ring_) {
+    report_due_ = std::min(report_due_, now + kReportSoon);  // We may have misled the asker.
+  }
+  send_to(to, Topic::Ipam, encode(PeerMessage{.id = id, .body = std::move(denial)}), out);
+}
+
+void Allocator::Impl::donate(const Span& block,
+                             PeerName to,
+                             std::uint64_t id,
+                             AllocatorActions& out) {
+  const auto granted = ring_->grant(block, options_.self, to);
+  if (!granted) {
+    ++stats_.refused_count;
+    ++stats_.denied_count;
+    const Denial denial{.reason = Denial::Reason::NoSpace, .holder = {}};
+    send_to(to, Topic::Ipam, encode(PeerMessage{.id = id, .body = denial}), out);
+    return;
+  }
+  space_.remove(block);
+  std::set<std::uint32_t> changed(granted->begin(), granted->end());
+  restate_free_counts(changed);
+  ++stats_.granted_count;
+  if (last_granted_.size() < kPeerMax) {
+    last_granted_[to] = id;
+  }
+  persist_entries(changed, out);
+  send_to(to, Topic::Ipam, encode(PeerMessage{.id = id, .body = Grant{*ring_}}), out);
+  send_all(to, encode(*ring_), out);
+}
+
+void Allocator::Impl::restate_free_counts(std::set<std::uint32_t>& changed) {
+  for (const Ring::Piece& piece : ring_->pieces()) {
+    if (piece.entry.owner != options_.self) {
+      continue;
+    }
+    const std::uint64_t actual = space_.free_count(piece.span);
+    // A piece cut short by a grant must not claim more than it has addresses.
+    const bool impossible = piece.entry.free_count > piece.span.size();
+    if (impossible || is_misleading(piece.entry.free_count, actual)) {
+      ring_->set_free_count(piece.span.first, actual);
+      changed.insert(piece.span.first);
+    }
+  }
+}
+
+void Allocator::Impl::report_free_counts(AllocatorActions& out) {
+  std::set<std::uint32_t> changed;
+  restate_free_counts(changed);
+  if (changed.empty()) {
+    return;
+  }
+  persist_entries(changed, out);
+  send_all(std::nullopt, encode(*ring_), out);
+}
+
+void Allocator::Impl::perform(Asks::Steps steps, AllocatorActions& out) {
+  for (const Asks::Step& step : steps) {
+    std::visit(overloaded{
+                   [&](const Asks::Send& send) {
+                     ++stats_.asked_count;
+                     send_to(send.to, Topic::Ipam, encode(send.message), out);
+                   },
+                   [&](const Asks::GiveUp& give_up) {
+                     refuse_claims(give_up.address, give_up.reason, out);
+                   },
+               },
+               step);
+  }
+}
+
+// Time.
+
+void Allocator::Impl::flush_news(AllocatorActions& out) {
+  flush_due_ = kNever;
+  const Bytes payload = encode_state();
+  if (std::exchange(has_news_, false)) {
+    send_all(news_from_, payload, out);
+  }
+  for (const PeerName& peer : std::exchange(owed_, {})) {
+    send_to(peer, Topic::Ring, payload, out);
+  }
+}
+
+void Allocator::Impl::send_digest(TimePoint now, AllocatorActions& out) {
+  if (reachable_.empty()) {
+    digest_due_ = kNever;
+    return;
+  }
+  digest_due_ = now + kDigestInterval + milliseconds(rng_.below(kDigestJitterMs));
+  const auto index = rng_.below(static_cast<std::uint32_t>(reachable_.size()));
+  const PeerName peer = *std::next(reachable_.begin(), index);
+  send_to(
+      peer, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{ring_->digest()}}), out);
+}
+
+void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
+  if (consensus_ && consensus_->next_deadline() <= now) {
+    apply(now, consensus_->on_deadline(now), options_.self, out);
+  }
+  if (ring_ && asks_.next_deadline() <= now) {
+    Asks::Steps steps;
+    asks_.on_deadline(now, view(), steps);
+    perform(std::move(steps), out);
+    asks_.set_wants(now, open_wants());
+  }
+  if (report_due_ <= now) {
+    report_due_ = kNever;
+    report_free_counts(out);
+  }
+  if (flush_due_ <= now) {
+    flush_news(out);
+  }
+  if (digest_due_ <= now) {
+    send_digest(now, out);
+  }
+}
+
+TimePoint Allocator::Impl::next_deadline() const {
+  const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
+  return std::min({election, asks_.next_deadline(), report_due_, flush_due_, digest_due_});
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,202 @@
+#include "ipam/consensus.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "ipam/ring.h"
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::milliseconds;
+
+// The first retry waits long enough for one round over a slow mesh; rivals' random delays grow
+// apart until one of them finishes undisturbed.
+constexpr Duration kRetryMin = milliseconds(400);
+constexpr Duration kRetryMax = std::chrono::seconds(10);
+
+}  // namespace
+
+Consensus::Consensus(Options options, Memory memory, Rng rng) : options_(options), rng_(rng) {
+  WEFT_ASSERT(options_.elector_count >= 1);
+  for (const PeerName& peer : memory.known) {
+    claims_.try_emplace(peer);
+  }
+  claims_[options_.self] = std::move(memory.own);
+}
+
+Consensus::Change Consensus::start(TimePoint now) {
+  if (due_ != kNever) {
+    return {};
+  }
+  delay_ = kRetryMin;
+  return propose(now);
+}
+
+Consensus::Change Consensus::on_deadline(TimePoint now) {
+  if (now < due_) {
+    return {};
+  }
+  return propose(now);
+}
+
+Consensus::Change Consensus::propose(TimePoint now) {
+  const auto jitter = rng_.below(static_cast<std::uint32_t>(delay_ / milliseconds(1)) + 1);
+  due_ = now + delay_ + milliseconds(jitter);
+  delay_ = std::min(delay_ * 2, kRetryMax);
+  std::uint64_t round = 0;
+  for (const auto& [peer, claim] : claims_) {
+    round = std::max(round, claim.promised.round);
+  }
+  if (round >= kRoundMax) {
+    return {};
+  }
+  own().promised = Ballot{.round = round + 1, .proposer = options_.self};
+  (void)settle();  // Our claim has changed in any case.
+  return {.memory = true, .own = true, .learned = true};
+}
+
+Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
+  Change change;
+  for (const auto& [peer, claim] : theirs) {
+    const auto rank = [](const ElectorClaim& c) { return std::pair(c.promised, c.accepted); };
+    if (peer == options_.self) {
+      // Only we change our claim, and nobody sees it before the store has it.
+      change.they_lack_news = change.they_lack_news || rank(claim) < rank(own());
+      continue;
+    }
+    const auto mine = claims_.find(peer);
+    if (mine == claims_.end()) {
+      if (claims_.size() >= kElectorMax) {
+        ++refused_count_;
+        continue;
+      }
+      claims_.emplace(peer, claim);
+      change.learned = true;
+      change.memory = true;
+      continue;
+    }
+    // Both parts only rise, so the later claim of one elector is the greater pair.
+    if (rank(mine->second) < rank(claim)) {
+      mine->second = claim;
+      change.learned = true;
+    } else if (rank(claim) < rank(mine->second)) {
+      change.they_lack_news = true;
+    }
+  }
+  change.they_lack_news = change.they_lack_news || theirs.size() < claims_.size();
+  if (settle()) {
+    change = {.memory = true, .own = true, .learned = true, .they_lack_news = true};
+  }
+  return change;
+}
+
+bool Consensus::settle() {
+  bool changed = false;
+  while (promise_highest() || accept_own_ballot() || accept_followed()) {
+    changed = true;
+  }
+  check_invariants();
+  return changed;
+}
+
+bool Consensus::promise_highest() {
+  Ballot highest = own().promised;
+  for (const auto& [peer, claim] : claims_) {
+    highest = std::max(highest, claim.promised);
+  }
+  if (highest == own().promised) {
+    return false;
+  }
+  own().promised = highest;
+  return true;
+}
+
+// Phase two of our own proposal: a quorum promised it, so we may accept a value for it, the one of
+// the highest ballot any of them accepted before, if any did.
+bool Consensus::accept_own_ballot() {
+  const Ballot ballot = own().promised;
+  if (ballot.proposer != options_.self || ballot.round == 0 || own().accepted == ballot
+      || count_promised(ballot) < quorum()) {
+    return false;
+  }
+  Ballot highest;
+  std::vector<PeerName> value;
+  for (const auto& [peer, claim] : claims_) {
+    if (claim.promised == ballot && highest < claim.accepted) {
+      highest = claim.accepted;
+      value = claim.electors;
+    }
+  }
+  if (highest.round == 0) {
+    for (const auto& [peer, claim] : claims_) {
+      value.push_back(peer);
+    }
+  }
+  own().accepted = ballot;
+  own().electors = std::move(value);
+  return true;
+}
+
+bool Consensus::accept_followed() {
+  const ElectorClaim* best = nullptr;
+  for (const auto& [peer, claim] : claims_) {
+    if (claim.accepted.round > 0 && claim.accepted >= own().promised
+        && claim.accepted > own().accepted
+        && (best == nullptr || best->accepted < claim.accepted)) {
+      best = &claim;
+    }
+  }
+  if (best == nullptr) {
+    return false;
+  }
+  const ElectorClaim followed = *best;
+  own() = {
+      .promised = followed.accepted, .accepted = followed.accepted, .electors = followed.electors};
+  return true;
+}
+
+std::size_t Consensus::count_promised(const Ballot& ballot) const {
+  return static_cast<std::size_t>(
+      std::count_if(claims_.begin(), claims_.end(), [&ballot](const auto& entry) {
+        return entry.second.promised == ballot;
+      }));
+}
+
+std::optional<std::vector<PeerName>> Consensus::chosen() const {
+  for (const auto& [peer, claim] : claims_) {
+    if (claim.accepted.round == 0) {
+      continue;
+    }
+    const auto votes = static_cast<std::size_t>(
+        std::count_if(claims_.begin(), claims_.end(), [&claim = claim](const auto& entry) {
+          return entry.second.accepted == claim.accepted;
+        }));
+    if (votes >= quorum()) {
+      return claim.electors;
+    }
+  }
+  return std::nullopt;
+}
+
+Consensus::Memory Consensus::memory() const {
+  Memory memory{.own = claims_.at(options_.self), .known = {}};
+  for (const auto& [peer, claim] : claims_) {
+    memory.known.insert(peer);
+  }
+  return memory;
+}
+
+std::size_t Consensus::quorum() const {
+  return std::max(options_.elector_count, claims_.size()) / 2 + 1;
+}
+
+void Consensus::check_invariants() const {
+  WEFT_ASSERT(claims_.size() <= kElectorMax);
+  const ElectorClaim& own = claims_.at(options_.self);
+  WEFT_ASSERT(own.accepted <= own.promised);
+  WEFT_ASSERT((own.accepted.round == 0) == own.electors.empty());
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,106 @@
+// Agrees, once, among which peers the range is first shared out: single-decree Paxos over gossip.
+//
+// Every elector states a claim, what it promised and what it accepted, and all claims travel
+// together as one map that only grows (per elector, later beats earlier). A ballot is proposed by
+// promising it oneself; whoever sees a higher promise promises likewise; the proposer that sees a
+// quorum of promises accepts a value, and whoever sees an acceptance it may follow accepts it too.
+// When a quorum accepted one ballot, its value is chosen. The value is the set of electors known.
+//
+// Pure; belongs to the allocator, which persists own() before it lets anybody see claims().
+// The quorum is a majority of the electors configured or of those known, whichever is more, so a
+// peer that was told of nobody does not outvote the ones that joined it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/peer_name.h"
+#include "base/rng.h"
+#include "base/time.h"
+
+namespace weft::ipam {
+
+struct Ballot {
+  std::uint64_t round = 0;  // 0: none yet.
+  PeerName proposer;
+
+  friend auto operator<=>(const Ballot&, const Ballot&) = default;
+  friend bool operator==(const Ballot&, const Ballot&) = default;
+};
+
+// No election needs this many rounds; a higher one on the wire would leave nobody a next round.
+inline constexpr std::uint64_t kRoundMax = std::uint64_t{1} << 48U;
+
+struct ElectorClaim {
+  Ballot promised;
+  Ballot accepted;                 // Round 0: nothing accepted.
+  std::vector<PeerName> electors;  // The accepted value, ascending.
+
+  friend auto operator<=>(const ElectorClaim&, const ElectorClaim&) = default;
+  friend bool operator==(const ElectorClaim&, const ElectorClaim&) = default;
+};
+
+using ElectorClaims = std::map<PeerName, ElectorClaim>;
+
+class Consensus {
+ public:
+  struct Options {
+    PeerName self;
+    std::size_t elector_count = 1;
+  };
+  // What must survive a crash.
+  struct Memory {
+    ElectorClaim own;
+    std::set<PeerName> known;  // Ourselves may be among them.
+
+    friend bool operator==(const Memory&, const Memory&) = default;
+  };
+  struct Change {
+    bool memory = false;   // memory() must be persisted before claims() is shown.
+    bool own = false;      // Everybody should hear; otherwise not whoever told us.
+    bool learned = false;  // claims() changed at all.
+    bool they_lack_news = false;
+  };
+
+  Consensus(Options options, Memory memory, Rng rng);
+
+  // We need a ring: proposes now and again, after a random delay, until chosen() or stop().
+  Change start(TimePoint now);
+  void stop() { due_ = kNever; }
+  Change merge(const ElectorClaims& theirs);
+  Change on_deadline(TimePoint now);
+  TimePoint next_deadline() const { return due_; }
+
+  // The electors among whom to share, once chosen. Never changes.
+  std::optional<std::vector<PeerName>> chosen() const;
+
+  const ElectorClaims& claims() const { return claims_; }
+  Memory memory() const;
+  std::size_t quorum() const;
+  std::size_t known_count() const { return claims_.size(); }
+  std::uint64_t refused_count() const { return refused_count_; }  // Electors beyond kElectorMax.
+  void check_invariants() const;
+
+ private:
+  Change propose(TimePoint now);
+  // Follows promises and acceptances until nothing changes. True if our claim did.
+  bool settle();
+  bool promise_highest();
+  bool accept_own_ballot();
+  bool accept_followed();
+  std::size_t count_promised(const Ballot& ballot) const;
+  ElectorClaim& own() { return claims_.at(options_.self); }
+
+  Options options_;
+  Rng rng_;
+  ElectorClaims claims_;  // Always has ourselves.
+  TimePoint due_ = kNever;
+  Duration delay_{};
+  std::uint64_t refused_count_ = 0;
+};
+
+}  // namespace weft::ipam

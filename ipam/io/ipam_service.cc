@@ -1,0 +1,266 @@
+#include "ipam/io/ipam_service.h"
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "base/overloaded.h"
+#include "base/rng.h"
+#include "sys/core_driver.h"
+
+namespace weft::ipam {
+namespace {
+
+// A store that fails (a full disk) is tried again this often; until it works nothing leaves us.
+constexpr auto kStoreRetry = std::chrono::seconds(1);
+
+// Actions held back by a failing store. Beyond it requests are refused at once and gossip is
+// dropped, which the mesh repairs.
+constexpr std::size_t kQueueMax = 16'384;
+
+Result<StoreTable> load(sys::Store& store, const std::string& table) {
+  auto loaded = store.load(table);
+  if (!loaded.ok()) {
+    return std::move(loaded).error().with_context("load " + table);
+  }
+  return loaded;
+}
+
+}  // namespace
+
+// Actions queue up and leave in order, all Persists of a turn first and in one transaction: each
+// still precedes whatever depends on it, and a burst of requests costs one write to disk.
+class IpamService::Impl {
+ public:
+  Impl(boost::asio::any_io_executor executor,
+       const sys::Clock& clock,
+       sys::Store& store,
+       std::unique_ptr<Allocator> allocator,
+       OnGossip on_gossip)
+      : executor_(executor),
+        store_(store),
+        allocator_(std::move(allocator)),
+        on_gossip_(std::move(on_gossip)),
+        retry_(executor),
+        driver_(executor, clock, *allocator_, Enqueue{this}) {}
+
+  template <class Input>
+  void feed(Input input) {
+    if (queue_.size() < kQueueMax) {
+      driver_.feed(std::move(input));
+    }
+  }
+
+  template <class Input>
+  RequestId ask(OnAnswer on_answer, Input input) {
+    const RequestId id(++last_id_);
+    if (queue_.size() >= kQueueMax) {
+      answer_later(std::move(on_answer), Error{Errc::Unavailable, failure_});
+      return id;
+    }
+    callers_.emplace(id, std::move(on_answer));
+    driver_.feed(
+        [&](Allocator& core, TimePoint now, AllocatorActions& out) { input(core, now, id, out); });
+    return id;
+  }
+
+  void cancel(RequestId id) {
+    callers_.erase(id);
+    feed(
+        [id](Allocator& core, TimePoint now, AllocatorActions& out) { core.cancel(now, id, out); });
+  }
+
+  const Allocator& allocator() const { return *allocator_; }
+
+  // Makes what is queued durable and performs it. Runs at the end of the turn, or within a call
+  // whose caller takes the change as done when it returns.
+  void flush() {
+    StoreBatch batch;
+    for (const AllocatorAction& action : queue_) {
+      if (const auto* persist = std::get_if<Persist>(&action)) {
+        batch.insert(batch.end(), persist->batch.begin(), persist->batch.end());
+      }
+    }
+    if (!batch.empty()) {
+      const auto applied = store_.apply(batch);
+      if (!applied.ok()) {
+        failure_ = fmt::format("addresses cannot be stored: {}", applied.error().what);
+        retry_later();
+        return;
+      }
+    }
+    for (AllocatorAction& action : std::exchange(queue_, {})) {
+      perform(std::move(action));
+    }
+  }
+
+ private:
+  struct Enqueue {
+    Impl* self;
+    void operator()(AllocatorAction action) const { self->enqueue(std::move(action)); }
+  };
+  struct Alive {};
+
+  void enqueue(AllocatorAction action) {
+    queue_.push_back(std::move(action));
+    if (!std::exchange(flush_posted_, true)) {
+      later([this] {
+        flush_posted_ = false;
+        flush();
+      });
+    }
+  }
+
+  void perform(AllocatorAction action) {
+    std::visit(overloaded{
+                   [](Persist&&) {},  // In the batch already.
+                   [this](Answer&& answer) {
+                     auto caller = callers_.extract(answer.request);
+                     if (!caller.empty()) {
+                       answer_later(std::move(caller.mapped()), std::move(answer.result));
+                     }
+                   },
+                   [this](auto&& gossip) { on_gossip_(std::move(gossip)); },
+               },
+               std::move(action));
+  }
+
+  void answer_later(OnAnswer on_answer, Result<Cidr> result) {
+    later([on_answer = std::move(on_answer), result = std::move(result)] { on_answer(result); });
+  }
+
+  void retry_later() {
+    retry_.expires_after(kStoreRetry);
+    const std::weak_ptr<const Alive> alive = alive_;
+    retry_.async_wait([this, alive](const boost::system::error_code& error) {
+      if (!error && !alive.expired()) {
+        flush();
+      }
+    });
+  }
+
+  template <class Task>
+  void later(Task task) {
+    const std::weak_ptr<const Alive> alive = alive_;
+    boost::asio::post(executor_, [alive, task = std::move(task)]() mutable {
+      if (!alive.expired()) {
+        task();
+      }
+    });
+  }
+
+  boost::asio::any_io_executor executor_;
+  sys::Store& store_;
+  std::unique_ptr<Allocator> allocator_;
+  OnGossip on_gossip_;
+  boost::asio::steady_timer retry_;
+  std::vector<AllocatorAction> queue_;
+  bool flush_posted_ = false;
+  std::string failure_;
+  std::map<RequestId, OnAnswer> callers_;
+  std::uint64_t last_id_ = 0;
+  sys::CoreDriver<Allocator, AllocatorAction, Enqueue> driver_;
+  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+};
+
+Result<std::unique_ptr<IpamService>> IpamService::start(boost::asio::any_io_executor executor,
+                                                        const sys::Clock& clock,
+                                                        sys::Store& store,
+                                                        Allocator::Options options,
+                                                        OnGossip on_gossip) {
+  auto ring = WEFT_TRY(load(store, "ipam_ring"));
+  auto owned = WEFT_TRY(load(store, "ipam_owned"));
+  auto paxos = WEFT_TRY(load(store, "ipam_paxos"));
+  const Allocator::Stored stored{
+      .ring = std::move(ring), .owned = std::move(owned), .paxos = std::move(paxos)};
+  // Only spreads retries and chooses donors; two peers differ by their names, two runs by the time.
+  const auto seed =
+      options.self.number() ^ static_cast<std::uint64_t>(clock.now().time_since_epoch().count());
+  auto allocator = WEFT_TRY(Allocator::create(std::move(options), stored, Rng(seed)));
+  return std::unique_ptr<IpamService>(new IpamService(std::make_unique<Impl>(
+      std::move(executor), clock, store, std::move(allocator), std::move(on_gossip))));
+}
+
+IpamService::IpamService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+IpamService::~IpamService() = default;
+
+RequestId IpamService::allocate(Allocator::AllocateRequest request, OnAnswer on_answer) {
+  return impl_->ask(std::move(on_answer),
+                    [&](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
+                      request.id = id;
+                      core.allocate(now, request, out);
+                    });
+}
+
+RequestId IpamService::claim(const Owner& owner, const Cidr& address, OnAnswer on_answer) {
+  return impl_->ask(std::move(on_answer),
+                    [&](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
+                      core.claim(now, id, owner, address, out);
+                    });
+}
+
+RequestId IpamService::prime(OnAnswer on_answer) {
+  return impl_->ask(std::move(on_answer),
+                    [](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
+                      core.prime(now, id, out);
+                    });
+}
+
+void IpamService::cancel(RequestId id) {
+  impl_->cancel(id);
+}
+
+bool IpamService::release(const Owner& owner, const Ip& address) {
+  bool held = false;
+  impl_->feed([&](Allocator& core, TimePoint now, AllocatorActions& out) {
+    held = core.release(now, owner, address, out);
+  });
+  impl_->flush();
+  return held;
+}
+
+std::size_t IpamService::release_all(const Owner& owner) {
+  std::size_t count = 0;
+  impl_->feed([&](Allocator& core, TimePoint now, AllocatorActions& out) {
+    count = core.release_all(now, owner, out);
+  });
+  impl_->flush();
+  return count;
+}
+
+void IpamService::on_neighbour_up(PeerName peer) {
+  impl_->feed([peer](Allocator& core, TimePoint now, AllocatorActions& out) {
+    core.on_neighbour_up(now, peer, out);
+  });
+}
+
+void IpamService::on_peer_reachable(PeerName peer) {
+  impl_->feed([peer](Allocator& core, TimePoint now, AllocatorActions& out) {
+    core.on_peer_reachable(now, peer, out);
+  });
+}
+
+void IpamService::on_peer_unreachable(PeerName peer) {
+  impl_->feed([peer](Allocator& core, TimePoint now, AllocatorActions& out) {
+    core.on_peer_unreachable(now, peer, out);
+  });
+}
+
+void IpamService::on_gossip(PeerName from, Topic topic, const Bytes& payload) {
+  impl_->feed([&](Allocator& core, TimePoint now, AllocatorActions& out) {
+    core.on_gossip(now, from, topic, payload, out);
+  });
+}
+
+const Allocator& IpamService::allocator() const {
+  return impl_->allocator();
+}
+
+}  // namespace weft::ipam

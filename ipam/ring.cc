@@ -1,0 +1,270 @@
+#include "ipam/ring.h"
+
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+
+namespace weft::ipam {
+namespace {
+
+// FNV-1a over 64-bit words: rings differ by accident only, no adversary gains by a collision that
+// the transport's authentication would not give away more cheaply.
+class Hash {
+ public:
+  void add(std::uint64_t word) {
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+      state_ = (state_ ^ ((word >> shift) & 0xffU)) * 0x100000001b3;
+    }
+  }
+  std::uint64_t value() const { return state_ == 0 ? 1 : state_; }
+
+ private:
+  std::uint64_t state_ = 0xcbf29ce484222325;
+};
+
+std::string names(const std::vector<PeerName>& peers) {
+  // Enough to recognise a cluster; a message of a thousand names helps nobody.
+  constexpr std::size_t kShownMax = 8;
+  std::string text;
+  for (std::size_t i = 0; i < peers.size() && i < kShownMax; ++i) {
+    text += (i == 0 ? "" : ",") + peers[i].to_string();
+  }
+  return peers.size() > kShownMax ? text + ",…" : text;
+}
+
+// Halves the block and the seeds until one seed or one address is left.
+void share(const Span& block,
+           std::vector<PeerName>::const_iterator begin,
+           std::vector<PeerName>::const_iterator end,
+           Ring::Entries& out) {
+  const auto count = std::distance(begin, end);
+  if (count == 1 || block.size() == 1) {
+    out[block.first] = RingEntry{.owner = *begin, .version = 1, .free_count = block.size()};
+    return;
+  }
+  const auto half = static_cast<std::uint32_t>(block.size() / 2);
+  const auto middle = std::next(begin, count / 2);
+  share({block.first, block.first + half - 1}, begin, middle, out);
+  share({block.first + half, block.last}, middle, end, out);
+}
+
+Result<Ok> check_seeds(const std::vector<PeerName>& seeds) {
+  if (seeds.empty() || seeds.size() > kElectorMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} seeds (expected 1 to {})", seeds.size(), kElectorMax)};
+  }
+  for (std::size_t i = 1; i < seeds.size(); ++i) {
+    if (seeds[i - 1] >= seeds[i]) {
+      return Error{Errc::Invalid, "seeds not in ascending order"};
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries)
+    : range_(range),
+      seeds_(std::move(seeds)),
+      entries_(std::move(entries)) {}
+
+Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
+  WEFT_ASSERT(range.is_v4());
+  WEFT_ASSERT(range.is_network());
+  std::sort(seeds.begin(), seeds.end());
+  WEFT_ASSERT(check_seeds(seeds).ok());
+  Entries entries;
+  share(Span::of(range), seeds.begin(), seeds.end(), entries);
+  Ring ring(range, std::move(seeds), std::move(entries));
+  ring.check_invariants();
+  return ring;
+}
+
+Result<Ring> Ring::restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries) {
+  if (!range.is_v4() || !range.is_network()) {
+    return Error{Errc::Invalid,
+                 fmt::format("range {} (expected an IPv4 network)", range.to_string())};
+  }
+  (void)WEFT_TRY(check_seeds(seeds));
+  const Span span = Span::of(range);
+  if (entries.empty() || entries.size() > kRingEntryMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} ring entries (expected 1 to {})", entries.size(), kRingEntryMax)};
+  }
+  if (entries.begin()->first != span.first || entries.rbegin()->first > span.last) {
+    return Error{Errc::Invalid, fmt::format("ring entries do not cover {}", range.to_string())};
+  }
+  for (const auto& [token, entry] : entries) {
+    if (entry.version == 0 || entry.version > kRingVersionMax) {
+      return Error{Errc::Invalid,
+                   fmt::format("ring version {} (expected 1 to 2^48)", entry.version)};
+    }
+    if (entry.free_count > span.size()) {
+      return Error{Errc::Invalid,
+                   fmt::format("{} free addresses in a smaller range", entry.free_count)};
+    }
+  }
+  return Ring(range, std::move(seeds), std::move(entries));
+}
+
+Result<Ok> Ring::check_compatible(const Ring& theirs) const {
+  if (range_ != theirs.range_) {
+    return Error{Errc::Conflict,
+                 fmt::format("address range {} differs from ours, {}",
+                             theirs.range_.to_string(),
+                             range_.to_string())};
+  }
+  if (seeds_ != theirs.seeds_) {
+    return Error{Errc::Conflict,
+                 fmt::format("ring seeded by other peers: theirs {:016x} by {}, ours {:016x} by {}",
+                             theirs.seed_id(),
+                             names(theirs.seeds_),
+                             seed_id(),
+                             names(seeds_))};
+  }
+  return Ok{};
+}
+
+Result<Ring::Merged> Ring::merge(const Ring& theirs) {
+  (void)WEFT_TRY(check_compatible(theirs));
+  Entries merged = entries_;
+  Merged result;
+  for (const auto& [token, entry] : theirs.entries_) {
+    const auto [mine, is_new] = merged.emplace(token, entry);
+    if (is_new) {
+      result.changed.push_back(token);
+    } else if (mine->second.version < entry.version) {
+      mine->second = entry;
+      result.changed.push_back(token);
+    } else if (mine->second.version > entry.version) {
+      result.they_lack_news = true;
+    } else if (mine->second != entry) {
+      result.conflicts.push_back(Error{
+          Errc::Conflict,
+          fmt::format("version {} of {} belongs to {} with {} free, ours says {} with {} free",
+                      entry.version,
+                      Ipv4(token).to_string(),
+                      entry.owner.to_string(),
+                      entry.free_count,
+                      mine->second.owner.to_string(),
+                      mine->second.free_count)});
+    }
+  }
+  if (merged.size() > kRingEntryMax) {
+    return Error{Errc::Exhausted,
+                 fmt::format("merged ring of {} entries exceeds {}", merged.size(), kRingEntryMax)};
+  }
+  result.they_lack_news = result.they_lack_news || merged.size() > theirs.entries_.size();
+  entries_ = std::move(merged);
+  check_invariants();
+  return result;
+}
+
+std::optional<std::vector<std::uint32_t>> Ring::grant(const Span& block,
+                                                      PeerName from,
+                                                      PeerName to) {
+  WEFT_ASSERT(span().contains(block));
+  WEFT_ASSERT(owned_by(from).contains(block));
+  WEFT_ASSERT(from != to);
+  if (entries_.size() + 2 > kRingEntryMax) {
+    return std::nullopt;
+  }
+  std::set<std::uint32_t> changed;
+  if (split_at(block.first)) {
+    changed.insert(block.first);
+  }
+  if (block.last < span().last && split_at(block.last + 1)) {
+    changed.insert(block.last + 1);
+  }
+  for (auto it = entries_.find(block.first); it != entries_.end() && it->first <= block.last;
+       ++it) {
+    const auto next = std::next(it);
+    const std::uint32_t last = next == entries_.end() ? span().last : next->first - 1;
+    it->second = RingEntry{
+        .owner = to, .version = it->second.version + 1, .free_count = Span{it->first, last}.size()};
+    changed.insert(it->first);
+  }
+  check_invariants();
+  return std::vector<std::uint32_t>(changed.begin(), changed.end());
+}
+
+bool Ring::split_at(std::uint32_t token) {
+  // The new entry has never existed anywhere: tokens stay for ever, and only the owner of these
+  // addresses, at whose hand we are, can make one here.
+  const RingEntry parent = entry_of(token)->second;
+  return entries_.emplace(token, RingEntry{.owner = parent.owner, .version = 1, .free_count = 0})
+      .second;
+}
+
+void Ring::set_free_count(std::uint32_t token, std::uint64_t free_count) {
+  const auto it = entries_.find(token);
+  WEFT_ASSERT(it != entries_.end());
+  it->second.free_count = free_count;
+  ++it->second.version;
+}
+
+Ring::Entries::const_iterator Ring::entry_of(std::uint32_t address) const {
+  WEFT_ASSERT(span().contains(address));
+  return std::prev(entries_.upper_bound(address));
+}
+
+PeerName Ring::owner(std::uint32_t address) const {
+  return entry_of(address)->second.owner;
+}
+
+std::vector<Ring::Piece> Ring::pieces() const {
+  std::vector<Piece> all;
+  all.reserve(entries_.size());
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const auto next = std::next(it);
+    const std::uint32_t last = next == entries_.end() ? span().last : next->first - 1;
+    all.push_back({.span = {it->first, last}, .entry = it->second});
+  }
+  return all;
+}
+
+IntervalSet Ring::owned_by(PeerName peer) const {
+  IntervalSet owned;
+  for (const Piece& piece : pieces()) {
+    if (piece.entry.owner == peer) {
+      owned.add(piece.span);
+    }
+  }
+  return owned;
+}
+
+std::uint64_t Ring::seed_id() const {
+  Hash hash;
+  hash.add(span().first);
+  hash.add(range_.prefix());
+  for (const PeerName& seed : seeds_) {
+    hash.add(seed.number());
+  }
+  return hash.value();
+}
+
+std::uint64_t Ring::digest() const {
+  Hash hash;
+  hash.add(seed_id());
+  for (const auto& [token, entry] : entries_) {
+    hash.add(token);
+    hash.add(entry.owner.number());
+    hash.add(entry.version);
+    hash.add(entry.free_count);
+  }
+  return hash.value();
+}
+
+void Ring::check_invariants() const {
+  WEFT_ASSERT(!entries_.empty());
+  WEFT_ASSERT(entries_.size() <= kRingEntryMax);
+  WEFT_ASSERT(entries_.begin()->first == span().first);
+  WEFT_ASSERT(entries_.rbegin()->first <= span().last);
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,109 @@
+// The ring divides one IPv4 range among peers: each entry owns the addresses from its token to the
+// next token.
+//
+// A CRDT: any two rings of one range and one first sharing merge to the same ring, in any order and
+// any number of times. Only the owner of an entry changes it, raising its version; tokens are never
+// removed. Rings always travel whole, because an entry means something only beside its neighbours.
+// Pure; belongs to the allocator. Invariants: tokens strictly ascend, the first is the start of the
+// range, and so every address of the range has exactly one owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/peer_name.h"
+#include "base/result.h"
+#include "ipam/span.h"
+
+namespace weft::ipam {
+
+// A ring of this size fits a gossip payload twice over (base/gossip.h).
+inline constexpr std::size_t kRingEntryMax = 16'384;
+
+// Peers among which a first sharing may divide the range. Larger clusters get their space through
+// donation; 1,024 names keep every ring message's preamble below 8 KiB.
+inline constexpr std::size_t kElectorMax = 1'024;
+
+// No owner makes this many changes; a higher version on the wire is nonsense that would leave an
+// owner no room to raise it.
+inline constexpr std::uint64_t kRingVersionMax = std::uint64_t{1} << 48U;
+
+struct RingEntry {
+  PeerName owner;
+  std::uint64_t version = 1;
+  // What the owner last said is free here. A hint for choosing whom to ask.
+  std::uint64_t free_count = 0;
+
+  friend auto operator<=>(const RingEntry&, const RingEntry&) = default;
+  friend bool operator==(const RingEntry&, const RingEntry&) = default;
+};
+
+class Ring {
+ public:
+  using Entries = std::map<std::uint32_t, RingEntry>;  // By token.
+
+  struct Piece {
+    Span span;
+    RingEntry entry;
+
+    friend bool operator==(const Piece&, const Piece&) = default;
+  };
+
+  struct Merged {
+    std::vector<std::uint32_t> changed;  // Tokens that we learned or that changed, ascending.
+    bool they_lack_news = false;         // They would learn something from us.
+    // Entries of one version that say different things. Ours stay.
+    std::vector<Error> conflicts;
+  };
+
+  // The first sharing: CIDR-aligned parts by sorted name, the same wherever it is computed.
+  // Preconditions: `range` is an IPv4 network; 1 to kElectorMax seeds.
+  static Ring share_out(const Cidr& range, std::vector<PeerName> seeds);
+  // From the store or the network. Fails unless every invariant holds.
+  static Result<Ring> restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries);
+
+  // Fails with Conflict, changing nothing, if the ranges or the first sharings differ.
+  Result<Merged> merge(const Ring& theirs);
+
+  // Hands a block to another owner; returns the tokens that changed, or nothing if the ring is
+  // full. Precondition: all of the block belongs to `from`.
+  std::optional<std::vector<std::uint32_t>> grant(const Span& block, PeerName from, PeerName to);
+  // What the owner of the entry at this token says about its free space. Precondition: it exists.
+  void set_free_count(std::uint32_t token, std::uint64_t free_count);
+
+  // Precondition: inside the range.
+  PeerName owner(std::uint32_t address) const;
+  IntervalSet owned_by(PeerName peer) const;
+  std::vector<Piece> pieces() const;
+
+  const Cidr& range() const { return range_; }
+  Span span() const { return Span::of(range_); }
+  const std::vector<PeerName>& seeds() const { return seeds_; }
+  // Identifies the first sharing: the range and the seeds.
+  std::uint64_t seed_id() const;
+  // Equal for equal rings; different, in all likelihood, for different ones. Never 0.
+  std::uint64_t digest() const;
+  const Entries& entries() const { return entries_; }
+  void check_invariants() const;
+
+  friend bool operator==(const Ring&, const Ring&) = default;
+
+ private:
+  Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries);
+
+  Entries::const_iterator entry_of(std::uint32_t address) const;
+  // Makes `token` the start of an entry; returns true if it was none.
+  bool split_at(std::uint32_t token);
+  Result<Ok> check_compatible(const Ring& theirs) const;
+
+  Cidr range_;
+  std::vector<PeerName> seeds_;
+  Entries entries_;
+};
+
+}  // namespace weft::ipam

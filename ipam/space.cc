@@ -1,0 +1,80 @@
+#include "ipam/space.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/assert.h"
+
+namespace weft::ipam {
+namespace {
+
+// The highest aligned block of `size` addresses, a power of two, inside `run`.
+std::optional<Span> highest_block(const Span& run, std::uint64_t size) {
+  if (run.size() < size) {
+    return std::nullopt;
+  }
+  const std::uint64_t end = std::uint64_t{run.last} + 1;
+  const std::uint64_t first = (end / size) * size - size;
+  if (end / size == 0 || first < run.first) {
+    return std::nullopt;
+  }
+  return Span{static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(first + size - 1)};
+}
+
+}  // namespace
+
+void Space::add(const Span& span) {
+  WEFT_ASSERT(owned_.count_in(span) == 0);
+  owned_.add(span);
+  free_.add(span);
+}
+
+void Space::remove(const Span& span) {
+  WEFT_ASSERT(owned_.contains(span));
+  WEFT_ASSERT(free_.contains(span));
+  owned_.remove(span);
+  free_.remove(span);
+}
+
+void Space::take(std::uint32_t address) {
+  WEFT_ASSERT(free_.contains(address));
+  free_.remove({address, address});
+}
+
+void Space::give_back(std::uint32_t address) {
+  WEFT_ASSERT(owned_.contains(address));
+  WEFT_ASSERT(!free_.contains(address));
+  free_.add({address, address});
+}
+
+std::optional<Span> Space::donatable(const Want& want) const {
+  const std::vector<Span> runs = free_.spans_in(want.within);
+  std::uint64_t free = 0;
+  for (const Span& run : runs) {
+    free += run.size();
+  }
+  if (free == 0) {
+    return std::nullopt;
+  }
+  for (std::uint64_t size = std::bit_floor((free + 1) / 2); size > 0; size /= 2) {
+    for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+      const auto block = highest_block(*run, size);
+      if (block && block->intersect(want.usable)) {
+        return block;
+      }
+    }
+  }
+  // Only blocks of one address can be unusable, so nothing but those is left. The highest of a run
+  // may be the broadcast address while its neighbour could be used.
+  const auto lowest = free_.lowest_in(want.usable);
+  if (!lowest || !want.within.contains(*lowest)) {
+    return std::nullopt;
+  }
+  return Span{*lowest, *lowest};
+}
+
+void Space::check_invariants() const {
+  WEFT_ASSERT(free_.minus(owned_).empty());
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,61 @@
+// Which addresses of the ranges we own are free and which are used.
+//
+// Belongs to the allocator. Free space is kept as runs, so a whole /12 costs one node. It knows
+// nothing of peers or owners: the ring says what is ours, the claims say who holds what.
+// Invariant: free ⊆ owned; every owned address that is not free is used.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ipam/span.h"
+
+namespace weft::ipam {
+
+class Space {
+ public:
+  // What somebody may use: the addresses of `within`, of which only `usable` can be handed out (the
+  // rest are a network or a broadcast address).
+  struct Want {
+    Span within;
+    Span usable;
+
+    friend auto operator<=>(const Want&, const Want&) = default;
+    friend bool operator==(const Want&, const Want&) = default;
+  };
+
+  // Precondition: not owned yet. All of it is free.
+  void add(const Span& span);
+  // Precondition: owned, and all of it free.
+  void remove(const Span& span);
+
+  bool is_owned(std::uint32_t address) const { return owned_.contains(address); }
+  bool is_free(std::uint32_t address) const { return free_.contains(address); }
+  // Precondition: free.
+  void take(std::uint32_t address);
+  // Precondition: owned and used.
+  void give_back(std::uint32_t address);
+
+  std::optional<std::uint32_t> lowest_free(const Span& span) const { return free_.lowest_in(span); }
+  // The biggest CIDR-aligned free block for somebody who runs dry: no more than half of what is
+  // free there (rounded up, so the last one can be given too), the highest of equals, because we
+  // hand out from below. Aligned powers of two keep the ring from fragmenting.
+  std::optional<Span> donatable(const Want& want) const;
+
+  std::uint64_t free_count(const Span& span) const { return free_.count_in(span); }
+  std::uint64_t used_count(const Span& span) const {
+    return owned_.count_in(span) - free_.count_in(span);
+  }
+  std::uint64_t owned_count() const { return owned_.size(); }
+  std::uint64_t used_count() const { return owned_.size() - free_.size(); }
+  const IntervalSet& owned() const { return owned_; }
+
+  void check_invariants() const;
+
+ private:
+  IntervalSet owned_;
+  IntervalSet free_;
+};
+
+}  // namespace weft::ipam

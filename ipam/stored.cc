@@ -1,0 +1,251 @@
+#include "ipam/stored.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "ipam/messages.h"
+
+namespace weft::ipam {
+namespace {
+
+constexpr const char* kRingTable = "ipam_ring";
+constexpr const char* kOwnedTable = "ipam_owned";
+constexpr const char* kPaxosTable = "ipam_paxos";
+constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kMetaKey = 'm';
+constexpr std::uint8_t kTokenKey = 't';
+
+struct Meta {
+  PeerName self;
+  Cidr range;
+  std::vector<PeerName> seeds;
+};
+
+Result<Ok> check_format(Reader& reader) {
+  const auto format = WEFT_TRY(reader.u8());
+  if (format != kFormat) {
+    return Error{Errc::Invalid, fmt::format("row format {} (expected {})", format, kFormat)};
+  }
+  return Ok{};
+}
+
+Result<Ok> check_end(const Reader& reader) {
+  if (!reader.empty()) {
+    return Error{Errc::Invalid, fmt::format("{} bytes after the row", reader.remaining())};
+  }
+  return Ok{};
+}
+
+Result<PeerName> read_peer(Reader& reader) {
+  const auto number = WEFT_TRY(reader.u64());
+  if (number >> 48U != 0) {
+    return Error{Errc::Invalid, fmt::format("peer name {:x} exceeds 48 bits", number)};
+  }
+  return PeerName(number);
+}
+
+Result<std::vector<PeerName>> read_peers(Reader& reader) {
+  const auto count = WEFT_TRY(reader.u16());
+  if (count > kElectorMax) {
+    return Error{Errc::Invalid, fmt::format("{} peers exceed {}", count, kElectorMax)};
+  }
+  std::vector<PeerName> peers;
+  peers.reserve(count);
+  for (std::uint16_t i = 0; i < count; ++i) {
+    const auto name = WEFT_TRY(read_peer(reader));
+    peers.push_back(name);
+  }
+  return peers;
+}
+
+template <class Peers>
+void write_peers(const Peers& peers, Writer& out) {
+  out.u16(static_cast<std::uint16_t>(peers.size()));
+  for (const PeerName& name : peers) {
+    out.u64(name.number());
+  }
+}
+
+Result<Meta> read_meta(ByteView row) {
+  Reader reader(row);
+  (void)WEFT_TRY(check_format(reader));
+  const auto self = WEFT_TRY(read_peer(reader));
+  const auto first = WEFT_TRY(reader.u32());
+  const auto prefix = WEFT_TRY(reader.u8());
+  if (prefix > 32) {
+    return Error{Errc::Invalid, fmt::format("range prefix {} (expected 0 to 32)", prefix)};
+  }
+  auto seeds = WEFT_TRY(read_peers(reader));
+  (void)WEFT_TRY(check_end(reader));
+  return Meta{.self = self, .range = Cidr(Ipv4(first), prefix), .seeds = std::move(seeds)};
+}
+
+Result<std::pair<std::uint32_t, RingEntry>> read_entry(ByteView key, ByteView row) {
+  Reader key_reader(key);
+  (void)WEFT_TRY(key_reader.u8());  // The kind of row, which brought us here.
+  const auto token = WEFT_TRY(key_reader.u32());
+  (void)WEFT_TRY(check_end(key_reader));
+  Reader reader(row);
+  const auto owner = WEFT_TRY(read_peer(reader));
+  const auto version = WEFT_TRY(reader.u64());
+  const auto free_count = WEFT_TRY(reader.u64());
+  (void)WEFT_TRY(check_end(reader));
+  return std::pair(token, RingEntry{.owner = owner, .version = version, .free_count = free_count});
+}
+
+Result<Ok> load_ring(const StoreTable& table,
+                     PeerName self,
+                     const Cidr& range,
+                     StoredState& state) {
+  std::optional<Meta> meta;
+  Ring::Entries entries;
+  for (const auto& [key, row] : table) {
+    if (key.empty() || (key[0] != kMetaKey && key[0] != kTokenKey)) {
+      return Error{Errc::Invalid, "row of an unknown kind"};
+    }
+    if (key[0] == kMetaKey) {
+      auto decoded = WEFT_TRY(read_meta(row));
+      meta = std::move(decoded);
+      continue;
+    }
+    const auto entry = WEFT_TRY(read_entry(key, row));
+    entries.insert(entry);
+  }
+  if (!meta) {
+    return table.empty() ? Result<Ok>(Ok{}) : Error{Errc::Invalid, "ring rows without their owner"};
+  }
+  if (meta->self != self) {
+    return Error{Errc::Conflict,
+                 fmt::format("the stored addresses belong to peer {}, not {}: run `weft reset` to "
+                             "discard them, or restore this host's name",
+                             meta->self.to_string(),
+                             self.to_string())};
+  }
+  if (meta->range != range) {
+    return Error{Errc::Conflict,
+                 fmt::format("the stored addresses are of range {}, not {}: start with "
+                             "--ipalloc-range {}, or run `weft reset` on every host to change it",
+                             meta->range.to_string(),
+                             range.to_string(),
+                             meta->range.to_string())};
+  }
+  state.has_meta = true;
+  if (!entries.empty()) {
+    auto ring = WEFT_TRY(Ring::restore(range, std::move(meta->seeds), std::move(entries)));
+    state.ring = std::move(ring);
+  }
+  return Ok{};
+}
+
+Result<Ok> load_claims(const StoreTable& table, Claims& claims) {
+  for (const auto& [key, row] : table) {
+    const auto address = WEFT_TRY(Ip::from_bytes(key));
+    Reader reader(row);
+    (void)WEFT_TRY(check_format(reader));
+    const auto prefix = WEFT_TRY(reader.u8());
+    if (prefix > address.bits()) {
+      return Error{Errc::Invalid, fmt::format("prefix {} of {}", prefix, address.to_string())};
+    }
+    if (reader.empty() || reader.remaining() > kOwnerSizeMax) {
+      return Error{Errc::Invalid, fmt::format("holder of {} bytes", reader.remaining())};
+    }
+    claims.add(std::string(as_text(reader.rest())), Cidr(address, prefix));
+  }
+  return Ok{};
+}
+
+Result<Ballot> read_ballot(Reader& reader) {
+  const auto round = WEFT_TRY(reader.u64());
+  const auto proposer = WEFT_TRY(read_peer(reader));
+  return Ballot{.round = round, .proposer = proposer};
+}
+
+Result<Consensus::Memory> read_memory(ByteView row) {
+  Reader reader(row);
+  (void)WEFT_TRY(check_format(reader));
+  const auto promised = WEFT_TRY(read_ballot(reader));
+  const auto accepted = WEFT_TRY(read_ballot(reader));
+  auto electors = WEFT_TRY(read_peers(reader));
+  const auto known = WEFT_TRY(read_peers(reader));
+  (void)WEFT_TRY(check_end(reader));
+  if (promised < accepted || (accepted.round == 0) != electors.empty()) {
+    return Error{Errc::Invalid, "election row contradicts itself"};
+  }
+  return Consensus::Memory{
+      .own = {.promised = promised, .accepted = accepted, .electors = std::move(electors)},
+      .known = {known.begin(), known.end()}};
+}
+
+// Every address we hold inside the range must lie in what the ring says is ours: both change in one
+// transaction.
+Result<Ok> check_claims(PeerName self, const Cidr& range, const StoredState& state) {
+  for (const auto& [address, holding] : state.claims.by_address()) {
+    if (!range.contains(address)) {
+      continue;
+    }
+    if (!state.ring || state.ring->owner(address.v4().number()) != self) {
+      return Error{Errc::Invalid,
+                   fmt::format("stored address {} of {} is not in this peer's part of the ring",
+                               address.to_string(),
+                               holding.owner)};
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator::Stored& stored) {
+  StoredState state;
+  (void)WEFT_TRY(load_ring(stored.ring, self, range, state));
+  (void)WEFT_TRY(load_claims(stored.owned, state.claims));
+  if (!stored.paxos.empty()) {
+    auto memory = WEFT_TRY(read_memory(stored.paxos.begin()->second));
+    state.consensus = std::move(memory);
+  }
+  (void)WEFT_TRY(check_claims(self, range, state));
+  return state;
+}
+
+StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds) {
+  Writer row;
+  row.u8(kFormat).u64(self.number()).u32(range.first().v4().number()).u8(range.prefix());
+  write_peers(seeds, row);
+  return {.table = kRingTable, .key = {kMetaKey}, .value = row.take()};
+}
+
+StoreWrite ring_row(std::uint32_t token, const RingEntry& entry) {
+  Writer key;
+  key.u8(kTokenKey).u32(token);
+  Writer row;
+  row.u64(entry.owner.number()).u64(entry.version).u64(entry.free_count);
+  return {.table = kRingTable, .key = key.take(), .value = row.take()};
+}
+
+StoreWrite held_row(const Cidr& address, const std::string& owner) {
+  Writer row;
+  row.u8(kFormat).u8(address.prefix()).append(as_bytes(owner));
+  return {.table = kOwnedTable, .key = address.address().bytes(), .value = row.take()};
+}
+
+StoreWrite released_row(const Ip& address) {
+  return {.table = kOwnedTable, .key = address.bytes(), .value = std::nullopt};
+}
+
+StoreWrite consensus_row(const Consensus::Memory& memory) {
+  Writer row;
+  row.u8(kFormat);
+  row.u64(memory.own.promised.round).u64(memory.own.promised.proposer.number());
+  row.u64(memory.own.accepted.round).u64(memory.own.accepted.proposer.number());
+  write_peers(memory.own.electors, row);
+  write_peers(memory.known, row);
+  return {.table = kPaxosTable, .key = {kMetaKey}, .value = row.take()};
+}
+
+StoreWrite consensus_done_row() {
+  return {.table = kPaxosTable, .key = {kMetaKey}, .value = std::nullopt};
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,40 @@
+// The allocator's durable state as rows of its three tables, and back.
+//
+// ipam_ring: one row that says whose state this is ('m'), one per ring entry ('t' + token).
+// ipam_owned: one per held address (the address → prefix, holder). ipam_paxos: one row.
+// Rows are fixed binary layouts with a format version; what does not decode is refused. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/store_batch.h"
+#include "ipam/allocator.h"
+#include "ipam/claims.h"
+#include "ipam/consensus.h"
+#include "ipam/ring.h"
+
+namespace weft::ipam {
+
+struct StoredState {
+  bool has_meta = false;
+  std::optional<Ring> ring;
+  Claims claims;
+  Consensus::Memory consensus;
+};
+
+// Fails if the rows belong to another peer or range, contradict each other or do not decode.
+Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator::Stored& stored);
+
+// Whose state this is, and the seeds of its ring; empty before there is one.
+StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds);
+StoreWrite ring_row(std::uint32_t token, const RingEntry& entry);
+StoreWrite held_row(const Cidr& address, const std::string& owner);
+StoreWrite released_row(const Ip& address);
+StoreWrite consensus_row(const Consensus::Memory& memory);
+StoreWrite consensus_done_row();
+
+}  // namespace weft::ipam
