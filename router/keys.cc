@@ -31,6 +31,8 @@ KeyPair KeyPair::generate(Entropy& entropy) {
 }
 
 KeyPair KeyPair::from_secret(const PrivateKey& secret) {
+  // Every session begins with a key pair, so this is where libsodium picks its fastest code.
+  WEFT_ASSERT(sodium_init() >= 0);
   KeyPair pair;
   pair.secret = secret;
   // Fails only for a public key of low order, which the base point is not.
