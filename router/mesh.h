@@ -59,7 +59,9 @@ struct CloseLink {
   friend bool operator==(const CloseLink&, const CloseLink&) = default;
 };
 
-// A direct, authenticated connection exists / is gone. `underlay` is the address seen on it.
+// A direct, authenticated connection exists / is gone. `underlay` is the address seen on it. Comes
+// again without a NeighbourDown in between when another connection to the peer takes over; what was
+// sent on the first may be lost then, so greet the neighbour anew.
 struct NeighbourUp {
   PeerName peer;
   Ip underlay;

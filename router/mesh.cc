@@ -1,0 +1,344 @@
+#include "router/mesh.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "router/mesh_impl.h"
+
+namespace weft::router {
+
+Mesh::Impl::Impl(Options options, Rng rng, Entropy& entropy)
+    : options_(std::move(options)),
+      rng_(rng),
+      entropy_(entropy),
+      connector_(Connector::Options{}, rng_.fork()),
+      store_({.self = options_.name,
+              .incarnation = options_.incarnation,
+              .origins_max = options_.peers_max}),
+      topology_(options_.name) {
+  std::array<std::uint8_t, sizeof session_> random{};
+  entropy_.fill(random);
+  for (const std::uint8_t byte : random) {
+    session_ = (session_ << 8U) | byte;
+  }
+}
+
+// The first input starts the clocks.
+void Mesh::Impl::begin(TimePoint now) {
+  now_ = std::max(now_, now);
+  if (begun_) {
+    return;
+  }
+  begun_ = true;
+  state_self(now);
+  restate_due_ = now + kRestateGrace;
+  repair_due_ = now + kRepairInterval;
+  discovery_due_ = now + kDiscoveryInterval;
+}
+
+void Mesh::Impl::connect(TimePoint now, const std::string& target, MeshActions& out) {
+  begin(now);
+  const auto parsed = Target::parse(target, options_.port);
+  if (!parsed.ok()) {
+    report(out, MeshEvent::Level::Warning, "target refused", target, parsed.error().what);
+    return;
+  }
+  if (!connector_.add(now, parsed.value(), Duration::zero())) {
+    report(out, MeshEvent::Level::Warning, "target refused", target, "too many targets");
+    return;
+  }
+  targets_[parsed.value()] = target;
+  connector_.retry(now, parsed.value());
+}
+
+void Mesh::Impl::forget(TimePoint now, const std::string& target, MeshActions&) {
+  begin(now);
+  const auto parsed = Target::parse(target, options_.port);
+  if (parsed.ok()) {
+    connector_.remove(parsed.value());
+    targets_.erase(parsed.value());
+    target_peer_.erase(parsed.value());
+  }
+}
+
+void Mesh::Impl::on_deadline(TimePoint now, MeshActions& out) {
+  const Duration asleep = now - now_;
+  const bool starved = begun_ && asleep > kStarvedMin;
+  begin(now);
+  if (starved) {
+    for (auto& [id, link] : links_) {
+      link.heard += asleep;
+    }
+  }
+  run_gossip(now, out);
+  run_links(now, out);
+  run_discovery(now, out);
+}
+
+TimePoint Mesh::Impl::next_deadline() const {
+  if (!begun_) {
+    return TimePoint{};
+  }
+  TimePoint next = std::min({statement_due_,
+                             topology_due_,
+                             relay_due_,
+                             repair_due_,
+                             restate_due_,
+                             discovery_due_,
+                             connector_.next_deadline()});
+  for (const auto& [id, link] : links_) {
+    next = std::min(next, link_deadline(link));
+  }
+  return next;
+}
+
+void Mesh::Impl::report(MeshActions& out,
+                        MeshEvent::Level level,
+                        std::string what,
+                        std::string peer,
+                        std::string detail) {
+  out.push_back(MeshEvent{level, std::move(what), std::move(peer), std::move(detail)});
+}
+
+std::string Mesh::Impl::describe(PeerName peer) const {
+  if (peer == options_.name) {
+    return fmt::format("{} ({})", peer.to_string(), options_.nickname);
+  }
+  const auto info = infos_.find(peer);
+  return info == infos_.end() ? peer.to_string()
+                              : fmt::format("{} ({})", peer.to_string(), info->second.nickname);
+}
+
+// As we see it, as it says, as its neighbours see it.
+std::vector<Ip> Mesh::Impl::underlay_of(PeerName peer) const {
+  std::vector<Ip> found;
+  const auto add = [&found](const Ip& address) {
+    if (std::find(found.begin(), found.end(), address) == found.end()) {
+      found.push_back(address);
+    }
+  };
+  if (const auto up = up_.find(peer); up != up_.end()) {
+    add(links_.at(up->second).remote.address);
+  }
+  for (const Target& target : addresses_of(peer)) {
+    if (const auto address = Ip::parse(target.host); address.ok()) {
+      add(address.value());
+    }
+  }
+  return found;
+}
+
+std::vector<PeerStatus> Mesh::Impl::peers() const {
+  std::vector<PeerStatus> found;
+  PeerStatus own{.name = options_.name,
+                 .nickname = options_.nickname,
+                 .incarnation = options_.incarnation,
+                 .version = options_.version,
+                 .self = true,
+                 .reachable = true,
+                 .next_hop = std::nullopt,
+                 .underlay = options_.addresses,
+                 .neighbours = {}};
+  for (const auto& [peer, id] : up_) {
+    own.neighbours.push_back(peer);
+  }
+  found.push_back(std::move(own));
+  for (const auto& [peer, info] : infos_) {
+    PeerStatus status{.name = peer,
+                      .nickname = info.nickname,
+                      .incarnation = {},
+                      .version = info.version,
+                      .self = false,
+                      .reachable = topology_.reachable(peer),
+                      .next_hop = topology_.next_hop(peer),
+                      .underlay = underlay_of(peer),
+                      .neighbours = {}};
+    if (const auto version = store_.version(peer)) {
+      status.incarnation = version->incarnation;
+    }
+    for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
+      status.neighbours.push_back(neighbour.name);
+    }
+    found.push_back(std::move(status));
+  }
+  return found;
+}
+
+std::vector<ConnectionStatus> Mesh::Impl::connections() const {
+  std::vector<ConnectionStatus> found;
+  for (const auto& [id, link] : links_) {
+    ConnectionStatus status;
+    status.address = link.address;
+    status.outbound = link.outbound;
+    switch (link.stage) {
+      case Stage::Dialling:
+        status.state = ConnectionState::Connecting;
+        break;
+      case Stage::Handshake:
+      case Stage::Verdict:
+        status.state = ConnectionState::Pending;
+        break;
+      case Stage::Up:
+        status.state = ConnectionState::Established;
+        break;
+    }
+    if (link.stage == Stage::Verdict || link.stage == Stage::Up) {
+      status.peer = link.hello.name;
+      status.nickname = link.hello.nickname;
+      status.authenticated = link.authenticated;
+    }
+    if (link.challenge != 0) {
+      status.reason = "asking whether an earlier run of the peer is alive";
+    }
+    found.push_back(std::move(status));
+  }
+  add_waiting(found);
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return a.address < b.address;
+  });
+  return found;
+}
+
+// Goals that are not connected and not being dialled.
+void Mesh::Impl::add_waiting(std::vector<ConnectionStatus>& out) const {
+  for (const auto& [goal, entry] : connector_.goals()) {
+    if (entry.state == Connector::State::Dialling || entry.state == Connector::State::Connected) {
+      continue;
+    }
+    const bool given_up = entry.state == Connector::State::GivenUp;
+    ConnectionStatus status;
+    status.outbound = true;
+    status.state = given_up ? ConnectionState::Failed : ConnectionState::Retrying;
+    status.reason = entry.reason;
+    if (const auto* target = std::get_if<Target>(&goal)) {
+      status.address = target->to_string();
+    } else {
+      const PeerName peer = std::get<PeerName>(goal);
+      const auto addresses = addresses_of(peer);
+      status.address = addresses.empty() ? peer.to_string() : addresses.front().to_string();
+      status.peer = peer;
+      const auto info = infos_.find(peer);
+      status.nickname = info == infos_.end() ? "" : info->second.nickname;
+    }
+    if (!given_up) {
+      const auto left = std::max(Duration::zero(), entry.due - now_);
+      status.reason += fmt::format("{}next attempt in {} s",
+                                   entry.reason.empty() ? "" : "; ",
+                                   (left + seconds(1) - Duration(1)) / seconds(1));
+    }
+    out.push_back(std::move(status));
+  }
+}
+
+std::vector<std::string> Mesh::Impl::targets() const {
+  std::vector<std::string> found;
+  for (const auto& [target, text] : targets_) {
+    found.push_back(text);
+  }
+  return found;
+}
+
+MeshStats Mesh::Impl::stats() const {
+  MeshStats stats = stats_;
+  stats.records_refused = store_.refused();
+  return stats;
+}
+
+void Mesh::Impl::check_invariants() const {
+  store_.check_invariants();
+  topology_.check_invariants();
+  connector_.check_invariants();
+  WEFT_ASSERT(links_.size() <= options_.links_max + kStrangersMax + Connector::Options{}.dials_max);
+  WEFT_ASSERT(up_.size() <= options_.links_max);
+  WEFT_ASSERT(topology_.links().size() == up_.size());
+  WEFT_ASSERT(reported_.size() <= kReportedMax);
+  for (const auto& [peer, id] : up_) {
+    const Link& link = links_.at(id);
+    WEFT_ASSERT(link.stage == Stage::Up);
+    WEFT_ASSERT(link.hello.name == peer);
+    WEFT_ASSERT(topology_.links().contains(peer));
+    WEFT_ASSERT(peer != options_.name);
+  }
+  for (const auto& [id, link] : links_) {
+    WEFT_ASSERT((link.stage == Stage::Dialling) == (link.channel == nullptr));
+    WEFT_ASSERT(link.stage != Stage::Up || up_.at(link.hello.name) == id);
+  }
+}
+
+// The public face -----------------------------------------------------------------------------
+
+Mesh::Mesh(Options options, Rng rng, Entropy& entropy)
+    : impl_(std::make_unique<Impl>(std::move(options), rng, entropy)) {}
+
+Mesh::~Mesh() = default;
+
+void Mesh::connect(TimePoint now, const std::string& target, MeshActions& out) {
+  impl_->connect(now, target, out);
+}
+
+void Mesh::forget(TimePoint now, const std::string& target, MeshActions& out) {
+  impl_->forget(now, target, out);
+}
+
+LinkId Mesh::on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out) {
+  return impl_->on_accepted(now, local, remote, out);
+}
+
+void Mesh::on_connected(
+    TimePoint now, LinkId link, Endpoint local, Endpoint remote, MeshActions& out) {
+  impl_->on_connected(now, link, local, remote, out);
+}
+
+void Mesh::on_bytes(TimePoint now, LinkId link, ByteView bytes, MeshActions& out) {
+  impl_->on_bytes(now, link, bytes, out);
+}
+
+void Mesh::on_link_closed(TimePoint now, LinkId link, const std::string& reason, MeshActions& out) {
+  impl_->on_link_closed(now, link, reason, out);
+}
+
+void Mesh::publish(TimePoint now, const PublishRecord& record, MeshActions& out) {
+  impl_->publish(now, record, out);
+}
+
+void Mesh::send(TimePoint now, const GossipAll& gossip, MeshActions& out) {
+  impl_->send(now, gossip, out);
+}
+
+void Mesh::send(TimePoint now, const GossipTo& gossip, MeshActions& out) {
+  impl_->send(now, gossip, out);
+}
+
+void Mesh::on_deadline(TimePoint now, MeshActions& out) {
+  impl_->on_deadline(now, out);
+}
+
+TimePoint Mesh::next_deadline() const {
+  return impl_->next_deadline();
+}
+
+std::vector<PeerStatus> Mesh::peers() const {
+  return impl_->peers();
+}
+
+std::vector<ConnectionStatus> Mesh::connections() const {
+  return impl_->connections();
+}
+
+std::vector<std::string> Mesh::targets() const {
+  return impl_->targets();
+}
+
+MeshStats Mesh::stats() const {
+  return impl_->stats();
+}
+
+void Mesh::check_invariants() const {
+  impl_->check_invariants();
+}
+
+}  // namespace weft::router

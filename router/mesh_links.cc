@@ -1,0 +1,535 @@
+// One connection: dial, handshake, verdict, liveness, end.
+//
+//   Dialling --on_connected--> Handshake --Established--> Verdict --both accept--> Up
+//
+// After the handshake each side judges the other and says so; the connection is used once both said
+// accept. Of two connections between the same two peers both sides keep the same one.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "router/mesh_impl.h"
+
+namespace weft::router {
+namespace {
+
+using Code = Verdict::Code;
+using Level = MeshEvent::Level;
+
+std::string clone_text(PeerName peer) {
+  return fmt::format(
+      "two hosts share the peer name {}: stop weft on the newer one, remove /var/lib/weft there, "
+      "and "
+      "start it again",
+      peer.to_string());
+}
+
+std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
+  return fmt::format(
+      "run {} of peer {} is over, run {} has been seen: if it was restored from a copy, "
+      "remove /var/lib/weft on that host",
+      claimed.value(),
+      peer.to_string(),
+      known.value());
+}
+
+}  // namespace
+
+void Mesh::Impl::dial(TimePoint now, const Goal& goal, MeshActions& out) {
+  Target where;
+  if (const auto* target = std::get_if<Target>(&goal)) {
+    where = *target;
+  } else {
+    const PeerName peer = std::get<PeerName>(goal);
+    const std::vector<Target> addresses = addresses_of(peer);
+    if (addresses.empty()) {
+      connector_.on_lost(now, goal, "no address known");
+      return;
+    }
+    where = addresses[dial_attempts_[peer]++ % addresses.size()];
+  }
+  const LinkId id(++last_link_);
+  Link& link = links_[id];
+  link.id = id;
+  link.outbound = true;
+  link.goal = goal;
+  link.address = where.to_string();
+  link.dial_serial = ++last_dial_;
+  link.deadline = now + kHandshakeMax;
+  link.heard = now;
+  out.push_back(Dial{id, where.host, where.port});
+}
+
+LinkId Mesh::Impl::on_accepted(TimePoint now, Endpoint, Endpoint remote, MeshActions& out) {
+  begin(now);
+  const LinkId id(++last_link_);
+  const auto strangers = std::count_if(links_.begin(), links_.end(), [](const auto& item) {
+    return !item.second.outbound && item.second.stage == Stage::Handshake;
+  });
+  if (static_cast<std::size_t>(strangers) >= kStrangersMax
+      || links_.size() >= options_.links_max + kStrangersMax) {
+    ++stats_.links_refused;
+    out.push_back(CloseLink{id, "too many connections"});
+    return id;
+  }
+  Link& link = links_[id];
+  link.id = id;
+  link.remote = remote;
+  link.address = remote.to_string();
+  start_channel(now, link, out);
+  return id;
+}
+
+void Mesh::Impl::on_connected(
+    TimePoint now, LinkId id, Endpoint, Endpoint remote, MeshActions& out) {
+  begin(now);
+  const auto at = links_.find(id);
+  if (at == links_.end() || at->second.stage != Stage::Dialling) {
+    return;  // Closed by us while the shell was connecting.
+  }
+  at->second.remote = remote;
+  start_channel(now, at->second, out);
+}
+
+void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
+  const Hello hello{.name = options_.name,
+                    .incarnation = options_.incarnation,
+                    .session = session_,
+                    .nickname = options_.nickname,
+                    .version = options_.version,
+                    .port = options_.port,
+                    .dial_serial = link.dial_serial};
+  Channel::Options channel;
+  channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
+  channel.key = options_.key;
+  channel.psk = options_.psk;
+  channel.hello = encode(hello);
+  link.channel = std::make_unique<Channel>(std::move(channel), entropy_);
+  link.stage = Stage::Handshake;
+  link.deadline = now + kHandshakeMax;
+  link.heard = now;
+  link.sent = now;
+  Channel::Output output;
+  link.channel->start(output);
+  flush(now, link, output, out);
+}
+
+void Mesh::Impl::on_bytes(TimePoint now, LinkId id, ByteView bytes, MeshActions& out) {
+  begin(now);
+  const auto at = links_.find(id);
+  if (at == links_.end() || at->second.channel == nullptr) {
+    return;
+  }
+  Link& link = at->second;
+  link.heard = now;
+  stats_.bytes_in += bytes.size();
+  Channel::Output output;
+  link.channel->on_bytes(bytes, output);
+  flush(now, link, output, out);
+}
+
+// Sends what the channel put out and handles its events. `link` may be gone afterwards.
+void Mesh::Impl::flush(TimePoint now, Link& link, Channel::Output& output, MeshActions& out) {
+  const LinkId id = link.id;
+  if (!output.bytes.empty()) {
+    stats_.bytes_out += output.bytes.size();
+    link.sent = now;
+    out.push_back(SendBytes{id, std::move(output.bytes)});
+  }
+  for (Channel::Event& event : output.events) {
+    on_event(now, id, std::move(event), out);
+  }
+}
+
+void Mesh::Impl::on_event(TimePoint now, LinkId id, Channel::Event event, MeshActions& out) {
+  const auto at = links_.find(id);
+  if (at == links_.end()) {
+    return;  // An earlier event of the same bytes ended it.
+  }
+  Link& link = at->second;
+  std::visit(overloaded{
+                 [&](Channel::Established&& e) { on_established(now, link, std::move(e), out); },
+                 [&](Channel::Frame&& e) { on_frame(now, link, e.bytes, out); },
+                 [&](Channel::Failed&& e) {
+                   const bool refused = e.error.code == Errc::Denied;
+                   ++(refused ? stats_.links_refused : stats_.frames_refused);
+                   drop(now, id, e.error.what, out);
+                 },
+             },
+             std::move(event));
+}
+
+void Mesh::Impl::on_established(TimePoint now,
+                                Link& link,
+                                Channel::Established event,
+                                MeshActions& out) {
+  auto hello = decode_hello(event.hello);
+  if (!hello.ok()) {
+    ++stats_.frames_refused;
+    refuse(now, link, {Code::Malformed, hello.error().what}, out);
+    return;
+  }
+  link.hello = std::move(hello).value();
+  link.key = event.remote_key;
+  link.authenticated = event.authenticated;
+  link.stage = Stage::Verdict;
+  link.deadline = now + kHandshakeMax;
+  if (!link.outbound) {
+    link.dial_serial = link.hello.dial_serial;
+  }
+  if (link.goal && std::holds_alternative<Target>(*link.goal)) {
+    target_peer_[std::get<Target>(*link.goal)] = link.hello.name;
+  }
+  const std::optional<Incarnation> earlier = earlier_run(link);
+  if (!earlier) {
+    decide(now, link, out);
+    return;
+  }
+  // Either the agent was restarted, or its disk was cloned. An earlier run that answers is alive.
+  link.challenge = rng_.next();
+  link.challenge_deadline = now + kChallengeMax;
+  Routed question{.from = options_.name, .to = link.hello.name, .body = Challenge{}};
+  question.body = Challenge{*earlier, link.challenge};
+  if (!route(now, question, out)) {
+    decide(now, link, out);
+  }
+}
+
+// The earlier run of this peer that, as far as we know, may still be there.
+std::optional<Incarnation> Mesh::Impl::earlier_run(const Link& link) const {
+  const PeerName peer = link.hello.name;
+  if (peer == options_.name || !topology_.next_hop(peer)) {
+    return std::nullopt;
+  }
+  const auto at = up_.find(peer);
+  const auto known = store_.version(peer);
+  Incarnation earlier = known ? known->incarnation : Incarnation();
+  if (at != up_.end()) {
+    earlier = std::max(earlier, links_.at(at->second).hello.incarnation);
+  }
+  return earlier.value() > 0 && earlier < link.hello.incarnation ? std::optional(earlier)
+                                                                 : std::nullopt;
+}
+
+void Mesh::Impl::decide(TimePoint now, Link& link, MeshActions& out) {
+  link.challenge = 0;
+  link.challenge_deadline = kNever;
+  const Verdict verdict = judge(link);
+  if (verdict.code == Code::Accept) {
+    accept(now, link, out);
+  } else {
+    refuse(now, link, verdict, out);
+  }
+}
+
+Verdict Mesh::Impl::judge(const Link& link) const {
+  const PeerName peer = link.hello.name;
+  if (peer == options_.name) {
+    return link.hello.session == session_ ? Verdict{Code::Self, "this is ourselves"}
+                                          : Verdict{Code::Clone, clone_text(peer)};
+  }
+  if (const Link* rival = rival_of(link); rival != nullptr) {
+    return judge_rival(link, *rival);
+  }
+  const auto known = store_.version(peer);
+  if (known && known->incarnation > link.hello.incarnation) {
+    return {Code::Fenced, fenced_text(peer, known->incarnation, link.hello.incarnation)};
+  }
+  const auto info = infos_.find(peer);
+  if (info != infos_.end() && info->second.key != link.key && topology_.reachable(peer)) {
+    return {Code::Clone, clone_text(peer)};
+  }
+  if (up_.size() >= options_.links_max) {
+    return {Code::Full, fmt::format("limit of {} connections reached", options_.links_max)};
+  }
+  if (!known && store_.origin_count() >= options_.peers_max) {
+    return {Code::Full, fmt::format("limit of {} peers reached", options_.peers_max)};
+  }
+  return {};
+}
+
+// `rival` is another connection with the same peer that has been accepted.
+Verdict Mesh::Impl::judge_rival(const Link& link, const Link& rival) const {
+  const PeerName peer = link.hello.name;
+  if (rival.key != link.key) {
+    return {Code::Clone, clone_text(peer)};
+  }
+  if (link.hello.incarnation > rival.hello.incarnation) {
+    return {};  // It was challenged and did not answer.
+  }
+  if (link.hello.incarnation < rival.hello.incarnation) {
+    return {Code::Fenced, fenced_text(peer, rival.hello.incarnation, link.hello.incarnation)};
+  }
+  if (link.hello.session != rival.hello.session) {
+    return {Code::Clone, clone_text(peer)};
+  }
+  return wins(link, rival) ? Verdict{}
+                           : Verdict{Code::Duplicate, "another connection between the two exists"};
+}
+
+// Both ends come to the same answer: the connection dialled by the lower name stays; of two dialled
+// by the same peer, the later one, because its dialler knows why it dialled again.
+bool Mesh::Impl::wins(const Link& link, const Link& rival) const {
+  if (link.outbound != rival.outbound) {
+    return link.outbound == (options_.name < link.hello.name);
+  }
+  return link.dial_serial > rival.dial_serial;
+}
+
+const Mesh::Impl::Link* Mesh::Impl::rival_of(const Link& link) const {
+  const Link* best = nullptr;
+  for (const auto& [id, other] : links_) {
+    if (id == link.id || !other.accept_sent || other.hello.name != link.hello.name) {
+      continue;
+    }
+    if (best == nullptr || wins(other, *best)) {
+      best = &other;
+    }
+  }
+  return best;
+}
+
+void Mesh::Impl::accept(TimePoint now, Link& link, MeshActions& out) {
+  const LinkId id = link.id;
+  link.accept_sent = true;
+  send_message(now, link, Verdict{}, out);
+  // Connections with an earlier run are dead, whatever they look like.
+  std::vector<LinkId> dead;
+  for (const auto& [other_id, other] : links_) {
+    if (other_id != id && other.accept_sent && other.hello.name == link.hello.name
+        && other.hello.incarnation < link.hello.incarnation) {
+      dead.push_back(other_id);
+    }
+  }
+  for (const LinkId other : dead) {
+    drop(now, other, "replaced by a connection with a later run of the peer", out);
+  }
+  if (link.accept_received) {
+    go_up(now, link, out);
+  }
+}
+
+void Mesh::Impl::refuse(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out) {
+  if (verdict.code != Code::Duplicate) {
+    ++stats_.links_refused;
+  }
+  const LinkId id = link.id;
+  if (link.goal && verdict.code == Code::Self) {
+    connector_.give_up(*link.goal, verdict.reason);
+  }
+  send_message(now, link, verdict, out);
+  drop(now, id, verdict.reason, out);
+}
+
+void Mesh::Impl::on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out) {
+  ++stats_.frames_in;
+  auto message = decode_message(frame);
+  if (!message.ok()) {
+    ++stats_.frames_refused;
+    drop(now, link.id, message.error().what, out);
+    return;
+  }
+  if (const auto* verdict = std::get_if<Verdict>(&message.value())) {
+    on_verdict(now, link, *verdict, out);
+    return;
+  }
+  if (!link.accept_received) {
+    ++stats_.frames_refused;
+    drop(now, link.id, "it spoke before it accepted the connection", out);
+    return;
+  }
+  if (link.stage == Stage::Up) {
+    on_message(now, link, message.value(), out);
+  }
+}
+
+void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out) {
+  if (link.accept_received) {
+    ++stats_.frames_refused;
+    drop(now, link.id, "a second verdict", out);
+    return;
+  }
+  if (verdict.code == Code::Accept) {
+    link.accept_received = true;
+    if (link.accept_sent) {
+      go_up(now, link, out);
+    }
+    return;
+  }
+  if (link.goal && verdict.code == Code::Self) {
+    connector_.give_up(*link.goal, verdict.reason);
+  }
+  drop(now, link.id, fmt::format("refused by the peer: {}", verdict.reason), out);
+}
+
+void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
+  const LinkId id = link.id;
+  const PeerName peer = link.hello.name;
+  std::vector<LinkId> losers;
+  for (const auto& [other_id, other] : links_) {
+    if (other_id != id && other.accept_sent && other.hello.name == peer) {
+      losers.push_back(other_id);
+    }
+  }
+  link.stage = Stage::Up;
+  link.deadline = kNever;
+  up_[peer] = id;  // Before the losers go, so that the peer does not go down with them.
+  for (const LinkId loser : losers) {
+    drop(now, loser, "replaced by another connection with the peer", out);
+  }
+  if (link.goal) {
+    if (std::holds_alternative<PeerName>(*link.goal) && std::get<PeerName>(*link.goal) != peer) {
+      connector_.on_lost(now, *link.goal, fmt::format("{} is {}", link.address, describe(peer)));
+      link.goal.reset();
+    } else {
+      connector_.on_connected(now, *link.goal);
+    }
+  }
+  connector_.on_connected(now, peer);
+  for (const auto& [target, name] : target_peer_) {
+    if (name == peer) {
+      connector_.on_connected(now, target);
+    }
+  }
+  dial_attempts_.erase(peer);
+  reported_.erase(link.address);
+  report(out,
+         Level::Info,
+         "connection established",
+         fmt::format("{} ({})", peer.to_string(), link.hello.nickname),
+         fmt::format(
+             "{} {}, {}",
+             link.outbound ? "to" : "from",
+             link.address,
+             link.authenticated ? "encrypted and authenticated" : "encrypted, not authenticated"));
+  out.push_back(NeighbourUp{peer, link.remote.address});
+  send_message(now, link, DigestMessage{store_.digest()}, out);
+  if (topology_.add_link(peer)) {
+    update_topology(now, out);
+    statement_due_ = std::min(statement_due_, now + kStatementDelay);
+  }
+}
+
+void Mesh::Impl::on_link_closed(TimePoint now,
+                                LinkId id,
+                                const std::string& reason,
+                                MeshActions& out) {
+  begin(now);
+  if (links_.contains(id)) {
+    drop(now, id, reason, out);
+  }
+}
+
+// Ends a connection, whatever its stage. References to it are dead afterwards.
+void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshActions& out) {
+  auto node = links_.extract(id);
+  WEFT_ASSERT(!node.empty());
+  const Link& link = node.mapped();
+  out.push_back(CloseLink{id, reason});
+
+  const PeerName peer = link.hello.name;
+  const auto up = up_.find(peer);
+  if (link.stage == Stage::Up && up != up_.end() && up->second == id) {
+    up_.erase(up);
+    report(out, Level::Info, "connection lost", describe(peer), reason);
+    out.push_back(NeighbourDown{peer});
+    (void)topology_.remove_link(peer);
+    update_topology(now, out);
+    statement_due_ = std::min(statement_due_, now + kStatementDelay);
+    connector_.on_lost(now, peer, reason);
+    for (const auto& [target, name] : target_peer_) {
+      if (name == peer) {
+        connector_.on_lost(now, target, reason);
+      }
+    }
+  } else if (link.stage != Stage::Up && !up_.contains(peer)) {
+    // One line per address and reason; retries say nothing new.
+    const auto said = reported_.find(link.address);
+    if (said == reported_.end() || said->second != reason) {
+      report(out, Level::Warning, "connection failed", link.address, reason);
+      if (reported_.size() >= kReportedMax) {
+        reported_.clear();
+      }
+      // Inbound ports are different every time.
+      if (link.outbound) {
+        reported_[link.address] = reason;
+      }
+    }
+  }
+  settle_goal(now, link, reason);
+}
+
+// What the end of `link` means for the goal it was dialled for.
+void Mesh::Impl::settle_goal(TimePoint now, const Link& link, const std::string& reason) {
+  if (!link.goal) {
+    return;
+  }
+  const bool to_peer = std::holds_alternative<PeerName>(*link.goal);
+  const PeerName peer = to_peer ? std::get<PeerName>(*link.goal) : link.hello.name;
+  if (up_.contains(peer)) {
+    connector_.on_connected(now, *link.goal);  // Met on another connection.
+  } else {
+    connector_.on_lost(now, *link.goal, reason);
+  }
+}
+
+void Mesh::Impl::send_message(TimePoint now, Link& link, const Message& message, MeshActions& out) {
+  if (!link.channel->established()) {
+    return;
+  }
+  ++stats_.frames_out;
+  Channel::Output output;
+  link.channel->send(encode(message), output);
+  flush(now, link, output, out);
+}
+
+Mesh::Impl::Link* Mesh::Impl::up_link(PeerName peer) {
+  const auto at = up_.find(peer);
+  return at == up_.end() ? nullptr : &links_.at(at->second);
+}
+
+TimePoint Mesh::Impl::link_deadline(const Link& link) const {
+  if (link.stage != Stage::Up) {
+    return std::min(link.deadline, link.challenge_deadline);
+  }
+  return std::min({link.heard + kSilenceMax, link.sent + kHeartbeatInterval, link.pump_due});
+}
+
+void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
+  std::vector<LinkId> due;
+  for (const auto& [id, link] : links_) {
+    if (link.challenge != 0 && !topology_.reachable(link.hello.name)) {
+      due.push_back(id);
+    } else if (link_deadline(link) <= now) {
+      due.push_back(id);
+    }
+  }
+  for (const LinkId id : due) {
+    const auto at = links_.find(id);
+    if (at == links_.end()) {
+      continue;
+    }
+    Link& link = at->second;
+    if (link.challenge != 0) {
+      decide(now, link, out);
+    } else if (link.stage != Stage::Up) {
+      if (link.deadline <= now) {
+        const std::string_view step = link.stage == Stage::Dialling    ? "an answer"
+                                      : link.stage == Stage::Handshake ? link.channel->waiting_for()
+                                                                       : "its verdict";
+        drop(now, id, fmt::format("waited {} s for {}", kHandshakeMax / seconds(1), step), out);
+      }
+    } else if (link.heard + kSilenceMax <= now) {
+      drop(now, id, fmt::format("silent for {} s", kSilenceMax / seconds(1)), out);
+    } else if (link.pump_due <= now) {
+      pump(now, link, out);
+    } else if (link.sent + kHeartbeatInterval <= now) {
+      send_message(now, link, Heartbeat{}, out);
+    }
+  }
+}
+
+}  // namespace weft::router

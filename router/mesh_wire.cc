@@ -1,0 +1,369 @@
+#include "router/mesh_wire.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "proto/mesh.pb.h"
+#include "router/channel.h"
+
+namespace weft::router {
+namespace {
+
+constexpr std::uint64_t kNameLast = (std::uint64_t{1} << 48U) - 1;
+// A digest names every origin of the largest cluster twice over; beyond, it is not one.
+constexpr int kDigestEntriesMax = 8192;
+
+Error invalid(std::string what) {
+  return Error{Errc::Invalid, std::move(what)};
+}
+
+template <class Proto>
+Bytes serialise(const Proto& proto) {
+  Bytes bytes(proto.ByteSizeLong());
+  const bool fits = proto.SerializeToArray(bytes.data(), static_cast<int>(bytes.size()));
+  WEFT_ASSERT(fits);
+  return bytes;
+}
+
+template <class Proto>
+Result<Proto> parse(ByteView bytes, const char* what) {
+  Proto proto;
+  if (bytes.size() > kFrameMax
+      || !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return invalid(fmt::format("{} of {} bytes does not parse", what, bytes.size()));
+  }
+  return proto;
+}
+
+std::string text(const Bytes& bytes) {
+  return std::string(as_text(bytes));
+}
+
+Result<PeerName> to_name(std::uint64_t number) {
+  if (number == 0 || number > kNameLast) {
+    return invalid(fmt::format("peer name {:#x} (expected 48 bits, not zero)", number));
+  }
+  return PeerName(number);
+}
+
+Result<std::string> to_text(const std::string& value, std::size_t max, const char* what) {
+  if (value.size() > max) {
+    return invalid(fmt::format("{} of {} bytes (at most {})", what, value.size(), max));
+  }
+  // It ends up in logs and on terminals.
+  std::string printable = value;
+  for (char& c : printable) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      c = '?';
+    }
+  }
+  return printable;
+}
+
+Result<std::uint16_t> to_port(std::uint32_t port) {
+  if (port > 0xffff) {
+    return invalid(fmt::format("port {} (at most 65535)", port));
+  }
+  return static_cast<std::uint16_t>(port);
+}
+
+Result<Topic> to_topic(std::uint32_t topic) {
+  switch (topic) {
+    case static_cast<std::uint32_t>(Topic::Ring):
+      return Topic::Ring;
+    case static_cast<std::uint32_t>(Topic::Ipam):
+      return Topic::Ipam;
+    default:
+      return invalid(fmt::format("topic {} is unknown", topic));
+  }
+}
+
+// Encoding ---------------------------------------------------------------------------------------
+
+void fill(wire::Payload& out, const Payload& payload) {
+  out.set_topic(static_cast<std::uint32_t>(payload.topic));
+  out.set_payload(text(payload.payload));
+}
+
+void fill(wire::Delta& out, const Delta& delta) {
+  for (const OriginDelta& part : delta.origins) {
+    wire::Delta::Origin& origin = *out.add_origins();
+    origin.set_origin(part.origin.number());
+    origin.set_incarnation(part.incarnation.value());
+    origin.set_after(part.after);
+    origin.set_through(part.through);
+    if (part.floor) {
+      origin.set_floor(*part.floor);
+    }
+    for (const OriginDelta::Record& record : part.records) {
+      wire::Delta::Record& to = *origin.add_records();
+      to.set_kind(static_cast<std::uint32_t>(record.key.kind));
+      to.set_key(text(record.key.key));
+      to.set_sequence(record.sequence);
+      if (record.value) {
+        to.set_value(text(*record.value));
+      }
+    }
+  }
+}
+
+void fill(wire::Digest& out, const DigestMessage& message) {
+  out.set_partial(message.partial);
+  for (const auto& [origin, version] : message.digest) {
+    wire::Digest::Entry& entry = *out.add_entries();
+    entry.set_origin(origin.number());
+    entry.set_incarnation(version.incarnation.value());
+    entry.set_sequence(version.sequence);
+  }
+}
+
+void fill(wire::Challenge& out, Incarnation incarnation, std::uint64_t nonce) {
+  out.set_incarnation(incarnation.value());
+  out.set_nonce(nonce);
+}
+
+void fill(wire::Routed& out, const Routed& routed) {
+  out.set_from(routed.from.number());
+  out.set_to(routed.to.number());
+  out.set_hops_left(routed.hops_left);
+  std::visit(
+      overloaded{
+          [&out](const Payload& m) { fill(*out.mutable_payload(), m); },
+          [&out](const Challenge& m) { fill(*out.mutable_challenge(), m.incarnation, m.nonce); },
+          [&out](const ChallengeAnswer& m) { fill(*out.mutable_answer(), m.incarnation, m.nonce); },
+      },
+      routed.body);
+}
+
+void fill(wire::Verdict& out, const Verdict& verdict) {
+  out.set_code(static_cast<wire::Verdict::Code>(verdict.code));
+  out.set_reason(verdict.reason.substr(0, kReasonMax));
+}
+
+// Decoding ---------------------------------------------------------------------------------------
+
+Result<Verdict> from_wire(const wire::Verdict& in) {
+  Verdict verdict;
+  // Whatever a later version refuses for, it is a refusal.
+  verdict.code = wire::Verdict::Code_IsValid(in.code()) ? static_cast<Verdict::Code>(in.code())
+                                                        : Verdict::Code::Malformed;
+  verdict.reason = WEFT_TRY(to_text(in.reason(), kReasonMax, "reason"));
+  return verdict;
+}
+
+Result<DigestMessage> from_wire(const wire::Digest& in) {
+  if (in.entries_size() > kDigestEntriesMax) {
+    return invalid(fmt::format("digest of {} origins", in.entries_size()));
+  }
+  DigestMessage message{.digest = {}, .partial = in.partial()};
+  for (const wire::Digest::Entry& entry : in.entries()) {
+    const PeerName origin = WEFT_TRY(to_name(entry.origin()));
+    message.digest[origin] = {Incarnation(entry.incarnation()), entry.sequence()};
+  }
+  return message;
+}
+
+Result<OriginDelta::Record> from_wire(const wire::Delta::Record& in) {
+  // A kind of a later version is stored and passed on all the same.
+  if (in.kind() == 0 || in.kind() > 0xff) {
+    return invalid(fmt::format("record kind {}", in.kind()));
+  }
+  OriginDelta::Record record;
+  record.key.kind = static_cast<RecordKind>(in.kind());
+  record.key.key = to_bytes(in.key());
+  record.sequence = in.sequence();
+  if (in.has_value()) {
+    record.value = to_bytes(in.value());
+  }
+  return record;
+}
+
+Result<OriginDelta> from_wire(const wire::Delta::Origin& in) {
+  OriginDelta part;
+  part.origin = WEFT_TRY(to_name(in.origin()));
+  part.incarnation = Incarnation(in.incarnation());
+  part.after = in.after();
+  part.through = in.through();
+  if (part.after >= part.through) {
+    return invalid(fmt::format("delta after {} through {}", part.after, part.through));
+  }
+  if (in.has_floor()) {
+    part.floor = in.floor();
+    if (in.floor() > part.through) {
+      return invalid(fmt::format("floor {} above {}", in.floor(), part.through));
+    }
+  }
+  std::uint64_t last = part.after;
+  for (const wire::Delta::Record& record : in.records()) {
+    if (record.sequence() <= last || record.sequence() > part.through) {
+      return invalid(
+          fmt::format("record sequence {} in ({}, {}]", record.sequence(), last, part.through));
+    }
+    last = record.sequence();
+    part.records.push_back(WEFT_TRY(from_wire(record)));
+  }
+  return part;
+}
+
+Result<Delta> from_wire(const wire::Delta& in) {
+  Delta delta;
+  for (const wire::Delta::Origin& origin : in.origins()) {
+    delta.origins.push_back(WEFT_TRY(from_wire(origin)));
+  }
+  return delta;
+}
+
+Result<Payload> from_wire(const wire::Payload& in) {
+  Payload payload;
+  payload.topic = WEFT_TRY(to_topic(in.topic()));
+  if (in.payload().size() > kGossipPayloadMax) {
+    return invalid(fmt::format("payload of {} bytes", in.payload().size()));
+  }
+  payload.payload = to_bytes(in.payload());
+  return payload;
+}
+
+Result<Message> from_wire(const wire::Routed& in) {
+  Routed routed;
+  routed.from = WEFT_TRY(to_name(in.from()));
+  routed.to = WEFT_TRY(to_name(in.to()));
+  if (in.hops_left() > kHopsMax) {
+    return invalid(fmt::format("{} hops left (at most {})", in.hops_left(), kHopsMax));
+  }
+  routed.hops_left = static_cast<std::uint8_t>(in.hops_left());
+  switch (in.kind_case()) {
+    case wire::Routed::kPayload:
+      routed.body = WEFT_TRY(from_wire(in.payload()));
+      return Message(std::move(routed));
+    case wire::Routed::kChallenge:
+      routed.body = Challenge{Incarnation(in.challenge().incarnation()), in.challenge().nonce()};
+      return Message(std::move(routed));
+    case wire::Routed::kAnswer:
+      routed.body = ChallengeAnswer{Incarnation(in.answer().incarnation()), in.answer().nonce()};
+      return Message(std::move(routed));
+    case wire::Routed::KIND_NOT_SET:
+      return Message(UnknownMessage{});
+  }
+  return Message(UnknownMessage{});
+}
+
+template <class In>
+Result<Message> as_message(const In& in) {
+  auto value = WEFT_TRY(from_wire(in));
+  return Message(std::move(value));
+}
+
+}  // namespace
+
+Bytes encode(const Hello& hello) {
+  wire::Hello out;
+  out.set_name(hello.name.number());
+  out.set_incarnation(hello.incarnation.value());
+  out.set_session(hello.session);
+  out.set_nickname(hello.nickname.substr(0, kNicknameMax));
+  out.set_version(hello.version.substr(0, kVersionTextMax));
+  out.set_port(hello.port);
+  out.set_dial_serial(hello.dial_serial);
+  return serialise(out);
+}
+
+Result<Hello> decode_hello(ByteView bytes) {
+  const auto in = WEFT_TRY(parse<wire::Hello>(bytes, "hello"));
+  Hello hello;
+  hello.name = WEFT_TRY(to_name(in.name()));
+  hello.incarnation = Incarnation(in.incarnation());
+  hello.session = in.session();
+  hello.nickname = WEFT_TRY(to_text(in.nickname(), kNicknameMax, "nickname"));
+  hello.version = WEFT_TRY(to_text(in.version(), kVersionTextMax, "version"));
+  hello.port = WEFT_TRY(to_port(in.port()));
+  hello.dial_serial = in.dial_serial();
+  return hello;
+}
+
+Bytes encode(const Message& message) {
+  wire::Frame out;
+  std::visit(overloaded{
+                 [&out](const Verdict& m) { fill(*out.mutable_verdict(), m); },
+                 [&out](const Heartbeat&) { (void)out.mutable_heartbeat(); },
+                 [&out](const DigestMessage& m) { fill(*out.mutable_digest(), m); },
+                 [&out](const Summary& m) { out.mutable_summary()->set_hash(m.hash); },
+                 [&out](const Delta& m) { fill(*out.mutable_delta(), m); },
+                 [&out](const Payload& m) { fill(*out.mutable_payload(), m); },
+                 [&out](const Routed& m) { fill(*out.mutable_routed(), m); },
+                 [](const UnknownMessage&) { WEFT_ASSERT(false); },
+             },
+             message);
+  return serialise(out);
+}
+
+Result<Message> decode_message(ByteView bytes) {
+  const auto in = WEFT_TRY(parse<wire::Frame>(bytes, "frame"));
+  switch (in.kind_case()) {
+    case wire::Frame::kVerdict:
+      return as_message(in.verdict());
+    case wire::Frame::kHeartbeat:
+      return Message(Heartbeat{});
+    case wire::Frame::kDigest:
+      return as_message(in.digest());
+    case wire::Frame::kSummary:
+      return Message(Summary{in.summary().hash()});
+    case wire::Frame::kDelta:
+      return as_message(in.delta());
+    case wire::Frame::kPayload:
+      return as_message(in.payload());
+    case wire::Frame::kRouted:
+      return from_wire(in.routed());
+    case wire::Frame::KIND_NOT_SET:
+      return Message(UnknownMessage{});
+  }
+  return Message(UnknownMessage{});
+}
+
+Bytes encode(const PeerInfo& info) {
+  wire::PeerInfo out;
+  out.set_nickname(info.nickname.substr(0, kNicknameMax));
+  out.set_version(info.version.substr(0, kVersionTextMax));
+  out.set_port(info.port);
+  for (const Ip& address : info.addresses) {
+    out.add_addresses(text(address.bytes()));
+  }
+  for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
+    wire::PeerInfo::Neighbour& to = *out.add_neighbours();
+    to.set_name(neighbour.name.number());
+    to.set_address(text(neighbour.address.bytes()));
+  }
+  out.set_key(info.key.data(), info.key.size());
+  return serialise(out);
+}
+
+Result<PeerInfo> decode_peer_info(ByteView bytes) {
+  const auto in = WEFT_TRY(parse<wire::PeerInfo>(bytes, "peer record"));
+  PeerInfo info;
+  info.nickname = WEFT_TRY(to_text(in.nickname(), kNicknameMax, "nickname"));
+  info.version = WEFT_TRY(to_text(in.version(), kVersionTextMax, "version"));
+  info.port = WEFT_TRY(to_port(in.port()));
+  if (static_cast<std::size_t>(in.addresses_size()) > kAddressesMax
+      || static_cast<std::size_t>(in.neighbours_size()) > kNeighboursMax) {
+    return invalid(fmt::format("peer record of {} addresses and {} neighbours",
+                               in.addresses_size(),
+                               in.neighbours_size()));
+  }
+  for (const std::string& address : in.addresses()) {
+    info.addresses.push_back(WEFT_TRY(Ip::from_bytes(as_bytes(address))));
+  }
+  for (const wire::PeerInfo::Neighbour& neighbour : in.neighbours()) {
+    const PeerName name = WEFT_TRY(to_name(neighbour.name()));
+    info.neighbours.push_back({name, WEFT_TRY(Ip::from_bytes(as_bytes(neighbour.address())))});
+  }
+  if (in.key().size() != info.key.size()) {
+    return invalid(fmt::format("static key of {} bytes", in.key().size()));
+  }
+  std::copy(in.key().begin(), in.key().end(), info.key.begin());
+  return info;
+}
+
+}  // namespace weft::router

@@ -1,0 +1,420 @@
+#include "tests/sim/ipam/cluster.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "ipam/ring.h"
+
+namespace weft::ipam::sim {
+
+Cluster::Cluster(World& world, ClusterOptions options)
+    : world_(world),
+      options_(std::move(options)),
+      range_(Cidr::parse(options_.range).value()),
+      nodes_(options_.nodes) {
+  for (NodeId node = 0; node < options_.nodes; ++node) {
+    start(node);
+  }
+}
+
+// Clients.
+
+void Cluster::allocate(NodeId node, const std::string& owner) {
+  allocate_in(node, owner, options_.range);
+}
+
+void Cluster::allocate_in(NodeId node, const std::string& owner, const std::string& subnet) {
+  nodes_[node].wishes[owner] =
+      Wish{.subnet = Cidr::parse(subnet).value(), .claimed = std::nullopt, .open = true};
+  submit(node, owner);
+}
+
+void Cluster::claim(NodeId node, const std::string& owner, const std::string& address) {
+  const Cidr claimed(Ip::parse(address).value(), range_.prefix());
+  nodes_[node].wishes[owner] = Wish{.subnet = range_, .claimed = claimed, .open = true};
+  submit(node, owner);
+}
+
+void Cluster::submit(NodeId node, const std::string& owner) {
+  Node& n = nodes_[node];
+  if (!n.allocator) {
+    return;
+  }
+  const RequestId id(++last_request_);
+  n.requests[id] = owner;
+  const Wish& wish = n.wishes.at(owner);
+  AllocatorActions out;
+  if (wish.claimed) {
+    n.allocator->claim(world_.now(), id, owner, *wish.claimed, out);
+  } else {
+    n.allocator->allocate(
+        world_.now(),
+        {.id = id, .owner = owner, .subnet = wish.subnet, .within = {}, .fresh = false},
+        out);
+  }
+  perform(node, std::move(out));
+}
+
+void Cluster::prime(NodeId node) {
+  AllocatorActions out;
+  nodes_[node].allocator->prime(world_.now(), RequestId(++last_request_), out);
+  perform(node, std::move(out));
+}
+
+void Cluster::release_all(NodeId node, const std::string& owner) {
+  // From here on the client must not rely on the address, whether or not the release survives.
+  for (auto it = given_.begin(); it != given_.end();) {
+    it = it->second.node == node && it->second.owner == owner ? given_.erase(it) : std::next(it);
+  }
+  nodes_[node].wishes.erase(owner);
+  if (!nodes_[node].allocator) {
+    return;
+  }
+  AllocatorActions out;
+  (void)nodes_[node].allocator->release_all(world_.now(), owner, out);  // Zero after a crash.
+  perform(node, std::move(out));
+}
+
+void Cluster::everyone_allocates(int count) {
+  for (NodeId node = 0; node < nodes_.size(); ++node) {
+    for (int i = 0; i < count; ++i) {
+      allocate(node, fmt::format("n{}c{}", node, i));
+    }
+  }
+}
+
+void Cluster::retry_unanswered() {
+  for (NodeId node = 0; node < nodes_.size(); ++node) {
+    const auto wishes = nodes_[node].wishes;
+    for (const auto& [owner, wish] : wishes) {
+      if (wish.open) {
+        submit(node, owner);
+      }
+    }
+  }
+}
+
+// Life and death.
+
+void Cluster::start(NodeId node) {
+  Node& n = nodes_[node];
+  WEFT_ASSERT(!n.allocator);
+  auto created = Allocator::create({.self = name(node),
+                                    .range = range_,
+                                    .default_subnet = range_,
+                                    .elector_count = options_.elector_count},
+                                   {.ring = n.store["ipam_ring"],
+                                    .owned = n.store["ipam_owned"],
+                                    .paxos = n.store["ipam_paxos"]},
+                                   world_.rng().fork());
+  WEFT_ASSERT(created.ok());
+  n.allocator = std::move(created).value();
+  ++n.life;
+  announce();
+  check();
+}
+
+void Cluster::crash(NodeId node) {
+  Node& n = nodes_[node];
+  n.allocator.reset();
+  n.requests.clear();
+  n.timer = kNever;
+  ++crash_count_;
+  announce();
+}
+
+void Cluster::crash_at_action(std::uint64_t index, Duration downtime) {
+  crash_action_ = actions_performed_ + index;
+  downtime_ = downtime;
+}
+
+void Cluster::partition(const std::set<NodeId>& side) {
+  side_ = side;
+  announce();
+}
+
+void Cluster::heal() {
+  side_.clear();
+  announce();
+}
+
+bool Cluster::adjacent(NodeId a, NodeId b) const {
+  const bool linked = !options_.chain || a + 1 == b || b + 1 == a;
+  return a != b && linked && is_up(a) && is_up(b) && side_.contains(a) == side_.contains(b);
+}
+
+bool Cluster::connected(NodeId a, NodeId b) const {
+  if (!options_.chain) {
+    return adjacent(a, b);
+  }
+  for (NodeId node = std::min(a, b); node < std::max(a, b); ++node) {
+    if (!adjacent(node, node + 1)) {
+      return false;
+    }
+  }
+  return a != b;
+}
+
+void Cluster::announce() {
+  const auto count = static_cast<NodeId>(nodes_.size());
+  for (NodeId a = 0; a < count; ++a) {
+    for (NodeId b = 0; b < count; ++b) {
+      const std::pair key(a, b);
+      const bool reaches = connected(a, b);
+      if (reaches == known_reachable_.contains(key)) {
+        continue;
+      }
+      AllocatorActions out;
+      if (reaches) {
+        known_reachable_.insert(key);
+        nodes_[a].allocator->on_peer_reachable(world_.now(), name(b), out);
+      } else {
+        known_reachable_.erase(key);
+        if (is_up(a)) {
+          nodes_[a].allocator->on_peer_unreachable(world_.now(), name(b), out);
+        }
+      }
+      world_.after({}, [this, a, life = nodes_[a].life, out] {
+        if (life == nodes_[a].life) {
+          perform(a, out);
+        }
+      });
+    }
+  }
+  for (NodeId a = 0; a < count; ++a) {
+    for (NodeId b = 0; b < count; ++b) {
+      const std::pair key(a, b);
+      if (!adjacent(a, b)) {
+        known_adjacent_.erase(key);
+      } else if (known_adjacent_.insert(key).second) {
+        world_.after({}, [this, a, b, life = nodes_[a].life] {
+          if (life == nodes_[a].life && adjacent(a, b)) {
+            AllocatorActions out;
+            nodes_[a].allocator->on_neighbour_up(world_.now(), name(b), out);
+            perform(a, std::move(out));
+          }
+        });
+      }
+    }
+  }
+}
+
+// Actions.
+
+void Cluster::perform(NodeId node, AllocatorActions actions) {
+  if (!is_up(node)) {
+    return;
+  }
+  nodes_[node].allocator->on_deadline(world_.now(), actions);  // As sys/core_driver.h does.
+  nodes_[node].allocator->check_invariants();
+  for (const AllocatorAction& action : actions) {
+    if (crash_action_ && actions_performed_ == *crash_action_) {
+      crash_action_.reset();
+      crash(node);
+      world_.after(downtime_, [this, node] {
+        if (!is_up(node)) {
+          start(node);
+          retry_unanswered();
+        }
+      });
+      check();
+      return;
+    }
+    ++actions_performed_;
+    perform(node, action);
+  }
+  arm(node);
+  check();
+}
+
+void Cluster::perform(NodeId node, const AllocatorAction& action) {
+  world_.note(action.index() + (std::uint64_t{node} << 8U));
+  std::visit(overloaded{
+                 [&](const Persist& persist) {
+                   for (const StoreWrite& write : persist.batch) {
+                     StoreTable& table = nodes_[node].store[write.table];
+                     if (write.value) {
+                       table[write.key] = *write.value;
+                     } else {
+                       table.erase(write.key);
+                     }
+                   }
+                 },
+                 [&](const Answer& answer) { on_answer(node, answer); },
+                 [&](const GossipAll& gossip) {
+                   for (NodeId to = 0; to < nodes_.size(); ++to) {
+                     if (adjacent(node, to) && gossip.except != name(to)) {
+                       send(node, to, gossip.topic, gossip.payload);
+                     }
+                   }
+                 },
+                 [&](const GossipTo& gossip) {
+                   const auto to = static_cast<NodeId>(gossip.to.number() - 0x100);
+                   if (connected(node, to)) {
+                     send(node, to, gossip.topic, gossip.payload);
+                   }
+                 },
+             },
+             action);
+}
+
+void Cluster::on_answer(NodeId node, const Answer& answer) {
+  Node& n = nodes_[node];
+  const auto request = n.requests.extract(answer.request);
+  if (request.empty()) {
+    return;  // A prime.
+  }
+  const std::string& owner = request.mapped();
+  const auto wish = n.wishes.find(owner);
+  if (wish == n.wishes.end()) {
+    return;  // Released while it waited.
+  }
+  wish->second.open = false;
+  if (!answer.result.ok()) {
+    n.refusals[owner] = answer.result.error().what;
+    return;
+  }
+  n.refusals.erase(owner);
+  const Ip address = answer.result.value().address();
+  const auto [holder, is_new] = given_.emplace(address, Holder{node, owner});
+  // The checker of checkers: no address is ever in two clients' hands.
+  WEFT_ASSERT(is_new || (holder->second.node == node && holder->second.owner == owner));
+}
+
+void Cluster::send(NodeId from, NodeId to, Topic topic, const Bytes& payload) {
+  Rng& rng = world_.rng();
+  const Faults& faults = options_.faults;
+  const int copies = rng.chance(faults.loss_percent) ? 0 : rng.chance(faults.duplicate_percent) ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    const auto latency = std::chrono::milliseconds(1 + rng.below(faults.latency_ms_max));
+    world_.after(latency, [this, from, to, life = nodes_[to].life, topic, payload] {
+      deliver(from, to, life, topic, payload);
+    });
+  }
+}
+
+void Cluster::deliver(
+    NodeId from, NodeId to, std::uint64_t life, Topic topic, const Bytes& payload) {
+  if (life != nodes_[to].life || !is_up(to) || side_.contains(from) != side_.contains(to)) {
+    return;
+  }
+  AllocatorActions out;
+  nodes_[to].allocator->on_gossip(world_.now(), name(from), topic, payload, out);
+  perform(to, std::move(out));
+}
+
+void Cluster::arm(NodeId node) {
+  Node& n = nodes_[node];
+  const TimePoint deadline = n.allocator->next_deadline();
+  if (deadline == n.timer || deadline == kNever) {
+    return;
+  }
+  n.timer = deadline;
+  world_.at(std::max(deadline, world_.now()), [this, node, life = n.life, deadline] {
+    if (life == nodes_[node].life && is_up(node) && nodes_[node].timer == deadline) {
+      nodes_[node].timer = kNever;
+      perform(node, {});
+    }
+  });
+}
+
+// Views and checks.
+
+std::string Cluster::refusal(NodeId node, const std::string& owner) const {
+  const auto it = nodes_[node].refusals.find(owner);
+  return it == nodes_[node].refusals.end() ? "" : it->second;
+}
+
+std::optional<Ip> Cluster::address_of(NodeId node, const std::string& owner) const {
+  for (const auto& [address, holder] : given_) {
+    if (holder.node == node && holder.owner == owner) {
+      return address;
+    }
+  }
+  return std::nullopt;
+}
+
+std::size_t Cluster::unanswered_count() const {
+  std::size_t count = 0;
+  for (const Node& node : nodes_) {
+    count += static_cast<std::size_t>(
+        std::count_if(node.wishes.begin(), node.wishes.end(), [](const auto& entry) {
+          return entry.second.open;
+        }));
+  }
+  return count;
+}
+
+bool Cluster::rings_agree() const {
+  const Ring* first = nodes_[0].allocator ? nodes_[0].allocator->ring() : nullptr;
+  return first != nullptr && std::all_of(nodes_.begin(), nodes_.end(), [first](const Node& node) {
+           return node.allocator && node.allocator->ring() != nullptr
+                  && *node.allocator->ring() == *first;
+         });
+}
+
+std::size_t Cluster::ring_entry_count() const {
+  std::size_t count = 0;
+  for (const Node& node : nodes_) {
+    if (node.allocator && node.allocator->ring() != nullptr) {
+      count = std::max(count, node.allocator->ring()->entries().size());
+    }
+  }
+  return count;
+}
+
+void Cluster::check() const {
+  check_holdings();
+  check_rings();
+}
+
+// No address is held on two live nodes, and whoever was given one still has it.
+void Cluster::check_holdings() const {
+  std::map<Ip, Holder> held;
+  for (NodeId node = 0; node < nodes_.size(); ++node) {
+    if (!is_up(node)) {
+      continue;
+    }
+    for (const auto& [owner, address] : nodes_[node].allocator->held()) {
+      const bool is_new = held.emplace(address.address(), Holder{node, owner}).second;
+      WEFT_ASSERT(is_new || !range_.contains(address.address()));
+    }
+  }
+  for (const auto& [address, holder] : given_) {
+    if (!is_up(holder.node) || !range_.contains(address)) {
+      continue;
+    }
+    const auto it = held.find(address);
+    WEFT_ASSERT(it != held.end());
+    WEFT_ASSERT(it->second.node == holder.node);
+    WEFT_ASSERT(it->second.owner == holder.owner);
+  }
+}
+
+// Every ring covers the range, and no two nodes own one address in their own eyes.
+void Cluster::check_rings() const {
+  IntervalSet claimed;
+  for (NodeId node = 0; node < nodes_.size(); ++node) {
+    if (!is_up(node) || nodes_[node].allocator->ring() == nullptr) {
+      continue;
+    }
+    const Ring& ring = *nodes_[node].allocator->ring();
+    IntervalSet covered;
+    for (const Ring::Piece& piece : ring.pieces()) {
+      WEFT_ASSERT(covered.count_in(piece.span) == 0);
+      covered.add(piece.span);
+    }
+    WEFT_ASSERT(covered.size() == range_.v4_count());
+    for (const Span& span : ring.owned_by(name(node)).spans()) {
+      WEFT_ASSERT(claimed.count_in(span) == 0);
+      claimed.add(span);
+    }
+  }
+}
+
+}  // namespace weft::ipam::sim

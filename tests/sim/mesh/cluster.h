@@ -1,0 +1,75 @@
+// A cluster of mesh nodes in one world, and what must be true of it.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "tests/sim/mesh_node.h"
+#include "tests/sim/net.h"
+#include "tests/sim/world.h"
+
+namespace weft::sim {
+
+class Cluster {
+ public:
+  struct Options {
+    std::size_t peers = 3;
+    std::uint64_t seed = 1;
+    std::uint32_t loss_percent = 0;
+    std::size_t full_mesh_max = 32;
+    std::size_t degree = 6;
+  };
+
+  explicit Cluster(Options options);
+
+  World& world() { return world_; }
+  Net& net() { return net_; }
+  std::size_t size() const { return nodes_.size(); }
+  MeshNode& node(std::size_t index) { return *nodes_.at(index); }
+  const MeshNode& node(std::size_t index) const { return *nodes_.at(index); }
+
+  static Ip address(std::size_t index);
+  static std::string target(std::size_t index) { return address(index).to_string(); }
+  static router::Psk password(std::uint8_t which);
+
+  // Another host, not started. Without an identity it makes up its own.
+  MeshNode& add(std::optional<MeshIdentity> identity, std::optional<router::Psk> psk);
+  // Starts everybody, `apart` after each other; each knows one random earlier peer.
+  void start_all(Duration apart);
+
+  // Runs until `done` or for `limit`; checks safety all along. True if it was done.
+  bool run_until(Duration limit, const std::function<bool()>& done);
+  bool converges_within(Duration limit);
+
+  // Everybody who runs (of `members`, if given) sees everybody else, and the same records.
+  bool converged() const;
+  bool converged(const std::set<std::size_t>& members) const;
+  // Following next hops gets from anybody to anybody without visiting anyone twice.
+  bool routes_lead_home() const;
+  std::size_t connections() const;
+
+ private:
+  bool sees_all(const MeshNode& node, const std::set<std::size_t>& members) const;
+  std::optional<std::size_t> index_of(PeerName name) const;
+
+  const Options options_;
+  World world_;
+  Net net_;
+  std::vector<std::unique_ptr<MeshNode>> nodes_;
+};
+
+// WEFT_SEED repeats a run; otherwise the scenario's own seed.
+inline std::uint64_t seed_or(std::uint64_t fallback) {
+  const char* text = std::getenv("WEFT_SEED");
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 0);
+}
+
+}  // namespace weft::sim
