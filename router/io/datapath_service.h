@@ -41,6 +41,7 @@ struct DatapathStatus {
   std::size_t remote_count = 0;
   ForwardingStats forwarding;
   sys::FastPathStats fast_path;
+  std::vector<std::string> warnings;  // What the kernel refused and has not accepted since.
 };
 
 class DatapathService {
