@@ -123,6 +123,7 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
   }
   return {{"state", text_of(ipam.state)},
           {"detail", ipam.detail},
+          {"conflict", ipam.conflict},
           {"range", ipam.range.to_string()},
           {"range_addresses", ipam.range.v4_count()},
           {"default_subnet", ipam.default_subnet.to_string()},

@@ -121,8 +121,10 @@ std::string ipam_summary(const json::value& ipam) {
   if (!detail.empty()) {
     state += fmt::format(" ({})", detail);
   }
+  const std::string_view conflict = text_at(ipam, "conflict");
   std::string text = line("Service", "ipam");
   text += line("Status", state);
+  text += conflict.empty() ? "" : line("Conflict", conflict);
   text += line("Range", text_at(ipam, "range"));
   text += line("DefaultSubnet", text_at(ipam, "default_subnet"));
   return text;

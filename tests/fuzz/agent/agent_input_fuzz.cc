@@ -1,0 +1,90 @@
+// Whatever a command line, a control API client, a password file or an agent of another version may
+// hand us. The first octet chooses which.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include <boost/json/parse.hpp>
+
+#include "agent/cli/options.h"
+#include "agent/cli/status_text.h"
+#include "agent/config.h"
+#include "agent/control_api.h"
+#include "agent/target.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+
+namespace {
+
+using weft::agent::StatusPart;
+
+// A target that was accepted is accepted again, unchanged: it goes through the store and back.
+void check_target(std::string_view text) {
+  const auto target = weft::agent::parse_target(text);
+  if (target.ok()) {
+    const auto again = weft::agent::parse_target(target.value());
+    WEFT_ASSERT(again.ok());
+    WEFT_ASSERT(again.value() == target.value());
+  }
+}
+
+void check_peers_body(std::string_view body) {
+  const auto peers = weft::agent::parse_peers_body(body);
+  if (peers.ok()) {
+    const auto again = weft::agent::parse_peers_body(weft::agent::peers_body(peers.value()));
+    WEFT_ASSERT(again.ok());
+    WEFT_ASSERT(again.value() == peers.value());
+  }
+}
+
+void check_status(std::string_view body) {
+  boost::system::error_code error;
+  const boost::json::value status = boost::json::parse(body, error);
+  if (!error) {
+    using enum StatusPart;
+    for (const StatusPart part : {Summary, Peers, Connections, Ipam, Targets}) {
+      (void)weft::agent::status_text(status, part);  // Text or an Error; never an exception.
+    }
+  }
+}
+
+void check_words(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    words.emplace_back(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  const auto settings = weft::agent::parse_settings(
+      weft::agent::Command::Agent, words, [](const std::string&) { return std::nullopt; });
+  if (settings.ok()) {
+    (void)weft::agent::make_config(settings.value(), "host");  // Either is fine.
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) {
+    return 0;
+  }
+  const std::string_view text = weft::as_text({data + 1, size - 1});
+  switch (data[0] % 5) {
+    case 0:
+      check_target(text);
+      break;
+    case 1:
+      check_peers_body(text);
+      break;
+    case 2:
+      check_status(text);
+      break;
+    case 3:
+      check_words(text);
+      break;
+    default:
+      (void)weft::agent::parse_password(text);  // Either is fine.
+      break;
+  }
+  return 0;
+}

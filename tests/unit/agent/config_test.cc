@@ -1,0 +1,135 @@
+#include "agent/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Result<Config> config_of(std::vector<std::string> words) {
+  const auto settings =
+      parse_settings(Command::Agent, words, [](const std::string&) { return std::nullopt; });
+  EXPECT_TRUE(settings.ok()) << settings.error().what;
+  return make_config(settings.value(), "host1");
+}
+
+RouteInfo route_of(const char* destination, const char* link) {
+  return {.destination = Cidr::parse(destination).value(), .link = link, .gateway = std::nullopt};
+}
+
+const Cidr kRange = Cidr::parse("10.32.0.0/12").value();
+
+TEST(Config, HasTheDocumentedDefaults) {
+  const Config config = config_of({}).value();
+
+  EXPECT_EQ(config.nickname, "host1");
+  EXPECT_EQ(config.name, std::nullopt);
+  EXPECT_TRUE(config.host.is_unspecified());
+  EXPECT_EQ(config.port, 6783);
+  EXPECT_EQ(config.range, kRange);
+  EXPECT_EQ(config.default_subnet, kRange);
+  EXPECT_EQ(config.elector_count, std::nullopt);
+  EXPECT_TRUE(config.discovery);
+  EXPECT_TRUE(config.bpf);
+  EXPECT_TRUE(config.docker);
+  EXPECT_EQ(config.bridge, "weft");
+  EXPECT_EQ(config.control_socket(), "/run/weft/weft.sock");
+  EXPECT_EQ(config.store_path(), "/var/lib/weft/weft.db");
+}
+
+TEST(Config, TakesEveryFlagAsItsType) {
+  const Config config = config_of({"--name=7a:01:02:03:04:05",
+                                   "--nickname=left",
+                                   "--host=192.0.2.1",
+                                   "--ipalloc-range=10.40.0.0/16",
+                                   "--ipalloc-default-subnet=10.40.3.0/24",
+                                   "--ipalloc-init=consensus=5",
+                                   "--no-discovery",
+                                   "--no-bpf",
+                                   "--no-docker",
+                                   "--mtu=8000",
+                                   "h2",
+                                   "h3:7000"})
+                            .value();
+
+  EXPECT_EQ(config.name, PeerName(0x7a0102030405));
+  EXPECT_EQ(config.nickname, "left");
+  EXPECT_EQ(config.host, Ip::parse("192.0.2.1").value());
+  EXPECT_EQ(config.default_subnet, Cidr::parse("10.40.3.0/24").value());
+  EXPECT_EQ(config.elector_count, 5U);
+  EXPECT_FALSE(config.discovery);
+  EXPECT_FALSE(config.bpf);
+  EXPECT_FALSE(config.docker);
+  EXPECT_EQ(config.mtu, 8000U);
+  EXPECT_THAT(config.targets, ElementsAre("h2", "h3:7000"));
+}
+
+TEST(Config, RefusesADefaultSubnetOutsideTheRange) {
+  const auto config = config_of({"--ipalloc-default-subnet=10.64.0.0/24"});
+
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().what,
+            "--ipalloc-default-subnet 10.64.0.0/24 is outside --ipalloc-range 10.32.0.0/12");
+}
+
+TEST(Config, RefusesAPeerThatDoesNotParse) {
+  const auto config = config_of({"host:99999"});
+
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().code, Errc::Invalid);
+}
+
+TEST(Encryption, IsRefusedToBeSilentlyMissing) {
+  Config config = config_of({"--password-file=/etc/weft/password"}).value();
+
+  const auto refused = check_encryption(config);
+  config.plaintext_data = true;
+  const auto accepted = check_encryption(config);
+
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::Denied);
+  EXPECT_THAT(refused.error().what, HasSubstr("--plaintext-data"));
+  EXPECT_TRUE(accepted.ok());
+  EXPECT_TRUE(check_encryption(config_of({}).value()).ok());
+}
+
+TEST(Overlap, NamesTheRouteInTheWay) {
+  const std::vector<RouteInfo> routes{route_of("192.0.2.0/24", "eth0"),
+                                      route_of("10.40.0.0/16", "tun0")};
+
+  const auto free = check_overlap(kRange, "weft", routes);
+
+  ASSERT_FALSE(free.ok());
+  EXPECT_EQ(free.error().code, Errc::Conflict);
+  EXPECT_THAT(free.error().what, HasSubstr("route 10.40.0.0/16 (dev tun0)"));
+}
+
+TEST(Overlap, CountsARouteThatContainsTheRange) {
+  EXPECT_FALSE(check_overlap(kRange, "weft", {route_of("10.0.0.0/8", "eth0")}).ok());
+}
+
+TEST(Overlap, IgnoresDefaultRoutesOurBridgeAndOtherFamilies) {
+  const std::vector<RouteInfo> routes{route_of("0.0.0.0/0", "eth0"),
+                                      route_of("10.32.0.0/12", "weft"),
+                                      route_of("fd00::/8", "eth0"),
+                                      route_of("172.17.0.0/16", "docker0")};
+
+  EXPECT_TRUE(check_overlap(kRange, "weft", routes).ok());
+}
+
+TEST(Password, IsTheFirstLine) {
+  EXPECT_EQ(parse_password("secret\n").value(), "secret");
+  EXPECT_EQ(parse_password("secret").value(), "secret");
+  EXPECT_EQ(parse_password("with space \r\nmore\n").value(), "with space ");
+}
+
+TEST(Password, IsNotEmpty) {
+  EXPECT_EQ(parse_password("").error().code, Errc::Invalid);
+  EXPECT_EQ(parse_password("\nsecret").error().code, Errc::Invalid);
+}
+
+}  // namespace
+}  // namespace weft::agent

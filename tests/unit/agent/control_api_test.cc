@@ -1,0 +1,137 @@
+#include "agent/control_api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// Remembers what the API asked for.
+struct Calls {
+  std::vector<std::string> connected;
+  std::vector<std::string> forgotten;
+  int stops = 0;
+
+  ControlHooks hooks() {
+    return {.status =
+                [] {
+                  AgentStatus status;
+                  status.version = "9.9";
+                  status.targets = {"host2"};
+                  return status;
+                },
+            .connect =
+                [this](const std::vector<std::string>& targets) {
+                  connected = targets;
+                  return Result<Ok>(Ok{});
+                },
+            .forget =
+                [this](const std::vector<std::string>& targets) {
+                  forgotten = targets;
+                  return Result<Ok>(Error{Errc::Os, "disk full"});
+                },
+            .stop = [this] { ++stops; }};
+  }
+};
+
+sys::HttpRequest request(std::string method, std::string target, std::string body = "") {
+  return {.id = RequestId(1),
+          .method = std::move(method),
+          .target = std::move(target),
+          .body = std::move(body)};
+}
+
+TEST(ControlApi, AnswersReadyWithItsPid) {
+  Calls calls;
+
+  const auto response = handle_control(request("GET", "/ready"), calls.hooks());
+
+  EXPECT_EQ(response.status, 200U);
+  EXPECT_THAT(response.body, HasSubstr("\"pid\":"));
+}
+
+TEST(ControlApi, AnswersTheWholeStatusAndItsParts) {
+  Calls calls;
+
+  const auto whole = handle_control(request("GET", "/status"), calls.hooks());
+  const auto part = handle_control(request("GET", "/status/targets?x=1"), calls.hooks());
+
+  EXPECT_THAT(whole.body, HasSubstr("\"version\":\"9.9\""));
+  EXPECT_EQ(part.body, "[\"host2\"]");
+}
+
+TEST(ControlApi, ConnectsNormalisedTargets) {
+  Calls calls;
+
+  const auto response = handle_control(
+      request("POST", "/connect", R"({"peers": ["host2", "fd00::1"]})"), calls.hooks());
+
+  EXPECT_EQ(response.status, 200U);
+  EXPECT_THAT(calls.connected, ElementsAre("host2", "[fd00::1]"));
+}
+
+TEST(ControlApi, ReportsAFailureOfTheAgent) {
+  Calls calls;
+
+  const auto response =
+      handle_control(request("POST", "/forget", R"({"peers": ["host2"]})"), calls.hooks());
+
+  EXPECT_EQ(response.status, 500U);
+  EXPECT_EQ(response.body, R"({"error":"disk full"})");
+  EXPECT_THAT(calls.forgotten, ElementsAre("host2"));
+}
+
+TEST(ControlApi, StopsWhenTold) {
+  Calls calls;
+
+  const auto response = handle_control(request("POST", "/stop"), calls.hooks());
+
+  EXPECT_EQ(response.status, 200U);
+  EXPECT_EQ(calls.stops, 1);
+}
+
+TEST(ControlApi, RefusesMalformedBodiesAndChangesNothing) {
+  const std::string many(201 * 4, 'x');
+  for (const std::string body : {"",
+                                 "{",
+                                 "[]",
+                                 "{}",
+                                 R"({"peers": "host2"})",
+                                 R"({"peers": []})",
+                                 R"({"peers": [1]})",
+                                 R"({"peers": ["host2", "no peer"]})"}) {
+    Calls calls;
+
+    const auto response = handle_control(request("POST", "/connect", body), calls.hooks());
+
+    EXPECT_EQ(response.status, 400U) << body;
+    EXPECT_THAT(response.body, HasSubstr("{\"error\":")) << body;
+    EXPECT_THAT(calls.connected, IsEmpty());
+  }
+}
+
+TEST(ControlApi, LimitsThePeersOfOneCall) {
+  const std::vector<std::string> many(201, "host");
+
+  EXPECT_TRUE(parse_peers_body(peers_body({"host"})).ok());
+  EXPECT_EQ(parse_peers_body(peers_body(many)).error().code, Errc::Invalid);
+}
+
+TEST(ControlApi, RefusesUnknownPathsAndMethods) {
+  Calls calls;
+
+  EXPECT_EQ(handle_control(request("GET", "/"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("GET", "/stop"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("GET", "/status/dns"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("GET", "/statusx"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("POST", "/status"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("DELETE", "/status"), calls.hooks()).status, 405U);
+  EXPECT_EQ(calls.stops, 0);
+}
+
+}  // namespace
+}  // namespace weft::agent

@@ -1,0 +1,182 @@
+// The texts of `weft status`, against tests/golden/agent. A text that changed on purpose is written
+// anew with WEFT_GOLDEN_UPDATE=1 and read in review.
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include <boost/json/parse.hpp>
+#include <gtest/gtest.h>
+
+#include "agent/cli/json_text.h"
+#include "agent/cli/status_text.h"
+
+namespace weft::agent {
+namespace {
+
+const PeerName kSelf(0x7a0102030405);
+const PeerName kOther(0x8e1112131415);
+const PeerName kGone(0x922122232425);
+
+router::PeerStatus peer_of(PeerName name, const char* nickname, std::vector<PeerName> neighbours) {
+  return {.name = name,
+          .nickname = nickname,
+          .incarnation = Incarnation(2),
+          .version = "0.1.0",
+          .self = name == kSelf,
+          .reachable = name != kGone,
+          .next_hop = name == kOther ? std::optional(kOther) : std::nullopt,
+          .underlay = {Ip::parse("192.0.2.1").value()},
+          .neighbours = std::move(neighbours)};
+}
+
+std::vector<router::ConnectionStatus> connections() {
+  using enum router::ConnectionState;
+  return {{.address = "192.0.2.2:6783",
+           .outbound = true,
+           .state = Established,
+           .peer = kOther,
+           .nickname = "host2",
+           .authenticated = true,
+           .reason = ""},
+          {.address = "192.0.2.3:6783",
+           .outbound = true,
+           .state = Retrying,
+           .peer = std::nullopt,
+           .nickname = "",
+           .authenticated = false,
+           .reason = "connection refused, retry in 4 s"},
+          {.address = "[fd00::4]:50123",
+           .outbound = false,
+           .state = Pending,
+           .peer = std::nullopt,
+           .nickname = "",
+           .authenticated = false,
+           .reason = ""}};
+}
+
+ipam::AllocatorStatus ipam_status() {
+  ipam::AllocatorStatus status;
+  status.state = ipam::AllocatorStatus::State::Ready;
+  status.range = Cidr::parse("10.32.0.0/12").value();
+  status.default_subnet = status.range;
+  status.ranges = {{.owner = kSelf, .address_count = 524288, .used_count = 3, .reachable = true},
+                   {.owner = kOther, .address_count = 262144, .used_count = 0, .reachable = true},
+                   {.owner = kGone, .address_count = 262144, .used_count = 0, .reachable = false}};
+  return status;
+}
+
+AgentStatus full_status() {
+  AgentStatus status;
+  status.version = "0.1.0";
+  status.password_set = true;
+  status.peers = {peer_of(kSelf, "host1", {kOther}),
+                  peer_of(kOther, "host2", {kSelf}),
+                  peer_of(kGone, "host3", {})};
+  status.connections = connections();
+  status.targets = {"192.0.2.2", "192.0.2.3"};
+  status.ipam = ipam_status();
+  status.datapath = {.mode = "bpf",
+                     .reason = "",
+                     .bridge = "weft",
+                     .mtu = 1450,
+                     .vni = 0x776566,
+                     .port = 6784,
+                     .underlay = {"eth0", "eth1"},
+                     .local_count = 2,
+                     .remote_count = 5,
+                     .forwarding = {},
+                     .fast_path = {}};
+  status.docker =
+      DockerStatus{.socket = "/run/docker/plugins/weft.sock", .network_count = 1, .port_count = 2};
+  return status;
+}
+
+// One peer, alone, before it has a ring, without Docker, BPF or a password.
+AgentStatus lonely_status() {
+  AgentStatus status;
+  status.version = "0.1.0";
+  status.discovery = false;
+  status.peers = {peer_of(kSelf, "host1", {})};
+  status.ipam.state = ipam::AllocatorStatus::State::AwaitingConsensus;
+  status.ipam.detail = "quorum 2, known 1";
+  status.ipam.range = Cidr::parse("10.32.0.0/12").value();
+  status.ipam.default_subnet = Cidr::parse("10.32.1.0/24").value();
+  status.ipam.conflict = "peer 8e:11:12:13:14:15(host2) uses range 10.40.0.0/16";
+  status.datapath = {.mode = "bridge",
+                     .reason = "--no-bpf",
+                     .bridge = "weft",
+                     .mtu = 8950,
+                     .vni = 0x776566,
+                     .port = 6784,
+                     .underlay = {},
+                     .local_count = 0,
+                     .remote_count = 0,
+                     .forwarding = {},
+                     .fast_path = {}};
+  return status;
+}
+
+std::string golden(const std::string& name, const std::string& actual) {
+  const std::string path = std::string(WEFT_GOLDEN_DIR) + "/" + name;
+  if (std::getenv("WEFT_GOLDEN_UPDATE") != nullptr) {
+    std::ofstream(path) << actual;
+  }
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void expect_golden(const AgentStatus& status, StatusPart part, const std::string& name) {
+  // Through text and back, as the CLI gets it.
+  const std::string body = pretty(part_of(to_json(status), part));
+  const auto text = status_text(boost::json::parse(body), part);
+
+  ASSERT_TRUE(text.ok()) << text.error().what;
+  EXPECT_EQ(text.value(), golden(name, text.value()));
+}
+
+TEST(StatusText, SummarisesAWorkingCluster) {
+  expect_golden(full_status(), StatusPart::Summary, "status.txt");
+}
+
+TEST(StatusText, SummarisesAPeerThatIsAlone) {
+  expect_golden(lonely_status(), StatusPart::Summary, "status_alone.txt");
+}
+
+TEST(StatusText, ListsPeersWithTheirNeighbours) {
+  expect_golden(full_status(), StatusPart::Peers, "status_peers.txt");
+}
+
+TEST(StatusText, ListsConnectionsWithTheirReasons) {
+  expect_golden(full_status(), StatusPart::Connections, "status_connections.txt");
+}
+
+TEST(StatusText, ListsWhoOwnsTheRange) {
+  expect_golden(full_status(), StatusPart::Ipam, "status_ipam.txt");
+}
+
+TEST(StatusText, ListsTargets) {
+  expect_golden(full_status(), StatusPart::Targets, "status_targets.txt");
+}
+
+TEST(StatusText, SaysSoWhenTheJsonIsOfAnotherVersion) {
+  for (const char* body : {"{}", "[]", "1", R"({"version": 1})", R"([{"name": []}])"}) {
+    const auto text = status_text(boost::json::parse(body), StatusPart::Summary);
+
+    EXPECT_FALSE(text.ok()) << body;
+  }
+}
+
+TEST(StatusJson, HasTheDocumentedShape) {
+  const std::string json = pretty(to_json(full_status()));
+
+  EXPECT_EQ(json, golden("status.json", json));
+}
+
+TEST(StatusPart, IsNamedAsOnTheCommandLine) {
+  EXPECT_EQ(parse_status_part("").value(), StatusPart::Summary);
+  EXPECT_EQ(parse_status_part("ipam").value(), StatusPart::Ipam);
+  EXPECT_EQ(parse_status_part("dns").error().code, Errc::NotFound);
+}
+
+}  // namespace
+}  // namespace weft::agent
