@@ -1,0 +1,211 @@
+# shellcheck shell=bash
+# What every end-to-end test begins with: a lab of its own, helpers, and a clean-up that always runs.
+#
+#   source "$(dirname "$0")/lib.sh"
+#   lab_up 3 --docker
+#   launch_all
+#   network_everywhere weft-net
+#   container h1 c1 weft-net
+#   assert_ping h1 c1 "$(address_of h2 c2)"
+#
+# WEFT_BIN names the program under test. WEFT_E2E_KEEP=1 leaves the lab of a failed test running.
+set -Eeuo pipefail
+
+TEST_NAME=$(basename "$0" _test.sh)
+LAB_TOOL=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../lab/weft-lab")
+export WEFT_LAB=${WEFT_LAB:-e2e-$TEST_NAME}
+WEFT_BIN=${WEFT_BIN:-}
+HOSTS=()
+SCRATCH=$(mktemp -d)
+
+lab() { "$LAB_TOOL" "$@"; }
+on() { "$LAB_TOOL" exec "$@"; }  # HOST CMD…
+step() { echo "--- $*"; }
+
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+
+# Bash would say no more than the exit code.
+report_error() {
+  local status=$? depth
+  echo "FAILED with status $status: $BASH_COMMAND" >&2
+  for ((depth = 1; depth < ${#BASH_SOURCE[@]}; depth++)); do
+    echo "  in $(basename "${BASH_SOURCE[depth]}") line ${BASH_LINENO[depth - 1]}" >&2
+  done
+  return "$status"
+}
+trap report_error ERR
+
+finish() {
+  local status=$? host
+  trap - ERR EXIT INT TERM
+  if ((status != 0)); then
+    for host in "${HOSTS[@]}"; do
+      echo "=== $host: weft.log (the end)" >&2
+      on "$host" tail -n 15 /var/log/weft.log >&2 || true
+    done
+    if [[ -n ${WEFT_E2E_KEEP:-} ]]; then
+      echo "the lab is left up: $LAB_TOOL --name $WEFT_LAB status" >&2
+      exit "$status"
+    fi
+  fi
+  # shellcheck disable=SC2046  # One word per job.
+  kill $(jobs -p) 2>/dev/null || true
+  lab down
+  rm -rf "$SCRATCH"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 143' INT TERM
+
+# ---- The lab -------------------------------------------------------------------------------------
+
+lab_up() {  # COUNT [options of weft-lab up]
+  local count=$1 index
+  [[ -x $WEFT_BIN ]] || fail "WEFT_BIN must name the weft program"
+  lab down  # What a killed run of this test left.
+  HOSTS=()
+  for ((index = 1; index <= count; index++)); do
+    HOSTS+=("h$index")
+  done
+  lab up "$@"
+}
+
+everywhere() {  # CMD…: on all hosts at once; fails if any fails.
+  local host job jobs=()
+  for host in "${HOSTS[@]}"; do
+    on "$host" "$@" &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do
+    wait "$job"
+  done
+}
+
+wait_until() {  # SECONDS WHAT CMD…
+  local seconds=$1 what=$2 deadline
+  shift 2
+  deadline=$((SECONDS + seconds))
+  until "$@" >"$SCRATCH/wait" 2>&1; do
+    if ((SECONDS >= deadline)); then
+      cat "$SCRATCH/wait" >&2
+      fail "not within $seconds s: $what"
+    fi
+    sleep 0.1
+  done
+}
+
+# ---- weft ----------------------------------------------------------------------------------------
+
+launch() {  # HOST [options and peers]
+  local host=$1
+  shift
+  on "$host" weft launch "$@"
+}
+
+# The first host founds the cluster, the others are told of it alone and must find the rest.
+launch_all() {  # [options]
+  local host job jobs=()
+  launch h1 "$@"
+  for host in "${HOSTS[@]:1}"; do
+    launch "$host" "$@" h1 &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do
+    wait "$job"
+  done
+  wait_until 20 "every host reaches every other" all_reachable
+}
+
+status_is() {  # HOST JQ-CONDITION
+  on "$1" weft status --json >"$SCRATCH/status.$1" && jq -e "$2" "$SCRATCH/status.$1" >/dev/null
+}
+
+reaches() {  # HOST COUNT: how many peers it reaches, itself included.
+  status_is "$1" "([.router.peers[] | select(.reachable or .self)] | length) == $2"
+}
+
+all_reachable() {
+  local host
+  for host in "${HOSTS[@]}"; do
+    reaches "$host" "${#HOSTS[@]}" || return 1
+  done
+}
+
+agent_process() {  # HOST: the agent's process id as the host sees it.
+  on "$1" curl -sf --unix-socket /run/weft/weft.sock http://weft/ready | jq -e .pid
+}
+
+kill_agent() {  # HOST: no chance to say goodbye.
+  local pid
+  pid=$(agent_process "$1")
+  on "$1" kill -KILL "$pid"
+  wait_until 5 "the agent of $1 is dead" process_is_gone "$1" "$pid"
+}
+process_is_gone() { ! on "$1" kill -0 "$2"; }
+
+# ---- Containers ----------------------------------------------------------------------------------
+
+network_everywhere() {  # NAME [options]
+  local name=$1
+  shift
+  everywhere docker network create -d weft --ipam-driver weft "$@" "$name" >/dev/null
+}
+
+container() {  # HOST NAME NETWORK [options of docker run]
+  local host=$1 name=$2 network=$3
+  shift 3
+  on "$host" docker run -d --name "$name" --hostname "$name" --net "$network" "$@" weft-tools sleep 1000000 >/dev/null
+}
+
+inside() {  # HOST CONTAINER CMD…
+  local host=$1 name=$2
+  shift 2
+  on "$host" docker exec "$name" "$@"
+}
+
+address_of() {  # HOST CONTAINER [NETWORK]
+  on "$1" docker inspect -f "{{(index .NetworkSettings.Networks \"${3:-weft-net}\").IPAddress}}" "$2"
+}
+
+pings() { inside "$1" "$2" ping -c 1 -W 1 "$3"; }
+
+# The first packet may be spent on learning where the other is, so a lost one is tried again.
+assert_ping() {  # HOST CONTAINER ADDRESS
+  wait_until 5 "$2 on $1 pings $3" pings "$1" "$2" "$3"
+}
+
+# Every container of the list pings every other: "HOST NAME ADDRESS" per line.
+assert_all_ping() {  # FILE
+  local from_host from_name from_address _ address
+  while read -r from_host from_name from_address <&8; do
+    while read -r _ _ address <&7; do
+      [[ $address == "$from_address" ]] || assert_ping "$from_host" "$from_name" "$address"
+    done 7<"$1"
+  done 8<"$1"
+}
+
+# ---- Assertions ----------------------------------------------------------------------------------
+
+assert_equal() {  # ACTUAL EXPECTED WHAT
+  [[ $1 == "$2" ]] || fail "$3: got '$1', expected '$2'"
+}
+
+assert_contains() {  # TEXT PART WHAT
+  [[ $1 == *"$2"* ]] || fail "$3: '$1' does not contain '$2'"
+}
+
+assert_fails() {  # CMD…: prints what the command said.
+  if "$@" >"$SCRATCH/fails" 2>&1; then
+    fail "succeeded, but must not: $*"
+  fi
+  cat "$SCRATCH/fails"
+}
+
+assert_unique() {  # WORD…
+  local twice
+  twice=$(printf '%s\n' "$@" | sort | uniq -d | xargs)
+  [[ -z $twice ]] || fail "given out twice: $twice"
+}
