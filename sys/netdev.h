@@ -37,15 +37,20 @@ class Netdev {
   virtual Result<Ok> remove_link(const std::string& name) = 0;
 
   virtual Result<std::optional<LinkInfo>> find_link(const std::string& name) = 0;
+  // How a link is a port of its bridge; nothing if it is none.
+  virtual Result<std::optional<PortSpec>> find_port(const std::string& link) = 0;
   virtual Result<std::vector<LinkInfo>> links() = 0;
   // Unicast routes of the main table, both families.
   virtual Result<std::vector<RouteInfo>> routes() = 0;
   virtual Result<std::vector<Cidr>> addresses(const std::string& link) = 0;
   virtual Result<PathInfo> path_to(const Ip& destination) = 0;
 
-  // Static, externally learned entries (NTF_EXT_LEARNED); adding replaces.
+  // Static, externally learned entries (NTF_EXT_LEARNED); adding replaces. The all-zero MAC of a
+  // VXLAN device, where it floods to, may have several remotes.
   virtual Result<Ok> add_fdb(const FdbEntry& entry) = 0;
+  // Ok if there is none.
   virtual Result<Ok> remove_fdb(const FdbEntry& entry) = 0;
+  // What add_fdb() put there; neither what the bridge learned nor its own addresses.
   virtual Result<std::vector<FdbEntry>> fdb(const std::string& link) = 0;
 };
 
