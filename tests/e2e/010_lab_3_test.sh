@@ -1,6 +1,6 @@
 #!/bin/bash
 # The lab gives hosts that are apart, cuts and heals their wires, and leaves nothing behind.
-source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/../lab/lib.sh"
 
 leftovers() {
   local pid name

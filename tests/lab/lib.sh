@@ -1,7 +1,8 @@
 # shellcheck shell=bash
-# What every end-to-end test begins with: a lab of its own, helpers, and a clean-up that always runs.
+# What end-to-end tests, benches and the demo begin with: a lab of their own, helpers, and a clean-up
+# that always runs.
 #
-#   source "$(dirname "$0")/lib.sh"
+#   source "$(dirname "$0")/../lab/lib.sh"
 #   lab_up 3 --docker
 #   launch_all
 #   network_everywhere weft-net
@@ -12,8 +13,8 @@
 set -Eeuo pipefail
 
 TEST_NAME=$(basename "$0" _test.sh)
-LAB_TOOL=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../lab/weft-lab")
-export WEFT_LAB=${WEFT_LAB:-e2e-$TEST_NAME}
+LAB_TOOL=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/weft-lab")
+export WEFT_LAB=${LAB_NAME:-e2e-$TEST_NAME}  # LAB_NAME is set by those that are no test.
 WEFT_BIN=${WEFT_BIN:-}
 HOSTS=()
 SCRATCH=$(mktemp -d)

@@ -1,0 +1,51 @@
+#!/bin/bash
+# Reset takes away what weft made, and nothing else; a stop takes nothing away.
+source "$(dirname "$0")/../lab/lib.sh"
+
+# Everything of the kernel and the disk that the agent could have left, without counters and ages.
+picture() {
+  on h1 sh -c '
+    ip -o link | sed "s/^[0-9]*: //; s/@if[0-9]*//; s/ link-netnsid [0-9]*//" | sort
+    ip -4 addr | grep inet | sort
+    ip route; ip rule
+    for device in $(ls /sys/class/net); do
+      tc qdisc show dev "$device"
+      tc filter show dev "$device" ingress 2>/dev/null
+      tc filter show dev "$device" egress 2>/dev/null
+    done
+    nft -s list ruleset
+    ls /sys/fs/bpf /run /run/docker/plugins /var/lib /run/weft /var/lib/weft 2>/dev/null'
+}
+
+lab_up 2 --docker
+# Plugins have a folder of their own that a first agent makes; engines look for it anyway.
+on h1 mkdir -p /run/docker/plugins
+on h1 ip link add keep type bridge
+on h1 nft add table inet keep
+before=$(picture)
+launch_all
+
+step "a stopped agent leaves the containers' traffic alone"
+network_everywhere weft-net
+container h1 c1 weft-net
+container h2 c2 weft-net
+peer=$(address_of h2 c2)
+assert_ping h1 c1 "$peer"
+everywhere weft stop
+inside h1 c1 ping -c 3 -W 1 -i 0.2 "$peer" >/dev/null
+
+step "reset of a host with a running agent leaves nothing"
+everywhere weft launch
+on h1 docker rm -f c1 >/dev/null
+on h1 docker network rm weft-net >/dev/null
+on h1 weft reset
+assert_fails on h1 weft status >/dev/null
+diff <(echo "$before") <(picture) >"$SCRATCH/diff" || fail "reset left or took: $(cat "$SCRATCH/diff")"
+
+step "and may be repeated, and the host may join again"
+on h1 weft reset
+launch h1 h2
+on h1 docker network create -d weft --ipam-driver weft weft-net >/dev/null
+container h1 c1 weft-net
+wait_until 30 "the mesh is whole again" reaches h1 2
+assert_ping h1 c1 "$peer"
