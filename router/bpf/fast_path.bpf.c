@@ -142,6 +142,16 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
   return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
+// A super-frame keeps its marks as tunnelled after bpf_skb_adjust_room. TCP never looks at them;
+// UDP would cut the datagrams apart in the wrong place, so the device takes the encapsulation off.
+static __always_inline int is_tunnelled_datagrams(struct __sk_buff* skb, __u16 ethertype) {
+  __u8 protocol = 0;
+  const __u32 field = ethertype == WEFT_ETHERTYPE_IPV6 ? WEFT_IPV6_NEXT_HEADER : WEFT_IPV4_PROTOCOL;
+  return skb->gso_size != 0
+         && (bpf_skb_load_bytes(skb, WEFT_ENCAP_FRAME_SIZE + field, &protocol, 1)
+             || protocol != WEFT_PROTOCOL_TCP);
+}
+
 SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   if (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4) || skb->len < WEFT_ENCAP_FRAME_SIZE
       || skb->pkt_type != PACKET_HOST || skb->vlan_present) {
@@ -174,6 +184,9 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
     flags |= WEFT_DECAP_L3_IPV6;
   } else if (vxlan.inner_ethertype != WEFT_ETHERTYPE_IPV4) {
     return leave();  // ARP, tagged frames: the device sets the packet's protocol right.
+  }
+  if (is_tunnelled_datagrams(skb, vxlan.inner_ethertype)) {
+    return leave();
   }
   __u8 inner[WEFT_ETH_SIZE];
   if (bpf_skb_load_bytes(skb, WEFT_ENCAP_SIZE, inner, sizeof inner)

@@ -18,6 +18,9 @@
 
 #define WEFT_ETHERTYPE_IPV4 0x0800
 #define WEFT_ETHERTYPE_IPV6 0x86dd
+#define WEFT_IPV4_PROTOCOL 9  // Offsets of the next protocol in either header.
+#define WEFT_IPV6_NEXT_HEADER 6
+#define WEFT_PROTOCOL_TCP 6
 #define WEFT_PROTOCOL_UDP 17
 #define WEFT_TTL 64  // Linux's default, and what its VXLAN device uses.
 #define WEFT_ECN_MASK 0x03
