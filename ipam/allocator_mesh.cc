@@ -29,10 +29,14 @@ constexpr std::uint32_t kDigestJitterMs = 5'000;
 
 constexpr Duration kReportSoon = seconds(1);
 
-// Whether a peer that chooses donors by `said` would be misled: it says some where there is none or
-// the reverse, or is off by more than a factor of two.
+// Few are stated exactly: of these, some may be network and broadcast addresses that nobody can
+// use, so one more or less decides whether we are worth asking.
+constexpr std::uint64_t kFew = 4;
+
+// Whether a peer that chooses donors by `said` would be misled.
 bool is_misleading(std::uint64_t said, std::uint64_t actual) {
-  return (said == 0) != (actual == 0) || said > 2 * actual || actual > 2 * said;
+  return said != actual
+         && (std::min(said, actual) <= kFew || said > 2 * actual || actual > 2 * said);
 }
 
 }  // namespace

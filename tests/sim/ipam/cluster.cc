@@ -1,6 +1,8 @@
 #include "tests/sim/ipam/cluster.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <utility>
 #include <variant>
 
@@ -112,7 +114,7 @@ void Cluster::start(NodeId node) {
                                     .owned = n.store["ipam_owned"],
                                     .paxos = n.store["ipam_paxos"]},
                                    world_.rng().fork());
-  WEFT_ASSERT(created.ok());
+  require(created.ok(), "what was stored does not load");
   n.allocator = std::move(created).value();
   ++n.life;
   announce();
@@ -283,13 +285,16 @@ void Cluster::on_answer(NodeId node, const Answer& answer) {
   const Ip address = answer.result.value().address();
   const auto [holder, is_new] = given_.emplace(address, Holder{node, owner});
   // The checker of checkers: no address is ever in two clients' hands.
-  WEFT_ASSERT(is_new || (holder->second.node == node && holder->second.owner == owner));
+  require(is_new || (holder->second.node == node && holder->second.owner == owner),
+          "an address was handed out twice");
 }
 
 void Cluster::send(NodeId from, NodeId to, Topic topic, const Bytes& payload) {
   Rng& rng = world_.rng();
   const Faults& faults = options_.faults;
-  const int copies = rng.chance(faults.loss_percent) ? 0 : rng.chance(faults.duplicate_percent) ? 2 : 1;
+  const int copies = rng.chance(faults.loss_percent)        ? 0
+                     : rng.chance(faults.duplicate_percent) ? 2
+                                                            : 1;
   for (int i = 0; i < copies; ++i) {
     const auto latency = std::chrono::milliseconds(1 + rng.below(faults.latency_ms_max));
     world_.after(latency, [this, from, to, life = nodes_[to].life, topic, payload] {
@@ -318,7 +323,7 @@ void Cluster::arm(NodeId node) {
   world_.at(std::max(deadline, world_.now()), [this, node, life = n.life, deadline] {
     if (life == nodes_[node].life && is_up(node) && nodes_[node].timer == deadline) {
       nodes_[node].timer = kNever;
-      perform(node, {});
+      perform(node, AllocatorActions{});
     }
   });
 }
@@ -368,6 +373,18 @@ std::size_t Cluster::ring_entry_count() const {
   return count;
 }
 
+void Cluster::require(bool holds, const char* what) const {
+  if (!holds) {
+    fmt::print(stderr,
+               "{} at {} ms of virtual time, event {}; repeat with {}\n",
+               what,
+               (world_.now() - TimePoint{}) / std::chrono::milliseconds(1),
+               world_.events_run(),
+               options_.replay);
+    std::abort();
+  }
+}
+
 void Cluster::check() const {
   check_holdings();
   check_rings();
@@ -382,7 +399,7 @@ void Cluster::check_holdings() const {
     }
     for (const auto& [owner, address] : nodes_[node].allocator->held()) {
       const bool is_new = held.emplace(address.address(), Holder{node, owner}).second;
-      WEFT_ASSERT(is_new || !range_.contains(address.address()));
+      require(is_new || !range_.contains(address.address()), "an address is held twice");
     }
   }
   for (const auto& [address, holder] : given_) {
@@ -390,9 +407,9 @@ void Cluster::check_holdings() const {
       continue;
     }
     const auto it = held.find(address);
-    WEFT_ASSERT(it != held.end());
-    WEFT_ASSERT(it->second.node == holder.node);
-    WEFT_ASSERT(it->second.owner == holder.owner);
+    require(it != held.end(), "an address that was given out is lost");
+    require(it->second.node == holder.node, "an address moved to another node");
+    require(it->second.owner == holder.owner, "an address changed its owner");
   }
 }
 
@@ -406,15 +423,26 @@ void Cluster::check_rings() const {
     const Ring& ring = *nodes_[node].allocator->ring();
     IntervalSet covered;
     for (const Ring::Piece& piece : ring.pieces()) {
-      WEFT_ASSERT(covered.count_in(piece.span) == 0);
+      require(covered.count_in(piece.span) == 0, "ring entries overlap");
       covered.add(piece.span);
     }
-    WEFT_ASSERT(covered.size() == range_.v4_count());
+    require(covered.size() == range_.v4_count(), "the ring has a hole");
     for (const Span& span : ring.owned_by(name(node)).spans()) {
-      WEFT_ASSERT(claimed.count_in(span) == 0);
+      require(claimed.count_in(span) == 0, "two nodes own one address");
       claimed.add(span);
     }
   }
+}
+
+std::vector<std::uint64_t> seeds(std::uint64_t count) {
+  if (const char* text = std::getenv("WEFT_SEED")) {
+    return {std::strtoull(text, nullptr, 0)};
+  }
+  std::vector<std::uint64_t> list;
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    list.push_back(seed);
+  }
+  return list;
 }
 
 }  // namespace weft::ipam::sim

@@ -31,8 +31,10 @@ struct ClusterOptions {
   NodeId nodes = 3;
   std::string range = "10.32.0.0/24";
   std::size_t elector_count = 3;
-  bool chain = false;  // Node i is a neighbour of i-1 and i+1 only; others are reached through them.
-  Faults faults;
+  bool chain =
+      false;  // Node i is a neighbour of i-1 and i+1 only; others are reached through them.
+  Faults faults{};
+  std::string replay{};  // How to repeat this run; printed when a checker fails.
 };
 
 class Cluster {
@@ -94,9 +96,9 @@ class Cluster {
     std::string owner;
   };
 
-  bool connected(NodeId a, NodeId b) const;   // Some path of live nodes.
-  bool adjacent(NodeId a, NodeId b) const;    // A direct connection.
-  void announce();                            // Tells everybody what changed in reachability.
+  bool connected(NodeId a, NodeId b) const;  // Some path of live nodes.
+  bool adjacent(NodeId a, NodeId b) const;   // A direct connection.
+  void announce();                           // Tells everybody what changed in reachability.
   void perform(NodeId node, AllocatorActions actions);
   void perform(NodeId node, const AllocatorAction& action);
   void on_answer(NodeId node, const Answer& answer);
@@ -104,6 +106,8 @@ class Cluster {
   void deliver(NodeId from, NodeId to, std::uint64_t life, Topic topic, const Bytes& payload);
   void arm(NodeId node);
   void submit(NodeId node, const std::string& owner);
+  // Prints how to repeat the run, and when and what failed, and aborts.
+  void require(bool holds, const char* what) const;
   void check() const;
   void check_holdings() const;
   void check_rings() const;
@@ -122,5 +126,8 @@ class Cluster {
   Duration downtime_{};
   std::uint64_t crash_count_ = 0;
 };
+
+// WEFT_SEED repeats one run; otherwise a few seeds every time.
+std::vector<std::uint64_t> seeds(std::uint64_t count);
 
 }  // namespace weft::ipam::sim

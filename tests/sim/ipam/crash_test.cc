@@ -38,7 +38,8 @@ Outcome live_through(const CrashPoint& point) {
                    .range = "10.32.0.0/27",
                    .elector_count = 3,
                    .chain = point.seed % 2 == 1,
-                   .faults = kRough});
+                   .faults = kRough,
+                   .replay = fmt::format("WEFT_SEED={}, action {}", point.seed, point.action)});
   cluster.crash_at_action(point.action, milliseconds(100 + point.action % 3'000));
   world.run_for(milliseconds(100));
   for (NodeId node = 0; node < 3; ++node) {
@@ -74,11 +75,10 @@ Outcome live_through(const CrashPoint& point) {
 }
 
 TEST(CrashScenario, AThousandCrashPointsNeitherDoubleNorLoseAnAddress) {
-  constexpr std::uint64_t kSeeds = 10;
   constexpr std::uint64_t kActionsPerSeed = 100;
   std::uint64_t crashes = 0;
 
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (const std::uint64_t seed : seeds(10)) {
     for (std::uint64_t action = 0; action < kActionsPerSeed; ++action) {
       SCOPED_TRACE(fmt::format("seed {} action {}", seed, action));
       const Outcome outcome = live_through({.seed = seed, .action = action});
@@ -89,7 +89,7 @@ TEST(CrashScenario, AThousandCrashPointsNeitherDoubleNorLoseAnAddress) {
     }
   }
 
-  EXPECT_EQ(crashes, kSeeds * kActionsPerSeed);
+  EXPECT_EQ(crashes, seeds(10).size() * kActionsPerSeed);
 }
 
 }  // namespace
