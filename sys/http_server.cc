@@ -7,8 +7,8 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include "sys/http_connection.h"
-#include "sys/unix_socket.h"
+#include "sys/http/http_connection.h"
+#include "sys/http/unix_socket.h"
 
 namespace weft::sys {
 namespace {

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/netdev.h"
-#include "sys/netdev_kernel.h"
-#include "sys/sysctl.h"
+#include "sys/netlink/netdev_kernel.h"
+#include "sys/netlink/sysctl.h"
 
 namespace weft::sys {
 namespace {

@@ -1,0 +1,180 @@
+#include "sys/http/http_connection.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+#include <poll.h>
+
+#include "base/assert.h"
+
+namespace weft::sys {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+// The largest call of any client (a Docker plugin call, the CLI) is a few kilobytes.
+constexpr std::size_t kBodyMax = 1U << 20U;
+constexpr std::uint32_t kHeaderMax = 16 * 1024;
+
+// Docker keeps a plugin connection idle for long and opens another without complaint when it is
+// gone; a client that stalls in mid-request is cut by the same clock.
+constexpr std::chrono::seconds kIdleMax(60);
+
+// After a refusal, what the client still sends is read and thrown away so that it gets to see the
+// answer instead of a broken pipe; this much and this long, then it is cut.
+constexpr std::size_t kDrainMax = 4 * kBodyMax;
+constexpr std::chrono::seconds kDrainTimeMax(2);
+
+}  // namespace
+
+HttpConnection::HttpConnection(Socket socket, Owner& owner)
+    : stream_(std::move(socket)),
+      owner_(&owner) {}
+
+void HttpConnection::close() {
+  owner_ = nullptr;
+  awaiting_answer_ = false;
+  stream_.close();
+}
+
+void HttpConnection::finish() {
+  Owner* const owner = owner_;
+  close();
+  if (owner != nullptr) {
+    owner->on_closed(*this);
+  }
+}
+
+void HttpConnection::read() {
+  parser_.emplace();
+  parser_->body_limit(kBodyMax);
+  parser_->header_limit(kHeaderMax);
+  stream_.expires_after(kIdleMax);
+  http::async_read(
+      stream_, buffer_, *parser_, [self = shared_from_this()](const Error& error, std::size_t) {
+        self->on_read(error);
+      });
+}
+
+void HttpConnection::on_read(const Error& error) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error == http::error::body_limit) {
+    return refuse(413, "request body exceeds 1 MiB");
+  }
+  if (error == http::error::header_limit) {
+    return refuse(431, "request header exceeds 16 KiB");
+  }
+  const bool is_malformed =
+      error && error != http::error::end_of_stream && error != http::error::partial_message
+      && error.category() == http::make_error_code(http::error::bad_method).category();
+  if (is_malformed) {
+    return refuse(400, "malformed request: " + error.message());
+  }
+  if (error) {
+    return finish();  // The client left, idled too long or was cut.
+  }
+  auto message = parser_->release();
+  HttpRequest request;
+  request.method = message.method_string();
+  request.target = message.target();
+  request.body = std::move(message.body());
+  keep_alive_ = message.keep_alive();
+  awaiting_answer_ = true;
+  ++request_number_;
+  stream_.expires_never();
+  watch_for_hangup();
+  owner_->on_request(*this, std::move(request));
+}
+
+void HttpConnection::watch_for_hangup() {
+  stream_.socket().async_wait(
+      Socket::wait_read, [self = shared_from_this(), number = request_number_](const Error& error) {
+        if (!error) {
+          self->on_readable(number);
+        }
+      });
+}
+
+void HttpConnection::on_readable(std::uint64_t request_number) {
+  if (owner_ == nullptr || !awaiting_answer_ || request_number != request_number_) {
+    return;
+  }
+  // POLLHUP: the client closed. Readable without it is a next request sent ahead, or a client that
+  // closed its sending side only; either still wants the answer, and we watch no further, as the
+  // socket would stay readable.
+  pollfd state{.fd = stream_.socket().native_handle(), .events = 0, .revents = 0};
+  if (::poll(&state, 1, 0) <= 0 || (state.revents & (POLLHUP | POLLERR)) == 0) {
+    return;
+  }
+  owner_->on_hangup(*this);
+  finish();
+}
+
+void HttpConnection::answer(HttpResponse response) {
+  WEFT_ASSERT(awaiting_answer_);
+  awaiting_answer_ = false;
+  write(std::move(response), keep_alive_);
+}
+
+void HttpConnection::refuse(unsigned status, const std::string& reason) {
+  keep_alive_ = false;
+  write({.status = status, .content_type = "text/plain", .body = reason + "\n"}, false);
+}
+
+void HttpConnection::write(HttpResponse response, bool keep_alive) {
+  constexpr unsigned kHttp11 = 11;
+  response_.emplace(static_cast<http::status>(response.status), kHttp11);
+  response_->set(http::field::content_type, response.content_type);
+  response_->keep_alive(keep_alive);
+  response_->body() = std::move(response.body);
+  response_->prepare_payload();
+  stream_.expires_after(kIdleMax);
+  http::async_write(
+      stream_, *response_, [self = shared_from_this()](const Error& error, std::size_t) {
+        self->on_written(error);
+      });
+}
+
+void HttpConnection::on_written(const Error& error) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error) {
+    return finish();
+  }
+  if (keep_alive_) {
+    return read();
+  }
+  Error ignored;  // The client may be gone already, which is what we want.
+  stream_.socket().shutdown(Socket::shutdown_send, ignored);
+  stream_.expires_after(kDrainTimeMax);
+  drain();
+}
+
+void HttpConnection::drain() {
+  buffer_.clear();
+  stream_.async_read_some(buffer_.prepare(kHeaderMax),
+                          [self = shared_from_this()](const Error& error, std::size_t size) {
+                            self->on_drained(error, size);
+                          });
+}
+
+void HttpConnection::on_drained(const Error& error, std::size_t size) {
+  drained_ += size;
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error || drained_ > kDrainMax) {
+    return finish();
+  }
+  drain();
+}
+
+}  // namespace weft::sys

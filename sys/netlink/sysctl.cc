@@ -1,0 +1,36 @@
+#include "sys/netlink/sysctl.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace weft::sys {
+
+Result<Ok> set_sysctl(const std::string& name, std::string_view value) {
+  const std::string path = "/proc/sys/" + name;
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) {
+    return Ok{};
+  }
+  const bool written =
+      file >= 0 && ::write(file, value.data(), value.size()) == static_cast<ssize_t>(value.size());
+  const int error = errno;
+  if (file >= 0) {
+    ::close(file);
+  }
+  if (!written) {
+    return Error{
+        Errc::Os, fmt::format("set {} to {}: {}", path, value, std::strerror(error)), error};
+  }
+  return Ok{};
+}
+
+Result<Ok> silence_ipv6(const std::string& link) {
+  constexpr std::string_view kAddressGenerationNone = "1";  // IN6_ADDR_GEN_MODE_NONE
+  return set_sysctl("net/ipv6/conf/" + link + "/addr_gen_mode", kAddressGenerationNone);
+}
+
+}  // namespace weft::sys

@@ -1,0 +1,19 @@
+// Kernel settings under /proc/sys, of the network namespace of the calling process.
+// Internal to sys.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace weft::sys {
+
+// `name` with slashes: "net/ipv6/conf/weft/accept_ra". Ok if the kernel has no such setting.
+Result<Ok> set_sysctl(const std::string& name, std::string_view value);
+
+// A bridge port is a piece of wire: with IPv6 link-local addresses it would speak on its own. To be
+// called before the link is up.
+Result<Ok> silence_ipv6(const std::string& link);
+
+}  // namespace weft::sys
