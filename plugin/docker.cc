@@ -164,6 +164,7 @@ DockerDriver::Stats DockerDriver::Impl::stats() const {
 Reply DockerDriver::Impl::activate(const Call& call) {
   (void)WEFT_TRY(decode_any(call.body));
   addresses_.on_engine_started();
+  networks_.on_engine_started(call.out);
   return reply_with(encode_activate());
 }
 

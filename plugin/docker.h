@@ -130,7 +130,7 @@ class DockerDriver {
   DockerDriver(const DockerDriver&) = delete;
   DockerDriver& operator=(const DockerDriver&) = delete;
 
-  // Plugs again every endpoint the store remembers, and undoes those whose making or removal was
+  // Plugs again every endpoint the store remembers, and finishes the removals that were
   // cut short. Call once, before the first call is taken.
   void start(DockerActions& out);
   // `path` is such as "/NetworkDriver.Join". Exactly one HttpReply follows, now or after

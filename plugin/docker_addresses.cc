@@ -163,7 +163,7 @@ bool DockerAddresses::on_hangup(RequestId id) {
 }
 
 Reply DockerAddresses::release_address(const AddressCall& call,
-                                       const DockerNetworks& networks,
+                                       DockerNetworks& networks,
                                        DockerActions& out) {
   const DockerPool pool = WEFT_TRY(DockerPool::from_id(call.pool_id));
   const Ip address = WEFT_TRY(parse_address(pool, call.address));
@@ -171,12 +171,8 @@ Reply DockerAddresses::release_address(const AddressCall& call,
     return reply_with(std::string(kEmptyReply));  // The gateway that is none.
   }
   // Docker deletes the endpoint first. A release that comes late, for an endpoint of the past, must
-  // not take the address away from the one that has it now.
-  const std::string endpoint = networks.endpoint_with(address);
-  if (!endpoint.empty()) {
-    return Error{Errc::Conflict,
-                 fmt::format("address {} is used by endpoint {}", address.to_string(), endpoint)};
-  }
+  // not take the address away from the container that has it now.
+  (void)WEFT_TRY(networks.give_up(address, out));
   unbound_.erase(address);
   release(pool, address, out);
   return reply_with(std::string(kEmptyReply));

@@ -37,9 +37,7 @@ class DockerAddresses {
                         const AddressCall& call,
                         const DockerNetworks& networks,
                         DockerActions& out);
-  Reply release_address(const AddressCall& call,
-                        const DockerNetworks& networks,
-                        DockerActions& out);
+  Reply release_address(const AddressCall& call, DockerNetworks& networks, DockerActions& out);
 
   void on_address(RequestId id,
                   const Result<Cidr>& address,

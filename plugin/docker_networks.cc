@@ -30,6 +30,11 @@ std::string encode_created(const EndpointRecord& record) {
   return encode_created_endpoint(record.is_mac_ours ? record.mac.to_string() : std::string());
 }
 
+// No call is at work on it.
+bool is_settled(const EndpointRecord& record) {
+  return record.state == State::Created || record.state == State::Joined;
+}
+
 template <class Record>
 Result<std::map<std::string, Record>> load_table(const StoreTable& table,
                                                  Result<Record> (*decode)(ByteView)) {
@@ -62,6 +67,9 @@ Result<Ok> DockerNetworks::load(const DockerDriver::Stored& stored) {
     if (!is_free.ok()) {
       return std::move(is_free).error().with_context(id).with_context(kEndpointsTable);
     }
+    if (record.state == State::Creating) {
+      record.state = State::Created;
+    }
     endpoints_.emplace(id, std::move(record));
   }
   return Ok{};
@@ -73,7 +81,7 @@ void DockerNetworks::start(DockerActions& out) {
   StoreBatch batch;
   for (auto endpoint = endpoints_.begin(); endpoint != endpoints_.end();) {
     const auto& [id, record] = *endpoint;
-    if (record.state == State::Ready) {
+    if (record.state != State::Removing) {
       out.push_back(PlugPort{RequestId(0), record.port(id)});
       ++endpoint;
       continue;
@@ -114,29 +122,20 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
   return reply_with(std::string(kEmptyReply));
 }
 
+// Docker deletes no network in use: endpoints that are left are of the past (of a dockerd whose own
+// store was lost, say). One that is being made now is left to the call that makes it.
 Reply DockerNetworks::delete_network(const std::string& id, DockerActions& out) {
-  StoreBatch batch;
-  DockerActions after;
-  // Docker deletes no network in use: endpoints that are left are of the past (a dockerd whose own
-  // store was lost, say). One that is being made now is left to the call that makes it.
   std::vector<std::string> left;
   for (const auto& [endpoint, record] : endpoints_) {
-    if (record.network == id && record.state == State::Ready) {
+    if (record.network == id && is_settled(record)) {
       left.push_back(endpoint);
     }
   }
-  for (const std::string& endpoint : left) {
-    const Port port = endpoints_.at(endpoint).port(endpoint);
-    forget(endpoint, batch, after);
-    after.push_back(UnplugPort{RequestId(0), port});
-  }
+  StoreBatch batch;
   if (networks_.erase(id) > 0) {
     batch.push_back(erase_network(id));
   }
-  if (!batch.empty()) {
-    out.push_back(Persist{std::move(batch)});
-  }
-  out.insert(out.end(), after.begin(), after.end());
+  forget(left, std::move(batch), out);
   return reply_with(std::string(kEmptyReply));
 }
 
@@ -224,7 +223,7 @@ Reply DockerNetworks::repeat_endpoint(RequestId id,
                                       const EndpointRecord& wanted,
                                       DockerActions& out) {
   const EndpointRecord& known = endpoints_.at(endpoint);
-  if (known.state != State::Ready) {
+  if (!is_settled(known)) {
     return Error{Errc::Unavailable,
                  fmt::format("endpoint {} is being {}",
                              endpoint,
@@ -253,7 +252,7 @@ Reply DockerNetworks::delete_endpoint(RequestId id, const EndpointCall& call, Do
   if (record.state == State::Creating) {
     return Error{Errc::Unavailable, fmt::format("endpoint {} is being created", call.endpoint)};
   }
-  if (record.state == State::Ready) {
+  if (is_settled(record)) {
     record.state = State::Removing;
     out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
   }
@@ -265,7 +264,7 @@ Reply DockerNetworks::delete_endpoint(RequestId id, const EndpointCall& call, Do
 
 Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
   const auto found = endpoints_.find(call.endpoint);
-  if (found == endpoints_.end() || found->second.state != State::Ready) {
+  if (found == endpoints_.end() || !is_settled(found->second)) {
     return Error{Errc::NotFound,
                  fmt::format("unknown endpoint {} (restart the container to make a new one)",
                              call.endpoint)};
@@ -277,7 +276,8 @@ Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
   // networks gets it.
   const bool has_route = is_wanted && !is_multicast_taken(call.endpoint, call.sandbox);
   const std::string sandbox = has_route ? call.sandbox : std::string();
-  if (record.multicast_sandbox != sandbox) {
+  if (record.state != State::Joined || record.multicast_sandbox != sandbox) {
+    record.state = State::Joined;
     record.multicast_sandbox = sandbox;
     out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
   }
@@ -298,7 +298,8 @@ bool DockerNetworks::is_multicast_taken(const std::string& endpoint,
 // networks the multicast route.
 void DockerNetworks::leave(const EndpointCall& call) {
   const auto found = endpoints_.find(call.endpoint);
-  if (found != endpoints_.end()) {
+  if (found != endpoints_.end() && is_settled(found->second)) {
+    found->second.state = State::Created;
     found->second.multicast_sandbox.clear();
   }
 }
@@ -340,9 +341,8 @@ void DockerNetworks::finish_plug(RequestId id,
   } else if (found->second.state == State::Creating) {
     EndpointRecord& record = found->second;
     if (failure.empty() && !waiting.hung_up) {
-      record.state = State::Ready;
+      record.state = State::Created;
       addresses.bind(record.address.address());
-      out.push_back(Persist{{write_endpoint(endpoint, record)}});
       out.push_back(HttpReply{id, 200, encode_created(record)});
       return;
     }
@@ -378,27 +378,57 @@ void DockerNetworks::on_hangup(RequestId id) {
 
 void DockerNetworks::on_port_gone(const std::string& id, DockerActions& out) {
   const auto found = endpoints_.find(id);
-  if (found == endpoints_.end() || found->second.state != State::Ready) {
-    return;  // The call in progress will notice by itself.
+  if (found != endpoints_.end() && is_settled(found->second)) {
+    forget({id}, {}, out);
   }
-  StoreBatch batch;
-  DockerActions after;
-  forget(id, batch, after);
-  out.push_back(Persist{std::move(batch)});
-  out.insert(out.end(), after.begin(), after.end());
 }
 
-// The address is released only after the endpoint is durably forgotten: a restart in between leaks
-// one address, where the other order would give it to two containers.
-void DockerNetworks::forget(const std::string& id, StoreBatch& out_batch, DockerActions& after) {
-  const auto found = endpoints_.find(id);
-  WEFT_ASSERT(found != endpoints_.end());
-  const auto pool = DockerPool::from_id(found->second.pool);
-  if (pool.ok()) {
-    DockerAddresses::release(pool.value(), found->second.address.address(), after);
+Result<Ok> DockerNetworks::give_up(const Ip& address, DockerActions& out) {
+  const std::string id = endpoint_with(address);
+  if (id.empty()) {
+    return Ok{};
   }
-  endpoints_.erase(found);
-  out_batch.push_back(erase_endpoint(id));
+  if (endpoints_.at(id).state != State::Created) {
+    return Error{Errc::Conflict,
+                 fmt::format("address {} is used by endpoint {}", address.to_string(), id)};
+  }
+  forget({id}, {}, out);
+  return Ok{};
+}
+
+void DockerNetworks::on_engine_started(DockerActions& out) {
+  std::vector<std::string> left;
+  for (const auto& [id, record] : endpoints_) {
+    if (record.state == State::Created) {
+      left.push_back(id);
+    }
+  }
+  forget(left, {}, out);
+}
+
+// Adds the rows of `ids` to `batch`. An address is released only after its endpoint is durably
+// forgotten: a restart in between leaks one address, where the other order would give it to two
+// containers.
+void DockerNetworks::forget(const std::vector<std::string>& ids,
+                            StoreBatch batch,
+                            DockerActions& out) {
+  DockerActions after;
+  for (const std::string& id : ids) {
+    const auto found = endpoints_.find(id);
+    WEFT_ASSERT(found != endpoints_.end());
+    const EndpointRecord& record = found->second;
+    after.push_back(UnplugPort{RequestId(0), record.port(id)});
+    const auto pool = DockerPool::from_id(record.pool);
+    if (pool.ok()) {
+      DockerAddresses::release(pool.value(), record.address.address(), after);
+    }
+    endpoints_.erase(found);
+    batch.push_back(erase_endpoint(id));
+  }
+  if (!batch.empty()) {
+    out.push_back(Persist{std::move(batch)});
+  }
+  out.insert(out.end(), after.begin(), after.end());
 }
 
 std::string DockerNetworks::user_of(const Ip& address) const {
@@ -444,7 +474,7 @@ void DockerNetworks::check_invariants() const {
     WEFT_ASSERT(addresses.insert(record.address.address()).second);
     WEFT_ASSERT(macs.insert(record.mac).second);
     WEFT_ASSERT(names.insert(EndpointRecord::host_name(id)).second);
-    if (!started_ || record.state == State::Ready) {
+    if (!started_ || is_settled(record)) {
       continue;
     }
     std::size_t waiting_count = 0;

@@ -1,10 +1,11 @@
 // The NetworkDriver half of the plugin: networks and endpoints, kept in the store.
 //
-// An endpoint is Creating until its port is plugged and Docker is about to be told, Ready from then
-// on, Removing until its port is unplugged. Each state is durable before anything depends on it, so
-// a restart can finish or undo whatever was cut short (plugin/docker_records.h).
-// Invariants: endpoints differ in address, MAC and interface names; after start(), whatever is not
-// Ready is waited for by exactly the calls that say so.
+// An endpoint is Creating until its port is plugged, Created until Docker puts it into a container,
+// then Joined, and Removing until its port is unplugged. It is durable before its port exists and
+// until its port is gone, so a restart finds every port. Whether Docker ever heard of an endpoint
+// that never joined, Docker shows by itself: it releases the address of one it does not know.
+// Invariants: endpoints differ in address, MAC and interface names; after start(), each that is
+// Creating or Removing has a call that waits for it.
 #pragma once
 
 #include <cstddef>
@@ -40,6 +41,11 @@ class DockerNetworks {
   Reply delete_endpoint(RequestId id, const EndpointCall& call, DockerActions& out);
   Reply join(const JoinCall& call, DockerActions& out);
   void leave(const EndpointCall& call);
+  // Docker takes an address back, which it does of no endpoint it knows of: one that never joined
+  // is forgotten, one in a container keeps its address.
+  Result<Ok> give_up(const Ip& address, DockerActions& out);
+  // A new dockerd: it never heard of endpoints that did not join, or is about to remove them.
+  void on_engine_started(DockerActions& out);
 
   void on_plugged(RequestId id,
                   const Result<Ok>& result,
@@ -79,8 +85,7 @@ class DockerNetworks {
                    DockerAddresses& addresses,
                    DockerActions& out);
   void finish_unplug(RequestId id, const Waiting& waiting, DockerActions& out);
-  // Takes it out of the tables; the caller persists `out_batch`, then performs what is in `after`.
-  void forget(const std::string& id, StoreBatch& out_batch, DockerActions& after);
+  void forget(const std::vector<std::string>& ids, StoreBatch batch, DockerActions& out);
   bool is_multicast_taken(const std::string& endpoint, const std::string& sandbox) const;
 
   DockerDriver::Options options_;

@@ -82,6 +82,10 @@ Result<DockerPool> DockerPool::from_id(std::string_view id) {
   const std::size_t dash = rest.find('-');
   const bool has_range = dash != std::string_view::npos;
   auto pool = make(rest.substr(0, dash), has_range ? rest.substr(dash + 1) : std::string_view());
+  if (pool.ok() && pool.value().id() != id) {
+    return Error{Errc::Invalid,
+                 fmt::format("pool \"{}\" (expected \"{}\")", id, pool.value().id())};
+  }
   if (!pool.ok()) {
     return std::move(pool).error().with_context(fmt::format("pool \"{}\"", id));
   }

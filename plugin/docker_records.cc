@@ -18,9 +18,10 @@ constexpr std::size_t kNameMax = 15;  // IFNAMSIZ − 1.
 static_assert(kHostPrefix.size() == kGuestPrefix.size());
 constexpr std::size_t kIdPart = kNameMax - kHostPrefix.size();
 
-constexpr std::array<std::pair<EndpointRecord::State, std::string_view>, 3> kStates = {{
+constexpr std::array<std::pair<EndpointRecord::State, std::string_view>, 4> kStates = {{
     {EndpointRecord::State::Creating, "creating"},
-    {EndpointRecord::State::Ready, "ready"},
+    {EndpointRecord::State::Created, "created"},
+    {EndpointRecord::State::Joined, "joined"},
     {EndpointRecord::State::Removing, "removing"},
 }};
 

@@ -27,9 +27,10 @@ struct NetworkRecord {
 
 struct EndpointRecord {
   enum class State : std::uint8_t {
-    Creating,  // Docker has not been told that it exists: undone by a restart.
-    Ready,
-    Removing,  // Docker may have been told that it is gone: finished by a restart.
+    Creating,  // Its port is being plugged. After a restart it counts as created.
+    Created,   // Docker may or may not have heard: if not, it releases the address next.
+    Joined,    // In a container.
+    Removing,  // Its port is being unplugged. After a restart that is done and the row erased.
   };
   State state = State::Creating;
   std::string network;

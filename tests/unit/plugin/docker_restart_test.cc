@@ -1,0 +1,159 @@
+// The agent dies after every single action of a container's life, comes back, and Docker goes on:
+// nothing is plugged twice, nothing stays behind.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/plugin/docker_host.h"
+
+namespace weft::plugin::test {
+namespace {
+
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr const char* kPool = "weft-10.32.0.0/12";
+
+// What libnetwork remembers, and how it reacts: it undoes what it was told of, and retries nothing.
+struct Dockerd {
+  DockerHost& host;
+  std::optional<std::string> address;  // Held by a container that it believes to exist.
+  std::optional<std::string> endpoint;
+  bool has_network = false;
+
+  bool succeeds(const std::string& path, const std::string& body) {
+    return host.call(path, body).status == 200;
+  }
+
+  void run(const std::string& id, const std::string& wanted) {
+    has_network = has_network || succeeds("/NetworkDriver.CreateNetwork", network_body(kNetwork));
+    if (!has_network) {
+      return;
+    }
+    const Answer given = host.call("/IpamDriver.RequestAddress", address_body(kPool, wanted));
+    if (given.status != 200) {
+      return;
+    }
+    address = given.body.substr(12, given.body.find('/') - 12);  // {"Address":"…/12"
+    if (!succeeds("/NetworkDriver.CreateEndpoint", create_body(kNetwork, id, *address + "/12"))) {
+      release();
+      return;
+    }
+    endpoint = id;
+    if (!succeeds("/NetworkDriver.Join", join_body(kNetwork, id))) {
+      stop();
+    }
+  }
+
+  void stop() {
+    if (endpoint) {
+      succeeds("/NetworkDriver.Leave", endpoint_body(kNetwork, *endpoint));
+      if (succeeds("/NetworkDriver.DeleteEndpoint", endpoint_body(kNetwork, *endpoint))) {
+        endpoint.reset();
+      }
+    }
+    release();
+  }
+
+  void release() {
+    if (address && !endpoint
+        && succeeds("/IpamDriver.ReleaseAddress", address_body(kPool, *address))) {
+      address.reset();
+    }
+  }
+
+  void remove_network() {
+    if (succeeds("/NetworkDriver.DeleteNetwork", R"({"NetworkID":")" + kNetwork + R"("})")) {
+      has_network = false;
+    }
+  }
+};
+
+std::size_t actions_of_a_life(const std::string& wanted) {
+  DockerHost host;
+  Dockerd dockerd{host, {}, {}, false};
+  dockerd.run(kEndpoint, wanted);
+  dockerd.stop();
+  dockerd.remove_network();
+  return host.performed().size();
+}
+
+class DockerRestart : public testing::TestWithParam<const char*> {};
+
+TEST_P(DockerRestart, AtEveryActionLeavesNothingBehindAndTheNextContainerRuns) {
+  const std::string wanted = GetParam();
+  const std::size_t count = actions_of_a_life(wanted);
+  ASSERT_GT(count, 15U);
+  for (std::size_t crash = 0; crash < count; ++crash) {
+    SCOPED_TRACE(crash);
+    DockerHost host;
+    Dockerd dockerd{host, {}, {}, false};
+
+    host.crash_after(crash);
+    dockerd.run(kEndpoint, wanted);
+    dockerd.stop();
+    dockerd.remove_network();
+    ASSERT_TRUE(host.is_crashed());
+    host.restart();
+    dockerd.stop();
+    dockerd.run(docker_id('9', '3'), wanted);
+
+    EXPECT_TRUE(dockerd.endpoint.has_value());
+    EXPECT_THAT(host.plugged(), SizeIs(1));
+    EXPECT_EQ(host.driver().ports().size(), 1U);
+
+    dockerd.stop();
+    dockerd.remove_network();
+
+    EXPECT_THAT(host.plugged(), IsEmpty());
+    EXPECT_THAT(host.table("docker_networks"), IsEmpty());
+    EXPECT_THAT(host.table("docker_endpoints"), IsEmpty());
+    // At most the one whose answer was on its way when the agent died; a claimed one is found
+    // again.
+    EXPECT_LE(host.addresses().size(), wanted.empty() ? 1U : 0U);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(ChosenAndClaimed, DockerRestart, testing::Values("", "10.32.0.7"));
+
+TEST(DockerRestarted, AnEndpointDockerWasNeverToldOfGoesWithItsAddress) {
+  DockerHost host;
+  host.call("/IpamDriver.RequestAddress", address_body(kPool));
+  host.crash_after(2);  // Persist and PlugPort are done; Docker was told nothing.
+  EXPECT_EQ(
+      host.send("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.1/12")),
+      std::nullopt);
+  host.restart();
+  ASSERT_THAT(host.plugged(), SizeIs(1));
+
+  EXPECT_EQ(host.call("/IpamDriver.ReleaseAddress", address_body(kPool, "10.32.0.1")).status, 200U);
+
+  EXPECT_THAT(host.plugged(), IsEmpty());
+  EXPECT_THAT(host.addresses(), IsEmpty());
+  EXPECT_THAT(host.table("docker_endpoints"), IsEmpty());
+}
+
+TEST(DockerRestarted, AnEndpointDockerWasToldOfCanStillBeJoined) {
+  DockerHost host;
+  host.call("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.1/12"));
+
+  host.restart();
+
+  EXPECT_EQ(host.call("/NetworkDriver.Join", join_body(kNetwork, kEndpoint)).status, 200U);
+}
+
+TEST(DockerRestarted, AnEndpointWhoseRemovalWasCutShortIsRemoved) {
+  DockerHost host;
+  host.call("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.1/12"));
+  host.crash_after(1);  // It is marked; the port is still there.
+  EXPECT_EQ(host.send("/NetworkDriver.DeleteEndpoint", endpoint_body(kNetwork, kEndpoint)),
+            std::nullopt);
+  ASSERT_THAT(host.plugged(), SizeIs(1));
+
+  host.restart();
+
+  EXPECT_THAT(host.plugged(), IsEmpty());
+  EXPECT_THAT(host.table("docker_endpoints"), IsEmpty());
+}
+
+}  // namespace
+}  // namespace weft::plugin::test
