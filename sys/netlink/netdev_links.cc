@@ -72,13 +72,16 @@ Result<Ok> refuse_router_advertisements(const std::string& name) {
   return set_sysctl("net/ipv6/conf/" + name + "/autoconf", "0");
 }
 
-void put_bridge_options(NetlinkMessage& message, const BridgeState& options) {
+// VLAN filtering is only named to switch it off: kernels built without it refuse to hear of it.
+void put_bridge_options(NetlinkMessage& message, const BridgeState& is) {
   message.nested(IFLA_LINKINFO, [&](NetlinkMessage& info) {
     info.text(IFLA_INFO_KIND, "bridge");
     info.nested(IFLA_INFO_DATA, [&](NetlinkMessage& data) {
-      data.u32(IFLA_BR_STP_STATE, options.stp ? 1 : 0);
-      data.u32(IFLA_BR_AGEING_TIME, options.ageing_ticks);
-      data.u8(IFLA_BR_VLAN_FILTERING, options.vlan_filtering ? 1 : 0);
+      data.u32(IFLA_BR_STP_STATE, kBridgeOptions.stp ? 1 : 0);
+      data.u32(IFLA_BR_AGEING_TIME, kBridgeOptions.ageing_ticks);
+      if (is.vlan_filtering != kBridgeOptions.vlan_filtering) {
+        data.u8(IFLA_BR_VLAN_FILTERING, kBridgeOptions.vlan_filtering ? 1 : 0);
+      }
     });
   });
 }
@@ -224,7 +227,7 @@ Result<Ok> KernelNetdev::settle_bridge_options(const LinkState& link) {
     return Ok{};
   }
   NetlinkMessage message = change(link.info.index);
-  put_bridge_options(message, kBridgeOptions);
+  put_bridge_options(message, link.bridge.value_or(BridgeState()));
   return netlink_->request(message, "configure bridge " + link.info.name);
 }
 
@@ -239,7 +242,7 @@ Result<std::uint32_t> KernelNetdev::ensure_bridge(const BridgeSpec& spec) {
     // A bridge follows the MTU of its ports until somebody changes its own, so it is born with
     // another than the wanted one for settle() to change.
     message.u32(IFLA_MTU, spec.mtu == kIpv6MtuMin ? kIpv6MtuMin + 1 : kIpv6MtuMin);
-    put_bridge_options(message, kBridgeOptions);
+    put_bridge_options(message, BridgeState());
     bridge = WEFT_TRY(create(message, spec.name));
   }
   WEFT_TRY(settle_bridge_options(*bridge));
