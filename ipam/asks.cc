@@ -19,8 +19,8 @@ constexpr std::size_t kAskMax = 256;
 // Several relays and a slow disk at the donor fit twice over.
 constexpr Duration kAnswerMax = seconds(2);
 
-// Free counts are hints; when this many donors in a row had nothing, the hints are stale and news
-// is worth waiting for.
+// Free counts are hints; when this many donors in a row had nothing, the hints
+// are stale and news is worth waiting for.
 constexpr std::size_t kDonorsPerRound = 8;
 constexpr Duration kBackoffMin = seconds(1);
 constexpr Duration kBackoffMax = seconds(30);
@@ -31,11 +31,12 @@ constexpr Duration kUnreachableRetry = milliseconds(500);
 // Time for the true owner's ring to reach us after we asked the wrong peer.
 constexpr Duration kWrongOwnerRetry = milliseconds(200);
 
-// News that reaches many waiting peers at once must not send all of them to one donor together.
+// News that reaches many waiting peers at once must not send all of them to one
+// donor together.
 constexpr std::uint32_t kNewsJitterMs = 100;
 
-// What the owner of this piece might give. A network or broadcast address counts as free for ever,
-// but nobody can use it.
+// What the owner of this piece might give. A network or broadcast address
+// counts as free for ever, but nobody can use it.
 std::uint64_t free_hint(const Ring::Piece& piece, const Space::Want& want) {
   const auto overlap = piece.span.intersect(want.within);
   if (!overlap) {
@@ -68,16 +69,20 @@ void Asks::set_wants(TimePoint now, const std::set<Want>& wants) {
 }
 
 void Asks::on_deadline(TimePoint now, const View& view, Steps& out) {
-  for (auto& [want, ask] : asks_) {
-    if (now < ask.due) {
-      continue;
-    }
-    Ask& due = ask;
-    std::visit(overloaded{
-                   [&](const Space::Want& space) { ask_for_space(now, view, space, due, out); },
-                   [&](std::uint32_t address) { ask_for_address(now, view, address, due, out); },
-               },
-               want);
+  for (auto it = asks_.begin(); it != asks_.end();) {
+    Ask& ask = it->second;
+    const bool is_open = now < ask.due
+                         || std::visit(overloaded{
+                                           [&](const Space::Want& space) {
+                                             ask_for_space(now, view, space, ask, out);
+                                             return true;
+                                           },
+                                           [&](std::uint32_t address) {
+                                             return ask_for_address(now, view, address, ask, out);
+                                           },
+                                       },
+                                       it->first);
+    it = is_open ? std::next(it) : asks_.erase(it);
   }
 }
 
@@ -109,37 +114,38 @@ void Asks::ask_for_space(
   out.push_back(Send{.to = *ask.donor, .message = {.id = ask.id, .body = SpaceRequest{want}}});
 }
 
-void Asks::ask_for_address(
+bool Asks::ask_for_address(
     TimePoint now, const View& view, std::uint32_t address, Ask& ask, Steps& out) {
   const PeerName owner = view.ring.owner(address);
-  if (ask.sent_count >= kAddressAttemptMax || owner == self_) {
-    ask.due = kNever;  // The claim this ask is for is about to be answered.
-    if (owner != self_) {
-      out.push_back(GiveUp{
-          .address = address,
-          .reason = Error{
-              Errc::Unavailable,
-              fmt::format("address {} belongs to peer {}, which {}",
-                          Ipv4(address).to_string(),
-                          owner.to_string(),
-                          view.reachable.contains(owner) ? "does not answer" : "is unreachable")}});
-    }
-    return;
+  if (owner == self_) {
+    return false;  // Nobody need be asked.
+  }
+  if (ask.sent_count >= kAddressAttemptMax) {
+    const char* why = view.reachable.contains(owner) ? "does not answer" : "is unreachable";
+    out.push_back(GiveUp{.address = address,
+                         .reason = Error{Errc::Unavailable,
+                                         fmt::format("address {} belongs to peer {}, which {}",
+                                                     Ipv4(address).to_string(),
+                                                     owner.to_string(),
+                                                     why)}});
+    return false;
   }
   ++ask.sent_count;
   if (!view.reachable.contains(owner)) {
     ask.donor = std::nullopt;
     ask.due = now + kUnreachableRetry;
-    return;
+    return true;
   }
   ask.donor = owner;
   ask.id = rng_.next();
   ask.due = now + kAnswerMax;
   out.push_back(Send{.to = owner, .message = {.id = ask.id, .body = ClaimRequest{address}}});
+  return true;
 }
 
-// At random, weighted by what each is said to have free, so that many who run dry together spread.
-// If nobody is said to have anything, one owner is asked all the same: what is said may be old.
+// At random, weighted by what each is said to have free, so that many who run
+// dry together spread. If nobody is said to have anything, one owner is asked
+// all the same: what is said may be old.
 std::optional<PeerName> Asks::choose_donor(const View& view,
                                            const Space::Want& want,
                                            const Ask& ask) {
@@ -184,7 +190,8 @@ void Asks::on_granted(TimePoint now, PeerName from, std::uint64_t id) {
   if (it == asks_.end()) {
     return;
   }
-  // Still wanted only if the gift was used up at once by others that waited: ask again.
+  // Still wanted only if the gift was used up at once by others that waited:
+  // ask again.
   Ask& ask = it->second;
   ask.donor = std::nullopt;
   ask.passed_over.clear();
@@ -210,13 +217,13 @@ void Asks::on_denied(
     ask.due = now + kWrongOwnerRetry;
     return;
   }
-  ask.due = kNever;  // The claim is answered by this step.
   out.push_back(GiveUp{.address = *address,
                        .reason = Error{Errc::Conflict,
                                        fmt::format("address {} is held by {} on peer {}",
                                                    Ipv4(*address).to_string(),
                                                    denial.holder,
                                                    from.to_string())}});
+  asks_.erase(it);
 }
 
 void Asks::on_news(TimePoint now, const View& view) {

@@ -1,9 +1,10 @@
 // What we want from other peers, whom we asked, and when to ask the next.
 //
-// Belongs to the allocator. A want is either some space for a subnet (any peer with free addresses
-// there may give) or one address that another peer owns. At most one question per want is open; who
-// does not answer in time is passed over, and when nobody is left we wait, longer each time.
-// Sans-IO: returns what to send and what failed for good.
+// Belongs to the allocator. A want is either some space for a subnet (any peer
+// with free addresses there may give) or one address that another peer owns. At
+// most one question per want is open; who does not answer in time is passed
+// over, and when nobody is left we wait, longer each time. Sans-IO: returns
+// what to send and what failed for good.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +36,8 @@ class Asks {
 
     friend bool operator==(const Send&, const Send&) = default;
   };
-  // Only for a single address: its owner refused or stayed silent.
+  // Only for a single address: its owner refused or stayed silent. The ask is
+  // forgotten.
   struct GiveUp {
     std::uint32_t address = 0;
     Error reason;
@@ -60,7 +62,8 @@ class Asks {
 
   void on_granted(TimePoint now, PeerName from, std::uint64_t id);
   void on_denied(TimePoint now, PeerName from, std::uint64_t id, const Denial& denial, Steps& out);
-  // The ring or reachability changed: who waits need not wait out its delay if somebody has space.
+  // The ring or reachability changed: who waits need not wait out its delay if
+  // somebody has space.
   void on_news(TimePoint now, const View& view);
 
   std::size_t count() const { return asks_.size(); }
@@ -77,7 +80,8 @@ class Asks {
 
   void ask_for_space(
       TimePoint now, const View& view, const Space::Want& want, Ask& ask, Steps& out);
-  void ask_for_address(
+  // False if there is nothing more to ask.
+  bool ask_for_address(
       TimePoint now, const View& view, std::uint32_t address, Ask& ask, Steps& out);
   std::optional<PeerName> choose_donor(const View& view, const Space::Want& want, const Ask& ask);
   std::map<Want, Ask>::iterator find(PeerName from, std::uint64_t id);

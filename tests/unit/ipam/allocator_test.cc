@@ -1,0 +1,573 @@
+#include "ipam/allocator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ipam/messages.h"
+#include "ipam/ring.h"
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Pair;
+
+const PeerName kA(0xa);
+const PeerName kB(0xb);
+constexpr TimePoint kStart{};
+
+Cidr cidr(const char* text) {
+  return Cidr::parse(text).value();
+}
+
+Ip ip(const char* text) {
+  return Ip::parse(text).value();
+}
+
+// One allocator, its store, and what it said.
+struct Host {
+  explicit Host(std::size_t elector_count = 1, const char* range = "10.32.0.0/24") {
+    options = {.self = kA,
+               .range = cidr(range),
+               .default_subnet = cidr(range),
+               .elector_count = elector_count};
+    restart();
+  }
+
+  void restart() {
+    allocator = Allocator::create(options, stored, Rng(1)).value();
+    out.clear();
+  }
+
+  // Performs the Persists and forgets every action.
+  void settle() {
+    for (const AllocatorAction& action : out) {
+      if (const auto* persist = std::get_if<Persist>(&action)) {
+        for (const StoreWrite& write : persist->batch) {
+          StoreTable& table = write.table == "ipam_ring"    ? stored.ring
+                              : write.table == "ipam_owned" ? stored.owned
+                                                            : stored.paxos;
+          if (write.value) {
+            table[write.key] = *write.value;
+          } else {
+            table.erase(write.key);
+          }
+        }
+      }
+    }
+    allocator->check_invariants();
+    out.clear();
+  }
+
+  std::optional<Result<Cidr>> answer(std::uint64_t id) const {
+    for (const AllocatorAction& action : out) {
+      const auto* answer = std::get_if<Answer>(&action);
+      if (answer != nullptr && answer->request == RequestId(id)) {
+        return answer->result;
+      }
+    }
+    return std::nullopt;
+  }
+
+  Result<Cidr> allocate(const char* owner,
+                        const char* subnet = "10.32.0.0/24",
+                        std::optional<Cidr> within = {}) {
+    allocator->allocate(now,
+                        {.id = RequestId(++last_id),
+                         .owner = owner,
+                         .subnet = cidr(subnet),
+                         .within = within,
+                         .fresh = fresh},
+                        out);
+    auto result = answer(last_id).value_or(Error{Errc::Unavailable, "waiting"});
+    settle();
+    return result;
+  }
+
+  Result<Cidr> claim(const char* owner, const char* address) {
+    allocator->claim(now, RequestId(++last_id), owner, cidr(address), out);
+    auto result = answer(last_id).value_or(Error{Errc::Unavailable, "waiting"});
+    settle();
+    return result;
+  }
+
+  // Gossip to us; what we say to it stays in `out`.
+  void hear(const PeerMessage& message) {
+    allocator->on_gossip(now, kB, Topic::Ipam, encode(message), out);
+  }
+  void hear(const Ring& ring) { allocator->on_gossip(now, kB, Topic::Ring, encode(ring), out); }
+  std::vector<PeerMessage> said_to_b() const {
+    std::vector<PeerMessage> said;
+    for (const AllocatorAction& action : out) {
+      const auto* gossip = std::get_if<GossipTo>(&action);
+      if (gossip != nullptr && gossip->topic == Topic::Ipam && gossip->to == kB) {
+        said.push_back(decode_peer_message(gossip->payload).value());
+      }
+    }
+    return said;
+  }
+  void tick() { allocator->on_deadline(now, out); }
+
+  Allocator::Options options;
+  Allocator::Stored stored;
+  std::unique_ptr<Allocator> allocator;
+  AllocatorActions out;
+  TimePoint now = kStart;
+  std::uint64_t last_id = 0;
+  bool fresh = false;
+};
+
+std::string error_of(const Result<Cidr>& result) {
+  return result.ok() ? "" : result.error().what;
+}
+
+Ring shared_ring() {
+  return Ring::share_out(cidr("10.32.0.0/24"), {kA, kB});
+}
+
+TEST(Allocator, HandsOutTheLowestFreeAddressWithThePrefixOfItsSubnet) {
+  Host host;
+
+  EXPECT_EQ(host.allocate("c1").value(), cidr("10.32.0.1/24"));
+  EXPECT_EQ(host.allocate("c2").value(), cidr("10.32.0.2/24"));
+  EXPECT_TRUE(host.allocator->release(host.now, "c1", ip("10.32.0.1"), host.out));
+  EXPECT_EQ(host.allocate("c3").value(), cidr("10.32.0.1/24"));
+  EXPECT_THAT(host.allocator->held(),
+              ElementsAre(Pair("c2", cidr("10.32.0.2/24")), Pair("c3", cidr("10.32.0.1/24"))));
+}
+
+TEST(Allocator, AnswersTheSameOwnerAndSubnetWithTheSameAddress) {
+  Host host;
+
+  EXPECT_EQ(host.allocate("c1").value(), cidr("10.32.0.1/24"));
+  EXPECT_EQ(host.allocate("c1").value(), cidr("10.32.0.1/24"));
+  EXPECT_EQ(host.allocate("c1", "10.32.0.64/26").value(), cidr("10.32.0.65/26"));
+  host.fresh = true;
+  EXPECT_EQ(host.allocate("c1").value(), cidr("10.32.0.2/24"));
+}
+
+TEST(Allocator, NeverHandsOutNetworkOrBroadcastAddresses) {
+  Host host;
+  host.fresh = true;
+
+  EXPECT_EQ(host.allocate("pool", "10.32.0.8/30").value(), cidr("10.32.0.9/30"));
+  EXPECT_EQ(host.allocate("pool", "10.32.0.8/30").value(), cidr("10.32.0.10/30"));
+  EXPECT_EQ(error_of(host.allocate("pool", "10.32.0.8/30")), "waiting");
+  EXPECT_EQ(host.allocator->status().state, AllocatorStatus::State::WaitingForSpace);
+  EXPECT_THAT(error_of(host.claim("c1", "10.32.0.8/30")), HasSubstr("network or broadcast"));
+  EXPECT_THAT(error_of(host.claim("c1", "10.32.0.255/24")), HasSubstr("network or broadcast"));
+}
+
+TEST(Allocator, StaysWithinThePartOfTheSubnetThatIsAskedFor) {
+  Host host;
+
+  EXPECT_EQ(host.allocate("c1", "10.32.0.0/24", cidr("10.32.0.128/25")).value(),
+            cidr("10.32.0.128/24"));
+  EXPECT_THAT(error_of(host.allocate("c2", "10.32.0.0/25", cidr("10.32.0.128/25"))),
+              HasSubstr("not in subnet"));
+}
+
+TEST(Allocator, RefusesASubnetItCannotServe) {
+  Host host;
+
+  EXPECT_THAT(error_of(host.allocate("c1", "10.40.0.0/24")),
+              HasSubstr("10.40.0.0/24 is outside the address range 10.32.0.0/24"));
+  EXPECT_THAT(error_of(host.allocate("c1", "10.32.0.0/31")), HasSubstr("at least 4 addresses"));
+  EXPECT_THAT(error_of(host.allocate("c1", "10.32.0.1/24")), HasSubstr("expected an IPv4 network"));
+  EXPECT_THAT(error_of(host.allocate("c1", "fd00::/64")), HasSubstr("expected an IPv4 network"));
+  EXPECT_THAT(error_of(host.allocate("")), HasSubstr("owner of 0 bytes"));
+}
+
+TEST(Allocator, CreateRefusesOptionsThatMakeNoSense) {
+  const auto error = [](Allocator::Options options) {
+    return Allocator::create(std::move(options), {}, Rng(1)).error().what;
+  };
+  const Cidr good = cidr("10.32.0.0/24");
+
+  EXPECT_THAT(
+      error(
+          {.self = kA, .range = cidr("10.32.0.1/24"), .default_subnet = good, .elector_count = 1}),
+      HasSubstr("address range 10.32.0.1/24"));
+  EXPECT_THAT(
+      error(
+          {.self = kA, .range = good, .default_subnet = cidr("10.33.0.0/24"), .elector_count = 1}),
+      HasSubstr("default subnet 10.33.0.0/24"));
+  EXPECT_THAT(error({.self = kA, .range = good, .default_subnet = good, .elector_count = 0}),
+              HasSubstr("0 electors"));
+}
+
+TEST(Allocator, PersistsBeforeItAnswers) {
+  Host host;
+  (void)host.allocate("c1");
+
+  host.allocator->allocate(host.now,
+                           {.id = RequestId(50),
+                            .owner = "c2",
+                            .subnet = cidr("10.32.0.0/24"),
+                            .within = {},
+                            .fresh = false},
+                           host.out);
+
+  ASSERT_EQ(host.out.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<Persist>(host.out[0]));
+  EXPECT_TRUE(std::holds_alternative<Answer>(host.out[1]));
+}
+
+TEST(Allocator, KnowsAfterARestartWhatItHandedOut) {
+  Host host;
+  (void)host.allocate("c1");
+  (void)host.claim("c2", "192.168.7.7/24");
+  const auto held = host.allocator->held();
+
+  host.restart();
+
+  EXPECT_EQ(host.allocator->held(), held);
+  EXPECT_EQ(host.allocate("c1").value(), cidr("10.32.0.1/24"));
+  EXPECT_EQ(host.allocate("c3").value(), cidr("10.32.0.2/24"));
+}
+
+TEST(Allocator, RefusesToStartWithAnotherRange) {
+  Host host;
+  (void)host.allocate("c1");
+  host.options.range = cidr("10.40.0.0/24");
+  host.options.default_subnet = host.options.range;
+
+  const auto created = Allocator::create(host.options, host.stored, Rng(1));
+
+  ASSERT_FALSE(created.ok());
+  EXPECT_EQ(created.error().code, Errc::Conflict);
+  EXPECT_THAT(created.error().what, HasSubstr("load stored addresses"));
+}
+
+TEST(Allocator, AClaimIsRefusedNamingTheHolder) {
+  Host host;
+  (void)host.allocate("c1");
+
+  EXPECT_THAT(error_of(host.claim("c2", "10.32.0.1/24")), HasSubstr("10.32.0.1 is held by c1"));
+  EXPECT_TRUE(host.claim("c1", "10.32.0.1/24").ok());
+  EXPECT_TRUE(host.claim("c2", "10.32.0.7/24").ok());
+  EXPECT_EQ(host.allocate("c2").value(), cidr("10.32.0.7/24"));
+}
+
+TEST(Allocator, AnAddressOutsideTheRangeIsOnlyRecorded) {
+  Host host(3);  // There will never be a ring.
+
+  EXPECT_TRUE(host.claim("c1", "192.168.7.7/24").ok());
+  EXPECT_TRUE(host.claim("c1", "fd00::7/64").ok());
+  EXPECT_THAT(error_of(host.claim("c2", "192.168.7.7/24")), HasSubstr("held by c1"));
+  EXPECT_EQ(host.allocator->release_all(host.now, "c1", host.out), 2U);
+  EXPECT_TRUE(host.claim("c2", "192.168.7.7/24").ok());
+}
+
+TEST(Allocator, ReleasesOnlyWhatTheOwnerHolds) {
+  Host host;
+  (void)host.allocate("c1");
+
+  EXPECT_FALSE(host.allocator->release(host.now, "c2", ip("10.32.0.1"), host.out));
+  EXPECT_FALSE(host.allocator->release(host.now, "c1", ip("10.32.0.2"), host.out));
+  EXPECT_EQ(host.allocator->release_all(host.now, "c2", host.out), 0U);
+  EXPECT_THAT(host.out, IsEmpty());
+}
+
+TEST(Allocator, WaitsForTheRingAndSaysForWhom) {
+  Host host(3);
+  EXPECT_EQ(host.allocator->status().state, AllocatorStatus::State::Idle);
+
+  EXPECT_EQ(error_of(host.allocate("c1")), "waiting");
+
+  const auto status = host.allocator->status();
+  EXPECT_EQ(status.state, AllocatorStatus::State::AwaitingConsensus);
+  EXPECT_EQ(status.detail, "quorum 2, known 1");
+  EXPECT_EQ(status.pending_count, 1U);
+}
+
+TEST(Allocator, AdoptsTheRingOfOthersAndAnswersWhoWaited) {
+  Host host(3);
+  (void)host.allocate("c1");
+  host.allocator->prime(host.now, RequestId(90), host.out);
+  host.settle();
+
+  host.hear(shared_ring());
+
+  EXPECT_EQ(host.answer(1)->value(), cidr("10.32.0.1/24"));
+  EXPECT_TRUE(host.answer(90)->ok());
+  host.settle();
+  EXPECT_EQ(*host.allocator->ring(), shared_ring());
+  EXPECT_TRUE(host.stored.paxos.empty());
+}
+
+TEST(Allocator, ACancelledRequestIsNeverAnswered) {
+  Host host(3);
+  (void)host.allocate("c1");
+
+  host.allocator->cancel(host.now, RequestId(1), host.out);
+  host.hear(shared_ring());
+
+  EXPECT_EQ(host.answer(1), std::nullopt);
+  EXPECT_THAT(host.allocator->held(), IsEmpty());
+  EXPECT_EQ(host.allocator->status().pending_count, 0U);
+}
+
+TEST(Allocator, StopsAskingForARingNobodyWaitsFor) {
+  Host host(3);
+  (void)host.allocate("c1");
+  EXPECT_NE(host.allocator->next_deadline(), kNever);
+
+  host.allocator->cancel(host.now, RequestId(1), host.out);
+
+  EXPECT_EQ(host.allocator->next_deadline(), kNever);
+  EXPECT_EQ(host.allocator->status().state, AllocatorStatus::State::Idle);
+}
+
+TEST(Allocator, RefusesWhoWouldWaitBehindThousands) {
+  Host host(3);
+  for (int i = 0; i < 4'096; ++i) {
+    host.allocator->prime(host.now, RequestId(static_cast<std::uint64_t>(100 + i)), host.out);
+  }
+  host.settle();
+
+  const auto refused = host.allocate("c1");
+
+  EXPECT_EQ(refused.error().code, Errc::Exhausted);
+  EXPECT_EQ(host.allocator->stats().refused_count, 1U);
+}
+
+TEST(Allocator, GivesABlockToWhoRunsDryAfterStoringIt) {
+  Host host;
+  (void)host.allocate("c1");
+
+  host.hear({.id = 7,
+             .body = SpaceRequest{{.within = Span::of(cidr("10.32.0.0/24")),
+                                   .usable = Span::of(cidr("10.32.0.0/24"))}}});
+
+  ASSERT_GE(host.out.size(), 3U);
+  EXPECT_TRUE(std::holds_alternative<Persist>(host.out[0]));
+  const auto said = host.said_to_b();
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0].id, 7U);
+  const Ring& ring = std::get<Grant>(said[0].body).ring;
+  EXPECT_THAT(ring.owned_by(kB).spans(), ElementsAre(Span::of(cidr("10.32.0.128/25"))));
+  host.settle();
+  host.restart();
+  EXPECT_EQ(*host.allocator->ring(), ring);
+}
+
+TEST(Allocator, ARepeatedQuestionIsNotASecondGift) {
+  Host host;
+  (void)host.allocate("c1");
+  const Span all = Span::of(cidr("10.32.0.0/24"));
+  const PeerMessage question{.id = 7, .body = SpaceRequest{{.within = all, .usable = all}}};
+  host.hear(question);
+  host.settle();
+
+  host.hear(question);
+
+  EXPECT_EQ(host.said_to_b().size(), 1U);
+  EXPECT_EQ(host.allocator->stats().granted_count, 1U);
+}
+
+TEST(Allocator, SaysNoWhenItHasNothingToGive) {
+  Host host;
+  (void)host.allocate("c1");
+
+  host.hear({.id = 7, .body = SpaceRequest{{.within = {1, 2}, .usable = {1, 2}}}});
+  host.hear({.id = 8, .body = ClaimRequest{ip("10.32.0.1").v4().number()}});
+  host.hear({.id = 9, .body = ClaimRequest{ip("10.99.0.1").v4().number()}});
+
+  EXPECT_THAT(
+      host.said_to_b(),
+      ElementsAre(
+          PeerMessage{.id = 7, .body = Denial{.reason = Denial::Reason::NoSpace, .holder = {}}},
+          PeerMessage{.id = 8, .body = Denial{.reason = Denial::Reason::InUse, .holder = "c1"}},
+          PeerMessage{.id = 9, .body = Denial{.reason = Denial::Reason::NotOwner, .holder = {}}}));
+  EXPECT_EQ(host.allocator->stats().denied_count, 3U);
+}
+
+TEST(Allocator, AsksAReachablePeerForAnAddressThatIsItsOwn) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  EXPECT_EQ(error_of(host.claim("c1", "10.32.0.200/24")), "waiting");
+
+  host.tick();
+
+  const auto said = host.said_to_b();
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0].body, decltype(said[0].body)(ClaimRequest{ip("10.32.0.200").v4().number()}));
+  host.out.clear();
+  Ring granted = shared_ring();
+  (void)granted.grant(Span::of(cidr("10.32.0.200/32")), kB, kA);
+  host.hear({.id = said[0].id, .body = Grant{granted}});
+  EXPECT_EQ(host.answer(1)->value(), cidr("10.32.0.200/24"));
+  host.settle();
+}
+
+TEST(Allocator, AClaimThatItsOwnerDeniesIsRefusedNamingTheHolder) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  (void)host.claim("c1", "10.32.0.200/24");
+  host.tick();
+  const std::uint64_t id = host.said_to_b().at(0).id;
+
+  host.hear({.id = id, .body = Denial{.reason = Denial::Reason::InUse, .holder = "c9"}});
+
+  const auto answer = host.answer(1);
+  EXPECT_EQ(answer->error().code, Errc::Conflict);
+  EXPECT_THAT(error_of(*answer), HasSubstr("held by c9 on peer " + kB.to_string()));
+}
+
+TEST(Allocator, GivesUpAClaimWhoseOwnerStaysSilent) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  (void)host.claim("c1", "10.32.0.200/24");
+
+  std::size_t asked = 0;
+  while (!host.answer(1)) {
+    host.out.clear();
+    host.now = std::max(host.now, host.allocator->next_deadline());
+    host.tick();
+    asked += host.said_to_b().size();
+    ASSERT_LT(host.now, kStart + seconds(30));
+  }
+
+  EXPECT_EQ(asked, 5U);
+  EXPECT_THAT(error_of(*host.answer(1)), HasSubstr("which does not answer"));
+}
+
+TEST(Allocator, BacksOffWhileNobodyHasSpace) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  (void)host.allocate("c1", "10.32.0.128/25");
+
+  std::size_t asked = 0;
+  while (host.now < kStart + seconds(120)) {
+    host.tick();
+    for (const PeerMessage& message : host.said_to_b()) {
+      if (std::holds_alternative<SpaceRequest>(message.body)) {
+        ++asked;
+        host.hear(
+            {.id = message.id, .body = Denial{.reason = Denial::Reason::NoSpace, .holder = {}}});
+      }
+    }
+    host.settle();
+    host.now = std::max(host.now + milliseconds(1), host.allocator->next_deadline());
+  }
+
+  EXPECT_GE(asked, 3U);
+  EXPECT_LE(asked, 10U);
+}
+
+TEST(Allocator, ARingOfOtherSeedsIsReportedAndChangesNothing) {
+  Host host;
+  (void)host.allocate("c1");
+  const Ring before = *host.allocator->ring();
+
+  host.hear(Ring::share_out(cidr("10.32.0.0/24"), {kB}));
+  host.hear(Ring::share_out(cidr("10.40.0.0/24"), {kA}));
+
+  EXPECT_EQ(*host.allocator->ring(), before);
+  EXPECT_EQ(host.allocator->stats().conflict_count, 2U);
+  EXPECT_THAT(host.allocator->status().conflict, HasSubstr("10.40.0.0/24 differs from ours"));
+  EXPECT_EQ(host.allocate("c2").value(), cidr("10.32.0.2/24"));
+}
+
+TEST(Allocator, ARingThatTakesAUsedAddressFromUsIsRefused) {
+  Host host;
+  (void)host.allocate("c1");
+  const Ring before = *host.allocator->ring();
+  Ring stolen = before;
+  (void)stolen.grant(Span::of(cidr("10.32.0.0/30")), kA, kB);
+
+  host.hear(stolen);
+
+  EXPECT_EQ(*host.allocator->ring(), before);
+  EXPECT_THAT(host.allocator->status().conflict, HasSubstr("addresses held on this host"));
+  host.settle();
+}
+
+TEST(Allocator, CountsWhatDoesNotDecode) {
+  Host host;
+
+  host.allocator->on_gossip(host.now, kB, Topic::Ring, Bytes{1, 2, 3}, host.out);
+  host.allocator->on_gossip(host.now, kB, Topic::Ipam, Bytes{}, host.out);
+
+  EXPECT_EQ(host.allocator->stats().invalid_count, 2U);
+  EXPECT_THAT(host.out, IsEmpty());
+}
+
+TEST(Allocator, ShowsANewNeighbourItsRing) {
+  Host host;
+  (void)host.allocate("c1");
+
+  host.allocator->on_neighbour_up(host.now, kB, host.out);
+
+  ASSERT_EQ(host.out.size(), 1U);
+  const auto& gossip = std::get<GossipTo>(host.out[0]);
+  EXPECT_EQ(gossip.to, kB);
+  EXPECT_EQ(decode_ring_gossip(gossip.payload).value(), RingGossip(*host.allocator->ring()));
+}
+
+TEST(Allocator, ShowsWhoLagsItsRing) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  Ring newer = shared_ring();
+  newer.set_free_count(ip("10.32.0.128").v4().number(), 3);
+  host.hear(newer);
+  host.settle();
+
+  host.hear(shared_ring());
+  host.now += seconds(1);
+  host.tick();
+
+  std::size_t shown = 0;
+  for (const AllocatorAction& action : host.out) {
+    const auto* gossip = std::get_if<GossipTo>(&action);
+    shown += gossip != nullptr && gossip->payload == encode(newer) ? 1U : 0U;
+  }
+  EXPECT_EQ(shown, 1U);
+}
+
+TEST(Allocator, StatusListsOurselvesFirstAndWhoIsUnreachable) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  (void)host.allocate("c1");
+
+  const auto status = host.allocator->status();
+
+  ASSERT_EQ(status.ranges.size(), 2U);
+  EXPECT_EQ(status.ranges[0].owner, kA);
+  EXPECT_EQ(status.ranges[0].address_count, 128U);
+  EXPECT_EQ(status.ranges[0].used_count, 1U);
+  EXPECT_EQ(status.ranges[1].owner, kB);
+  EXPECT_FALSE(status.ranges[1].reachable);
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  EXPECT_TRUE(host.allocator->status().ranges[1].reachable);
+  host.allocator->on_peer_unreachable(host.now, kB, host.out);
+  EXPECT_FALSE(host.allocator->status().ranges[1].reachable);
+}
+
+TEST(Allocator, SleepsWhenNothingIsToBeDone) {
+  Host host;
+  (void)host.allocate("c1");
+  host.now += seconds(5);
+  host.tick();
+  host.settle();
+
+  EXPECT_EQ(host.allocator->next_deadline(), kNever);
+}
+
+}  // namespace
+}  // namespace weft::ipam

@@ -1,0 +1,167 @@
+#include "ipam/messages.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/gossip.h"
+#include "proto/ipam.pb.h"
+
+namespace weft::ipam {
+namespace {
+
+using testing::HasSubstr;
+
+const PeerName kA(0xa);
+const PeerName kB(0xb);
+
+Ring ring() {
+  return Ring::share_out(Cidr::parse("10.32.0.0/12").value(), {kA, kB});
+}
+
+Bytes bytes_of(const google::protobuf::MessageLite& message) {
+  return to_bytes(message.SerializeAsString());
+}
+
+std::string error_of(const wire::ipam::RingGossip& message) {
+  const auto decoded = decode_ring_gossip(bytes_of(message));
+  return decoded.ok() ? "" : decoded.error().what;
+}
+
+std::string error_of(const wire::ipam::PeerMessage& message) {
+  const auto decoded = decode_peer_message(bytes_of(message));
+  return decoded.ok() ? "" : decoded.error().what;
+}
+
+TEST(Messages, ARingComesBackAsItWas) {
+  EXPECT_EQ(decode_ring_gossip(encode(ring())).value(), RingGossip(ring()));
+}
+
+TEST(Messages, TheLargestRingFitsOneGossipMessage) {
+  Ring::Entries entries;
+  for (std::uint32_t i = 0; i < kRingEntryMax; ++i) {
+    entries[Ipv4::parse("10.32.0.0").value().number() + i] = {
+        .owner = PeerName(0xffff'ffff'ffff), .version = kRingVersionMax, .free_count = 1'048'576};
+  }
+  std::vector<PeerName> seeds;
+  for (std::uint64_t i = 0; i < kElectorMax; ++i) {
+    seeds.emplace_back(0xffff'ffff'0000 + i);
+  }
+  const auto largest = Ring::restore(Cidr::parse("10.32.0.0/12").value(), seeds, entries);
+
+  EXPECT_LE(encode(largest.value()).size(), kGossipPayloadMax);
+  EXPECT_LE(encode(PeerMessage{.id = UINT64_MAX, .body = Grant{largest.value()}}).size(),
+            kGossipPayloadMax);
+}
+
+TEST(Messages, ClaimsComeBackAsTheyWere) {
+  const ElectorClaims claims{
+      {kA, {.promised = {3, kB}, .accepted = {2, kA}, .electors = {kA, kB}}},
+      {kB, {.promised = {3, kB}, .accepted = {}, .electors = {}}},
+      {PeerName(0xc), {.promised = {2, kA}, .accepted = {2, kA}, .electors = {kA, kB}}}};
+
+  EXPECT_EQ(decode_ring_gossip(encode(claims)).value(), RingGossip(claims));
+}
+
+TEST(Messages, EveryPeerMessageComesBackAsItWas) {
+  const std::vector<PeerMessage> messages{
+      {.id = 1, .body = SpaceRequest{{.within = {0, 255}, .usable = {1, 254}}}},
+      {.id = UINT64_MAX, .body = ClaimRequest{0x0a200001}},
+      {.id = 3, .body = Grant{ring()}},
+      {.id = 4, .body = Denial{.reason = Denial::Reason::InUse, .holder = "c0ffee"}},
+      {.id = 5, .body = Denial{.reason = Denial::Reason::NoSpace, .holder = {}}},
+      {.id = 6, .body = Denial{.reason = Denial::Reason::NotOwner, .holder = {}}},
+      {.id = 0, .body = RingDigest{77}}};
+
+  for (const PeerMessage& message : messages) {
+    EXPECT_EQ(decode_peer_message(encode(message)).value(), message);
+  }
+}
+
+TEST(Messages, AHolderOfStrangeLettersIsStillSent) {
+  const PeerMessage message{.id = 1,
+                            .body = Denial{.reason = Denial::Reason::InUse, .holder = "a\xff\n"}};
+
+  const auto decoded = decode_peer_message(encode(message));
+
+  EXPECT_EQ(std::get<Denial>(decoded.value().body).holder, "a??");
+}
+
+TEST(Messages, RefusesBytesThatAreNoMessage) {
+  const Bytes noise{0xff, 0xff, 0xff};
+
+  EXPECT_FALSE(decode_ring_gossip(noise).ok());
+  EXPECT_FALSE(decode_peer_message(noise).ok());
+  EXPECT_THAT(error_of(wire::ipam::RingGossip()), HasSubstr("without a body"));
+  EXPECT_THAT(error_of(wire::ipam::PeerMessage()), HasSubstr("without a body"));
+  EXPECT_FALSE(decode_ring_gossip(Bytes(kGossipPayloadMax + 1)).ok());
+}
+
+TEST(Messages, RefusesARingThatBreaksAnInvariant) {
+  wire::ipam::RingGossip good;
+  const Bytes encoded = encode(ring());
+  ASSERT_TRUE(good.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
+
+  auto bad = good;
+  bad.mutable_ring()->set_range_prefix(31);
+  EXPECT_THAT(error_of(bad), HasSubstr("range prefix 31"));
+  bad = good;
+  bad.mutable_ring()->set_range_first(bad.ring().range_first() + 1);
+  EXPECT_THAT(error_of(bad), HasSubstr("expected an IPv4 network"));
+  bad = good;
+  bad.mutable_ring()->mutable_entries(1)->set_token(bad.ring().entries(0).token());
+  EXPECT_THAT(error_of(bad), HasSubstr("tokens not in ascending order"));
+  bad = good;
+  bad.mutable_ring()->mutable_entries(1)->set_owner(std::uint64_t{1} << 48U);
+  EXPECT_THAT(error_of(bad), HasSubstr("exceeds 48 bits"));
+  bad = good;
+  bad.mutable_ring()->clear_seeds();
+  EXPECT_THAT(error_of(bad), HasSubstr("0 electors"));
+  bad = good;
+  bad.mutable_ring()->mutable_seeds()->SwapElements(0, 1);
+  EXPECT_THAT(error_of(bad), HasSubstr("electors not in ascending order"));
+  bad = good;
+  bad.mutable_ring()->clear_entries();
+  EXPECT_THAT(error_of(bad), HasSubstr("0 ring entries"));
+}
+
+TEST(Messages, RefusesAnElectionThatContradictsItself) {
+  wire::ipam::RingGossip good;
+  auto& claim = *good.mutable_election()->add_claims();
+  claim.set_elector(kA.number());
+  claim.mutable_promised()->set_round(2);
+  claim.mutable_accepted()->set_round(2);
+  auto& proposal = *good.mutable_election()->add_proposals();
+  proposal.mutable_ballot()->set_round(2);
+  proposal.add_electors(kA.number());
+  ASSERT_EQ(error_of(good), "");
+
+  auto bad = good;
+  bad.mutable_election()->mutable_claims(0)->mutable_promised()->set_round(1);
+  EXPECT_THAT(error_of(bad), HasSubstr("not promised"));
+  bad = good;
+  bad.mutable_election()->clear_proposals();
+  EXPECT_THAT(error_of(bad), HasSubstr("unknown or not promised"));
+  bad = good;
+  bad.mutable_election()->mutable_proposals(0)->mutable_ballot()->set_round(0);
+  EXPECT_THAT(error_of(bad), HasSubstr("of round 0"));
+  bad = good;
+  *bad.mutable_election()->add_claims() = bad.election().claims(0);
+  EXPECT_THAT(error_of(bad), HasSubstr("elector repeated"));
+  bad = good;
+  bad.mutable_election()->mutable_claims(0)->mutable_promised()->set_round(kRoundMax + 1);
+  EXPECT_THAT(error_of(bad), HasSubstr("exceeds 2^48"));
+}
+
+TEST(Messages, RefusesAPeerMessageOutOfBounds) {
+  wire::ipam::PeerMessage bad;
+  bad.mutable_space_request()->set_within_first(2);
+  EXPECT_THAT(error_of(bad), HasSubstr("reversed"));
+  bad.mutable_denial()->set_reason(wire::ipam::Denial::UNKNOWN);
+  EXPECT_THAT(error_of(bad), HasSubstr("denial of reason 0"));
+  bad.mutable_denial()->set_reason(wire::ipam::Denial::IN_USE);
+  bad.mutable_denial()->set_holder(std::string(kOwnerSizeMax + 1, 'x'));
+  EXPECT_THAT(error_of(bad), HasSubstr("holder of 257 bytes"));
+}
+
+}  // namespace
+}  // namespace weft::ipam
