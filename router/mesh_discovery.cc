@@ -15,7 +15,8 @@ namespace weft::router {
 
 void Mesh::Impl::on_peer_record(TimePoint now, const RecordChanged& change) {
   const PeerName peer = change.origin;
-  topology_due_ = std::min(topology_due_, now + kTopologyDelay);
+  topology_due_ =
+      std::min(topology_due_, std::max(now + kTopologyDelay, last_topology_ + kTopologyInterval));
   discovery_due_ = std::min(discovery_due_, now + kTopologyDelay);
   if (!change.value) {
     infos_.erase(peer);
@@ -33,10 +34,10 @@ void Mesh::Impl::on_peer_record(TimePoint now, const RecordChanged& change) {
       neighbours.insert(neighbour.name);
     }
   }
-  (void)topology_.set_neighbours(peer, std::move(neighbours));
+  (void)topology_.set_neighbours(peer, neighbours);
   infos_[peer] = std::move(info).value();
   if (!topology_.reachable(peer)) {
-    unreachable_since_.try_emplace(peer, now);
+    note_unreachable(now, peer);
   }
 }
 
@@ -56,7 +57,13 @@ PeerInfo Mesh::Impl::own_info() const {
   return info;
 }
 
+void Mesh::Impl::state_self_soon(TimePoint now) {
+  statement_due_ = std::min(statement_due_,
+                            std::max(now + kStatementDelay, last_statement_ + kStatementInterval));
+}
+
 void Mesh::Impl::state_self(TimePoint now) {
+  last_statement_ = now;
   const bool stated = store_.publish({RecordKey{RecordKind::Peer, {}}, encode(own_info())});
   WEFT_ASSERT(stated);  // kNeighboursMax keeps it below every limit.
   news_[options_.name] = std::nullopt;
@@ -65,18 +72,22 @@ void Mesh::Impl::state_self(TimePoint now) {
 
 void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {
   topology_due_ = kNever;
+  last_topology_ = now;
   const Topology::Changes changes = topology_.update();
   for (const PeerName peer : changes.unreachable) {
-    unreachable_since_[peer] = now;
+    note_unreachable(now, peer);
     out.push_back(PeerUnreachable{peer});
   }
   for (const PeerName peer : changes.reachable) {
     unreachable_since_.erase(peer);
     out.push_back(PeerReachable{peer});
   }
-  if (!changes.reachable.empty() || !changes.unreachable.empty()) {
-    rescue_ = {.due = now, .backoff = Connector::Options{}.backoff_min};
-    discovery_due_ = std::min(discovery_due_, now);
+}
+
+void Mesh::Impl::note_unreachable(TimePoint now, PeerName peer) {
+  if (unreachable_since_.try_emplace(peer, now).second) {
+    rescue_.due = std::min(rescue_.due, now + kRescueAfter);
+    rescue_.backoff = Connector::Options{}.backoff_min;
   }
 }
 
@@ -127,10 +138,22 @@ void Mesh::Impl::discover(TimePoint now, MeshActions& out) {
 }
 
 void Mesh::Impl::seek_everyone(TimePoint now) {
+  // In random order, or the lowest names would meet everybody first.
+  std::vector<PeerName> missing;
   for (const auto& [peer, info] : infos_) {
     if (!up_.contains(peer) && connector_.find(peer) == nullptr) {
-      (void)connector_.add(now, peer, options_.name < peer ? Duration::zero() : kSecondDialDelay);
+      const auto at = rng_.below(static_cast<std::uint32_t>(missing.size()) + 1);
+      missing.insert(missing.begin() + at, peer);
     }
+  }
+  std::size_t connections = up_.size();
+  for (const auto& [goal, entry] : connector_.goals()) {
+    connections += entry.state == Connector::State::Connected ? 0U : 1U;
+  }
+  for (const PeerName peer : missing) {
+    const std::size_t over = ++connections - std::min(connections, options_.degree);
+    const Duration delay = options_.name < peer ? Duration::zero() : kSecondDialDelay;
+    (void)connector_.add(now, peer, delay + kFullMeshPace * over);
   }
 }
 
@@ -143,7 +166,7 @@ void Mesh::Impl::seek_some(TimePoint now, MeshActions& out) {
       continue;
     }
     if (entry.state == Connector::State::Dialling
-        || (entry.state == Connector::State::Waiting && entry.attempts == 0)) {
+        || (entry.state == Connector::State::Waiting && entry.attempts == 0 && entry.due <= now)) {
       ++seeking;
     } else {
       over.push_back(goal);
@@ -201,18 +224,18 @@ void Mesh::Impl::seek_unreachable(TimePoint now) {
   }
   std::vector<PeerName> lost;
   for (const auto& [peer, since] : unreachable_since_) {
-    if (infos_.contains(peer) && connector_.find(peer) == nullptr) {
+    if (now - since >= kRescueAfter && infos_.contains(peer) && connector_.find(peer) == nullptr) {
       lost.push_back(peer);
     }
-  }
-  if (lost.empty()) {
-    rescue_.due = kNever;
-    return;
   }
   for (std::size_t count = 0; count < kRescueCount && !lost.empty(); ++count) {
     const auto pick = rng_.below(static_cast<std::uint32_t>(lost.size()));
     (void)connector_.add(now, lost[pick], Duration::zero());
     lost.erase(lost.begin() + pick);
+  }
+  if (unreachable_since_.empty()) {
+    rescue_.due = kNever;
+    return;
   }
   const Duration half = rescue_.backoff / 2;
   rescue_.due = now + half + half * rng_.below(100) / 100;

@@ -48,6 +48,9 @@ inline constexpr std::size_t kStrangersMax = 64;
 inline constexpr Duration kStatementDelay = milliseconds(100);
 // The same for paths after other peers' records changed.
 inline constexpr Duration kTopologyDelay = milliseconds(100);
+// While everything changes, neither happens more often than this.
+inline constexpr Duration kStatementInterval = milliseconds(500);
+inline constexpr Duration kTopologyInterval = milliseconds(500);
 // News of others is passed on after half to all of this: several items travel together, and a
 // neighbour that already has them says so in the meantime.
 inline constexpr Duration kRelayDelay = milliseconds(40);
@@ -65,8 +68,13 @@ inline constexpr Duration kForgetAfter = hours(24);
 inline constexpr Duration kDiscoveryInterval = seconds(1);
 // Of two peers the lower name dials at once, the other after this, in case the first cannot.
 inline constexpr Duration kSecondDialDelay = seconds(3);
+// The first `degree` connections of a full mesh are made at once, each further one this much later:
+// a cluster that is starting up learns how large it is before everybody has dialled everybody.
+inline constexpr Duration kFullMeshPace = milliseconds(150);
 // Unreachable peers tried at a time, in clusters too large to try all.
 inline constexpr std::size_t kRescueCount = 4;
+// Before, it may be that we only have not heard yet how to reach them.
+inline constexpr Duration kRescueAfter = seconds(2);
 // Failures remembered in order to report each once.
 inline constexpr std::size_t kReportedMax = 1024;
 
@@ -178,7 +186,9 @@ class Mesh::Impl {
   // mesh_discovery.cc
   void on_peer_record(TimePoint now, const RecordChanged& change);
   void state_self(TimePoint now);
+  void state_self_soon(TimePoint now);
   PeerInfo own_info() const;
+  void note_unreachable(TimePoint now, PeerName peer);
   void update_topology(TimePoint now, MeshActions& out);
   void discover(TimePoint now, MeshActions& out);
   void seek_everyone(TimePoint now);
@@ -215,6 +225,8 @@ class Mesh::Impl {
   std::map<PeerName, std::optional<PeerName>> news_;  // Origin -> from whom, if not ourselves.
   Rescue rescue_;
 
+  TimePoint last_statement_;
+  TimePoint last_topology_;
   TimePoint statement_due_ = kNever;
   TimePoint topology_due_ = kNever;
   TimePoint relay_due_ = kNever;

@@ -409,7 +409,7 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
   send_message(now, link, DigestMessage{store_.digest()}, out);
   if (topology_.add_link(peer)) {
     update_topology(now, out);
-    statement_due_ = std::min(statement_due_, now + kStatementDelay);
+    state_self_soon(now);
   }
 }
 
@@ -438,7 +438,7 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     out.push_back(NeighbourDown{peer});
     (void)topology_.remove_link(peer);
     update_topology(now, out);
-    statement_due_ = std::min(statement_due_, now + kStatementDelay);
+    state_self_soon(now);
     connector_.on_lost(now, peer, reason);
     for (const auto& [target, name] : target_peer_) {
       if (name == peer) {

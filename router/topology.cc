@@ -1,5 +1,6 @@
 #include "router/topology.h"
 
+#include <algorithm>
 #include <deque>
 #include <utility>
 
@@ -16,13 +17,14 @@ bool Topology::remove_link(PeerName neighbour) {
   return links_.erase(neighbour) > 0;
 }
 
-bool Topology::set_neighbours(PeerName peer, std::set<PeerName> neighbours) {
+bool Topology::set_neighbours(PeerName peer, const std::set<PeerName>& neighbours) {
   WEFT_ASSERT(peer != self_);
   auto [at, added] = stated_.try_emplace(peer);
-  if (!added && at->second == neighbours) {
+  std::vector<PeerName> sorted(neighbours.begin(), neighbours.end());
+  if (!added && at->second == sorted) {
     return false;
   }
-  at->second = std::move(neighbours);
+  at->second = std::move(sorted);
   return true;
 }
 
@@ -79,7 +81,7 @@ bool Topology::lists(PeerName peer, PeerName neighbour) const {
     return links_.contains(neighbour);
   }
   const auto at = stated_.find(peer);
-  return at != stated_.end() && at->second.contains(neighbour);
+  return at != stated_.end() && std::binary_search(at->second.begin(), at->second.end(), neighbour);
 }
 
 void Topology::check_invariants() const {

@@ -24,7 +24,7 @@ class Topology {
   // Each true if it changed anything.
   bool add_link(PeerName neighbour);
   bool remove_link(PeerName neighbour);
-  bool set_neighbours(PeerName peer, std::set<PeerName> neighbours);
+  bool set_neighbours(PeerName peer, const std::set<PeerName>& neighbours);
   bool remove(PeerName peer);
 
   struct Changes {
@@ -49,8 +49,8 @@ class Topology {
  private:
   PeerName self_;
   std::set<PeerName> links_;
-  std::map<PeerName, std::set<PeerName>> stated_;
-  std::map<PeerName, PeerName> next_hops_;  // Ourselves excepted.
+  std::map<PeerName, std::vector<PeerName>> stated_;  // Ascending.
+  std::map<PeerName, PeerName> next_hops_;            // Ourselves excepted.
 };
 
 }  // namespace weft::router

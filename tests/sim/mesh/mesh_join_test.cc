@@ -39,5 +39,33 @@ TEST_F(MeshJoin, FivePeersBecomeAFullMesh) {
   EXPECT_TRUE(cluster.routes_lead_home());
 }
 
+struct Size {
+  std::size_t peers;
+  std::uint32_t loss_percent;
+};
+
+class MeshJoinOfSize : public ::testing::TestWithParam<Size> {};
+
+TEST_P(MeshJoinOfSize, PeersKnowingOneOtherConvergeToFullKnowledgeAndStayThere) {
+  const std::uint64_t seed = seed_or(GetParam().peers);
+  std::cout << "WEFT_SEED=" << seed << '\n';
+  Cluster cluster(
+      {.peers = GetParam().peers, .seed = seed, .loss_percent = GetParam().loss_percent});
+  cluster.start_all(milliseconds(20));
+
+  EXPECT_TRUE(cluster.converges_within(seconds(40)));
+  EXPECT_TRUE(cluster.routes_lead_home());
+  std::cout << "converged after " << (cluster.world().now() - TimePoint()) / milliseconds(1)
+            << " ms, " << cluster.connections() << " connections, " << cluster.world().events_run()
+            << " events\n";
+
+  cluster.world().run_for(seconds(20));
+  EXPECT_TRUE(cluster.run_until(seconds(5), [&] { return cluster.converged(); }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes,
+                         MeshJoinOfSize,
+                         ::testing::Values(Size{5, 10}, Size{25, 5}, Size{100, 2}, Size{200, 0}));
+
 }  // namespace
 }  // namespace weft::sim
