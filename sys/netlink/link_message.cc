@@ -56,6 +56,9 @@ std::optional<LinkState> parse_link(const nlmsghdr* message) {
   if (link.info.kind == "bridge") {
     link.bridge = parse_bridge(kind.nest(IFLA_INFO_DATA));
   }
+  if (link.info.kind == "veth" && attributes.find(IFLA_LINK_NETNSID) == nullptr) {
+    link.peer = attributes.u32(IFLA_LINK, 0);
+  }
   link.info.master = attributes.u32(IFLA_MASTER, 0);
   if (kind.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
     link.port = parse_port(kind.nest(IFLA_INFO_SLAVE_DATA));

@@ -22,7 +22,8 @@ NetlinkMessage message_for(const FdbEntry& entry, std::uint32_t index, int type,
   ndmsg header{};
   header.ndm_family = AF_BRIDGE;
   header.ndm_ifindex = static_cast<int>(index);
-  header.ndm_state = NUD_NOARP;
+  // The VXLAN device insists on one of the states that need no confirmation.
+  header.ndm_state = entry.remote ? NUD_NOARP | NUD_PERMANENT : NUD_NOARP;
   header.ndm_flags =
       static_cast<std::uint8_t>((entry.remote ? NTF_SELF : NTF_MASTER) | NTF_EXT_LEARNED);
   NetlinkMessage message(type, flags);

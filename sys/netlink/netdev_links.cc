@@ -300,7 +300,7 @@ Result<std::uint32_t> KernelNetdev::ensure_veth(const VethSpec& spec) {
   }
   WEFT_TRY(settle(*host, {.mtu = spec.mtu, .mac = {}}));
   const std::optional<LinkState> peer = WEFT_TRY(find_state(spec.peer));
-  if (peer && peer->info.kind == "veth") {
+  if (peer && peer->info.index == host->peer) {
     WEFT_TRY(settle(*peer, {.mtu = spec.mtu, .mac = spec.peer_mac}));
   }
   return host->info.index;
