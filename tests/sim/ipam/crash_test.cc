@@ -92,5 +92,41 @@ TEST(CrashScenario, AThousandCrashPointsNeitherDoubleNorLoseAnAddress) {
   EXPECT_EQ(crashes, seeds(10).size() * kActionsPerSeed);
 }
 
+// One elector is cut off while the other two vote; a voter crashes in the middle and comes back to
+// the one that was cut off. Had it forgotten its vote, there would be two rings.
+TEST(CrashScenario, AnElectorThatCrashesKeepsItsVote) {
+  constexpr std::uint64_t kActions = 24;
+
+  for (const std::uint64_t seed : seeds(8)) {
+    for (std::uint64_t action = 0; action < kActions; ++action) {
+      SCOPED_TRACE(fmt::format("seed {} action {}", seed, action));
+      World world(seed);
+      Cluster cluster(world,
+                      {.nodes = 3,
+                       .range = "10.32.0.0/27",
+                       .elector_count = 3,
+                       .replay = fmt::format("WEFT_SEED={}, action {}", seed, action)});
+      cluster.partition({2});
+      world.run_for(milliseconds(100));
+      cluster.crash_at_action(action, milliseconds(300));
+      cluster.allocate(static_cast<NodeId>(action % 2), "first");
+      world.run_for(milliseconds(200));
+      const NodeId restarted = cluster.is_up(0) ? 1 : 0;
+      const NodeId survivor = 1 - restarted;
+      cluster.partition({survivor});
+      world.run_for(milliseconds(200));
+      cluster.allocate(2, "second");
+      world.run_for(seconds(5));
+
+      cluster.heal();
+      cluster.retry_unanswered();
+      world.run_for(seconds(60));
+
+      ASSERT_EQ(cluster.unanswered_count(), 0U);
+      ASSERT_TRUE(cluster.rings_agree());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weft::ipam::sim

@@ -217,6 +217,19 @@ TEST(Allocator, PersistsBeforeItAnswers) {
   EXPECT_TRUE(std::holds_alternative<Answer>(host.out[1]));
 }
 
+TEST(Allocator, PersistsItsVoteBeforeItShowsIt) {
+  Host host(3);
+  host.allocator->prime(host.now, RequestId(1), host.out);
+
+  ASSERT_EQ(host.out.size(), 2U);
+  EXPECT_EQ(std::get<Persist>(host.out[0]).batch.at(0).table, "ipam_paxos");
+  const auto shown = std::get<GossipAll>(host.out[1]).payload;
+  host.settle();
+  host.restart();
+  host.allocator->on_neighbour_up(host.now, kB, host.out);
+  EXPECT_EQ(std::get<GossipTo>(host.out.at(0)).payload, shown);
+}
+
 TEST(Allocator, KnowsAfterARestartWhatItHandedOut) {
   Host host;
   (void)host.allocate("c1");
