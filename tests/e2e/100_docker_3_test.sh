@@ -18,15 +18,6 @@ done
 assert_unique $(cut -d ' ' -f 3 "$SCRATCH/containers")
 assert_all_ping "$SCRATCH/containers"
 
-step "an address that is asked for is given, once in the whole cluster"
-container h1 fixed weft-net --ip 10.32.7.7
-assert_equal "$(address_of h1 fixed)" 10.32.7.7 "--ip"
-assert_ping h3 ah3 10.32.7.7
-assert_contains "$(assert_fails container h1 again weft-net --ip 10.32.7.7)" 10.32.7.7 "--ip twice"
-on h1 docker rm -f again fixed >/dev/null
-container h1 fixed weft-net --ip 10.32.7.7
-assert_ping h2 bh2 10.32.7.7
-
 step "networks with a subnet and a range of their own are apart from the others"
 network_everywhere blue --subnet 10.40.0.0/24 --ip-range 10.40.0.128/25
 container h1 blue1 blue
@@ -34,6 +25,17 @@ container h2 blue2 blue
 address=$(address_of h2 blue2 blue)
 [[ $address =~ ^10\.40\.0\.(12[89]|1[3-9][0-9]|2[0-9]{2})$ ]] || fail "$address is not in 10.40.0.128/25"
 assert_ping h1 blue1 "$address"
+
+step "an address that is asked for is given, once in the whole cluster"
+container h1 fixed blue --ip 10.40.0.7
+assert_equal "$(address_of h1 fixed blue)" 10.40.0.7 "--ip"
+assert_ping h2 blue2 10.40.0.7
+assert_contains "$(assert_fails container h1 again blue --ip 10.40.0.7)" 10.40.0.7 "--ip twice on one host"
+assert_contains "$(assert_fails container h2 again blue --ip 10.40.0.7)" 10.40.0.7 "--ip twice in the cluster"
+on h1 docker rm -f again fixed >/dev/null
+on h2 docker rm -f again >/dev/null
+container h1 fixed blue --ip 10.40.0.7
+assert_ping h2 blue2 10.40.0.7
 
 step "a container on two networks reaches both"
 on h3 docker run -d --name both --net weft-net weft-tools sleep 1000000 >/dev/null
@@ -49,8 +51,8 @@ on h2 docker restart -t 0 ah2 >/dev/null
 assert_ping h1 ah1 "$(address_of h2 ah2)"
 assert_ping h2 ah2 "$(address_of h3 ah3)"
 on h1 docker restart -t 0 fixed >/dev/null
-assert_equal "$(address_of h1 fixed)" 10.32.7.7 "address after a restart"
-assert_ping h3 ah3 10.32.7.7
+assert_equal "$(address_of h1 fixed blue)" 10.40.0.7 "address after a restart"
+assert_ping h2 blue2 10.40.0.7
 
 step "what is removed is given back, down to the last interface"
 everywhere sh -c 'docker rm -f $(docker ps -aq) && docker network rm weft-net blue' >/dev/null
