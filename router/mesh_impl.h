@@ -121,6 +121,7 @@ class Mesh::Impl {
     // Verdicts:
     bool accept_sent = false;
     bool accept_received = false;
+    bool duplicate = false;  // Refused because there is another; nothing to tell anybody.
     std::uint64_t challenge = 0;  // Nonce; an earlier run is being asked whether it is alive.
     TimePoint challenge_deadline = kNever;
     // Records: what the neighbour is known to hold, and what it has yet to get from us.
@@ -163,6 +164,7 @@ class Mesh::Impl {
   void refuse(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
   void go_up(TimePoint now, Link& link, MeshActions& out);
   void drop(TimePoint now, LinkId id, const std::string& reason, MeshActions& out);
+  void report_failure(const Link& link, const std::string& reason, MeshActions& out);
   void settle_goal(TimePoint now, const Link& link, const std::string& reason);
   void send_message(TimePoint now, Link& link, const Message& message, MeshActions& out);
   void flush(TimePoint now, Link& link, Channel::Output& output, MeshActions& out);

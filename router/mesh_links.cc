@@ -313,7 +313,8 @@ void Mesh::Impl::accept(TimePoint now, Link& link, MeshActions& out) {
 }
 
 void Mesh::Impl::refuse(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out) {
-  if (verdict.code != Code::Duplicate) {
+  link.duplicate = verdict.code == Code::Duplicate;
+  if (!link.duplicate) {
     ++stats_.links_refused;
   }
   const LinkId id = link.id;
@@ -362,6 +363,7 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
   if (link.goal && verdict.code == Code::Self) {
     connector_.give_up(*link.goal, verdict.reason);
   }
+  link.duplicate = verdict.code == Code::Duplicate;
   drop(now, link.id, fmt::format("refused by the peer: {}", verdict.reason), out);
 }
 
@@ -395,7 +397,7 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
     }
   }
   dial_attempts_.erase(peer);
-  reported_.erase(link.address);
+  reported_.erase(link.outbound ? link.address : link.remote.address.to_string());
   report(out,
          Level::Info,
          "connection established",
@@ -445,21 +447,25 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
         connector_.on_lost(now, target, reason);
       }
     }
-  } else if (link.stage != Stage::Up && !up_.contains(peer)) {
-    // One line per address and reason; retries say nothing new.
-    const auto said = reported_.find(link.address);
-    if (said == reported_.end() || said->second != reason) {
-      report(out, Level::Warning, "connection failed", link.address, reason);
-      if (reported_.size() >= kReportedMax) {
-        reported_.clear();
-      }
-      // Inbound ports are different every time.
-      if (link.outbound) {
-        reported_[link.address] = reason;
-      }
-    }
+  } else if (link.stage != Stage::Up && !link.duplicate) {
+    report_failure(link, reason, out);
   }
   settle_goal(now, link, reason);
+}
+
+// One line per address and reason: retries say nothing new.
+void Mesh::Impl::report_failure(const Link& link, const std::string& reason, MeshActions& out) {
+  // Inbound, the port is another one every time.
+  const std::string where = link.outbound ? link.address : link.remote.address.to_string();
+  const auto said = reported_.find(where);
+  if (said != reported_.end() && said->second == reason) {
+    return;
+  }
+  if (reported_.size() >= kReportedMax) {
+    reported_.clear();
+  }
+  reported_[where] = reason;
+  report(out, Level::Warning, "connection failed", link.address, reason);
 }
 
 // What the end of `link` means for the goal it was dialled for.

@@ -160,11 +160,11 @@ class Net {
 
   // The dialler tries for half a minute; whoever gave up before has closed its end.
   void on_syn(EndId id, int tries) {
-    End& dialler = ends_.at(id);
-    if (!dialler.open) {
-      forget(id);
-      return;
+    const auto at = ends_.find(id);
+    if (at == ends_.end() || !at->second.open) {
+      return;  // Given up.
     }
+    End& dialler = at->second;
     if (!passes(dialler.local, dialler.remote) || !passes(dialler.remote, dialler.local)) {
       if (tries < 30) {
         world_.after(std::chrono::seconds(1), [this, id, tries] { on_syn(id, tries + 1); });
@@ -183,12 +183,12 @@ class Net {
     Host* host = listener->second.host;
     dialler.ready = world_.now() + delay();
     world_.at(dialler.ready, [this, id] {
-      const auto at = ends_.find(id);
-      if (at == ends_.end() || !at->second.open) {
+      const auto dialled = ends_.find(id);
+      if (dialled == ends_.end() || !dialled->second.open) {
         return;
       }
       if (Host* dialler_host = host_of(id)) {
-        dialler_host->on_connected(id, at->second.local, at->second.remote);
+        dialler_host->on_connected(id, dialled->second.local, dialled->second.remote);
       }
     });
     host->on_accepted(other(id), acceptor.local, acceptor.remote);
