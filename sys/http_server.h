@@ -33,8 +33,8 @@ struct HttpResponse {
 class HttpServer {
  public:
   struct Options {
-    std::string path;   // A stale socket file is replaced; a live one is an Error.
-    std::string group;  // Owner root:group 0660 if the group exists, else root 0600.
+    std::string path;     // A stale socket file is replaced; a live one is an Error.
+    std::string group{};  // Owner root:group 0660 if the group exists, else root 0600.
     std::size_t connections_max = 256;
   };
   using OnRequest = std::function<void(HttpRequest request)>;
