@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -29,8 +30,17 @@ Namespace::~Namespace() {
   thread_.join();
 }
 
+// On a thread of its own: what lives in the namespace goes on working meanwhile.
 int Namespace::shell(const std::string& command) {
-  return run([&command] { return std::system(command.c_str()); });
+  return std::async(std::launch::async,
+                    [&] {
+                      const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+                      const bool entered = setns(fd, CLONE_NEWNET) == 0;
+                      WEFT_ASSERT(entered);
+                      close(fd);
+                      return std::system(command.c_str());
+                    })
+      .get();
 }
 
 void Namespace::must(const std::string& command) {
