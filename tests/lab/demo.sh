@@ -120,7 +120,7 @@ ping_all() {
     inside "$host" "$name" sh -c 'for to; do echo "to $to"; /bin/ping -q -c 5 -i 0.02 -W 1 "$to" || true; done' ping_all $others \
       >"$SCRATCH/ping.$name"
     for other in $others; do
-      grep -A 3 "^to $other\$" "$SCRATCH/ping.$name" | grep -q ', [1-5] received' || fail "$name ($address on $host) cannot ping $other"
+      awk -v to="to $other" '$0 == to { ours = 1; next } /^to / { ours = 0 } ours && / [1-9][0-9]* received/ { got = 1 } END { exit !got }' "$SCRATCH/ping.$name" || fail "$name ($address on $host) cannot ping $other"
     done
     tell "$name on $host: ${others// /, }"
   done 8<"$SCRATCH/containers"
