@@ -1,0 +1,328 @@
+#include "sys/nftables/nftables.h"
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/common.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/table.h>
+#include <libnftnl/udata.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
+#include "base/assert.h"
+#include "sys/netlink/netlink.h"
+
+namespace weft::sys {
+namespace {
+
+// Our transactions are a handful of messages of some hundred bytes.
+constexpr std::size_t kBatchMax = 16 * 1024;
+
+// The kernel sends dumps in pieces of at most this size (NLMSG_GOODSIZE, 32 KiB with large pages).
+constexpr std::size_t kReceiveMax = 64 * 1024;
+
+// Table, chain and rule comments share this layout of user data; so do nft's own.
+static_assert(NFTNL_UDATA_RULE_COMMENT == 0 && NFTNL_UDATA_TABLE_COMMENT == 0
+              && NFTNL_UDATA_CHAIN_COMMENT == 0);
+
+static_assert(static_cast<int>(NftFamily::Ipv4) == NFPROTO_IPV4);
+static_assert(static_cast<int>(NftFamily::Ipv6) == NFPROTO_IPV6);
+
+std::uint16_t number(NftFamily family) {
+  return static_cast<std::uint16_t>(family);
+}
+
+template <class T, void (*kFree)(const T*)>
+struct Freer {
+  void operator()(T* object) const { kFree(object); }
+};
+using Table = std::unique_ptr<nftnl_table, Freer<nftnl_table, nftnl_table_free>>;
+using Chain = std::unique_ptr<nftnl_chain, Freer<nftnl_chain, nftnl_chain_free>>;
+using Rule = std::unique_ptr<nftnl_rule, Freer<nftnl_rule, nftnl_rule_free>>;
+
+template <class Pointer>
+Pointer checked(Pointer pointer) {
+  WEFT_ASSERT(pointer != nullptr);  // Out of memory.
+  return pointer;
+}
+
+class Comment {
+ public:
+  explicit Comment(const std::string& text)
+      : buffer_(checked(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN))) {
+    WEFT_ASSERT(nftnl_udata_put_strz(buffer_, NFTNL_UDATA_RULE_COMMENT, text.c_str()) != 0);
+  }
+  Comment(const Comment&) = delete;
+  Comment& operator=(const Comment&) = delete;
+  ~Comment() { nftnl_udata_buf_free(buffer_); }
+  const void* data() const { return nftnl_udata_buf_data(buffer_); }
+  std::uint32_t size() const { return nftnl_udata_buf_len(buffer_); }
+
+ private:
+  nftnl_udata_buf* buffer_;
+};
+
+int take_comment(const nftnl_udata* attribute, void* out) {
+  const auto* const text = static_cast<const char*>(nftnl_udata_get(attribute));
+  const std::size_t size = nftnl_udata_len(attribute);
+  if (nftnl_udata_type(attribute) == NFTNL_UDATA_RULE_COMMENT && size > 0) {
+    static_cast<std::string*>(out)->assign(text, ::strnlen(text, size));
+  }
+  return 0;
+}
+
+std::string comment_in(const void* userdata, std::uint32_t size) {
+  std::string comment;
+  if (userdata != nullptr) {
+    nftnl_udata_parse(userdata, size, take_comment, &comment);
+  }
+  return comment;
+}
+
+Table table_of(const NftChain& chain) {
+  Table table(checked(nftnl_table_alloc()));
+  nftnl_table_set_u32(table.get(), NFTNL_TABLE_FAMILY, number(chain.family));
+  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, chain.table.c_str());
+  return table;
+}
+
+Chain chain_of(const NftChain& chain) {
+  Chain object(checked(nftnl_chain_alloc()));
+  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_FAMILY, number(chain.family));
+  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TABLE, chain.table.c_str());
+  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_NAME, chain.name.c_str());
+  return object;
+}
+
+Rule rule_of(const NftChain& chain) {
+  Rule rule(checked(nftnl_rule_alloc()));
+  nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, number(chain.family));
+  nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, chain.table.c_str());
+  nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
+  return rule;
+}
+
+// Loads the name (NFT_META_IIFNAME or _OIFNAME) and goes on only if it is `link`, terminating zero
+// included, as iptables-nft writes it.
+void match_name(nftnl_rule* rule, std::uint32_t key, const std::string& link) {
+  nftnl_expr* const load = checked(nftnl_expr_alloc("meta"));
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, key);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, NFT_REG_1);
+  nftnl_rule_add_expr(rule, load);
+  nftnl_expr* const compare = checked(nftnl_expr_alloc("cmp"));
+  nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+  nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
+  nftnl_expr_set(
+      compare, NFTNL_EXPR_CMP_DATA, link.c_str(), static_cast<std::uint32_t>(link.size() + 1));
+  nftnl_rule_add_expr(rule, compare);
+}
+
+void count_and_accept(nftnl_rule* rule) {
+  nftnl_rule_add_expr(rule, checked(nftnl_expr_alloc("counter")));
+  nftnl_expr* const verdict = checked(nftnl_expr_alloc("immediate"));
+  nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+  nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
+  nftnl_rule_add_expr(rule, verdict);
+}
+
+}  // namespace
+
+// --- NftTransaction ------------------------------------------------------------------------------
+
+NftTransaction::NftTransaction()
+    : buffer_(2 * kBatchMax),
+      batch_(checked(mnl_nlmsg_batch_start(buffer_.data(), kBatchMax))) {
+  nftnl_batch_begin(static_cast<char*>(mnl_nlmsg_batch_current(batch_)), ++sequence_);
+  mnl_nlmsg_batch_next(batch_);
+}
+
+NftTransaction::~NftTransaction() {
+  mnl_nlmsg_batch_stop(batch_);
+}
+
+nlmsghdr* NftTransaction::begin(std::uint16_t type, NftFamily family, std::uint16_t flags) {
+  auto* const place = static_cast<char*>(mnl_nlmsg_batch_current(batch_));
+  return nftnl_nlmsg_build_hdr(place, type, number(family), flags, ++sequence_);
+}
+
+void NftTransaction::end() {
+  WEFT_ASSERT(mnl_nlmsg_batch_next(batch_));
+}
+
+void NftTransaction::add_table(const NftChain& chain, const std::string& comment) {
+  const Table table = table_of(chain);
+  const Comment tag(comment);
+  nftnl_table_set_data(table.get(), NFTNL_TABLE_USERDATA, tag.data(), tag.size());
+  nlmsghdr* const message = begin(NFT_MSG_NEWTABLE, chain.family, NLM_F_CREATE);
+  nftnl_table_nlmsg_build_payload(message, table.get());
+  end();
+}
+
+void NftTransaction::add_forward_chain(const NftChain& chain, const std::string& comment) {
+  const Chain object = chain_of(chain);
+  const Comment tag(comment);
+  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, "filter");
+  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_HOOKNUM, NF_INET_FORWARD);
+  nftnl_chain_set_s32(object.get(), NFTNL_CHAIN_PRIO, 0);
+  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+  nftnl_chain_set_data(object.get(), NFTNL_CHAIN_USERDATA, tag.data(), tag.size());
+  nlmsghdr* const message = begin(NFT_MSG_NEWCHAIN, chain.family, NLM_F_CREATE);
+  nftnl_chain_nlmsg_build_payload(message, object.get());
+  end();
+}
+
+void NftTransaction::insert_accept_within(const NftChain& chain,
+                                          const std::string& link,
+                                          const std::string& comment) {
+  const Rule rule = rule_of(chain);
+  const Comment tag(comment);
+  match_name(rule.get(), NFT_META_IIFNAME, link);
+  match_name(rule.get(), NFT_META_OIFNAME, link);
+  count_and_accept(rule.get());
+  nftnl_rule_set_data(rule.get(), NFTNL_RULE_USERDATA, tag.data(), tag.size());
+  // Without NLM_F_APPEND a rule goes to the head of its chain.
+  nlmsghdr* const message = begin(NFT_MSG_NEWRULE, chain.family, NLM_F_CREATE);
+  nftnl_rule_nlmsg_build_payload(message, rule.get());
+  end();
+}
+
+void NftTransaction::remove_rule(const NftChain& chain, std::uint64_t handle) {
+  const Rule rule = rule_of(chain);
+  nftnl_rule_set_u64(rule.get(), NFTNL_RULE_HANDLE, handle);
+  nftnl_rule_nlmsg_build_payload(begin(NFT_MSG_DELRULE, chain.family, 0), rule.get());
+  end();
+}
+
+void NftTransaction::remove_chain(const NftChain& chain) {
+  const Chain object = chain_of(chain);
+  nlmsghdr* const message = begin(NFT_MSG_DELCHAIN, chain.family, NLM_F_NONREC);
+  nftnl_chain_nlmsg_build_payload(message, object.get());
+  end();
+}
+
+void NftTransaction::remove_table(const NftChain& chain) {
+  const Table table = table_of(chain);
+  nlmsghdr* const message = begin(NFT_MSG_DELTABLE, chain.family, NLM_F_NONREC);
+  nftnl_table_nlmsg_build_payload(message, table.get());
+  end();
+}
+
+// --- Nftables ------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Nftables>> Nftables::open() {
+  std::unique_ptr<mnl_socket, CloseSocket> socket(
+      mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC));
+  if (socket == nullptr || mnl_socket_bind(socket.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
+    return os_error("open netfilter netlink", errno);
+  }
+  return std::unique_ptr<Nftables>(new Nftables(std::move(socket)));
+}
+
+Result<Ok> Nftables::query(nlmsghdr* message,
+                           const std::string& doing,
+                           mnl_cb_t on_message,
+                           void* out) {
+  const std::uint32_t port = mnl_socket_get_portid(socket_.get());
+  const std::uint32_t sequence = message->nlmsg_seq;
+  if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) {
+    return os_error(doing, errno);
+  }
+  std::vector<char> buffer(kReceiveMax);
+  int more = MNL_CB_OK;
+  while (more > MNL_CB_STOP) {
+    const ssize_t size = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    if (size < 0) {
+      return os_error(doing, errno);
+    }
+    more =
+        mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), sequence, port, on_message, out);
+  }
+  if (more < 0) {
+    return os_error(doing, errno);
+  }
+  return Ok{};
+}
+
+Result<std::optional<NftChainState>> Nftables::find_chain(const NftChain& chain) {
+  std::vector<char> buffer(kBatchMax);
+  nlmsghdr* const message = nftnl_nlmsg_build_hdr(
+      buffer.data(), NFT_MSG_GETCHAIN, number(chain.family), NLM_F_ACK, ++sequence_);
+  nftnl_chain_nlmsg_build_payload(message, chain_of(chain).get());
+  const auto on_chain = [](const nlmsghdr* answer, void* out) {
+    const Chain found(checked(nftnl_chain_alloc()));
+    if (nftnl_chain_nlmsg_parse(answer, found.get()) == 0) {
+      std::uint32_t size = 0;
+      const void* const data = nftnl_chain_get_data(found.get(), NFTNL_CHAIN_USERDATA, &size);
+      *static_cast<std::optional<NftChainState>*>(out) = NftChainState{
+          .accepts = nftnl_chain_get_u32(found.get(), NFTNL_CHAIN_POLICY) == NF_ACCEPT,
+          .comment = comment_in(data, size)};
+    }
+    return static_cast<int>(MNL_CB_OK);
+  };
+  std::optional<NftChainState> state;
+  const Result<Ok> asked = query(message, "find chain " + chain.name, on_chain, &state);
+  if (!asked.ok() && asked.error().code != Errc::NotFound) {
+    return asked.error();
+  }
+  return state;
+}
+
+Result<std::vector<NftRuleState>> Nftables::rules(const NftChain& chain) {
+  std::vector<char> buffer(kBatchMax);
+  nlmsghdr* const message = nftnl_nlmsg_build_hdr(
+      buffer.data(), NFT_MSG_GETRULE, number(chain.family), NLM_F_DUMP, ++sequence_);
+  nftnl_rule_nlmsg_build_payload(message, rule_of(chain).get());
+  const auto on_rule = [](const nlmsghdr* answer, void* out) {
+    const Rule rule(checked(nftnl_rule_alloc()));
+    if (nftnl_rule_nlmsg_parse(answer, rule.get()) == 0) {
+      std::uint32_t size = 0;
+      const void* const data = nftnl_rule_get_data(rule.get(), NFTNL_RULE_USERDATA, &size);
+      static_cast<std::vector<NftRuleState>*>(out)->push_back(
+          {.handle = nftnl_rule_get_u64(rule.get(), NFTNL_RULE_HANDLE),
+           .comment = comment_in(data, size)});
+    }
+    return static_cast<int>(MNL_CB_OK);
+  };
+  std::vector<NftRuleState> all;
+  WEFT_TRY(query(message, "list rules of chain " + chain.name, on_rule, &all));
+  return all;
+}
+
+Result<Ok> Nftables::commit(NftTransaction& transaction, const std::string& doing) {
+  auto* const place = static_cast<char*>(mnl_nlmsg_batch_current(transaction.batch_));
+  nftnl_batch_end(place, ++transaction.sequence_);
+  transaction.end();
+  const std::size_t size = mnl_nlmsg_batch_size(transaction.batch_);
+  if (mnl_socket_sendto(socket_.get(), mnl_nlmsg_batch_head(transaction.batch_), size) < 0) {
+    return os_error(doing, errno);
+  }
+  // The kernel worked through the whole batch before send returned. It answers refusals only, and
+  // all of them are waiting by now.
+  int refusal = 0;
+  std::vector<char> buffer(kReceiveMax);
+  const int file = mnl_socket_get_fd(socket_.get());
+  while (true) {
+    const ssize_t got = ::recv(file, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got <= 0) {
+      break;
+    }
+    if (mnl_cb_run(buffer.data(), static_cast<std::size_t>(got), 0, 0, nullptr, nullptr) < 0
+        && refusal == 0) {
+      refusal = errno;
+    }
+  }
+  if (refusal != 0) {
+    return os_error(doing, refusal);
+  }
+  return Ok{};
+}
+
+}  // namespace weft::sys
