@@ -26,6 +26,12 @@ std::optional<std::size_t> elector_count_of(const std::string& init) {
   return number_of<std::size_t>(std::string_view(init).substr(init.find('=') + 1));
 }
 
+// Networks without a subnet use it, so that those with one find room in the other half: a container
+// cannot be on two networks whose subnets overlap.
+Cidr first_half(const Cidr& range) {
+  return {range.address(), static_cast<std::uint8_t>(range.prefix() + 1)};
+}
+
 }  // namespace
 
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
@@ -41,7 +47,8 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.password_file = settings.text("password-file");
   config.plaintext_data = settings.flag("plaintext-data");
   config.range = WEFT_TRY(Cidr::parse(settings.text("ipalloc-range")));
-  config.default_subnet = config.range;
+  config.default_subnet =
+      settings.is_given("ipalloc-range") ? config.range : first_half(config.range);
   if (settings.is_given("ipalloc-default-subnet")) {
     config.default_subnet = WEFT_TRY(Cidr::parse(settings.text("ipalloc-default-subnet")));
   }

@@ -141,6 +141,7 @@ json::object to_json(const router::DatapathStatus& datapath) {
           {"vni", datapath.vni},
           {"port", datapath.port},
           {"devices", array_of(datapath.underlay)},
+          {"warnings", array_of(datapath.warnings)},
           {"endpoints_local", datapath.local_count},
           {"endpoints_remote", datapath.remote_count},
           {"stats",

@@ -107,11 +107,13 @@ constexpr std::array kOptions{
                "10.32.0.0/12",
                "addresses shared out among all peers; the same on every host",
                kRun},
-    OptionSpec{"ipalloc-default-subnet",
-               ValueKind::Cidr,
-               "",
-               "subnet of containers that ask for none (default: the whole range)",
-               kRun},
+    OptionSpec{
+        "ipalloc-default-subnet",
+        ValueKind::Cidr,
+        "",
+        "subnet of networks that ask for none (default: 10.32.0.0/13; if --ipalloc-range is given, "
+        "all of that)",
+        kRun},
     OptionSpec{"ipalloc-init",
                ValueKind::Consensus,
                "",
@@ -206,8 +208,9 @@ Result<std::string> checked_number(const std::string& text,
                                    std::string_view prefix,
                                    std::uint32_t min,
                                    std::uint32_t max) {
-  (void)WEFT_TRY(parse_number(std::string_view(text).substr(prefix.size()), min, max));
-  return text;
+  const auto number = parse_number(std::string_view(text).substr(prefix.size()), min, max);
+  return number.ok() ? Result<std::string>(text)
+                     : expected(text, fmt::format("{}a number from {} to {}", prefix, min, max));
 }
 
 Result<std::string> checked_interface(const std::string& text) {

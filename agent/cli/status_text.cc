@@ -112,6 +112,9 @@ std::string datapath_summary(const json::value& datapath) {
                fmt::format("{} local, {} remote",
                            number_at(datapath, "endpoints_local"),
                            number_at(datapath, "endpoints_remote")));
+  for (const json::value& warning : datapath.at("warnings").as_array()) {
+    text += line("Warning", std::string_view(warning.as_string()));
+  }
   return text;
 }
 

@@ -30,7 +30,7 @@ TEST(Config, HasTheDocumentedDefaults) {
   EXPECT_TRUE(config.host.is_unspecified());
   EXPECT_EQ(config.port, 6783);
   EXPECT_EQ(config.range, kRange);
-  EXPECT_EQ(config.default_subnet, kRange);
+  EXPECT_EQ(config.default_subnet, Cidr::parse("10.32.0.0/13").value());
   EXPECT_EQ(config.elector_count, std::nullopt);
   EXPECT_TRUE(config.discovery);
   EXPECT_TRUE(config.bpf);
@@ -65,6 +65,12 @@ TEST(Config, TakesEveryFlagAsItsType) {
   EXPECT_FALSE(config.docker);
   EXPECT_EQ(config.mtu, 8000U);
   EXPECT_THAT(config.targets, ElementsAre("h2", "h3:7000"));
+}
+
+TEST(Config, UsesAllOfARangeThatIsGiven) {
+  const Config config = config_of({"--ipalloc-range=10.2.0.0/16"}).value();
+
+  EXPECT_EQ(config.default_subnet, Cidr::parse("10.2.0.0/16").value());
 }
 
 TEST(Config, RefusesADefaultSubnetOutsideTheRange) {

@@ -146,7 +146,7 @@ TEST(Options, SayWhatWasExpectedOfABadValue) {
       {"--ipalloc-init", "seed=x", "--ipalloc-init: \"seed=x\" (expected consensus=N)"},
       {"--ipalloc-init",
        "consensus=0",
-       "--ipalloc-init: \"consensus=0\" (expected a number from 1 to 200)"},
+       "--ipalloc-init: \"consensus=0\" (expected consensus=a number from 1 to 200)"},
       {"--no-bpf", "maybe", "--no-bpf: \"maybe\" (expected true or false)"},
       {"--log-level",
        "loud",

@@ -75,17 +75,14 @@ AgentStatus full_status() {
   status.connections = connections();
   status.targets = {"192.0.2.2", "192.0.2.3"};
   status.ipam = ipam_status();
-  status.datapath = {.mode = "bpf",
-                     .reason = "",
-                     .bridge = "weft",
-                     .mtu = 1450,
-                     .vni = 0x776566,
-                     .port = 6784,
-                     .underlay = {"eth0", "eth1"},
-                     .local_count = 2,
-                     .remote_count = 5,
-                     .forwarding = {},
-                     .fast_path = {}};
+  status.datapath.mode = "bpf";
+  status.datapath.bridge = "weft";
+  status.datapath.mtu = 1450;
+  status.datapath.vni = 0x776566;
+  status.datapath.port = 6784;
+  status.datapath.underlay = {"eth0", "eth1"};
+  status.datapath.local_count = 2;
+  status.datapath.remote_count = 5;
   status.docker =
       DockerStatus{.socket = "/run/docker/plugins/weft.sock", .network_count = 1, .port_count = 2};
   return status;
@@ -102,17 +99,13 @@ AgentStatus lonely_status() {
   status.ipam.range = Cidr::parse("10.32.0.0/12").value();
   status.ipam.default_subnet = Cidr::parse("10.32.1.0/24").value();
   status.ipam.conflict = "peer 8e:11:12:13:14:15(host2) uses range 10.40.0.0/16";
-  status.datapath = {.mode = "bridge",
-                     .reason = "--no-bpf",
-                     .bridge = "weft",
-                     .mtu = 8950,
-                     .vni = 0x776566,
-                     .port = 6784,
-                     .underlay = {},
-                     .local_count = 0,
-                     .remote_count = 0,
-                     .forwarding = {},
-                     .fast_path = {}};
+  status.datapath.mode = "bridge";
+  status.datapath.reason = "--no-bpf";
+  status.datapath.bridge = "weft";
+  status.datapath.mtu = 8950;
+  status.datapath.vni = 0x776566;
+  status.datapath.port = 6784;
+  status.datapath.warnings = {"path to 192.0.2.3: network is unreachable"};
   return status;
 }
 
