@@ -38,13 +38,16 @@ container h1 fixed blue --ip 10.40.0.7
 assert_ping h2 blue2 10.40.0.7
 
 step "a container on two networks reaches both"
-on h3 docker run -d --name both --net weft-net weft-tools sleep 1000000 >/dev/null
+network_everywhere red --subnet 10.41.0.0/24
+container h1 red1 red
+container h3 both red
 on h3 docker network connect blue both
 assert_ping h3 both "$address"
-assert_ping h3 both "$(address_of h1 ah1)"
+assert_ping h3 both "$(address_of h1 red1 red)"
 assert_ping h2 blue2 "$(address_of h3 both blue)"
+assert_ping h1 red1 "$(address_of h3 both red)"
 on h3 docker network disconnect blue both
-assert_ping h3 both "$(address_of h1 ah1)"
+assert_ping h3 both "$(address_of h1 red1 red)"
 
 step "a container that restarts is back on the network"
 on h2 docker restart -t 0 ah2 >/dev/null
@@ -55,7 +58,7 @@ assert_equal "$(address_of h1 fixed blue)" 10.40.0.7 "address after a restart"
 assert_ping h2 blue2 10.40.0.7
 
 step "what is removed is given back, down to the last interface"
-everywhere sh -c 'docker rm -f $(docker ps -aq) && docker network rm weft-net blue' >/dev/null
+everywhere sh -c 'docker rm -f $(docker ps -aq) && docker network rm weft-net blue red' >/dev/null
 for host in h1 h2 h3; do
   # What is left: the bridge, and devices of weft's own.
   wait_until 5 "no ports of containers on $host" status_is "$host" '.docker.ports == 0 and .docker.networks == 0'

@@ -5,8 +5,9 @@ source "$(dirname "$0")/../lab/lib.sh"
 COUNT=20
 
 # Containers listen, one sends COUNT numbered datagrams and an end mark; each must arrive once.
-listen() {  # HOST CONTAINER SOCAT-ADDRESS
-  inside "$1" "$2" sh -c ': >/tmp/got; echo $$ >/tmp/pid; exec socat -u "$0" OPEN:/tmp/got,append' "$3" &
+listen() {  # HOST CONTAINER SOCAT-ADDRESS; it is killed in the end.
+  # shellcheck disable=SC2016  # Expanded in the container.
+  inside "$1" "$2" sh -c ': >/tmp/got; echo $$ >/tmp/pid; exec socat -u "$0" OPEN:/tmp/got,append' "$3" || true &
 }
 
 got() { inside "$1" "$2" cat /tmp/got; }
@@ -34,6 +35,7 @@ assert_flood() {  # WHAT SENDER-SOCAT-ADDRESS RECEIVER-SOCAT-ADDRESS
       wait_until 5 "the end of the $what reaches $name$host" has_end "$host" "$name$host"
       assert_equal "$(got "$host" "$name$host" | grep -v end | sort -n | uniq -c | awk '{ print $1 }' | sort | uniq -c | xargs)" \
         "$COUNT 1" "$what datagrams in $name$host (how many, how often each)"
+      # shellcheck disable=SC2016  # Expanded in the container.
       inside "$host" "$name$host" sh -c 'kill $(cat /tmp/pid)'
     done
   done
@@ -51,9 +53,10 @@ start_containers() {
 }
 
 flood_both_ways() {
-  assert_flood broadcast UDP-DATAGRAM:255.255.255.255:9999,broadcast UDP-RECV:9999
+  # The last address of the range is its broadcast address.
+  assert_flood broadcast UDP-DATAGRAM:10.47.255.255:9999,broadcast UDP-RECV:9999
   assert_flood multicast "UDP-DATAGRAM:239.1.2.3:9999,ip-multicast-if=$(address_of h1 ah1),ip-multicast-ttl=4" \
-    UDP-RECV:9999,ip-add-membership=239.1.2.3:eth0
+    UDP-RECV:9999,ip-add-membership=239.1.2.3:ethwe0
 }
 
 lab_up 3 --docker

@@ -15,6 +15,7 @@ exit_code() {
 }
 
 lab_up 1 --docker
+on h1 groupadd weft
 launch h1
 on h1 docker network create -d weft --ipam-driver weft weft-net >/dev/null
 container h1 c1 weft-net
@@ -57,5 +58,5 @@ assert_equal "$(exit_code on h1 weft version)" 0 "version"
 
 step "the control socket is for root and group weft"
 launch h1
-assert_equal "$(on h1 stat -c %a /run/weft/weft.sock)" 660 "permissions"
+assert_equal "$(on h1 stat -c '%U:%G %a' /run/weft/weft.sock)" "root:weft 660" "permissions"
 assert_equal "$(exit_code on h1 setpriv --reuid 65534 --regid 65534 --clear-groups weft status)" 5 "status as nobody"

@@ -11,7 +11,7 @@ peer=$(address_of h2 c2)
 assert_ping h1 c1 "$peer"
 
 step "containers have the underlay's MTU less VXLAN's 50 bytes"
-mtu=$(inside h1 c1 cat /sys/class/net/eth0/mtu)
+mtu=$(inside h1 c1 cat /sys/class/net/ethwe0/mtu)
 assert_equal "$mtu" 8950 "mtu"
 inside h1 c1 ping -c 1 -W 2 -M 'do' -s $((mtu - 28)) "$peer" >/dev/null
 assert_fails inside h1 c1 ping -c 1 -W 1 -M 'do' -s $((mtu - 27)) "$peer" >/dev/null
