@@ -22,4 +22,7 @@ if(WEFT_HARDEN)
     add_compile_options(-fcf-protection=full)
   endif()
   add_link_options(-pie -Wl,-z,relro,-z,now,-z,noexecstack)
+  # What nobody calls is not linked, and libraries nobody uses are not loaded: the agent stays small.
+  add_compile_options(-ffunction-sections -fdata-sections)
+  add_link_options(-Wl,--gc-sections -Wl,--as-needed)
 endif()
