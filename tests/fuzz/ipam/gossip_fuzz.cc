@@ -17,7 +17,7 @@
 
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 using weft::ByteView;
 using weft::Cidr;
 using weft::PeerName;
@@ -82,7 +82,7 @@ struct Run {
         allocator->on_peer_unreachable(now, peer, out);
         break;
       case 5:
-        now += argument * 100ms;
+        now += milliseconds(100 * argument);
         break;
       default: {
         const auto length = reader.u16().value_or(0);

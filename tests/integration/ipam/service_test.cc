@@ -16,7 +16,8 @@
 namespace weft::ipam {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 using testing::HasSubstr;
 
 const Cidr kRange = Cidr::parse("10.32.0.0/24").value();
@@ -64,10 +65,10 @@ class Service : public testing::Test {
   }
 
   bool run_until(const std::function<bool()>& condition) {
-    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    const auto deadline = std::chrono::steady_clock::now() + seconds(20);
     while (!condition() && std::chrono::steady_clock::now() < deadline) {
       io.restart();
-      io.run_one_for(100ms);
+      io.run_one_for(milliseconds(100));
     }
     return condition();
   }

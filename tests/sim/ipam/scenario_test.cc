@@ -23,7 +23,7 @@ class RingScenario : public testing::TestWithParam<std::uint64_t> {
   static std::string replay() { return "WEFT_SEED=" + std::to_string(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Seeds, RingScenario, testing::ValuesIn(seeds(20)));
+INSTANTIATE_TEST_SUITE_P(Seeds, RingScenario, testing::ValuesIn(seeds(10)));
 
 TEST_P(RingScenario, HalvesOfASplitClusterNeverGiveOutTheSameAddress) {
   World world(GetParam());
