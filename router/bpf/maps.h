@@ -3,8 +3,7 @@
 // Plain C. Maps outlive the agent: a newer agent adopts those it finds only if names, sizes and
 // types agree. A map's name ends in the version of its layout; whoever changes the meaning of a
 // field increments it, and an agent that finds another layout starts afresh.
-#ifndef WEFT_ROUTER_BPF_MAPS_H
-#define WEFT_ROUTER_BPF_MAPS_H
+#pragma once
 
 #include <linux/types.h>
 
@@ -59,5 +58,3 @@ WEFT_MAPS_ASSERT(sizeof(struct weft_mac) == 8);
 WEFT_MAPS_ASSERT(sizeof(struct weft_address) == 16);
 WEFT_MAPS_ASSERT(sizeof(struct weft_endpoint) == 24);
 WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 24);
-
-#endif  // WEFT_ROUTER_BPF_MAPS_H

@@ -3,8 +3,7 @@
 // Plain C without helpers or maps, compiled for BPF and for the host, where it is unit-tested and
 // fuzzed. Bounds are checked where the pointer is advanced; anything that is not exactly the common
 // case is reported as such and left to the kernel's own VXLAN device.
-#ifndef WEFT_ROUTER_BPF_PARSE_H
-#define WEFT_ROUTER_BPF_PARSE_H
+#pragma once
 
 #include "router/bpf/maps.h"
 
@@ -185,5 +184,3 @@ WEFT_INLINE void weft_write_vxlan(__u8* out, const struct weft_encap* encap) {
 WEFT_INLINE __u16 weft_entropy_port(__u32 hash) {
   return (__u16)(0xc000 | ((hash ^ (hash >> 16)) & 0x3fff));
 }
-
-#endif  // WEFT_ROUTER_BPF_PARSE_H

@@ -7,13 +7,13 @@
 #include "router/datapath/endpoint_record.h"
 #include "router/datapath/forwarding.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace weft;          // NOLINT(google-build-using-namespace)
-  using namespace weft::router;  // NOLINT(google-build-using-namespace)
+namespace weft::router {
+namespace {
+
+void run(ByteView input) {
   constexpr TimePoint kNow{Duration(0)};
   constexpr std::size_t kMacSize = 6;
-  const ByteView input(data, size);
-  const std::size_t split = std::min(size, kMacSize);
+  const std::size_t split = std::min(input.size(), kMacSize);
   const Bytes key = to_bytes(input.first(split));
   const Bytes value = to_bytes(input.subspan(split));
 
@@ -36,5 +36,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       {.origin = PeerName(2), .key = {.kind = RecordKind::Endpoint, .key = key}, .value = {}},
       out);
   forwarding.check_invariants();
+}
+
+}  // namespace
+}  // namespace weft::router
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  weft::router::run({data, size});
   return 0;
 }

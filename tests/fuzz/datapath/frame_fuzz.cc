@@ -8,9 +8,10 @@
 #include "router/datapath/ethernet.h"
 #include "router/datapath/forwarding.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace weft;          // NOLINT(google-build-using-namespace)
-  using namespace weft::router;  // NOLINT(google-build-using-namespace)
+namespace weft::router {
+namespace {
+
+void run(ByteView frame) {
   constexpr TimePoint kNow{Duration(0)};
   const PeerName bob(2);
   Forwarding forwarding({.self = PeerName(1)}, kNow, {});
@@ -23,16 +24,23 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                        ignored);
 
   ForwardingActions out;
-  forwarding.on_frame(kNow, {data, size}, out);
+  forwarding.on_frame(kNow, frame, out);
 
   WEFT_ASSERT(out.size() <= 1);
   if (!out.empty()) {
     if (const auto* answer = std::get_if<FrameToBridge>(&out.front())) {
       WEFT_ASSERT(decode_ethernet(answer->frame).ok());
     } else {
-      WEFT_ASSERT(std::get<FrameToPeers>(out.front()).frame == Bytes(data, data + size));
+      WEFT_ASSERT(std::get<FrameToPeers>(out.front()).frame == to_bytes(frame));
     }
   }
   forwarding.check_invariants();
+}
+
+}  // namespace
+}  // namespace weft::router
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  weft::router::run({data, size});
   return 0;
 }

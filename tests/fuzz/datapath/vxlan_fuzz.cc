@@ -10,6 +10,9 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::uint16_t kPort = 6784;
+  if (size == 0) {
+    return 0;  // An empty vector has no pointer to count from.
+  }
   const weft::Bytes frame(data, data + size);  // Exactly as long as the input.
   const std::uint8_t* const end = frame.data() + frame.size();
   weft_mac mac{};

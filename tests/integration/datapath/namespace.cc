@@ -1,16 +1,36 @@
 #include "tests/integration/datapath/namespace.h"
 
-#include <cstdlib>
+#include <array>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 
 namespace weft::test {
+
+namespace {
+
+// The exit status, or -1 if the command could not be started or was killed.
+int run_shell(std::string command) {
+  std::string shell = "sh";
+  std::string option = "-c";
+  std::array<char*, 4> words{shell.data(), option.data(), command.data(), nullptr};
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawn(&child, "/bin/sh", nullptr, nullptr, words.data(), environ) != 0
+      || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+    return -1;
+  }
+  return WEXITSTATUS(status);
+}
+
+}  // namespace
 
 Namespace::Namespace() : work_(context_.get_executor()) {
   std::promise<std::string> ready;
@@ -38,7 +58,7 @@ int Namespace::shell(const std::string& command) {
                       const bool entered = setns(fd, CLONE_NEWNET) == 0;
                       WEFT_ASSERT(entered);
                       close(fd);
-                      return std::system(command.c_str());
+                      return run_shell(command);
                     })
       .get();
 }

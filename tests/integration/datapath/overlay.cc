@@ -1,8 +1,8 @@
 #include "tests/integration/datapath/overlay.h"
 
 #include <chrono>
-#include <thread>
 
+#include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -171,11 +171,14 @@ void Cluster::tell_others(PeerName origin, PublishRecord record) {
 
 bool eventually(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  boost::asio::io_context context;
+  boost::asio::steady_timer timer(context);
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) {
       return false;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    timer.expires_after(std::chrono::milliseconds(5));
+    timer.wait();
   }
   return true;
 }

@@ -10,7 +10,7 @@
 namespace weft::router {
 namespace {
 
-using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace): 1s reads as itself.
+using std::chrono_literals::operator""ms;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using Actions = ForwardingActions;
