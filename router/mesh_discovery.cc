@@ -138,10 +138,14 @@ void Mesh::Impl::discover(TimePoint now, MeshActions& out) {
 }
 
 void Mesh::Impl::seek_everyone(TimePoint now) {
+  std::set<PeerName> targeted;  // Dialled where the operator said.
+  for (const auto& [target, peer] : target_peer_) {
+    targeted.insert(peer);
+  }
   // In random order, or the lowest names would meet everybody first.
   std::vector<PeerName> missing;
   for (const auto& [peer, info] : infos_) {
-    if (!up_.contains(peer) && connector_.find(peer) == nullptr) {
+    if (!up_.contains(peer) && connector_.find(peer) == nullptr && !targeted.contains(peer)) {
       const auto at = rng_.below(static_cast<std::uint32_t>(missing.size()) + 1);
       missing.insert(missing.begin() + at, peer);
     }

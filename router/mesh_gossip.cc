@@ -129,21 +129,20 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
     send_message(now, link, question, out);
   }
   if (merged.clone) {
-    ++stats_.links_refused;
-    const std::string key = "clone";
-    const std::string what = fmt::format("run {} of our name", merged.clone->value());
-    if (reported_[key] != what) {
-      reported_[key] = what;
-      report(
-          out,
-          MeshEvent::Level::Warning,
-          "another host uses our name",
-          describe(options_.name),
-          fmt::format("{} was seen: stop weft on the newer host, remove /var/lib/weft there, and "
-                      "start it again",
-                      what));
-    }
+    report_clone("records of a later run of our name arrive", out);
   }
+}
+
+// Somebody else claims to be us. Said once for each way in which we learn of it.
+void Mesh::Impl::report_clone(const std::string& how, MeshActions& out) {
+  if (!reported_.emplace(how, how).second) {
+    return;
+  }
+  report(out,
+         MeshEvent::Level::Warning,
+         "another host uses our name",
+         describe(options_.name),
+         fmt::format("{}; {}", how, clone_text(options_.name)));
 }
 
 void Mesh::Impl::on_routed(TimePoint now, Link&, const Routed& routed, MeshActions& out) {
@@ -171,6 +170,7 @@ void Mesh::Impl::deliver(TimePoint now, const Routed& routed, MeshActions& out) 
           [&](const Challenge& m) {
             if (m.incarnation == options_.incarnation) {
               const ChallengeAnswer answer{m.incarnation, m.nonce};
+              report_clone("another run asks to take our place", out);
               (void)route(now, {.from = options_.name, .to = routed.from, .body = answer}, out);
             }
           },
@@ -179,11 +179,7 @@ void Mesh::Impl::deliver(TimePoint now, const Routed& routed, MeshActions& out) 
               return m.nonce != 0 && item.second.challenge == m.nonce;
             });
             if (at != links_.end() && at->second.hello.name == routed.from) {
-              const std::string text = fmt::format(
-                  "two hosts share the peer name {}: stop weft on the newer one, remove "
-                  "/var/lib/weft there, and start it again",
-                  routed.from.to_string());
-              refuse(now, at->second, {Verdict::Code::Clone, text}, out);
+              refuse(now, at->second, {Verdict::Code::Clone, clone_text(routed.from)}, out);
             }
           },
       },

@@ -121,7 +121,7 @@ class Mesh::Impl {
     // Verdicts:
     bool accept_sent = false;
     bool accept_received = false;
-    bool duplicate = false;  // Refused because there is another; nothing to tell anybody.
+    bool duplicate = false;       // Refused because there is another; nothing to tell anybody.
     std::uint64_t challenge = 0;  // Nonce; an earlier run is being asked whether it is alive.
     TimePoint challenge_deadline = kNever;
     // Records: what the neighbour is known to hold, and what it has yet to get from us.
@@ -154,6 +154,7 @@ class Mesh::Impl {
   void on_established(TimePoint now, Link& link, Channel::Established event, MeshActions& out);
   void on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out);
   void on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
+  static std::string clone_text(PeerName peer);
   Verdict judge(const Link& link) const;
   Verdict judge_rival(const Link& link, const Link& rival) const;
   bool wins(const Link& link, const Link& rival) const;
@@ -176,6 +177,7 @@ class Mesh::Impl {
   void on_message(TimePoint now, Link& link, const Message& message, MeshActions& out);
   void on_digest(TimePoint now, Link& link, const DigestMessage& message, MeshActions& out);
   void on_delta(TimePoint now, Link& link, const Delta& delta, MeshActions& out);
+  void report_clone(const std::string& how, MeshActions& out);
   void on_routed(TimePoint now, Link& link, const Routed& routed, MeshActions& out);
   void deliver(TimePoint now, const Routed& routed, MeshActions& out);
   bool route(TimePoint now, const Routed& routed, MeshActions& out);

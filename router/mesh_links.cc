@@ -19,14 +19,6 @@ namespace {
 using Code = Verdict::Code;
 using Level = MeshEvent::Level;
 
-std::string clone_text(PeerName peer) {
-  return fmt::format(
-      "two hosts share the peer name {}: stop weft on the newer one, remove /var/lib/weft there, "
-      "and "
-      "start it again",
-      peer.to_string());
-}
-
 std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
   return fmt::format(
       "run {} of peer {} is over, run {} has been seen: if it was restored from a copy, "
@@ -37,6 +29,14 @@ std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
 }
 
 }  // namespace
+
+std::string Mesh::Impl::clone_text(PeerName peer) {
+  return fmt::format(
+      "two hosts share the peer name {}: stop weft on the newer one, remove /var/lib/weft there, "
+      "and "
+      "start it again",
+      peer.to_string());
+}
 
 void Mesh::Impl::dial(TimePoint now, const Goal& goal, MeshActions& out) {
   Target where;

@@ -206,6 +206,7 @@ TEST_F(MeshFault, AClonedDiskIsRefusedWhileTheOriginalLives) {
   EXPECT_TRUE(clone.neighbours().empty());
   EXPECT_TRUE(has_event(clone, "remove /var/lib/weft"));
   EXPECT_TRUE(has_event(cluster.node(0), "remove /var/lib/weft"));
+  EXPECT_TRUE(has_event(cluster.node(2), "another host uses our name"));
   EXPECT_TRUE(cluster.converged({0, 1, 2, 3}));
   EXPECT_EQ(cluster.node(0).withdrawals(), 0U);
 }

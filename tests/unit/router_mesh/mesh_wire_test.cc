@@ -1,0 +1,159 @@
+#include "router/mesh_wire.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "proto/mesh.pb.h"
+
+namespace weft::router {
+namespace {
+
+using ::testing::HasSubstr;
+
+const PeerName kAlice(1);
+const PeerName kBob(2);
+
+Message round_trip(const Message& message) {
+  return decode_message(encode(message)).value();
+}
+
+std::string refusal(const wire::Frame& frame) {
+  const std::string text = frame.SerializeAsString();
+  const auto message = decode_message(as_bytes(text));
+  return message.ok() ? "accepted" : message.error().what;
+}
+
+TEST(MeshWire, EveryMessageComesBackAsItWas) {
+  OriginDelta part;
+  part.origin = kAlice;
+  part.incarnation = Incarnation(3);
+  part.after = 4;
+  part.through = 9;
+  part.floor = 2;
+  part.records = {{{RecordKind::Endpoint, {1, 2, 3}}, 5, Bytes{7}},
+                  {{RecordKind::Peer, {}}, 6, std::nullopt},
+                  {{RecordKind::Endpoint, {}}, 9, Bytes{}}};
+  const std::vector<Message> messages{
+      Verdict{Verdict::Code::Clone, "two hosts"},
+      Heartbeat{},
+      DigestMessage{{{kAlice, {Incarnation(1), 2}}, {kBob, {Incarnation(3), 4}}}, true},
+      Summary{0x1234567890abcdef},
+      Delta{{part}},
+      Payload{Topic::Ipam, {1, 2, 3}},
+      Routed{kAlice, kBob, 5, Payload{Topic::Ring, {}}},
+      Routed{kAlice, kBob, 0, Challenge{Incarnation(1), 77}},
+      Routed{kAlice, kBob, kHopsMax, ChallengeAnswer{Incarnation(1), 77}},
+  };
+  for (const Message& message : messages) {
+    EXPECT_EQ(round_trip(message), message) << message.index();
+  }
+}
+
+TEST(MeshWire, HelloAndPeerRecordComeBackAsTheyWere) {
+  const Hello hello{kAlice, Incarnation(2), 3, "nick", "0.1", 6783, 4};
+  EXPECT_EQ(decode_hello(encode(hello)).value(), hello);
+
+  PeerInfo info;
+  info.nickname = "nick";
+  info.version = "0.1";
+  info.port = 6783;
+  info.addresses = {Ipv4(1), Ip::parse("fe80::1").value()};
+  info.neighbours = {{kBob, Ipv4(2)}};
+  info.key.fill(9);
+  EXPECT_EQ(decode_peer_info(encode(info)).value(), info);
+}
+
+TEST(MeshWire, AMessageOfALaterVersionIsSkipped) {
+  // Field 100, length-delimited, empty.
+  EXPECT_EQ(decode_message(Bytes{0xa2, 0x06, 0x00}).value(), Message(UnknownMessage{}));
+}
+
+TEST(MeshWire, RefusesWhatDoesNotParse) {
+  EXPECT_EQ(decode_message(Bytes{0xff}).error().code, Errc::Invalid);
+  EXPECT_EQ(decode_hello(Bytes{0xff}).error().code, Errc::Invalid);
+  EXPECT_EQ(decode_peer_info(Bytes{0xff}).error().code, Errc::Invalid);
+}
+
+TEST(MeshWire, RefusesNamesThatAreNone) {
+  wire::Frame frame;
+  frame.mutable_digest()->add_entries()->set_origin(0);
+  EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
+  frame.mutable_digest()->mutable_entries(0)->set_origin(std::uint64_t{1} << 48U);
+  EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
+}
+
+TEST(MeshWire, RefusesDeltasThatContradictThemselves) {
+  wire::Frame frame;
+  wire::Delta::Origin& origin = *frame.mutable_delta()->add_origins();
+  origin.set_origin(1);
+  origin.set_after(5);
+  origin.set_through(5);
+  EXPECT_THAT(refusal(frame), HasSubstr("delta after 5 through 5"));
+
+  origin.set_through(7);
+  origin.set_floor(8);
+  EXPECT_THAT(refusal(frame), HasSubstr("floor 8 above 7"));
+
+  origin.clear_floor();
+  wire::Delta::Record& record = *origin.add_records();
+  record.set_kind(2);
+  record.set_sequence(8);
+  EXPECT_THAT(refusal(frame), HasSubstr("record sequence 8"));
+  record.set_sequence(5);
+  EXPECT_THAT(refusal(frame), HasSubstr("record sequence 5"));
+  record.set_sequence(6);
+  EXPECT_EQ(refusal(frame), "accepted");
+  record.set_kind(0);
+  EXPECT_THAT(refusal(frame), HasSubstr("record kind 0"));
+}
+
+TEST(MeshWire, RefusesUnknownTopicsLargePayloadsAndEndlessHops) {
+  wire::Frame frame;
+  frame.mutable_payload()->set_topic(99);
+  EXPECT_THAT(refusal(frame), HasSubstr("topic 99"));
+  frame.mutable_payload()->set_topic(1);
+  frame.mutable_payload()->set_payload(std::string(kGossipPayloadMax + 1, 'x'));
+  EXPECT_THAT(refusal(frame), HasSubstr("payload of"));
+
+  wire::Routed& routed = *frame.mutable_routed();
+  routed.set_from(1);
+  routed.set_to(2);
+  routed.set_hops_left(33);
+  EXPECT_THAT(refusal(frame), HasSubstr("33 hops left"));
+}
+
+TEST(MeshWire, TakesAVerdictOfALaterVersionForARefusal) {
+  wire::Frame frame;
+  frame.mutable_verdict()->set_code(static_cast<wire::Verdict::Code>(77));
+  const std::string text = frame.SerializeAsString();
+
+  const auto message = decode_message(as_bytes(text));
+
+  EXPECT_EQ(std::get<Verdict>(message.value()).code, Verdict::Code::Malformed);
+}
+
+TEST(MeshWire, TextThatCouldConfuseATerminalIsDefused) {
+  const Hello hello{kAlice, Incarnation(2), 3, "a\x1b[2Jb", "0.1", 6783, 4};
+
+  EXPECT_EQ(decode_hello(encode(hello)).value().nickname, "a?[2Jb");
+}
+
+TEST(MeshWire, RefusesPeerRecordsOverTheirLimits) {
+  PeerInfo info;
+  info.neighbours.resize(kNeighboursMax + 1, {kBob, Ipv4(2)});
+  EXPECT_THAT(decode_peer_info(encode(info)).error().what, HasSubstr("1025 neighbours"));
+
+  wire::PeerInfo odd;
+  odd.add_addresses("abc");
+  odd.set_key(std::string(32, 'k'));
+  EXPECT_FALSE(decode_peer_info(as_bytes(odd.SerializeAsString())).ok());
+  odd.clear_addresses();
+  odd.set_key("short");
+  EXPECT_THAT(decode_peer_info(as_bytes(odd.SerializeAsString())).error().what,
+              HasSubstr("static key of 5 bytes"));
+}
+
+}  // namespace
+}  // namespace weft::router
