@@ -15,6 +15,7 @@
 #include "base/overloaded.h"
 #include "router/io/vxlan_sender.h"
 #include "sys/core_driver.h"
+#include "sys/firewall.h"
 #include "sys/tap.h"
 
 namespace weft::router {
@@ -154,6 +155,7 @@ Result<Ok> DatapathService::Impl::start() {
       WEFT_TRY(VxlanSender::open(executor_, {.vni = options_.vni, .port = options_.vxlan_port}));
   sender_ = std::move(sender);
   WEFT_TRY(ensure_devices());
+  note("firewall", sys::ensure_forward_accept(options_.bridge));
   forwarding_ = std::make_unique<Forwarding>(
       Forwarding::Options{.self = options_.self}, clock_.now(), adopt());
   driver_ = std::make_unique<Driver>(
@@ -285,6 +287,7 @@ void DatapathService::Impl::set_entries(Mac mac, std::vector<FdbEntry> wanted) {
 
 void DatapathService::Impl::repair() {
   note("devices", ensure_devices());
+  note("firewall", sys::ensure_forward_accept(options_.bridge));
   for (const auto& [peer, path] : peers_) {
     refresh_path(peer);
   }
@@ -555,6 +558,7 @@ DatapathStatus DatapathService::status() const {
 
 Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge) {
   WEFT_TRY(sys::detach_fast_path());
+  WEFT_TRY(sys::remove_forward_accept(bridge));
   const std::optional<LinkInfo> own = WEFT_TRY(netdev.find_link(bridge));
   const std::vector<LinkInfo> links = WEFT_TRY(netdev.links());
   for (const LinkInfo& link : links) {

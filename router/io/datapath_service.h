@@ -79,7 +79,7 @@ class DatapathService {
   void set_underlay(PeerName peer, std::optional<Ip> underlay);
   DatapathStatus status() const;
 
-  // Removes bridge, VXLAN device, TAP, veths and filters of ours, and nothing else.
+  // Removes bridge, VXLAN device, TAP, veths, filters and firewall rules of ours, and nothing else.
   static Result<Ok> reset(sys::Netdev& netdev, const std::string& bridge);
 
  private:

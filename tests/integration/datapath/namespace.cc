@@ -23,8 +23,13 @@ int run_shell(std::string command) {
   std::array<char*, 4> words{shell.data(), option.data(), command.data(), nullptr};
   pid_t child = 0;
   int status = 0;
-  if (posix_spawn(&child, "/bin/sh", nullptr, nullptr, words.data(), environ) != 0
-      || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+  {
+    const std::lock_guard lock(Namespace::starting());
+    if (posix_spawn(&child, "/bin/sh", nullptr, nullptr, words.data(), environ) != 0) {
+      return -1;
+    }
+  }
+  if (waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
     return -1;
   }
   return WEXITSTATUS(status);
@@ -48,6 +53,11 @@ Namespace::~Namespace() {
   work_.reset();
   context_.stop();
   thread_.join();
+}
+
+std::mutex& Namespace::starting() {
+  static std::mutex mutex;
+  return mutex;
 }
 
 // On a thread of its own: what lives in the namespace goes on working meanwhile.

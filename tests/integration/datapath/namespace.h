@@ -4,6 +4,7 @@
 
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,6 +38,10 @@ class Namespace {
 
   boost::asio::io_context& context() { return context_; }
   const std::string& path() const { return path_; }
+
+  // Held while a command starts: until its exec the child holds copies of all our descriptors, so
+  // that what we close meanwhile stays open.
+  static std::mutex& starting();
 
  private:
   boost::asio::io_context context_;

@@ -85,6 +85,7 @@ Result<Ok> Host::reset() {
 }
 
 void Host::stop() {
+  const std::lock_guard lock(Namespace::starting());
   net.run([this] {
     service_.reset();
     return true;
