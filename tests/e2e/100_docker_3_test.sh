@@ -62,6 +62,6 @@ everywhere sh -c 'docker rm -f $(docker ps -aq) && docker network rm weft-net bl
 for host in h1 h2 h3; do
   # What is left: the bridge, and devices of weft's own.
   wait_until 5 "no ports of containers on $host" status_is "$host" '.docker.ports == 0 and .docker.networks == 0'
-  assert_equal "$(on "$host" weft status ipam --json | jq '[.ranges[].used] | add // 0')" 0 "addresses in use on $host"
+  wait_until 5 "no addresses in use on $host" status_is "$host" '([.ipam.ranges[].used] | add // 0) == 0'
 done
 assert_contains "$(assert_fails container h1 late weft-net)" "not found" "run on a removed network"

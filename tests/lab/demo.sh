@@ -81,9 +81,9 @@ launch_agents() {
     command_shown "$host\$ weft launch$([[ $host == h1 ]] || echo " h1")"
     started=$(now)
     if [[ $host == h1 ]]; then
-      launch h1
+      launch h1 >/dev/null
     else
-      launch "$host" h1
+      launch "$host" h1 >/dev/null
     fi
     seconds=$(seconds_since "$started")
     echo "$seconds" >>"$SCRATCH/launch"
@@ -141,7 +141,7 @@ move_data() {
   # The receiver stops counting when the sender says it is done, with a last window still in its socket.
   jq -e '.end.sum_sent.bytes >= 1073741824 and .end.sum_received.bytes >= .end.sum_sent.bytes * 0.98' "$SCRATCH/bulk" >/dev/null \
     || fail "of $(jq .end.sum_sent.bytes "$SCRATCH/bulk") bytes sent $(jq .end.sum_received.bytes "$SCRATCH/bulk") arrived"
-  jq -r '.end.sum_received.bits_per_second / 1e9 * 100 | round / 100' "$SCRATCH/bulk" >"$SCRATCH/throughput"
+  printf '%.2f\n' "$(jq '.end.sum_received.bits_per_second / 1e9' "$SCRATCH/bulk")" >"$SCRATCH/throughput"
   tell "$(cat "$SCRATCH/throughput") Gbit/s"
 }
 
@@ -166,7 +166,7 @@ restart_under_traffic() {
   on h1 weft stop
   tell "no agent on h1, and the stream goes on"
   command_shown "h1\$ weft launch"
-  launch h1
+  launch h1 >/dev/null
   wait "$stream" || fail "the stream broke: $(jq -r .error "$SCRATCH/stream")"
   slowest=$(jq '[.intervals[].sum.bytes] | min' "$SCRATCH/stream")
   ((slowest > 0)) || fail "the stream stood still for a second"
