@@ -21,8 +21,12 @@
 #include "agent/wiring.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <utility>
+
+#include <boost/asio/steady_timer.hpp>
 
 #include "agent/version.h"
 #include "base/log.h"
@@ -153,18 +157,47 @@ router::DatapathService::PortRequest to_request(const plugin::Port& port) {
 
 }  // namespace
 
+// dockerd repeats a call that finds no agent for 15 s (1 + 2 + 4 + 8). An attachment that was under
+// way when the agent ended has moved its interface into the container by then.
+constexpr std::chrono::seconds kAttachmentGrace{20};
+
+bool Agent::is_at_home(const plugin::Port& port) const {
+  return host_.netdev.find_link(port.guest).value_or(std::nullopt).has_value();
+}
+
 void Agent::plug(const plugin::PlugPort& request) {
   const bool recovering = request.call == RequestId();
   if (recovering && !datapath_->has_port(request.port.host)) {
-    log::info("container's interface is gone, forgetting it", {"port", request.port.host});
-    post([this, id = request.port.id] { docker_->on_port_gone(id); });
+    post([this, port = request.port] { drop_port(port); });
     return;
+  }
+  if (recovering && is_at_home(request.port)) {
+    recheck_port(request.port);
   }
   const Result<Ok> plugged = datapath_->plug(to_request(request.port));
   if (!plugged.ok()) {
     log::warning("port not plugged", {"port", request.port.host}, {"why", plugged.error()});
   }
   post([this, call = request.call, plugged] { docker_->on_plugged(call, plugged); });
+}
+
+// A container that went away while no agent listened gave its interface back to the host, and
+// nobody will ask to remove it any more.
+void Agent::recheck_port(const plugin::Port& port) {
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kAttachmentGrace);
+  timer->async_wait([this, timer, port](const boost::system::error_code& error) {
+    if (!error && is_at_home(port)) {
+      drop_port(port);
+    }
+  });
+}
+
+void Agent::drop_port(const plugin::Port& port) {
+  log::info("container went away unnoticed, removing its port", {"port", port.host});
+  if (const auto unplugged = datapath_->unplug(to_request(port)); !unplugged.ok()) {
+    log::warning("port not removed", {"port", port.host}, {"why", unplugged.error()});
+  }
+  docker_->on_port_gone(port.id);
 }
 
 void Agent::unplug(const plugin::UnplugPort& request) {

@@ -72,6 +72,10 @@ class Agent {
   void on_docker(plugin::DockerAction action);
   void plug(const plugin::PlugPort& request);
   void unplug(const plugin::UnplugPort& request);
+  // True while the container's end of a port is on the host.
+  bool is_at_home(const plugin::Port& port) const;
+  void recheck_port(const plugin::Port& port);
+  void drop_port(const plugin::Port& port);
 
   void place_peer_later(PeerName peer);
   void place_peers();
