@@ -21,9 +21,7 @@
 #include "router/mesh.h"
 #include "router/mesh_wire.h"
 
-using namespace weft;          // NOLINT: a fuzz target is one small scope.
-using namespace weft::router;  // NOLINT
-
+namespace weft::router {
 namespace {
 
 constexpr std::size_t kStepsMax = 200;
@@ -234,7 +232,9 @@ class Attack {
 
 }  // namespace
 
+}  // namespace weft::router
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Attack({data, size}).run();
+  weft::router::Attack({data, size}).run();
   return 0;
 }

@@ -10,9 +10,7 @@
 #include "router/mesh_wire.h"
 #include "router/records.h"
 
-using weft::ByteView;
-using namespace weft::router;  // NOLINT: a fuzz target is one small scope.
-
+namespace weft::router {
 namespace {
 
 void try_message(ByteView bytes) {
@@ -51,20 +49,22 @@ void try_peer_info(ByteView bytes) {
 
 }  // namespace
 
+}  // namespace weft::router
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) {
     return 0;
   }
-  const ByteView bytes(data + 1, size - 1);
+  const weft::ByteView bytes(data + 1, size - 1);
   switch (data[0] % 3) {
     case 0:
-      try_message(bytes);
+      weft::router::try_message(bytes);
       break;
     case 1:
-      try_hello(bytes);
+      weft::router::try_hello(bytes);
       break;
     default:
-      try_peer_info(bytes);
+      weft::router::try_peer_info(bytes);
       break;
   }
   return 0;

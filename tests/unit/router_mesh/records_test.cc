@@ -268,6 +268,22 @@ TEST(RecordStore, ABuriedOriginDoesNotComeBackThroughRepairButDoesWhenItLives) {
   EXPECT_EQ(bob.record_count(kAlice), 2U);
 }
 
+// Every store holds of each origin what the origin itself holds.
+void expect_agreement(const std::vector<RecordStore>& stores, std::uint64_t seed) {
+  for (const RecordStore& store : stores) {
+    ASSERT_EQ(store.digest(), stores[0].digest()) << "seed " << seed;
+    ASSERT_EQ(store.digest_hash(), stores[0].digest_hash());
+    for (std::uint64_t origin = 1; origin <= 3; ++origin) {
+      for (std::uint8_t number = 0; number < 6; ++number) {
+        const Bytes* truth = stores[origin - 1].find(PeerName(origin), key(number));
+        const Bytes* held = store.find(PeerName(origin), key(number));
+        ASSERT_EQ(truth == nullptr, held == nullptr) << "seed " << seed;
+        ASSERT_TRUE(truth == nullptr || *truth == *held) << "seed " << seed;
+      }
+    }
+  }
+}
+
 // Stores that talk in any order, repeat, cut short and restart end up the same.
 TEST(RecordStoreProperty, AnyOrderOfExchangesConverges) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -326,18 +342,7 @@ TEST(RecordStoreProperty, AnyOrderOfExchangesConverges) {
         }
       }
     }
-    for (const RecordStore& store : stores) {
-      ASSERT_EQ(store.digest(), stores[0].digest()) << "seed " << seed;
-      ASSERT_EQ(store.digest_hash(), stores[0].digest_hash());
-      for (std::uint64_t origin = 1; origin <= 3; ++origin) {
-        for (std::uint8_t number = 0; number < 6; ++number) {
-          const Bytes* truth = stores[origin - 1].find(PeerName(origin), key(number));
-          const Bytes* held = store.find(PeerName(origin), key(number));
-          ASSERT_EQ(truth == nullptr, held == nullptr) << "seed " << seed;
-          ASSERT_TRUE(truth == nullptr || *truth == *held) << "seed " << seed;
-        }
-      }
-    }
+    expect_agreement(stores, seed);
   }
 }
 
