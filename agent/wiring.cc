@@ -71,6 +71,9 @@ void Agent::on_record(const RecordChanged& change) {
       if (change.value) {
         place_peer_later(change.origin);
       } else {
+        StoreBatch changes;
+        placement_.forget(change.origin, changes);
+        remember(changes);
         datapath_->set_underlay(change.origin, std::nullopt);
       }
       return;
@@ -87,10 +90,19 @@ void Agent::place_peer_later(PeerName peer) {
 
 void Agent::place_peers() {
   const std::set<PeerName> wanted = std::exchange(unplaced_, {});
+  StoreBatch changes;
   for (const router::PeerStatus& peer : mesh_->mesh().peers()) {
     if (!peer.self && !peer.underlay.empty() && wanted.contains(peer.name)) {
-      datapath_->set_underlay(peer.name, peer.underlay.front());
+      datapath_->set_underlay(peer.name, placement_.choose(peer.name, peer.underlay, changes));
     }
+  }
+  remember(changes);
+}
+
+// For what a restart can do without.
+void Agent::remember(const StoreBatch& changes) {
+  if (const auto stored = host_.store.apply(changes); !stored.ok()) {
+    log::warning("state not written", {"why", stored.error()});
   }
 }
 

@@ -19,6 +19,7 @@
 #include "agent/config.h"
 #include "agent/control_api.h"
 #include "agent/identity.h"
+#include "agent/placement.h"
 #include "base/entropy.h"
 #include "base/result.h"
 #include "ipam/io/ipam_service.h"
@@ -79,6 +80,7 @@ class Agent {
 
   void place_peer_later(PeerName peer);
   void place_peers();
+  void remember(const StoreBatch& changes);
 
   Result<Ok> connect(const std::vector<std::string>& targets);
   Result<Ok> forget(const std::vector<std::string>& targets);
@@ -96,6 +98,7 @@ class Agent {
   std::unique_ptr<router::MeshService> mesh_;
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<sys::HttpServer> control_;
+  Placement placement_;
   std::set<PeerName> unplaced_;  // Peers whose place on the underlay is to be looked up.
 };
 

@@ -14,6 +14,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
                                             const Seat& seat,
                                             std::function<void()> on_stop) {
   std::unique_ptr<Agent> agent(new Agent(host, std::move(config)));
+  agent->placement_ = WEFT_TRY(Placement::load(host.store));
   WEFT_TRY(agent->start_datapath(seat.identity.name));
   WEFT_TRY(agent->start_ipam(seat.identity.name, seat.targets.size()));
   WEFT_TRY(agent->start_mesh(seat));
