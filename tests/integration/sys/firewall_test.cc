@@ -1,12 +1,10 @@
 // sys/firewall.h in a namespace of its own, beside iptables-nft and real traffic over a bridge.
 #include "sys/firewall.h"
 
-#include <cstdlib>
-
 #include <gmock/gmock.h>
 
 #include "sys/netns.h"
-#include "tests/integration/sys/netdev_world.h"
+#include "tests/integration/sys/command.h"
 
 namespace weft::sys {
 namespace {
@@ -16,10 +14,6 @@ using ::testing::Not;
 
 constexpr const char* kRule =
     "-A FORWARD -i fwbr -o fwbr -m comment --comment \"weft fwbr\" -j ACCEPT";
-
-bool succeeds(const std::string& command) {
-  return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-}
 
 std::size_t count(const std::string& text, const std::string& part) {
   std::size_t found = 0;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "sys/fake/fake_netdev.h"
+#include "tests/integration/sys/command.h"
 #include "tests/integration/sys/netdev_world.h"
 
 namespace weft::sys {

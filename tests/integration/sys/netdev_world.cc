@@ -1,7 +1,6 @@
 #include "tests/integration/sys/netdev_world.h"
 
 #include <csignal>
-#include <cstdio>
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -10,6 +9,7 @@
 
 #include "sys/fake/fake_netdev.h"
 #include "sys/netns.h"
+#include "tests/integration/sys/command.h"
 
 namespace weft::sys {
 namespace {
@@ -127,21 +127,6 @@ std::unique_ptr<NetdevWorld> make_fake_world() {
 
 std::unique_ptr<NetdevWorld> make_real_world() {
   return std::make_unique<RealWorld>();
-}
-
-std::string run(const std::string& command) {
-  std::FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
-  std::string output;
-  if (pipe != nullptr) {
-    char buffer[4096];
-    std::size_t size = 0;
-    while ((size = std::fread(buffer, 1, sizeof buffer, pipe)) > 0) {
-      output.append(buffer, size);
-    }
-  }
-  const int status = pipe == nullptr ? -1 : ::pclose(pipe);
-  EXPECT_EQ(status, 0) << command << ": " << output;
-  return output;
 }
 
 }  // namespace weft::sys

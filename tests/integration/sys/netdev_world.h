@@ -37,7 +37,4 @@ std::unique_ptr<NetdevWorld> make_fake_world();
 // The kernel. Each call enters a new namespace of its own, for good.
 std::unique_ptr<NetdevWorld> make_real_world();
 
-// Runs a command and expects it to succeed; returns what it printed.
-std::string run(const std::string& command);
-
 }  // namespace weft::sys

@@ -21,7 +21,8 @@ namespace weft::sys {
 namespace {
 
 using ::testing::HasSubstr;
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
 
 // A protocol of IEEE 802's experimental range: nothing else in the namespace speaks it.
 constexpr std::uint16_t kEtherType = 0x88b5;

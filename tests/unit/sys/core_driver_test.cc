@@ -10,7 +10,10 @@ namespace weft::sys {
 namespace {
 
 using ::testing::ElementsAre;
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""ns;
 
 constexpr TimePoint kStart(1000s);
 
