@@ -23,6 +23,8 @@ on h1 mkdir -p /run/docker/plugins
 on h1 ip link add keep type bridge
 on h1 nft add table inet keep
 on h1 docker run --rm busybox true  # Makes folders of the engine's own.
+wait_until 5 "docker0 has noticed that the container is gone" \
+  on h1 sh -c 'ip link show docker0 | grep -q NO-CARRIER'
 before=$(picture)
 launch_all
 
