@@ -76,7 +76,7 @@ TEST_P(PathsTest, TcpMovesDataBothWays) {
   wait_for_remotes(cluster[1], 1);
 
   for (const char* options : {"-c 10.32.0.2", "-c fd00::2 -R"}) {
-    b->net.must("iperf3 -s -D -1 >/dev/null");
+    b->net.must("timeout 30 iperf3 -s -1 >/dev/null 2>&1 &");
     EXPECT_TRUE(eventually([&] {
       return a->net.shell(fmt::format("iperf3 {} -n 100M >/dev/null 2>&1", options)) == 0;
     })) << options;
@@ -257,7 +257,7 @@ TEST_F(FastPathTest, AContainerMayRouteBetweenOthers) {
   c->net.must(
       "ip addr add 10.200.0.3/24 dev eth0 && ip addr del 10.32.0.3/12 dev eth0 && "
       "ip route add 10.32.0.0/12 via 10.200.0.1");
-  c->net.must("iperf3 -s -D -1 >/dev/null");
+  c->net.must("timeout 30 iperf3 -s -1 >/dev/null 2>&1 &");
 
   EXPECT_TRUE(eventually([&] {
     return a_->net.shell("timeout 20 iperf3 -c 10.200.0.3 -n 20M >/dev/null 2>&1") == 0;
