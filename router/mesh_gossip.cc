@@ -119,7 +119,7 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
     buried_.erase(origin);
   }
   if (!merged.advanced.empty() && relay_due_ == kNever) {
-    relay_due_ = now + kRelayDelay / 2 + kRelayDelay / 2 * rng_.below(100) / 100;
+    relay_due_ = now + kRelayDelay * (10 + rng_.below(90)) / 100;
   }
   if (!merged.gaps.empty()) {
     DigestMessage question{.digest = {}, .partial = true};

@@ -51,13 +51,16 @@ inline constexpr Duration kTopologyDelay = milliseconds(100);
 // While everything changes, neither happens more often than this.
 inline constexpr Duration kStatementInterval = milliseconds(500);
 inline constexpr Duration kTopologyInterval = milliseconds(500);
-// News of others is passed on after half to all of this: several items travel together, and a
-// neighbour that already has them says so in the meantime.
-inline constexpr Duration kRelayDelay = milliseconds(40);
+// News of others is passed on after a tenth to all of this: several items travel together, and a
+// neighbour that has them already says so in the meantime. Full meshes relay nothing.
+inline constexpr Duration kRelayDelay = milliseconds(120);
 // Bytes of records per frame, and the pause between two frames to one neighbour: 12 MB/s at most,
 // far below the send queue of the shell.
 inline constexpr std::size_t kDeltaBytesMax = 256U << 10U;
 inline constexpr Duration kDeltaPause = milliseconds(20);
+// Digests that open connections go out this far apart: by the time the second neighbour hears what
+// we lack, the first has told us most of it.
+inline constexpr Duration kDigestPace = milliseconds(50);
 // One neighbour is asked whether it knows the same.
 inline constexpr Duration kRepairInterval = seconds(10);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
@@ -125,6 +128,7 @@ class Mesh::Impl {
     std::uint64_t challenge = 0;  // Nonce; an earlier run is being asked whether it is alive.
     TimePoint challenge_deadline = kNever;
     // Records: what the neighbour is known to hold, and what it has yet to get from us.
+    TimePoint digest_due = kNever;  // Ours, that opens the connection.
     bool digest_received = false;
     Digest known;
     std::set<PeerName> owed;
@@ -229,6 +233,7 @@ class Mesh::Impl {
   std::map<PeerName, std::optional<PeerName>> news_;  // Origin -> from whom, if not ourselves.
   Rescue rescue_;
 
+  TimePoint next_digest_;  // Not before.
   TimePoint last_statement_;
   TimePoint last_topology_;
   TimePoint statement_due_ = kNever;

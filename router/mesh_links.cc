@@ -408,7 +408,8 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
              link.address,
              link.authenticated ? "encrypted and authenticated" : "encrypted, not authenticated"));
   out.push_back(NeighbourUp{peer, link.remote.address});
-  send_message(now, link, DigestMessage{store_.digest()}, out);
+  link.digest_due = std::max(now, next_digest_);
+  next_digest_ = link.digest_due + kDigestPace;
   if (topology_.add_link(peer)) {
     update_topology(now, out);
     state_self_soon(now);
@@ -501,7 +502,8 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
     return std::min(link.deadline, link.challenge_deadline);
   }
-  return std::min({link.heard + kSilenceMax, link.sent + kHeartbeatInterval, link.pump_due});
+  return std::min(
+      {link.heard + kSilenceMax, link.sent + kHeartbeatInterval, link.pump_due, link.digest_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
@@ -530,6 +532,9 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
       }
     } else if (link.heard + kSilenceMax <= now) {
       drop(now, id, fmt::format("silent for {} s", kSilenceMax / seconds(1)), out);
+    } else if (link.digest_due <= now) {
+      link.digest_due = kNever;
+      send_message(now, link, DigestMessage{store_.digest()}, out);
     } else if (link.pump_due <= now) {
       pump(now, link, out);
     } else if (link.sent + kHeartbeatInterval <= now) {
