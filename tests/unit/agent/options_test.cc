@@ -1,8 +1,11 @@
 #include "agent/cli/options.h"
 
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -195,6 +198,17 @@ TEST(Help, ListsEveryCommandOptionVariableAndExitCode) {
   EXPECT_THAT(command_help(Command::Launch), HasSubstr("--ipalloc-range CIDR"));
   EXPECT_THAT(command_help(Command::Launch), HasSubstr("(default: 10.32.0.0/12)"));
   EXPECT_THAT(command_help(Command::Stop), testing::Not(HasSubstr("--ipalloc-range")));
+}
+
+TEST(Docs, AgreeWithTheProgram) {
+  std::ifstream file(WEFT_DOCS_DIR "/OPERATING.md");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+
+  EXPECT_THAT(text, HasSubstr(options_help()));
+  for (const ExitCodeInfo& info : kExitCodes) {
+    EXPECT_THAT(text,
+                HasSubstr(fmt::format("| {} | {} |", static_cast<int>(info.code), info.meaning)));
+  }
 }
 
 }  // namespace
