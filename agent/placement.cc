@@ -59,6 +59,17 @@ Ip Placement::choose(PeerName peer, const std::vector<Ip>& addresses, StoreBatch
   return best;
 }
 
+std::vector<Ip> Placement::some(std::size_t count) const {
+  std::vector<Ip> places;
+  for (const auto& [peer, place] : places_) {
+    if (places.size() == count) {
+      break;
+    }
+    places.push_back(place);
+  }
+  return places;
+}
+
 void Placement::forget(PeerName peer, StoreBatch& changes) {
   if (places_.erase(peer) > 0) {
     changes.push_back({kTable, key_of(peer), std::nullopt});

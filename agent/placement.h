@@ -7,6 +7,7 @@
 // has the address it had.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <vector>
 
@@ -24,6 +25,8 @@ class Placement {
 
   // `addresses` are those of the peer, best first, at least one. What is new is added to `changes`.
   Ip choose(PeerName peer, const std::vector<Ip>& addresses, StoreBatch& changes);
+  // Where peers were last, at most `count` of them.
+  std::vector<Ip> some(std::size_t count) const;
   // The peer is gone for good.
   void forget(PeerName peer, StoreBatch& changes);
 

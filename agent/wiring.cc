@@ -222,6 +222,7 @@ void Agent::unplug(const plugin::UnplugPort& request) {
 Result<Ok> Agent::connect(const std::vector<std::string>& targets) {
   WEFT_TRY(add_targets(host_.store, targets));
   for (const std::string& target : targets) {
+    old_friends_.erase(target);
     mesh_->connect(target);
   }
   return Ok{};
@@ -249,6 +250,8 @@ AgentStatus Agent::status() const {
       .datapath = datapath_->status(),
       .docker = std::nullopt,
   };
+  std::erase_if(status.targets,
+                [this](const std::string& target) { return old_friends_.contains(target); });
   if (docker_) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
                                  .network_count = docker_->driver().network_count(),

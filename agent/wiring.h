@@ -64,6 +64,7 @@ class Agent {
   Result<Ok> start_datapath(PeerName self);
   Result<Ok> start_ipam(PeerName self, std::size_t target_count);
   Result<Ok> start_mesh(const Seat& seat);
+  void look_for_old_friends(const std::vector<std::string>& targets);
   Result<Ok> start_docker();
   Result<Ok> start_control(std::function<void()> on_stop);
 
@@ -99,7 +100,8 @@ class Agent {
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<sys::HttpServer> control_;
   Placement placement_;
-  std::set<PeerName> unplaced_;  // Peers whose place on the underlay is to be looked up.
+  std::set<std::string> old_friends_;  // Targets of the first seconds that no operator named.
+  std::set<PeerName> unplaced_;        // Peers whose place on the underlay is to be looked up.
 };
 
 }  // namespace weft::agent

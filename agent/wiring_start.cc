@@ -1,7 +1,12 @@
 // How the services of an agent are made, and in which order. What flows between them afterwards is
 // in wiring.cc.
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <memory>
 #include <utility>
+
+#include <boost/asio/steady_timer.hpp>
 
 #include "agent/underlay.h"
 #include "agent/version.h"
@@ -88,7 +93,33 @@ Result<Ok> Agent::start_mesh(const Seat& seat) {
   for (const std::string& target : seat.targets) {
     mesh_->connect(target);
   }
+  look_for_old_friends(seat.targets);
   return Ok{};
+}
+
+// Where a few peers were before we were restarted is tried for a moment. Who has no targets, such
+// as the host a cluster began with, would otherwise wait until others try again: up to a minute.
+void Agent::look_for_old_friends(const std::vector<std::string>& targets) {
+  if (!config_.discovery) {
+    return;
+  }
+  constexpr std::size_t kFriendsMax = 4;
+  for (const Ip& place : placement_.some(kFriendsMax)) {
+    const std::string target = Endpoint{place, config_.port}.to_string();
+    if (std::find(targets.begin(), targets.end(), target) == targets.end()) {
+      old_friends_.insert(target);
+      mesh_->connect(target);
+    }
+  }
+  constexpr std::chrono::seconds kFriendsFor{10};
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kFriendsFor);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    for (const std::string& target : std::exchange(old_friends_, {})) {
+      if (!error) {
+        mesh_->forget(target);
+      }
+    }
+  });
 }
 
 Result<Ok> Agent::start_docker() {

@@ -266,6 +266,24 @@ TEST(TwoAgents, ConnectKnowingOneAnother) {
   EXPECT_THAT(left.weft({"status", "peers"}).out, HasSubstr("(right)"));
 }
 
+TEST(TwoAgents, FindOneAnotherAgainWithoutTargets) {
+  VirtualHost left("left");
+  VirtualHost right("right");
+  test::join(left, "192.0.2.1/24", right, "192.0.2.2/24");
+  ASSERT_EQ(left.weft({"launch", "--no-docker"}).exit_code, 0);
+  ASSERT_EQ(right.weft({"launch", "--no-docker", "192.0.2.1"}).exit_code, 0);
+  ASSERT_TRUE(wait_for([&] { return is_established(left) && is_established(right); }));
+  ASSERT_EQ(right.weft({"forget", "192.0.2.1"}).exit_code, 0);
+  ASSERT_EQ(left.weft({"stop"}).exit_code, 0);
+  ASSERT_EQ(right.weft({"stop"}).exit_code, 0);
+
+  ASSERT_EQ(right.weft({"launch", "--no-docker"}).exit_code, 0);
+  ASSERT_EQ(left.weft({"launch", "--no-docker"}).exit_code, 0);
+
+  EXPECT_TRUE(wait_for([&] { return is_established(left) && is_established(right); }));
+  EXPECT_EQ(left.weft({"status", "targets"}).out, "");
+}
+
 TEST(TwoAgents, DoNotConnectWithDifferentPasswords) {
   VirtualHost left("left");
   VirtualHost right("right");

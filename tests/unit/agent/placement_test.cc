@@ -8,6 +8,7 @@
 namespace weft::agent {
 namespace {
 
+using testing::ElementsAre;
 using testing::IsEmpty;
 
 const PeerName kPeer(0x7a0102030405);
@@ -66,6 +67,17 @@ TEST(Placement, ChangesTheFamilyWhenTheOldAddressIsGone) {
   placement.choose(kPeer, {kV4}, changes);
 
   EXPECT_EQ(placement.choose(kPeer, {kV6, kOtherV4}, changes), kV6);
+}
+
+TEST(Placement, TellsSomeOfThePlaces) {
+  sys::MemoryStore store;
+  Placement placement = load(store);
+  StoreBatch changes;
+  placement.choose(kPeer, {kV4}, changes);
+  placement.choose(PeerName(0x7a0102030406), {kV6}, changes);
+
+  EXPECT_THAT(placement.some(1), ElementsAre(kV4));
+  EXPECT_THAT(placement.some(9), ElementsAre(kV4, kV6));
 }
 
 TEST(Placement, ForgetsAPeerThatIsGoneForGood) {
