@@ -56,10 +56,11 @@ class [[nodiscard]] Result {
 
   const T& value() const& { return checked(std::get_if<0>(&state_)); }
   T& value() & { return checked(std::get_if<0>(&state_)); }
-  T&& value() && { return std::move(checked(std::get_if<0>(&state_))); }
+  // By value, so that `for (x : f().value())` outlives the Result it came from.
+  T value() && { return std::move(checked(std::get_if<0>(&state_))); }
 
   const Error& error() const& { return checked(std::get_if<1>(&state_)); }
-  Error&& error() && { return std::move(checked(std::get_if<1>(&state_))); }
+  Error error() && { return std::move(checked(std::get_if<1>(&state_))); }
 
   T value_or(T fallback) && { return ok() ? std::move(*this).value() : std::move(fallback); }
 
