@@ -242,7 +242,13 @@ Verdict Mesh::Impl::judge(const Link& link) const {
   if (info != infos_.end() && info->second.key != link.key && topology_.reachable(peer)) {
     return {Code::Clone, clone_text(peer)};
   }
-  if (up_.size() >= options_.links_max) {
+  std::set<PeerName> accepted;
+  for (const auto& [id, other] : links_) {
+    if (other.accept_sent) {
+      accepted.insert(other.hello.name);
+    }
+  }
+  if (accepted.size() >= options_.links_max) {
     return {Code::Full, fmt::format("limit of {} connections reached", options_.links_max)};
   }
   if (!known && store_.origin_count() >= options_.peers_max) {

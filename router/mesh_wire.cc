@@ -50,14 +50,44 @@ Result<PeerName> to_name(std::uint64_t number) {
   return PeerName(number);
 }
 
+// Well-formed by RFC 3629, apart from the surrogates, which do no harm.
+bool is_utf8(std::string_view text) {
+  std::size_t continuation = 0;
+  std::uint32_t code = 0;
+  std::uint32_t lowest = 0;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (continuation > 0) {
+      if ((byte & 0xc0U) != 0x80U) {
+        return false;
+      }
+      code = (code << 6U) | (byte & 0x3fU);
+      continuation -= 1;
+      if (continuation == 0 && (code < lowest || code > 0x10ffff)) {
+        return false;
+      }
+    } else if (byte >= 0x80) {
+      continuation = (byte & 0xe0U) == 0xc0U ? 1 : (byte & 0xf0U) == 0xe0U ? 2 : 3;
+      if (byte < 0xc0 || byte >= 0xf8) {
+        return false;
+      }
+      lowest = continuation == 1 ? 0x80 : continuation == 2 ? 0x800 : 0x10000;
+      code = byte & (0x3fU >> continuation);
+    }
+  }
+  return continuation == 0;
+}
+
 Result<std::string> to_text(const std::string& value, std::size_t max, const char* what) {
   if (value.size() > max) {
     return invalid(fmt::format("{} of {} bytes (at most {})", what, value.size(), max));
   }
-  // It ends up in logs and on terminals.
+  // It ends up in logs, on terminals and in JSON.
   std::string printable = value;
+  const bool valid = is_utf8(value);
   for (char& c : printable) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !valid)) {
       c = '?';
     }
   }

@@ -280,6 +280,22 @@ TEST_F(MeshTest, ConnectionsOverTheLimitAreRefusedWithTheReason) {
   EXPECT_THAT(alice_.all<CloseLink>().back().reason, HasSubstr("limit of 1 connections"));
 }
 
+TEST_F(MeshTest, ConnectionsThatAreStillBeingAgreedOnCountToo) {
+  Mesh::Options options = MeshUnderTest::options(3);
+  options.links_max = 1;
+  MeshUnderTest carol(options, 3);
+  Wire one(kStart, carol, dial(carol, kStart, "bob"), bob_);
+  Wire two(kStart, alice_, dial(alice_, kStart, "carol"), carol);
+  for (bool busy = true; busy;) {
+    busy = one.carry(kStart);
+    busy = two.carry(kStart) || busy;
+  }
+
+  EXPECT_THAT(carol.all<NeighbourUp>(), SizeIs(1));
+  EXPECT_EQ(carol->stats().links_refused, 1U);
+  carol->check_invariants();
+}
+
 TEST_F(MeshTest, StrangersOverTheLimitAreClosedAtOnce) {
   for (int i = 0; i < 100; ++i) {
     (void)alice_->on_accepted(kStart, {}, {Ipv4(9), static_cast<std::uint16_t>(i)}, alice_.out);

@@ -140,6 +140,20 @@ TEST(MeshWire, TextThatCouldConfuseATerminalIsDefused) {
   EXPECT_EQ(decode_hello(encode(hello)).value().nickname, "a?[2Jb");
 }
 
+TEST(MeshWire, TextStaysOnlyIfItIsUtf8) {
+  const auto nickname = [](const std::string& text) {
+    return decode_hello(encode(Hello{kAlice, Incarnation(2), 3, text, "0.1", 6783, 4}))
+        .value()
+        .nickname;
+  };
+
+  EXPECT_EQ(nickname("Köln €𝄞"), "Köln €𝄞");
+  EXPECT_EQ(nickname("a\xff"), "a?");
+  EXPECT_EQ(nickname("cut \xe2\x82"), "cut ??");
+  EXPECT_EQ(nickname("long \xc0\xaf"), "long ??");
+  EXPECT_EQ(nickname("high \xf7\xbf\xbf\xbf"), "high ????");
+}
+
 TEST(MeshWire, RefusesPeerRecordsOverTheirLimits) {
   PeerInfo info;
   info.neighbours.resize(kNeighboursMax + 1, {kBob, Ipv4(2)});
