@@ -158,7 +158,7 @@ network_everywhere() {  # NAME [options]
 container() {  # HOST NAME NETWORK [options of docker run]
   local host=$1 name=$2 network=$3
   shift 3
-  on "$host" docker run -d --name "$name" --hostname "$name" --net "$network" "$@" weft-tools sleep 1000000 >/dev/null
+  on "$host" docker run -d --stop-signal KILL --name "$name" --hostname "$name" --net "$network" "$@" weft-tools sleep 1000000 >/dev/null
 }
 
 inside() {  # HOST CONTAINER CMD…
