@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -82,6 +83,8 @@ class Runner {
 
   std::optional<Failure> start();
   void run();
+  // Closes everything that must be closed in order, the store last.
+  void close();
 
  private:
   std::optional<Failure> check_host();
@@ -189,6 +192,11 @@ void Runner::run() {
   io_.run();
 }
 
+void Runner::close() {
+  agent_.reset();
+  store_.reset();
+}
+
 }  // namespace
 
 ExitCode run_agent(const Config& config) {
@@ -211,8 +219,11 @@ ExitCode run_agent(const Config& config) {
     return failure->code;
   }
   runner.run();
+  runner.close();
   log::info("ended; containers' traffic goes on");
-  return ExitCode::Ok;
+  // A name lookup may be under way on Asio's resolver thread; a dead resolver would hold up the
+  // end.
+  std::_Exit(static_cast<int>(ExitCode::Ok));
 }
 
 }  // namespace weft::agent

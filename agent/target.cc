@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/address.h"
+#include "router/connector.h"
 
 namespace weft::agent {
 
@@ -68,6 +69,12 @@ Result<std::string> parse_target(std::string_view text) {
     return malformed(text);
   }
   return std::string(text);
+}
+
+bool is_same_target(const std::string& a, const std::string& b, std::uint16_t default_port) {
+  const auto left = router::Target::parse(a, default_port);
+  const auto right = router::Target::parse(b, default_port);
+  return left.ok() && right.ok() && left.value() == right.value();
 }
 
 }  // namespace weft::agent

@@ -58,7 +58,7 @@ Result<std::vector<Ip>> underlay_addresses(sys::Netdev& netdev, const Ip& host) 
     }
   }
   best.insert(best.end(), others.begin(), others.end());
-  // As many as a Peer record has room for (router/mesh_wire.h).
+  // Two families on four networks; a Peer record has room for twice that (router/mesh_wire.h).
   constexpr std::size_t kAddressesMax = 8;
   best.resize(std::min(best.size(), kAddressesMax));
   return best;

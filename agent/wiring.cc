@@ -28,6 +28,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/target.h"
 #include "agent/version.h"
 #include "base/log.h"
 #include "base/overloaded.h"
@@ -222,7 +223,9 @@ void Agent::unplug(const plugin::UnplugPort& request) {
 Result<Ok> Agent::connect(const std::vector<std::string>& targets) {
   WEFT_TRY(add_targets(host_.store, targets));
   for (const std::string& target : targets) {
-    old_friends_.erase(target);
+    std::erase_if(old_friends_, [&](const std::string& friendly) {
+      return is_same_target(friendly, target, config_.port);
+    });
     mesh_->connect(target);
   }
   return Ok{};

@@ -8,6 +8,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/target.h"
 #include "agent/underlay.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
@@ -106,7 +107,10 @@ void Agent::look_for_old_friends(const std::vector<std::string>& targets) {
   constexpr std::size_t kFriendsMax = 4;
   for (const Ip& place : placement_.some(kFriendsMax)) {
     const std::string target = Endpoint{place, config_.port}.to_string();
-    if (std::find(targets.begin(), targets.end(), target) == targets.end()) {
+    const bool is_target = std::any_of(targets.begin(), targets.end(), [&](const auto& known) {
+      return is_same_target(known, target, config_.port);
+    });
+    if (!is_target) {
       old_friends_.insert(target);
       mesh_->connect(target);
     }

@@ -128,7 +128,10 @@ void DockerDriver::Impl::on_call(RequestId call,
 }
 
 Reply DockerDriver::Impl::run(const Route& route, const Call& call) {
-  if (addresses_.waiting_count() + networks_.waiting_count() >= options_.calls_max) {
+  // What gives back must never wait behind what asks.
+  const bool asks =
+      route.handler == &Impl::request_address || route.handler == &Impl::create_endpoint;
+  if (asks && addresses_.waiting_count() + networks_.waiting_count() >= options_.calls_max) {
     ++stats_.over_limit;
     return Error{Errc::Unavailable,
                  fmt::format("{} calls are waiting already", options_.calls_max)};

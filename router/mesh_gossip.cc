@@ -40,9 +40,15 @@ void Mesh::Impl::on_digest(TimePoint now,
                            MeshActions& out) {
   Digest lacking;  // Origins of which the neighbour holds more than we do.
   for (const auto& [origin, version] : message.digest) {
+    if (!link.known.contains(origin) && link.known.size() >= 2 * options_.peers_max) {
+      ++stats_.records_refused;  // More origins than we would ever keep.
+      continue;
+    }
     if (message.partial) {
       link.known[origin] = version;
-      link.owed.insert(origin);
+      if (store_.version(origin)) {
+        link.owed.insert(origin);
+      }
       continue;
     }
     // What was sent meanwhile is on its way.

@@ -180,7 +180,8 @@ void Mesh::Impl::on_established(TimePoint now,
   if (!link.outbound) {
     link.dial_serial = link.hello.dial_serial;
   }
-  if (link.goal && std::holds_alternative<Target>(*link.goal)) {
+  // An operator may have forgotten the target during the handshake.
+  if (link.goal && std::holds_alternative<Target>(*link.goal) && connector_.find(*link.goal)) {
     target_peer_[std::get<Target>(*link.goal)] = link.hello.name;
   }
   const std::optional<Incarnation> earlier = earlier_run(link);

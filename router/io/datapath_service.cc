@@ -404,7 +404,9 @@ Result<Ok> DatapathService::Impl::unplug(const PortRequest& port) {
 }
 
 bool DatapathService::Impl::has_port(const std::string& host) {
-  return netdev_.find_link(host).value_or(std::nullopt).has_value();
+  // Who asks removes what is gone: an unanswered question must not look like a missing interface.
+  const auto link = netdev_.find_link(host);
+  return !link.ok() || link.value().has_value();
 }
 
 void DatapathService::Impl::on_record(const RecordChanged& change) {

@@ -48,5 +48,12 @@ TEST(Target, RefusesWhatIsNoPeerAndSaysWhatIs) {
   }
 }
 
+TEST(SameTarget, ComparesPlacesAndNotSpellings) {
+  EXPECT_TRUE(is_same_target("10.0.0.1", "10.0.0.1:6783", 6783));
+  EXPECT_TRUE(is_same_target("[fd00::1]", "[fd00::1]:6783", 6783));
+  EXPECT_FALSE(is_same_target("10.0.0.1", "10.0.0.1:6784", 6783));
+  EXPECT_FALSE(is_same_target("10.0.0.1", "10.0.0.2", 6783));
+}
+
 }  // namespace
 }  // namespace weft::agent
