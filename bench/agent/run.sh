@@ -3,7 +3,7 @@
 #   sudo ./run bench agent      WEFT_BENCH_ROUNDS=15 and WEFT_BENCH_IDLE=30 (seconds) are the defaults.
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
-LAB_NAME=bench-agent
+LAB_KIND=bench-agent
 here=$(dirname "$0")
 source "$here/../../tests/lab/lib.sh"
 source "$here/../lib.sh"

@@ -5,7 +5,7 @@
 #   sudo ./run bench datapath   WEFT_BENCH_ROUNDS=3 and WEFT_BENCH_SECONDS=3 are the defaults.
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
-LAB_NAME=bench-datapath
+LAB_KIND=bench-datapath
 here=$(dirname "$0")
 source "$here/../../tests/lab/lib.sh"
 source "$here/../lib.sh"

@@ -5,7 +5,7 @@
 #   sudo ./run demo --check   the same, terse, for scripts
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
-LAB_NAME=demo
+LAB_NAME=${LAB_NAME:-demo}
 source "$(dirname "$0")/lib.sh"
 
 KEEP=no CHECK=no STEP=0
@@ -211,16 +211,16 @@ keep_hint() {
   cat <<END
 The hosts are left running. To look around:
 
-  sudo $tool --name demo shell h1              a shell on h1 (weft and docker are there)
-  sudo $tool --name demo exec h2 weft status peers
-  sudo $tool --name demo exec h1 docker exec a1 ping -c 3 $(address_of h3 b3)
-  sudo $tool --name demo partition h1,h2 h3    cut h3 off; "heal" ends it
-  sudo $tool --name demo down                  remove everything
+  sudo $tool --name $LAB_NAME shell h1              a shell on h1 (weft and docker are there)
+  sudo $tool --name $LAB_NAME exec h2 weft status peers
+  sudo $tool --name $LAB_NAME exec h1 docker exec a1 ping -c 3 $(address_of h3 b3)
+  sudo $tool --name $LAB_NAME partition h1,h2 h3    cut h3 off; "heal" ends it
+  sudo $tool --name $LAB_NAME down                  remove everything
 
 END
 }
 
-if [[ -d /run/weft-lab/demo ]]; then
+if [[ -d /run/weft-lab/$LAB_NAME ]]; then
   tell "taking down the demo that was left running"
 fi
 lay_out

@@ -14,7 +14,10 @@ set -Eeuo pipefail
 
 TEST_NAME=$(basename "$0" _test.sh)
 LAB_TOOL=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/weft-lab")
-export WEFT_LAB=${LAB_NAME:-e2e-$TEST_NAME}  # LAB_NAME is set by those that are no test.
+# Two runs of one script must not take down each other's lab, hence the process id. Those that are no
+# test set LAB_KIND, or LAB_NAME where the name is for people.
+LAB_KIND=${LAB_KIND:-e2e-$TEST_NAME}
+export WEFT_LAB=${LAB_NAME:-$LAB_KIND-$$}
 WEFT_BIN=${WEFT_BIN:-}
 HOSTS=()
 SCRATCH=$(mktemp -d)
@@ -63,10 +66,21 @@ trap 'exit 143' INT TERM
 
 # ---- The lab -------------------------------------------------------------------------------------
 
+# Takes down what killed runs of this script left.
+remove_stale_labs() {
+  local dir
+  for dir in "${WEFT_LAB_STATE:-/run/weft-lab}/$LAB_KIND"-*/; do
+    if [[ -d $dir ]] && ! kill -0 "$(basename "${dir##*-}")" 2>/dev/null; then
+      lab down --name "$(basename "$dir")"
+    fi
+  done
+  lab down
+}
+
 lab_up() {  # COUNT [options of weft-lab up]
   local count=$1 index
   [[ -x $WEFT_BIN ]] || fail "WEFT_BIN must name the weft program"
-  lab down  # What a killed run of this test left.
+  remove_stale_labs
   HOSTS=()
   for ((index = 1; index <= count; index++)); do
     HOSTS+=("h$index")
