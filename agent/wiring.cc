@@ -68,6 +68,8 @@ void Agent::on_record(const RecordChanged& change) {
     case RecordKind::Endpoint:
       datapath_->on_record(change);
       return;
+    case RecordKind::Name:
+      return;
     case RecordKind::Peer:
       if (change.value) {
         place_peer_later(change.origin);

@@ -15,6 +15,7 @@ namespace weft {
 enum class RecordKind : std::uint8_t {
   Peer = 1,      // router: nickname, addresses, neighbours of the origin; one per peer, empty key.
   Endpoint = 2,  // datapath: key = MAC of a container's interface, value = its addresses.
+  Name = 3,      // dns: key = part and owner, value = names with their addresses.
 };
 
 struct RecordKey {
