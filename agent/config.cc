@@ -19,13 +19,6 @@ Number number_of(std::string_view text) {
   return number;
 }
 
-std::optional<std::size_t> elector_count_of(const std::string& init) {
-  if (init.empty()) {
-    return std::nullopt;
-  }
-  return number_of<std::size_t>(std::string_view(init).substr(init.find('=') + 1));
-}
-
 // Networks without a subnet use it, so that those with one find room in the other half: a container
 // cannot be on two networks whose subnets overlap.
 Cidr first_half(const Cidr& range) {
@@ -52,7 +45,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   if (settings.is_given("ipalloc-default-subnet")) {
     config.default_subnet = WEFT_TRY(Cidr::parse(settings.text("ipalloc-default-subnet")));
   }
-  config.elector_count = elector_count_of(settings.text("ipalloc-init"));
+  config.init = WEFT_TRY(parse_ipam_init(settings.text("ipalloc-init")));
   config.discovery = !settings.flag("no-discovery");
   config.bpf = !settings.flag("no-bpf");
   config.docker = !settings.flag("no-docker");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/cli/options.h"
+#include "agent/ipam/init.h"
 #include "base/address.h"
 #include "base/netdev.h"
 #include "base/peer_name.h"
@@ -23,7 +24,7 @@ struct Config {
   bool plaintext_data = false;
   Cidr range;
   Cidr default_subnet;
-  std::optional<std::size_t> elector_count;  // Nothing: the targets and ourselves.
+  IpamInit init;
   bool discovery = true;
   bool bpf = true;
   bool docker = true;

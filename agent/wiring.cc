@@ -14,6 +14,7 @@
 //   docker  PlugPort, UnplugPort   -> datapath -> docker.on_plugged
 //   docker  Persist                -> store
 //   control POST /connect, /forget -> store, mesh
+//   control /ip /ipinfo /ring /peer -> ipam (agent/ipam/api.h)
 //   control GET /status            -> status of all
 //
 // Each hop is posted, so that no module is entered while it is still carrying out actions. The one
@@ -239,6 +240,19 @@ Result<Ok> Agent::forget(const std::vector<std::string>& targets) {
     mesh_->forget(target);
   }
   return Ok{};
+}
+
+std::optional<PeerName> Agent::find_peer(const std::string& name_or_nickname) const {
+  const auto name = PeerName::parse(name_or_nickname);
+  if (name.ok()) {
+    return name.value();
+  }
+  for (const router::PeerStatus& peer : mesh_->mesh().peers()) {
+    if (peer.nickname == name_or_nickname) {
+      return peer.name;
+    }
+  }
+  return std::nullopt;
 }
 
 AgentStatus Agent::status() const {

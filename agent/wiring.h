@@ -19,6 +19,7 @@
 #include "agent/config.h"
 #include "agent/control_api.h"
 #include "agent/identity.h"
+#include "agent/ipam/api.h"
 #include "agent/placement.h"
 #include "base/entropy.h"
 #include "base/result.h"
@@ -86,6 +87,7 @@ class Agent {
   Result<Ok> connect(const std::vector<std::string>& targets);
   Result<Ok> forget(const std::vector<std::string>& targets);
   AgentStatus status() const;
+  std::optional<PeerName> find_peer(const std::string& name_or_nickname) const;
 
   template <class Work>
   void post(Work work) {
@@ -98,6 +100,7 @@ class Agent {
   std::unique_ptr<ipam::IpamService> ipam_;
   std::unique_ptr<router::MeshService> mesh_;
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
+  std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<sys::HttpServer> control_;
   Placement placement_;
   std::set<std::string> old_friends_;  // Targets of the first seconds that no operator named.

@@ -53,7 +53,9 @@ Result<Ok> Agent::start_ipam(PeerName self, std::size_t target_count) {
       .self = self,
       .range = config_.range,
       .default_subnet = config_.default_subnet,
-      .elector_count = config_.elector_count.value_or(target_count + 1),
+      .elector_count = config_.init.elector_count.value_or(target_count + 1),
+      .seeds = config_.init.seeds,
+      .observer = config_.init.observer,
   };
   ipam_ = WEFT_TRY(ipam::IpamService::start(host_.io.get_executor(),
                                             host_.clock,
@@ -147,13 +149,23 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
       .forget = [this](const std::vector<std::string>& targets) { return forget(targets); },
       .stop = std::move(on_stop),
   };
+  ipam_api_ = std::make_unique<IpamApi>(
+      *ipam_,
+      [this](RequestId call, sys::HttpResponse response) {
+        control_->respond(call, std::move(response));
+      },
+      [this](const std::string& text) { return find_peer(text); });
   control_ = WEFT_TRY(sys::listen_http(
       host_.io.get_executor(),
       {.path = config_.control_socket(), .group = "weft"},
       [this, hooks](const sys::HttpRequest& request) {
-        control_->respond(request.id, handle_control(request, hooks));
+        if (is_ipam_path(request.target)) {
+          ipam_api_->on_request(request);
+        } else {
+          control_->respond(request.id, handle_control(request, hooks));
+        }
       },
-      [](RequestId) {}));
+      [this](RequestId call) { ipam_api_->on_hangup(call); }));
   return Ok{};
 }
 

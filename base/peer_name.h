@@ -21,6 +21,7 @@ class PeerName {
   constexpr PeerName() = default;
   // Precondition: the number fits in 48 bits.
   explicit PeerName(std::uint64_t number);
+  // Twelve hex digits in six groups; "::" stands for groups of zeros, as in "::1".
   static Result<PeerName> parse(std::string_view text);
 
   constexpr std::uint64_t number() const { return number_; }

@@ -48,10 +48,11 @@ Allocator::Impl::Impl(Options options, StoredState state, Rng rng)
       claims_(std::move(state.claims)),
       asks_(options_.self, rng_.fork()) {
   if (!ring_) {
-    consensus_.emplace(
-        Consensus::Options{.self = options_.self, .elector_count = options_.elector_count},
-        std::move(state.consensus),
-        rng_.fork());
+    consensus_.emplace(Consensus::Options{.self = options_.self,
+                                          .elector_count = options_.elector_count,
+                                          .observer = options_.observer},
+                       std::move(state.consensus),
+                       rng_.fork());
     return;
   }
   for (const Span& span : ring_->owned_by(options_.self).spans()) {
@@ -131,7 +132,7 @@ void Allocator::Impl::allocate(TimePoint now,
 
 bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActions& out) {
   const AllocateRequest& request = waiting.request;
-  if (!request.fresh) {
+  if (!request.fresh && !request.anonymous) {
     const auto held = claims_.held_in(request.owner, request.subnet);
     if (held) {
       out.emplace_back(Answer{request.id, *held});
@@ -149,7 +150,7 @@ bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActi
     return true;
   }
   const Cidr address(Ipv4(*free), request.subnet.prefix());
-  hold(request.owner, address, out);
+  hold(request.anonymous ? address.address().to_string() : request.owner, address, out);
   out.emplace_back(Answer{request.id, address});
   return true;
 }
@@ -266,8 +267,12 @@ void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
     asks_.set_wants(now, open_wants());
     return;
   }
-  if (waiting_.empty()) {
+  if (waiting_.empty() && !is_provoked_) {
     consensus_->stop();
+    return;
+  }
+  if (!options_.seeds.empty()) {
+    adopt(now, Ring::share_out(options_.range, options_.seeds), std::nullopt, out);
     return;
   }
   apply(now, consensus_->start(now), options_.self, out);
@@ -309,7 +314,7 @@ void Allocator::Impl::cancel(TimePoint now, RequestId id) {
   });
   if (ring_) {
     asks_.set_wants(now, open_wants());
-  } else if (waiting_.empty()) {
+  } else if (waiting_.empty() && !is_provoked_) {
     consensus_->stop();
   }
 }
@@ -440,6 +445,9 @@ Result<std::unique_ptr<Allocator>> Allocator::create(Options options,
     return Error{Errc::Invalid,
                  fmt::format("{} electors (expected 1 to {})", options.elector_count, kElectorMax)};
   }
+  if (!options.seeds.empty()) {
+    (void)WEFT_TRY(check_seeds(options.seeds));
+  }
   auto state = load_state(options.self, range, stored);
   if (!state.ok()) {
     return std::move(state).error().with_context("load stored addresses");
@@ -515,6 +523,18 @@ const Ring* Allocator::ring() const {
 
 std::vector<std::pair<Owner, Cidr>> Allocator::held() const {
   return impl_->claims().all();
+}
+
+std::vector<Cidr> Allocator::held_by(const Owner& owner) const {
+  std::vector<Cidr> held;
+  for (const Ip& address : impl_->claims().addresses_of(owner)) {
+    held.emplace_back(address, impl_->claims().find(address)->prefix);
+  }
+  return held;
+}
+
+const Allocator::Options& Allocator::options() const {
+  return impl_->options();
 }
 
 void Allocator::check_invariants() const {

@@ -88,6 +88,10 @@ class Allocator {
     Cidr default_subnet;  // Inside or equal to the range.
     // Electors for the first ring, ourselves included; quorum = n/2 + 1.
     std::size_t elector_count = 1;
+    // Ascending; if there are any, the ring is shared out among them without an election.
+    std::vector<PeerName> seeds{};
+    // Never an elector: gets its space from others.
+    bool observer = false;
   };
   // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos". `load` them all into `stored`.
   struct Stored {
@@ -111,6 +115,7 @@ class Allocator {
     Cidr subnet;
     std::optional<Cidr> within;  // Docker's --ip-range.
     bool fresh = false;          // An owner that may hold many: Docker's pools.
+    bool anonymous = false;      // Held under its own text; `owner` does not count.
   };
   void allocate(TimePoint now, const AllocateRequest& request, AllocatorActions& out);
   // This very address for this owner. Outside the range it is only recorded. A refusal names the
@@ -138,6 +143,8 @@ class Allocator {
   AllocatorStats stats() const;
   const Ring* ring() const;  // Null until it exists.
   std::vector<std::pair<Owner, Cidr>> held() const;
+  std::vector<Cidr> held_by(const Owner& owner) const;  // Ascending.
+  const Options& options() const;
   void check_invariants() const;
 
  private:

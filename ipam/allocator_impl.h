@@ -37,6 +37,7 @@ class Allocator::Impl {
   AllocatorStats stats() const;
   const Ring* ring() const { return ring_ ? &*ring_ : nullptr; }
   const Claims& claims() const { return claims_; }
+  const Options& options() const { return options_; }
   void check_invariants() const;
 
   // allocator_mesh.cc
@@ -115,6 +116,7 @@ class Allocator::Impl {
   Span range_;
   Rng rng_;
   bool has_meta_ = false;
+  bool is_provoked_ = false;  // Somebody who has no vote needs a ring.
   std::optional<Ring> ring_;
   std::optional<Consensus> consensus_;  // Until the ring exists.
   Space space_;

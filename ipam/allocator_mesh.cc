@@ -180,6 +180,13 @@ void Allocator::Impl::apply(TimePoint now,
     adopt(now, Ring::share_out(options_.range, std::move(*electors)), std::nullopt, out);
     return;
   }
+  if (change.provoke) {
+    // "I have no ring" is answered with the ring or by an election.
+    for (const PeerName& peer : reachable_) {
+      send_to(peer, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
+    }
+    return;
+  }
   if (change.own) {
     send_all(std::nullopt, encode(consensus_->claims()), out);
     return;
@@ -210,6 +217,15 @@ void Allocator::Impl::on_ring(TimePoint now,
                         fmt::format("address range {} differs from ours, {}",
                                     theirs.range().to_string(),
                                     options_.range.to_string())});
+    return;
+  }
+  if (!options_.seeds.empty() && options_.seeds != theirs.seeds()) {
+    note_conflict(from,
+                  Error{Errc::Conflict,
+                        fmt::format("IP allocation was seeded by different peers (received: {}, "
+                                    "ours: {}): give --ipalloc-init seed= the same list everywhere",
+                                    names(theirs.seeds()),
+                                    names(options_.seeds))});
     return;
   }
   adopt(now, theirs, from, out);
@@ -298,7 +314,12 @@ void Allocator::Impl::on_digest(TimePoint now,
                                 AllocatorActions& out) {
   if (ring_ && ring_->digest() != digest) {
     owe(now, from);
-  } else if (!ring_ && digest != 0) {
+  } else if (!ring_ && digest == 0) {
+    if (!options_.observer) {
+      is_provoked_ = true;
+      seek(now, out);
+    }
+  } else if (!ring_) {
     send_to(from, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
   }
 }

@@ -23,7 +23,11 @@ Consensus::Consensus(Options options, Memory memory, Rng rng) : options_(options
   for (const PeerName& peer : memory.known) {
     claims_.try_emplace(peer);
   }
-  claims_[options_.self] = std::move(memory.own);
+  if (options_.observer) {
+    claims_.erase(options_.self);
+  } else {
+    claims_[options_.self] = std::move(memory.own);
+  }
 }
 
 Consensus::Change Consensus::start(TimePoint now) {
@@ -45,6 +49,9 @@ Consensus::Change Consensus::propose(TimePoint now) {
   const auto jitter = rng_.below(static_cast<std::uint32_t>(delay_ / milliseconds(1)) + 1);
   due_ = now + delay_ + milliseconds(jitter);
   delay_ = std::min(delay_ * 2, kRetryMax);
+  if (options_.observer) {
+    return {.provoke = true};
+  }
   std::uint64_t round = 0;
   for (const auto& [peer, claim] : claims_) {
     round = std::max(round, claim.promised.round);
@@ -61,6 +68,9 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
   Change change;
   for (const auto& [peer, claim] : theirs) {
     const auto rank = [](const ElectorClaim& c) { return std::pair(c.promised, c.accepted); };
+    if (peer == options_.self && options_.observer) {
+      continue;  // From a time when we had a vote; it stays cast, but not by us.
+    }
     if (peer == options_.self) {
       // Only we change our claim, and nobody sees it before the store has it.
       change.they_lack_news = change.they_lack_news || rank(claim) < rank(own());
@@ -94,7 +104,7 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
 
 bool Consensus::settle() {
   bool changed = false;
-  while (promise_highest() || accept_own_ballot() || accept_followed()) {
+  while (!options_.observer && (promise_highest() || accept_own_ballot() || accept_followed())) {
     changed = true;
   }
   check_invariants();
@@ -165,6 +175,9 @@ std::size_t Consensus::count_promised(const Ballot& ballot) const {
 }
 
 std::optional<std::vector<PeerName>> Consensus::chosen() const {
+  if (options_.observer) {
+    return std::nullopt;  // Electors know how many they are; an observer waits for their ring.
+  }
   for (const auto& [peer, claim] : claims_) {
     if (claim.accepted.round == 0) {
       continue;
@@ -181,7 +194,10 @@ std::optional<std::vector<PeerName>> Consensus::chosen() const {
 }
 
 Consensus::Memory Consensus::memory() const {
-  Memory memory{.own = claims_.at(options_.self), .known = {}};
+  Memory memory;
+  if (!options_.observer) {
+    memory.own = claims_.at(options_.self);
+  }
   for (const auto& [peer, claim] : claims_) {
     memory.known.insert(peer);
   }
@@ -194,6 +210,9 @@ std::size_t Consensus::quorum() const {
 
 void Consensus::check_invariants() const {
   WEFT_ASSERT(claims_.size() <= kElectorMax);
+  if (options_.observer) {
+    return;
+  }
   const ElectorClaim& own = claims_.at(options_.self);
   WEFT_ASSERT(own.accepted <= own.promised);
   WEFT_ASSERT((own.accepted.round == 0) == own.electors.empty());

@@ -51,6 +51,8 @@ class Consensus {
   struct Options {
     PeerName self;
     std::size_t elector_count = 1;
+    // Has no vote: relays what it hears, and asks the electors to hold an election.
+    bool observer = false;
   };
   // What must survive a crash.
   struct Memory {
@@ -64,6 +66,7 @@ class Consensus {
     bool own = false;      // Everybody should hear; otherwise not whoever told us.
     bool learned = false;  // claims() changed at all.
     bool they_lack_news = false;
+    bool provoke = false;  // An observer needs a ring: the electors should hear.
   };
 
   Consensus(Options options, Memory memory, Rng rng);
@@ -97,7 +100,7 @@ class Consensus {
 
   Options options_;
   Rng rng_;
-  ElectorClaims claims_;  // Always has ourselves.
+  ElectorClaims claims_;  // Always has ourselves, unless we observe.
   TimePoint due_ = kNever;
   Duration delay_{};
   std::uint64_t refused_count_ = 0;

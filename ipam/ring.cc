@@ -27,16 +27,6 @@ class Hash {
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
 
-std::string names(const std::vector<PeerName>& peers) {
-  // Enough to recognise a cluster; a message of a thousand names helps nobody.
-  constexpr std::size_t kShownMax = 8;
-  std::string text;
-  for (std::size_t i = 0; i < peers.size() && i < kShownMax; ++i) {
-    text += (i == 0 ? "" : ",") + peers[i].to_string();
-  }
-  return peers.size() > kShownMax ? text + ",…" : text;
-}
-
 // Halves the block and the seeds until one seed or one address is left.
 void share(const Span& block,
            std::vector<PeerName>::const_iterator begin,
@@ -53,6 +43,18 @@ void share(const Span& block,
   share({block.first + half, block.last}, middle, end, out);
 }
 
+}  // namespace
+
+std::string names(const std::vector<PeerName>& peers) {
+  // Enough to recognise a cluster; a message of a thousand names helps nobody.
+  constexpr std::size_t kShownMax = 8;
+  std::string text;
+  for (std::size_t i = 0; i < peers.size() && i < kShownMax; ++i) {
+    text += (i == 0 ? "" : ",") + peers[i].to_string();
+  }
+  return peers.size() > kShownMax ? text + ",…" : text;
+}
+
 Result<Ok> check_seeds(const std::vector<PeerName>& seeds) {
   if (seeds.empty() || seeds.size() > kElectorMax) {
     return Error{Errc::Invalid,
@@ -65,8 +67,6 @@ Result<Ok> check_seeds(const std::vector<PeerName>& seeds) {
   }
   return Ok{};
 }
-
-}  // namespace
 
 Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries)
     : range_(range),

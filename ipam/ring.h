@@ -33,6 +33,11 @@ inline constexpr std::size_t kElectorMax = 1'024;
 // owner no room to raise it.
 inline constexpr std::uint64_t kRingVersionMax = std::uint64_t{1} << 48U;
 
+// The first few, for people.
+std::string names(const std::vector<PeerName>& peers);
+// Ascending, and 1 to kElectorMax.
+Result<Ok> check_seeds(const std::vector<PeerName>& seeds);
+
 struct RingEntry {
   PeerName owner;
   std::uint64_t version = 1;

@@ -9,6 +9,7 @@
 
 #include "agent/cli/client.h"
 #include "agent/cli/help.h"
+#include "agent/cli/ipam_commands.h"
 #include "agent/cli/launch.h"
 #include "agent/cli/options.h"
 #include "agent/cli/reset.h"
@@ -85,6 +86,10 @@ ExitCode run_command(Command command,
       return run_forget(settings);
     case Command::Status:
       return run_status(settings);
+    case Command::Prime:
+      return run_prime(settings);
+    case Command::Rmpeer:
+      return run_rmpeer(settings);
     case Command::Reset:
       return run_reset(settings);
     case Command::Version:

@@ -28,8 +28,8 @@ std::string_view placeholder(ValueKind kind) {
       return "BYTES";
     case ValueKind::Interface:
       return "INTERFACE";
-    case ValueKind::Consensus:
-      return "consensus=N";
+    case ValueKind::IpallocInit:
+      return "HOW";
     case ValueKind::LogLevel:
       return "LEVEL";
   }

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "agent/ipam/init.h"
 #include "base/address.h"
 #include "base/log.h"
 #include "base/netdev.h"
@@ -24,8 +25,9 @@ constexpr std::uint32_t bit(Command command) {
 }
 
 constexpr std::uint32_t kRun = bit(Command::Agent) | bit(Command::Launch);
-constexpr std::uint32_t kControl =
-    bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status);
+constexpr std::uint32_t kControl = bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget)
+                                   | bit(Command::Status) | bit(Command::Prime)
+                                   | bit(Command::Rmpeer);
 
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
@@ -61,6 +63,14 @@ constexpr std::array kCommands{
                 "show what the agent knows",
                 0,
                 1,
+                false},
+    CommandSpec{Command::Prime, "prime", "", "wait until addresses can be handed out", 0, 0, false},
+    CommandSpec{Command::Rmpeer,
+                "rmpeer",
+                "PEER…",
+                "take over the addresses of peers that are gone for good (name or nickname)",
+                1,
+                kPeersMax,
                 false},
     CommandSpec{Command::Reset,
                 "reset",
@@ -114,11 +124,13 @@ constexpr std::array kOptions{
         "subnet of networks that ask for none (default: 10.32.0.0/13; if --ipalloc-range is given, "
         "all of that)",
         kRun},
-    OptionSpec{"ipalloc-init",
-               ValueKind::Consensus,
-               "",
-               "consensus=N: N peers found the cluster (default: the peers given, and this one)",
-               kRun},
+    OptionSpec{
+        "ipalloc-init",
+        ValueKind::IpallocInit,
+        "",
+        "who founds the cluster: consensus[=N] (N peers; default: the peers given, and this one), "
+        "seed=NAME,… (exactly these, without an election), observer (others)",
+        kRun},
     OptionSpec{
         "no-discovery", ValueKind::Flag, "false", "connect only to peers given by hand", kRun},
     OptionSpec{
@@ -202,8 +214,6 @@ Result<std::string> checked_cidr(const std::string& text) {
 constexpr std::uint32_t kMtuMin = 68;
 constexpr std::uint32_t kMtuMax = 65535;
 
-constexpr std::string_view kConsensusPrefix = "consensus=";
-
 Result<std::string> checked_number(const std::string& text,
                                    std::string_view prefix,
                                    std::uint32_t min,
@@ -249,10 +259,9 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
       return text == "0" ? Result<std::string>(text) : checked_number(text, "", kMtuMin, kMtuMax);
     case ValueKind::Interface:
       return checked_interface(text);
-    case ValueKind::Consensus:
-      return text.starts_with(kConsensusPrefix)
-                 ? checked_number(text, kConsensusPrefix, 1, kPeersMax)
-                 : expected(text, "consensus=N");
+    case ValueKind::IpallocInit:
+      (void)WEFT_TRY(parse_ipam_init(text));
+      return text;
     case ValueKind::LogLevel:
       (void)WEFT_TRY(log::parse_level(text));
       return text;

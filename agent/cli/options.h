@@ -25,6 +25,8 @@ enum class Command : std::uint8_t {
   Connect,
   Forget,
   Status,
+  Prime,
+  Rmpeer,
   Reset,
   Version,
   Help,
@@ -50,7 +52,7 @@ enum class ValueKind : std::uint8_t {
   PeerName,
   Mtu,
   Interface,
-  Consensus,
+  IpallocInit,
   LogLevel,
 };
 

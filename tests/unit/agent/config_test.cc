@@ -31,7 +31,7 @@ TEST(Config, HasTheDocumentedDefaults) {
   EXPECT_EQ(config.port, 6783);
   EXPECT_EQ(config.range, kRange);
   EXPECT_EQ(config.default_subnet, Cidr::parse("10.32.0.0/13").value());
-  EXPECT_EQ(config.elector_count, std::nullopt);
+  EXPECT_EQ(config.init.elector_count, std::nullopt);
   EXPECT_TRUE(config.discovery);
   EXPECT_TRUE(config.bpf);
   EXPECT_TRUE(config.docker);
@@ -59,7 +59,7 @@ TEST(Config, TakesEveryFlagAsItsType) {
   EXPECT_EQ(config.nickname, "left");
   EXPECT_EQ(config.host, Ip::parse("192.0.2.1").value());
   EXPECT_EQ(config.default_subnet, Cidr::parse("10.40.3.0/24").value());
-  EXPECT_EQ(config.elector_count, 5U);
+  EXPECT_EQ(config.init.elector_count, 5U);
   EXPECT_FALSE(config.discovery);
   EXPECT_FALSE(config.bpf);
   EXPECT_FALSE(config.docker);

@@ -146,7 +146,9 @@ TEST(Options, SayWhatWasExpectedOfABadValue) {
        "10.32.0.0/31",
        "--ipalloc-range: \"10.32.0.0/31\" (expected at least 4 addresses: a prefix of at most "
        "/30)"},
-      {"--ipalloc-init", "seed=x", "--ipalloc-init: \"seed=x\" (expected consensus=N)"},
+      {"--ipalloc-init",
+       "founder",
+       "--ipalloc-init: \"founder\" (expected consensus[=N], seed=NAME,… or observer)"},
       {"--ipalloc-init",
        "consensus=0",
        "--ipalloc-init: \"consensus=0\" (expected consensus=a number from 1 to 200)"},

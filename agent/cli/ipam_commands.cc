@@ -1,0 +1,59 @@
+#include "agent/cli/ipam_commands.h"
+
+#include <chrono>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+#include "agent/cli/client.h"
+#include "sys/http_server.h"
+
+namespace weft::agent {
+namespace {
+
+// Without the founding peers there is no ring; an operator who has waited for a day is elsewhere.
+constexpr std::chrono::seconds kPrimeTimeout = std::chrono::hours(24);
+
+// The council answers in milliseconds, or after the silence time of a peer that has only just died.
+constexpr std::chrono::seconds kRemovalTimeout{60};
+
+ExitCode call(const Settings& settings,
+              const char* method,
+              const std::string& target,
+              std::chrono::seconds timeout) {
+  const auto response = sys::http_call(settings.text("run-dir") + "/weft.sock",
+                                       method,
+                                       target,
+                                       "",
+                                       static_cast<int>(timeout.count()));
+  if (!response.ok()) {
+    Error error = response.error();
+    error.code = error.os == EACCES || error.os == EPERM ? Errc::Denied : error.code;
+    return report(error);
+  }
+  const std::string& body = response.value().body;
+  if (response.value().status / 100 != 2) {
+    fmt::print(stderr, "weft: {}{}", body, body.ends_with('\n') ? "" : "\n");
+    return ExitCode::Failure;
+  }
+  fmt::print("{}", body);
+  return ExitCode::Ok;
+}
+
+}  // namespace
+
+ExitCode run_prime(const Settings& settings) {
+  return call(settings, "GET", "/ring", kPrimeTimeout);
+}
+
+ExitCode run_rmpeer(const Settings& settings) {
+  for (const std::string& peer : settings.arguments()) {
+    const ExitCode code = call(settings, "DELETE", "/peer/" + peer, kRemovalTimeout);
+    if (code != ExitCode::Ok) {
+      return code;
+    }
+  }
+  return ExitCode::Ok;
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,150 @@
+#include "agent/ipam/api.h"
+
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+IpamApi::IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer)
+    : ipam_(ipam),
+      respond_(std::move(respond)),
+      find_peer_(std::move(find_peer)) {}
+
+void IpamApi::on_request(const sys::HttpRequest& request) {
+  auto parsed =
+      parse_ipam_call(request.method, request.target, ipam_.allocator().options().default_subnet);
+  if (!parsed.ok()) {
+    answer(
+        request.id, parsed.error().code == Errc::NotFound ? 404 : 400, parsed.error().what + "\n");
+    return;
+  }
+  std::visit([&](auto&& call) { perform(request.id, std::forward<decltype(call)>(call)); },
+             std::move(parsed).value());
+}
+
+void IpamApi::on_hangup(RequestId call) {
+  const auto found = waiting_.extract(call);
+  if (!found.empty()) {
+    ipam_.cancel(found.mapped());
+  }
+}
+
+void IpamApi::answer(RequestId call, unsigned status, std::string body) {
+  waiting_.erase(call);
+  respond_(call, {.status = status, .content_type = "text/plain", .body = std::move(body)});
+}
+
+void IpamApi::perform(RequestId call, const ListAddresses&) {
+  json::array owned;
+  std::string owner;
+  for (const auto& [holder, address] : ipam_.allocator().held()) {
+    if (owned.empty() || holder != owner) {
+      owner = holder;
+      owned.push_back(json::object{{"containerid", owner}, {"addrs", json::array()}});
+    }
+    owned.back().at("addrs").as_array().emplace_back(address.to_string());
+  }
+  const json::value list = owned.empty() ? json::value(nullptr) : json::value(std::move(owned));
+  respond_(call,
+           {.status = 200,
+            .content_type = "application/json",
+            .body = json::serialize(json::object{{"owned", list}})});
+}
+
+void IpamApi::perform(RequestId call, const LookUpAddresses& look_up) {
+  std::string text;
+  for (const Cidr& address : ipam_.allocator().held_by(look_up.owner)) {
+    if (look_up.subnet.contains(address.address())) {
+      text += (text.empty() ? "" : " ") + address.to_string();
+    }
+  }
+  answer(call, 200, std::move(text));
+}
+
+void IpamApi::perform(RequestId call, TakeAddress take) {
+  await(call,
+        ipam_.allocate({.id = {},
+                        .owner = std::move(take.owner),
+                        .subnet = take.subnet,
+                        .within = {},
+                        .fresh = false,
+                        .anonymous = take.anonymous},
+                       [this, call](const Result<Cidr>& address) {
+                         if (address.ok()) {
+                           answer(call, 200, address.value().to_string());
+                         } else {
+                           refuse(call, address.error().what);
+                         }
+                       }));
+}
+
+void IpamApi::perform(RequestId call, ClaimAddress claim) {
+  const bool answers_now = claim.tolerant && ipam_.allocator().ring() == nullptr;
+  const RequestId request = ipam_.claim(
+      claim.owner, claim.address, [this, call, tolerant = claim.tolerant](const auto& address) {
+        const bool unknown = !address.ok() && address.error().code == Errc::Unavailable;
+        if (address.ok() || (tolerant && unknown)) {
+          answer(call, 204, "");
+        } else {
+          refuse(call, "Unable to claim: " + address.error().what);
+        }
+      });
+  if (answers_now) {
+    answer(call, 204, "");  // The claim goes on waiting.
+  } else {
+    await(call, request);
+  }
+}
+
+void IpamApi::perform(RequestId call, const FreeAddress& free) {
+  if (ipam_.release(free.owner, free.address)) {
+    answer(call, 204, "");
+  } else {
+    refuse(
+        call,
+        fmt::format(
+            "Unable to free: address {} is not held by {}", free.address.to_string(), free.owner));
+  }
+}
+
+void IpamApi::perform(RequestId call, const FreeAllAddresses& free) {
+  if (ipam_.release_all(free.owner) > 0) {
+    answer(call, 204, "");
+  } else {
+    refuse(call, "Delete: no addresses for " + free.owner);
+  }
+}
+
+void IpamApi::perform(RequestId call, const AskDefaultSubnet&) {
+  answer(call, 200, ipam_.allocator().options().default_subnet.to_string());
+}
+
+void IpamApi::perform(RequestId call, const AskTracker&) {
+  answer(call, 200, "\n");  // The overlay needs no tracking of routes outside of it.
+}
+
+void IpamApi::perform(RequestId call, const AwaitRing&) {
+  await(call, ipam_.prime([this, call](const Result<Cidr>& ready) {
+    if (ready.ok()) {
+      answer(call, 200, "");
+    } else {
+      refuse(call, ready.error().what);
+    }
+  }));
+}
+
+void IpamApi::perform(RequestId call, const LeaveRing&) {
+  answer(call, 404, "no such call\n");
+}
+
+void IpamApi::perform(RequestId call, const RemovePeer& remove) {
+  answer(call, 501, fmt::format("the space of {} cannot be taken over\n", remove.peer));
+}
+
+}  // namespace weft::agent
