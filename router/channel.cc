@@ -13,7 +13,8 @@ namespace weft::router {
 namespace {
 
 constexpr std::array<std::uint8_t, 4> kMagic{'w', 'e', 'f', 't'};
-constexpr std::size_t kGreetingSize = kMagic.size() + 4;
+constexpr std::size_t kGreetingRandomSize = 16;
+constexpr std::size_t kGreetingSize = kMagic.size() + 4 + kGreetingRandomSize;
 constexpr std::size_t kLengthSize = 2;       // In clear, of a handshake message or chunk.
 constexpr std::size_t kFrameLengthSize = 4;  // Sealed, of a frame.
 constexpr std::size_t kRefusalSize = kLengthSize + 1;
@@ -21,8 +22,13 @@ constexpr std::size_t kPlaintextMax = noise::kMessageMax - noise::kTagSize;
 static_assert(kFrameLengthSize <= kPlaintextMax);
 static_assert(kHelloMax + 256 <= noise::kMessageMax);
 
+// Instead of the length of a frame. Part of the wire format.
+constexpr std::uint32_t kRekeyMark = 0xffffffff;
+static_assert(kFrameMax < kRekeyMark);
+
 // Reasons of a refusal. Part of the wire format: never renumber.
 constexpr std::uint8_t kRefusedPassword = 1;
+constexpr std::uint8_t kRefusedBusy = 2;
 
 constexpr const char* kWrongPassword = "wrong password, or not a weft peer";
 
@@ -36,6 +42,23 @@ void append_length(std::size_t length, Bytes& out) {
   out.push_back(static_cast<std::uint8_t>(length & 0xffU));
 }
 
+bool is_rekey_mark(ByteView plaintext) {
+  const Result<std::uint32_t> length = Reader(plaintext).u32();
+  return plaintext.size() == kFrameLengthSize && length.ok() && length.value() == kRekeyMark;
+}
+
+Bytes make_greeting(const VersionRange& versions, bool has_password, ByteView random) {
+  WEFT_ASSERT(random.size() == kGreetingRandomSize);
+  return Writer()
+      .append(kMagic)
+      .u8(versions.lowest)
+      .u8(versions.highest)
+      .u8(has_password ? 1 : 0)
+      .u8(0)  // For a later version to give a meaning; ignored by this one.
+      .append(random)
+      .take();
+}
+
 }  // namespace
 
 Channel::Channel(Options options, Entropy& entropy)
@@ -43,13 +66,16 @@ Channel::Channel(Options options, Entropy& entropy)
       entropy_(entropy) {
   WEFT_ASSERT(options_.hello.size() <= kHelloMax);
   WEFT_ASSERT(options_.versions.lowest <= options_.versions.highest);
+  WEFT_ASSERT(options_.passwords.size() <= kPasswordsMax);
 }
 
 void Channel::start(Output& out) {
   WEFT_ASSERT(stage_ == Stage::New);
   stage_ = Stage::Greeting;
-  const Bytes ours = greeting();
-  out.bytes.insert(out.bytes.end(), ours.begin(), ours.end());
+  std::array<std::uint8_t, kGreetingRandomSize> random{};
+  entropy_.fill(random);
+  greeting_ = make_greeting(options_.versions, !options_.passwords.empty(), random);
+  out.bytes.insert(out.bytes.end(), greeting_.begin(), greeting_.end());
 }
 
 void Channel::on_bytes(ByteView bytes, Output& out) {
@@ -69,6 +95,32 @@ void Channel::send(ByteView frame, Output& out) {
   if (!sealed.ok()) {
     fail(std::move(sealed).error(), out);
   }
+}
+
+void Channel::rekey(Output& out) {
+  WEFT_ASSERT(established());
+  Result<Ok> sealed = seal_chunk(Writer().u32(kRekeyMark).take(), out.bytes);
+  if (!sealed.ok()) {
+    fail(std::move(sealed).error(), out);
+    return;
+  }
+  transport_.send.rekey();
+}
+
+Bytes Channel::busy(const VersionRange& versions, bool has_password) {
+  const std::array<std::uint8_t, kGreetingRandomSize> random{};  // No handshake will stand on it.
+  Bytes bytes = make_greeting(versions, has_password, random);
+  append_length(0, bytes);
+  bytes.push_back(kRefusedBusy);
+  return bytes;
+}
+
+std::size_t Channel::dh_count() const {
+  std::size_t count = dh_count_;
+  for (const noise::HandshakeState& handshake : handshakes_) {
+    count += handshake.dh_count();
+  }
+  return count;
 }
 
 std::string_view Channel::waiting_for() const {
@@ -129,10 +181,12 @@ Result<Ok> Channel::check_length(std::size_t length) const {
   }
   std::size_t length_min = noise::kTagSize;
   std::size_t length_max = noise::kMessageMax;
-  if (stage_ == Stage::Handshake) {
-    const std::size_t hello_max = handshake_->message_index() == 0 ? 0 : kHelloMax;
-    length_min = handshake_->overhead();
-    length_max = length_min + hello_max;
+  if (stage_ == Stage::Handshake && handshake().message_index() == 0) {
+    length_min = handshake().overhead();
+    length_max = length_min * (options_.passwords.empty() ? 1 : kPasswordsMax);
+  } else if (stage_ == Stage::Handshake) {
+    length_min = handshake().overhead();
+    length_max = length_min + kHelloMax;
   } else if (stage_ == Stage::Confirm) {
     length_min = length_max = kFrameLengthSize + noise::kTagSize;
   }
@@ -151,27 +205,22 @@ Result<Ok> Channel::on_unit(Output& out) {
     return on_greeting(view, out);
   }
   const ByteView body = view.subspan(kLengthSize);
-  if (stage_ != Stage::Open && length_of(view) == 0) {
-    const std::uint8_t reason = body[0];
-    return Error{Errc::Denied,
-                 reason == kRefusedPassword
-                     ? fmt::format("the peer refused us: {}", kWrongPassword)
-                     : fmt::format("the peer refused us for reason {}", reason)};
+  if (stage_ == Stage::Open || length_of(view) > 0) {
+    return stage_ == Stage::Handshake ? on_message(body, out) : on_chunk(body, out);
   }
-  return stage_ == Stage::Handshake ? on_message(body, out) : on_chunk(body, out);
+  switch (body[0]) {
+    case kRefusedPassword:
+      cause_ = Cause::Password;
+      return Error{Errc::Denied, fmt::format("the peer refused us: {}", kWrongPassword)};
+    case kRefusedBusy:
+      cause_ = Cause::Busy;
+      return Error{Errc::Unavailable, "the peer is busy with other handshakes"};
+    default:
+      return Error{Errc::Denied, fmt::format("the peer refused us for reason {}", body[0])};
+  }
 }
 
 // Greeting ------------------------------------------------------------------------------------
-
-Bytes Channel::greeting() const {
-  return Writer()
-      .append(kMagic)
-      .u8(options_.versions.lowest)
-      .u8(options_.versions.highest)
-      .u8(options_.psk ? 1 : 0)
-      .u8(0)  // For a later version to give a meaning; ignored by this one.
-      .take();
-}
 
 Result<Ok> Channel::on_greeting(ByteView theirs, Output& out) {
   Reader reader(theirs.subspan(kMagic.size()));
@@ -183,6 +232,7 @@ Result<Ok> Channel::on_greeting(ByteView theirs, Output& out) {
     return Error{Errc::Invalid, "malformed greeting"};
   }
   if (highest < ours.lowest || lowest > ours.highest) {
+    cause_ = Cause::Version;
     return Error{Errc::Invalid,
                  fmt::format("peer speaks protocol {}..{}, we speak {}..{}",
                              lowest,
@@ -190,70 +240,150 @@ Result<Ok> Channel::on_greeting(ByteView theirs, Output& out) {
                              ours.lowest,
                              ours.highest)};
   }
-  if ((password == 1) != options_.psk.has_value()) {
-    const char* const which = options_.psk ? "we have a password, the peer has none"
+  const bool has_password = !options_.passwords.empty();
+  if ((password == 1) != has_password) {
+    cause_ = Cause::Password;
+    const char* const which = has_password ? "we have a password, the peer has none"
                                            : "the peer has a password, we have none";
     return Error{Errc::Denied, fmt::format("{} (start both with the same --password-file)", which)};
   }
   established_.version = std::min(highest, ours.highest);
 
-  // With both greetings in the prologue, nobody in between can have changed either.
+  // With both greetings in the prologue, nobody in between can have changed either, and no message
+  // of another conversation fits this one.
   const bool is_initiator = options_.role == Role::Initiator;
-  const Bytes mine = greeting();
-  const ByteView first = is_initiator ? ByteView(mine) : theirs;
-  const ByteView second = is_initiator ? theirs : ByteView(mine);
-  handshake_.emplace(
-      noise::HandshakeState::Options{.role = options_.role,
-                                     .key = options_.key,
-                                     .psk = options_.psk,
-                                     .prologue = Writer().append(first).append(second).take()},
-      entropy_);
+  prologue_ = is_initiator ? Writer().append(greeting_).append(theirs).take()
+                           : Writer().append(theirs).append(greeting_).take();
   stage_ = Stage::Handshake;
-  return is_initiator ? write_message(out) : Result<Ok>(Ok{});
+  if (is_initiator) {
+    return send_first_message(out);
+  }
+  handshakes_.push_back(
+      make_handshake(has_password ? std::optional(options_.passwords.front()) : std::nullopt));
+  return Ok{};
 }
 
 // Handshake -----------------------------------------------------------------------------------
 
+// The modifier psk0 is the proof that costs no multiplication; psk3 is what keeps the pattern one
+// with published test vectors.
+noise::HandshakeState Channel::make_handshake(const std::optional<Psk>& password) {
+  return noise::HandshakeState({.role = options_.role,
+                                .key = options_.key,
+                                .psk0 = password,
+                                .psk3 = password,
+                                .prologue = prologue_},
+                               entropy_);
+}
+
+// Readable by anybody, or by anybody who knows the password: it says nothing.
+Result<Ok> Channel::send_first_message(Output& out) {
+  if (options_.passwords.empty()) {
+    handshakes_.push_back(make_handshake(std::nullopt));
+  }
+  for (const Psk& password : options_.passwords) {
+    handshakes_.push_back(make_handshake(password));
+  }
+  append_length(handshake().overhead() * handshakes_.size(), out.bytes);
+  for (noise::HandshakeState& attempt : handshakes_) {
+    WEFT_TRY(attempt.write_message({}, out.bytes));
+  }
+  return Ok{};
+}
+
 Result<Ok> Channel::on_message(ByteView message, Output& out) {
-  const bool carries_hello = handshake_->message_index() > 0;
-  const bool proves_password = options_.psk && handshake_->message_index() == 2;
-  Result<Bytes> payload = handshake_->read_message(message);
+  if (handshake().message_index() == 0) {
+    return on_first_message(message, out);
+  }
+  const bool is_second = handshake().message_index() == 1;
+  Result<Bytes> payload =
+      is_second ? read_second_message(message) : handshake().read_message(message);
   if (!payload.ok()) {
-    if (!proves_password) {
-      return std::move(payload).error().with_context("handshake");
-    }
-    append_length(0, out.bytes);
-    out.bytes.push_back(kRefusedPassword);
-    return Error{Errc::Denied, kWrongPassword};
+    return std::move(payload).error().with_context("handshake");
   }
-  if (carries_hello) {
-    established_.hello = std::move(payload).value();
-    established_.remote_key = *handshake_->remote_static();
-  }
-  if (!handshake_->finished()) {
+  established_.hello = std::move(payload).value();
+  established_.remote_key = *handshake().remote_static();
+  if (!handshake().finished()) {
     return write_message(out);
   }
-  // The responder knows that the initiator has the password, and now proves that it has, too.
-  transport_ = handshake_->split();
-  handshake_.reset();
+  finish_handshake();
   stage_ = Stage::Open;
-  established_.authenticated = options_.psk.has_value();
   WEFT_TRY(seal_frame({}, out.bytes));
   out.events.emplace_back(established_);
   return Ok{};
 }
 
+// Of the responder. Finds out which password the initiator knows, by hashing alone.
+Result<Ok> Channel::on_first_message(ByteView messages, Output& out) {
+  if (options_.passwords.empty()) {
+    WEFT_TRY(handshake().read_message(messages));
+    return write_message(out);
+  }
+  const std::size_t size = handshake().overhead();
+  if (messages.size() % size != 0) {
+    return Error{Errc::Invalid, fmt::format("first message of {} bytes", messages.size())};
+  }
+  for (; !messages.empty(); messages = messages.subspan(size)) {
+    for (const Psk& password : options_.passwords) {
+      noise::HandshakeState attempt = make_handshake(password);
+      if (attempt.read_message(messages.first(size)).ok()) {
+        choose(std::move(attempt));
+        password_ = password;
+        return write_message(out);
+      }
+    }
+  }
+  append_length(0, out.bytes);
+  out.bytes.push_back(kRefusedPassword);
+  cause_ = Cause::Password;
+  return Error{Errc::Denied, kWrongPassword};
+}
+
+// Of the initiator. Only who knows a password can have made it.
+Result<Bytes> Channel::read_second_message(ByteView message) {
+  Error failure{Errc::Denied, kWrongPassword};
+  for (std::size_t i = 0; i < handshakes_.size(); ++i) {
+    Result<Bytes> payload = handshakes_[i].read_message(message);
+    if (payload.ok()) {
+      if (handshakes_.size() > 1) {
+        choose(noise::HandshakeState(handshakes_[i]));
+      }
+      if (!options_.passwords.empty()) {
+        password_ = options_.passwords[i];
+      }
+      return payload;
+    }
+    if (options_.passwords.empty()) {
+      failure = std::move(payload).error();
+    }
+  }
+  cause_ = options_.passwords.empty() ? Cause::Broken : Cause::Password;
+  return failure;
+}
+
+// Of several attempts at a handshake, this one goes on: a copy of one of handshakes_, or one that
+// has not multiplied yet.
+void Channel::choose(noise::HandshakeState handshake) {
+  forget_handshake();
+  WEFT_ASSERT(dh_count_ >= handshake.dh_count());
+  dh_count_ -= handshake.dh_count();  // Counted with it from here on.
+  handshakes_.push_back(std::move(handshake));
+}
+
 Result<Ok> Channel::write_message(Output& out) {
-  // The first message is readable by anybody.
-  const ByteView payload = handshake_->message_index() == 0 ? ByteView() : options_.hello;
-  append_length(handshake_->overhead() + payload.size(), out.bytes);
-  WEFT_TRY(handshake_->write_message(payload, out.bytes));
-  if (handshake_->finished()) {
-    transport_ = handshake_->split();
-    handshake_.reset();
+  append_length(handshake().overhead() + options_.hello.size(), out.bytes);
+  WEFT_TRY(handshake().write_message(options_.hello, out.bytes));
+  if (handshake().finished()) {
+    finish_handshake();
     stage_ = Stage::Confirm;
   }
   return Ok{};
+}
+
+void Channel::finish_handshake() {
+  transport_ = handshake().split();
+  established_.authenticated = password_.has_value();
+  forget_handshake();
 }
 
 // Transport -----------------------------------------------------------------------------------
@@ -262,13 +392,14 @@ Result<Ok> Channel::on_chunk(ByteView chunk, Output& out) {
   Bytes plaintext;
   Result<Ok> opened = transport_.receive.decrypt({}, chunk, plaintext);
   if (!opened.ok()) {
-    if (stage_ == Stage::Confirm && options_.psk) {
-      return Error{Errc::Denied, kWrongPassword};
-    }
     return std::move(opened).error().with_context("frame");
   }
   if (transport_.receive.nonce() % kRekeyChunks == 0) {
     transport_.receive.rekey();
+  }
+  if (stage_ == Stage::Open && !length_ && is_rekey_mark(plaintext)) {
+    transport_.receive.rekey();
+    return Ok{};
   }
   return on_plaintext(plaintext, out);
 }
@@ -308,7 +439,6 @@ Result<Ok> Channel::on_whole_frame(Output& out) {
     return Error{Errc::Invalid, "the peer's confirmation is not empty"};
   }
   stage_ = Stage::Open;
-  established_.authenticated = options_.psk.has_value();
   out.events.emplace_back(established_);
   return Ok{};
 }
@@ -335,13 +465,18 @@ Result<Ok> Channel::seal_chunk(ByteView plaintext, Bytes& out) {
   return Ok{};
 }
 
+void Channel::forget_handshake() {
+  dh_count_ = dh_count();
+  handshakes_.clear();
+}
+
 void Channel::fail(Error error, Output& out) {
   stage_ = Stage::Dead;
   inbound_ = {};
   frame_ = {};
-  handshake_.reset();
+  forget_handshake();
   transport_ = {};
-  out.events.emplace_back(Failed{std::move(error)});
+  out.events.emplace_back(Failed{std::move(error), cause_});
 }
 
 }  // namespace weft::router

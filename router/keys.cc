@@ -24,6 +24,10 @@ Secret::~Secret() {
   sodium_memzero(bytes_.data(), bytes_.size());
 }
 
+bool operator==(const Secret& a, const Secret& b) {
+  return sodium_memcmp(a.bytes_.data(), b.bytes_.data(), a.bytes_.size()) == 0;
+}
+
 KeyPair KeyPair::generate(Entropy& entropy) {
   PrivateKey secret;
   entropy.fill(secret.bytes());

@@ -25,6 +25,9 @@ class Secret {
   const std::array<std::uint8_t, 32>& bytes() const { return bytes_; }
   std::array<std::uint8_t, 32>& bytes() { return bytes_; }
 
+  // Takes the same time whatever differs.
+  friend bool operator==(const Secret& a, const Secret& b);
+
  private:
   std::array<std::uint8_t, 32> bytes_{};
 };
@@ -42,7 +45,7 @@ struct KeyPair {
 
 // Stretches the cluster password with Argon2id (RFC 9106; libsodium's interactive limits) under a
 // fixed salt: every peer must arrive at the same key from the password alone. Takes about 0.1 s and
-// 64 MiB, once per start. An empty password is an Error.
+// 64 MiB, once per password. An empty password is an Error.
 Result<Psk> stretch_password(std::string_view password);
 
 }  // namespace weft::router

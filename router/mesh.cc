@@ -20,6 +20,11 @@ Mesh::Impl::Impl(Options options, Rng rng, Entropy& entropy)
               .incarnation = options_.incarnation,
               .origins_max = options_.peers_max}),
       topology_(options_.name) {
+  for (const std::optional<Psk>& psk : {options_.psk, options_.old_psk}) {
+    if (psk) {
+      passwords_.push_back(*psk);
+    }
+  }
   std::array<std::uint8_t, sizeof session_> random{};
   entropy_.fill(random);
   for (const std::uint8_t byte : random) {
@@ -132,8 +137,7 @@ std::vector<Ip> Mesh::Impl::underlay_of(PeerName peer) const {
   return found;
 }
 
-std::vector<PeerStatus> Mesh::Impl::peers() const {
-  std::vector<PeerStatus> found;
+PeerStatus Mesh::Impl::own_status() const {
   PeerStatus own{.name = options_.name,
                  .nickname = options_.nickname,
                  .incarnation = options_.incarnation,
@@ -141,31 +145,47 @@ std::vector<PeerStatus> Mesh::Impl::peers() const {
                  .self = true,
                  .reachable = true,
                  .next_hop = std::nullopt,
-                 .underlay = options_.addresses,
+                 .underlay = own_addresses(),
                  .neighbours = {}};
   for (const auto& [peer, id] : up_) {
     own.neighbours.push_back(peer);
   }
-  found.push_back(std::move(own));
+  return own;
+}
+
+PeerStatus Mesh::Impl::status_of(PeerName peer, const PeerInfo& info) const {
+  PeerStatus status{.name = peer,
+                    .nickname = info.nickname,
+                    .incarnation = {},
+                    .version = info.version,
+                    .self = false,
+                    .reachable = topology_.reachable(peer),
+                    .next_hop = topology_.next_hop(peer),
+                    .underlay = underlay_of(peer),
+                    .neighbours = {}};
+  if (const auto version = store_.version(peer)) {
+    status.incarnation = version->incarnation;
+  }
+  for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
+    status.neighbours.push_back(neighbour.name);
+  }
+  return status;
+}
+
+std::vector<PeerStatus> Mesh::Impl::peers() const {
+  std::vector<PeerStatus> found{own_status()};
   for (const auto& [peer, info] : infos_) {
-    PeerStatus status{.name = peer,
-                      .nickname = info.nickname,
-                      .incarnation = {},
-                      .version = info.version,
-                      .self = false,
-                      .reachable = topology_.reachable(peer),
-                      .next_hop = topology_.next_hop(peer),
-                      .underlay = underlay_of(peer),
-                      .neighbours = {}};
-    if (const auto version = store_.version(peer)) {
-      status.incarnation = version->incarnation;
-    }
-    for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
-      status.neighbours.push_back(neighbour.name);
-    }
-    found.push_back(std::move(status));
+    found.push_back(status_of(peer, info));
   }
   return found;
+}
+
+std::optional<PeerStatus> Mesh::Impl::peer(PeerName name) const {
+  if (name == options_.name) {
+    return own_status();
+  }
+  const auto info = infos_.find(name);
+  return info == infos_.end() ? std::nullopt : std::optional(status_of(name, info->second));
 }
 
 std::vector<ConnectionStatus> Mesh::Impl::connections() const {
@@ -190,6 +210,7 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
       status.peer = link.hello.name;
       status.nickname = link.hello.nickname;
       status.authenticated = link.authenticated;
+      status.old_password = is_old(link);
     }
     if (link.challenge != 0) {
       status.reason = "asking whether an earlier run of the peer is alive";
@@ -197,6 +218,7 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
     found.push_back(std::move(status));
   }
   add_waiting(found);
+  add_refusals(found);
   std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return a.address < b.address;
   });
@@ -256,6 +278,9 @@ void Mesh::Impl::check_invariants() const {
   WEFT_ASSERT(up_.size() <= options_.links_max);
   WEFT_ASSERT(topology_.links().size() == up_.size());
   WEFT_ASSERT(reported_.size() <= kReportedMax);
+  WEFT_ASSERT(refusals_.size() <= kRefusalsMax);
+  WEFT_ASSERT(warnings_.size() <= kWarningsMax);
+  admission_.check_invariants();
   for (const auto& [peer, id] : up_) {
     const Link& link = links_.at(id);
     WEFT_ASSERT(link.stage == Stage::Up);
@@ -282,6 +307,17 @@ void Mesh::connect(TimePoint now, const std::string& target, MeshActions& out) {
 
 void Mesh::forget(TimePoint now, const std::string& target, MeshActions& out) {
   impl_->forget(now, target, out);
+}
+
+void Mesh::set_passwords(TimePoint now,
+                         const Psk& psk,
+                         const std::optional<Psk>& old_psk,
+                         MeshActions& out) {
+  std::vector<Psk> passwords{psk};
+  if (old_psk) {
+    passwords.push_back(*old_psk);
+  }
+  impl_->set_passwords(now, std::move(passwords), out);
 }
 
 LinkId Mesh::on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out) {
@@ -325,12 +361,20 @@ std::vector<PeerStatus> Mesh::peers() const {
   return impl_->peers();
 }
 
+std::optional<PeerStatus> Mesh::peer(PeerName name) const {
+  return impl_->peer(name);
+}
+
 std::vector<ConnectionStatus> Mesh::connections() const {
   return impl_->connections();
 }
 
 std::vector<std::string> Mesh::targets() const {
   return impl_->targets();
+}
+
+std::vector<std::string> Mesh::warnings() const {
+  return impl_->warnings();
 }
 
 MeshStats Mesh::stats() const {

@@ -35,11 +35,13 @@ using LinkId = StrongId<struct LinkIdTag>;
 
 // Actions -------------------------------------------------------------------------------------
 
-// Open a TCP connection to `host` (name or address). Answer with on_connected or on_link_closed.
+// Open a TCP connection to `host` (name or address), or to one of `others`, in this order of
+// preference. Answer with on_connected or on_link_closed.
 struct Dial {
   LinkId link;
   std::string host;
   std::uint16_t port = 0;
+  std::vector<Endpoint> others{};  // Where else the same peer may be.
 
   friend bool operator==(const Dial&, const Dial&) = default;
 };
@@ -129,6 +131,7 @@ struct ConnectionStatus {
   std::optional<PeerName> peer;  // Known once the handshake is done.
   std::string nickname;
   bool authenticated = false;  // Both proved the password; false = encrypted only.
+  bool old_password = false;   // It was another one than the one preferred here.
   std::string reason;          // Why Retrying or Failed, and when the next attempt is due.
 };
 
@@ -144,6 +147,22 @@ struct PeerStatus {
   std::vector<PeerName> neighbours;
 };
 
+// Connections that were refused before they were used, by us or by the other side, and what they
+// cost.
+struct HandshakeStats {
+  std::uint64_t accepted = 0;     // Came in.
+  std::uint64_t established = 0;  // Came into use, in and out.
+  std::uint64_t terminated = 0;   // Were in use and ended.
+  std::uint64_t password = 0;     // Refused: the other side does not know the password.
+  std::uint64_t version = 0;      // No protocol version in common.
+  std::uint64_t busy = 0;         // Too many handshakes at once, or in a second.
+  std::uint64_t clone = 0;        // Two hosts of one name, or an earlier run.
+  std::uint64_t self = 0;         // Ourselves.
+  std::uint64_t full = 0;         // A limit of connections or peers.
+  std::uint64_t broken = 0;       // Not our protocol, or corrupted.
+  std::uint64_t dh = 0;           // Multiplications on the curve.
+};
+
 struct MeshStats {
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
@@ -153,6 +172,7 @@ struct MeshStats {
   std::uint64_t frames_refused = 0;    // Malformed or over a limit.
   std::uint64_t records_refused = 0;   // Over records_max or a record's size.
   std::uint64_t payloads_dropped = 0;  // No route, hop limit, or queue full.
+  HandshakeStats handshakes;
 };
 
 class Mesh {
@@ -164,6 +184,7 @@ class Mesh {
     std::string version;
     KeyPair key;                     // Static X25519 key of this host.
     std::optional<Psk> psk;          // From the cluster password; without: unauthenticated.
+    std::optional<Psk> old_psk;      // Accepted as well, while the password is being replaced.
     std::uint16_t port = 6783;       // Where we listen; told to others.
     std::vector<Ip> addresses;       // Ours, best first; may be empty.
     bool discovery = true;           // Connect to peers we only heard of.
@@ -182,6 +203,13 @@ class Mesh {
   void connect(TimePoint now, const std::string& target, MeshActions& out);
   void forget(TimePoint now, const std::string& target, MeshActions& out);
 
+  // From here on `psk` is preferred and `old_psk` accepted. Connections that stand on neither end,
+  // and are dialled anew. Precondition: there was a password before.
+  void set_passwords(TimePoint now,
+                     const Psk& psk,
+                     const std::optional<Psk>& old_psk,
+                     MeshActions& out);
+
   // Links. An accepted connection gets its id here; a dialled one brings the id of its Dial.
   LinkId on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out);
   void on_connected(TimePoint now, LinkId link, Endpoint local, Endpoint remote, MeshActions& out);
@@ -196,9 +224,12 @@ class Mesh {
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
 
-  std::vector<PeerStatus> peers() const;              // Ourselves first, then by name.
+  std::vector<PeerStatus> peers() const;  // Ourselves first, then by name.
+  std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;  // By address.
   std::vector<std::string> targets() const;
+  // What an operator has to put right, such as another host that uses our name.
+  std::vector<std::string> warnings() const;
   MeshStats stats() const;
   void check_invariants() const;
 

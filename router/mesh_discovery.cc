@@ -45,7 +45,7 @@ PeerInfo Mesh::Impl::own_info() const {
   PeerInfo info{.nickname = options_.nickname,
                 .version = options_.version,
                 .port = options_.port,
-                .addresses = options_.addresses,
+                .addresses = own_addresses(),
                 .neighbours = {},
                 .key = options_.key.pub};
   info.addresses.resize(std::min(info.addresses.size(), kAddressesMax));

@@ -141,6 +141,7 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
 
 // Somebody else claims to be us. Said once for each way in which we learn of it.
 void Mesh::Impl::report_clone(const std::string& how, MeshActions& out) {
+  warn(clone_text(options_.name));
   if (!reported_.emplace(how, how).second) {
     return;
   }

@@ -1,7 +1,8 @@
-// The inside of Mesh, in four files by what they are about:
+// The inside of Mesh, in five files by what they are about:
 //
 //   mesh.cc            the public face: targets, deadlines, what can be seen
 //   mesh_links.cc      one connection: dial, handshake, verdict, liveness, end
+//   mesh_admission.cc  who may talk to us: strangers, passwords, refusals an operator should see
 //   mesh_gossip.cc     what travels over connections: records, payloads, routed messages
 //   mesh_discovery.cc  whom to connect to; what Peer records say
 //
@@ -18,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include "router/admission.h"
 #include "router/channel.h"
 #include "router/connector.h"
 #include "router/mesh.h"
@@ -42,8 +44,21 @@ inline constexpr Duration kSilenceMax = seconds(5);
 inline constexpr Duration kStarvedMin = seconds(2);
 // How long an earlier run of an agent has to prove that it is alive before a later one replaces it.
 inline constexpr Duration kChallengeMax = seconds(1);
-// Accepted connections that have not proved anything yet; memory and CPU for strangers.
+// Accepted connections that have not proved anything yet; memory and CPU for strangers. A member
+// proves itself within a round trip. The second is for one source: many hosts may share a NAT.
 inline constexpr std::size_t kStrangersMax = 64;
+inline constexpr std::size_t kSourceStrangersMax = 16;
+// Keys change this often, so that a stolen one opens little. Nobody notices the cost: one block.
+inline constexpr Duration kRekeyInterval = std::chrono::minutes(5);
+// Refused connections are shown for this long after their last attempt, which is longer than the
+// longest pause between two attempts of one peer.
+inline constexpr Duration kRefusalShown = std::chrono::minutes(2);
+inline constexpr std::size_t kRefusalsMax = 64;
+// Warnings are repeated by whatever causes them; without it they go.
+inline constexpr Duration kWarningShown = std::chrono::minutes(10);
+inline constexpr std::size_t kWarningsMax = 16;
+// Addresses that others see us at: one per network we are behind.
+inline constexpr std::size_t kObservedMax = 4;
 // Our Peer record follows our connections after this delay: a joining peer makes many at once.
 inline constexpr Duration kStatementDelay = milliseconds(100);
 // The same for paths after other peers' records changed.
@@ -87,6 +102,7 @@ class Mesh::Impl {
 
   void connect(TimePoint now, const std::string& target, MeshActions& out);
   void forget(TimePoint now, const std::string& target, MeshActions& out);
+  void set_passwords(TimePoint now, std::vector<Psk> passwords, MeshActions& out);
   LinkId on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out);
   void on_connected(TimePoint now, LinkId id, Endpoint local, Endpoint remote, MeshActions& out);
   void on_bytes(TimePoint now, LinkId id, ByteView bytes, MeshActions& out);
@@ -97,8 +113,10 @@ class Mesh::Impl {
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
   std::vector<PeerStatus> peers() const;
+  std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;
   std::vector<std::string> targets() const;
+  std::vector<std::string> warnings() const;
   MeshStats stats() const;
   void check_invariants() const;
 
@@ -121,6 +139,7 @@ class Mesh::Impl {
     Hello hello;
     PublicKey key{};
     bool authenticated = false;
+    TimePoint rekey_due = kNever;
     // Verdicts:
     bool accept_sent = false;
     bool accept_received = false;
@@ -133,6 +152,12 @@ class Mesh::Impl {
     Digest known;
     std::set<PeerName> owed;
     TimePoint pump_due = kNever;
+  };
+  // Connections from one address that came to nothing.
+  struct Refusal {
+    std::string reason;
+    std::uint64_t count = 0;
+    TimePoint last;
   };
   struct Rescue {
     TimePoint due = kNever;
@@ -148,7 +173,22 @@ class Mesh::Impl {
               std::string detail);
   std::string describe(PeerName peer) const;
   std::vector<Ip> underlay_of(PeerName peer) const;
+  PeerStatus own_status() const;
+  PeerStatus status_of(PeerName peer, const PeerInfo& info) const;
   void add_waiting(std::vector<ConnectionStatus>& out) const;
+
+  // mesh_admission.cc
+  static bool is_stranger(const Link& link);
+  bool make_room_for(TimePoint now, const Ip& source, MeshActions& out);
+  void turn_away(LinkId id, MeshActions& out);
+  bool is_accepted(const std::optional<Psk>& password) const;
+  bool is_old(const Link& link) const;
+  void count_failure(Channel::Cause cause);
+  void count_verdict(Verdict::Code code);
+  void note_refusal(TimePoint now, const Ip& source, const std::string& reason);
+  void add_refusals(std::vector<ConnectionStatus>& out) const;
+  void warn(const std::string& text);
+  std::vector<Ip> own_addresses() const;
 
   // mesh_links.cc
   void dial(TimePoint now, const Goal& goal, MeshActions& out);
@@ -157,6 +197,7 @@ class Mesh::Impl {
   void on_event(TimePoint now, LinkId id, Channel::Event event, MeshActions& out);
   void on_established(TimePoint now, Link& link, Channel::Established event, MeshActions& out);
   void on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out);
+  void on_refusal(const Link& link, const Verdict& verdict);
   void on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
   static std::string clone_text(PeerName peer);
   Verdict judge(const Link& link) const;
@@ -224,6 +265,10 @@ class Mesh::Impl {
   std::map<Target, PeerName> target_peer_;  // Who answered there.
   std::map<PeerName, std::size_t> dial_attempts_;
   std::map<std::string, std::string> reported_;  // Address -> last failure reported.
+  std::vector<Psk> passwords_;                   // Preferred first; none: anybody may join.
+  Admission admission_{Admission::Options{}};
+  std::map<Ip, Refusal> refusals_;             // By where they came from.
+  std::map<std::string, TimePoint> warnings_;  // Text -> when there last was a reason for it.
 
   RecordStore store_;
   std::map<PeerName, PeerInfo> infos_;  // Decoded Peer records of others.

@@ -40,6 +40,7 @@ std::string Mesh::Impl::clone_text(PeerName peer) {
 
 void Mesh::Impl::dial(TimePoint now, const Goal& goal, MeshActions& out) {
   Target where;
+  std::vector<Endpoint> others;
   if (const auto* target = std::get_if<Target>(&goal)) {
     where = *target;
   } else {
@@ -49,7 +50,15 @@ void Mesh::Impl::dial(TimePoint now, const Goal& goal, MeshActions& out) {
       connector_.on_lost(now, goal, "no address known");
       return;
     }
-    where = addresses[dial_attempts_[peer]++ % addresses.size()];
+    // All of them are tried, another one first each time: what answers may be somebody else.
+    const std::size_t first = dial_attempts_[peer]++ % addresses.size();
+    where = addresses[first];
+    for (std::size_t i = 1; i < addresses.size(); ++i) {
+      const Target& other = addresses[(first + i) % addresses.size()];
+      if (const auto address = Ip::parse(other.host); address.ok()) {
+        others.push_back({address.value(), other.port});
+      }
+    }
   }
   const LinkId id(++last_link_);
   Link& link = links_[id];
@@ -60,27 +69,7 @@ void Mesh::Impl::dial(TimePoint now, const Goal& goal, MeshActions& out) {
   link.dial_serial = ++last_dial_;
   link.deadline = now + kHandshakeMax;
   link.heard = now;
-  out.push_back(Dial{id, where.host, where.port});
-}
-
-LinkId Mesh::Impl::on_accepted(TimePoint now, Endpoint, Endpoint remote, MeshActions& out) {
-  begin(now);
-  const LinkId id(++last_link_);
-  const auto strangers = std::count_if(links_.begin(), links_.end(), [](const auto& item) {
-    return !item.second.outbound && item.second.stage == Stage::Handshake;
-  });
-  if (static_cast<std::size_t>(strangers) >= kStrangersMax
-      || links_.size() >= options_.links_max + kStrangersMax) {
-    ++stats_.links_refused;
-    out.push_back(CloseLink{id, "too many connections"});
-    return id;
-  }
-  Link& link = links_[id];
-  link.id = id;
-  link.remote = remote;
-  link.address = remote.to_string();
-  start_channel(now, link, out);
-  return id;
+  out.push_back(Dial{id, where.host, where.port, std::move(others)});
 }
 
 void Mesh::Impl::on_connected(
@@ -101,11 +90,12 @@ void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
                     .nickname = options_.nickname,
                     .version = options_.version,
                     .port = options_.port,
-                    .dial_serial = link.dial_serial};
+                    .dial_serial = link.dial_serial,
+                    .observed = link.remote.address};
   Channel::Options channel;
   channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
   channel.key = options_.key;
-  channel.psk = options_.psk;
+  channel.passwords = passwords_;
   channel.hello = encode(hello);
   link.channel = std::make_unique<Channel>(std::move(channel), entropy_);
   link.stage = Stage::Handshake;
@@ -156,6 +146,7 @@ void Mesh::Impl::on_event(TimePoint now, LinkId id, Channel::Event event, MeshAc
                  [&](Channel::Failed&& e) {
                    const bool refused = e.error.code == Errc::Denied;
                    ++(refused ? stats_.links_refused : stats_.frames_refused);
+                   count_failure(e.cause);
                    drop(now, id, e.error.what, out);
                  },
              },
@@ -177,6 +168,12 @@ void Mesh::Impl::on_established(TimePoint now,
   link.authenticated = event.authenticated;
   link.stage = Stage::Verdict;
   link.deadline = now + kHandshakeMax;
+  link.rekey_due = now + kRekeyInterval;
+  stats_.handshakes.dh += link.channel->dh_count();
+  if (!is_accepted(link.channel->password())) {
+    drop(now, link.id, "its password is no longer accepted", out);  // Replaced in the meantime.
+    return;
+  }
   if (!link.outbound) {
     link.dial_serial = link.hello.dial_serial;
   }
@@ -325,11 +322,24 @@ void Mesh::Impl::refuse(TimePoint now, Link& link, const Verdict& verdict, MeshA
     ++stats_.links_refused;
   }
   const LinkId id = link.id;
-  if (link.goal && verdict.code == Code::Self) {
-    connector_.give_up(*link.goal, verdict.reason);
-  }
+  on_refusal(link, verdict);
   send_message(now, link, verdict, out);
   drop(now, id, verdict.reason, out);
+}
+
+// By us or by the other side. A target that is ourselves, or a host that uses our name, stays so
+// until an operator does something. The address of a peer may be another's: it has more.
+void Mesh::Impl::on_refusal(const Link& link, const Verdict& verdict) {
+  count_verdict(verdict.code);
+  const bool is_clone = verdict.code == Code::Clone || verdict.code == Code::Fenced;
+  if (is_clone) {
+    warn(verdict.reason);
+  }
+  const bool is_hopeless =
+      verdict.code == Code::Self || (is_clone && link.hello.name == options_.name);
+  if (is_hopeless && link.goal && std::holds_alternative<Target>(*link.goal)) {
+    connector_.give_up(*link.goal, verdict.reason);
+  }
 }
 
 void Mesh::Impl::on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out) {
@@ -367,9 +377,7 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
     }
     return;
   }
-  if (link.goal && verdict.code == Code::Self) {
-    connector_.give_up(*link.goal, verdict.reason);
-  }
+  on_refusal(link, verdict);
   link.duplicate = verdict.code == Code::Duplicate;
   drop(now, link.id, fmt::format("refused by the peer: {}", verdict.reason), out);
 }
@@ -404,6 +412,8 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
     }
   }
   dial_attempts_.erase(peer);
+  refusals_.erase(link.remote.address);
+  ++stats_.handshakes.established;
   reported_.erase(link.outbound ? link.address : link.remote.address.to_string());
   report(out,
          Level::Info,
@@ -439,11 +449,15 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
   WEFT_ASSERT(!node.empty());
   const Link& link = node.mapped();
   out.push_back(CloseLink{id, reason});
+  if (link.stage == Stage::Handshake) {
+    stats_.handshakes.dh += link.channel->dh_count();
+  }
 
   const PeerName peer = link.hello.name;
   const auto up = up_.find(peer);
   if (link.stage == Stage::Up && up != up_.end() && up->second == id) {
     up_.erase(up);
+    ++stats_.handshakes.terminated;
     report(out, Level::Info, "connection lost", describe(peer), reason);
     out.push_back(NeighbourDown{peer});
     (void)topology_.remove_link(peer);
@@ -457,6 +471,10 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     }
   } else if (link.stage != Stage::Up && !link.duplicate) {
     report_failure(link, reason, out);
+    const bool is_self = link.hello.name == options_.name && link.hello.session == session_;
+    if (!link.outbound && !is_self) {
+      note_refusal(now, link.remote.address, reason);
+    }
   }
   settle_goal(now, link, reason);
 }
@@ -509,8 +527,11 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
     return std::min(link.deadline, link.challenge_deadline);
   }
-  return std::min(
-      {link.heard + kSilenceMax, link.sent + kHeartbeatInterval, link.pump_due, link.digest_due});
+  return std::min({link.heard + kSilenceMax,
+                   link.sent + kHeartbeatInterval,
+                   link.pump_due,
+                   link.digest_due,
+                   link.rekey_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
@@ -539,6 +560,11 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
       }
     } else if (link.heard + kSilenceMax <= now) {
       drop(now, id, fmt::format("silent for {} s", kSilenceMax / seconds(1)), out);
+    } else if (link.rekey_due <= now) {
+      link.rekey_due = now + kRekeyInterval;
+      Channel::Output output;
+      link.channel->rekey(output);
+      flush(now, link, output, out);
     } else if (link.digest_due <= now) {
       link.digest_due = kNever;
       send_message(now, link, DigestMessage{store_.digest()}, out);

@@ -298,6 +298,9 @@ Bytes encode(const Hello& hello) {
   out.set_version(hello.version.substr(0, kVersionTextMax));
   out.set_port(hello.port);
   out.set_dial_serial(hello.dial_serial);
+  if (hello.observed) {
+    out.set_observed(text(hello.observed->bytes()));
+  }
   return serialise(out);
 }
 
@@ -311,6 +314,9 @@ Result<Hello> decode_hello(ByteView bytes) {
   hello.version = WEFT_TRY(to_text(in.version(), kVersionTextMax, "version"));
   hello.port = WEFT_TRY(to_port(in.port()));
   hello.dial_serial = in.dial_serial();
+  if (!in.observed().empty()) {
+    hello.observed = WEFT_TRY(Ip::from_bytes(as_bytes(in.observed())));
+  }
   return hello;
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -38,6 +39,7 @@ struct Hello {
   std::string version;
   std::uint16_t port = 0;
   std::uint64_t dial_serial = 0;
+  std::optional<Ip> observed{};  // Where the sender sees the receiver.
 
   friend bool operator==(const Hello&, const Hello&) = default;
 };

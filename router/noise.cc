@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -19,8 +20,14 @@ static_assert(kTagSize == crypto_aead_chacha20poly1305_ietf_ABYTES);
 
 namespace {
 
-constexpr std::string_view kNameXx = "Noise_XX_25519_ChaChaPoly_SHA256";
-constexpr std::string_view kNameXxPsk3 = "Noise_XXpsk3_25519_ChaChaPoly_SHA256";
+// Section 8: pattern and modifiers, then the functions.
+std::string protocol_name(const HandshakeState::Options& options) {
+  const std::string_view modifiers = options.psk0 && options.psk3 ? "psk0+psk3"
+                                     : options.psk0               ? "psk0"
+                                     : options.psk3               ? "psk3"
+                                                                  : "";
+  return fmt::format("Noise_XX{}_25519_ChaChaPoly_SHA256", modifiers);
+}
 
 // Section 5.1: the highest nonce is kept for REKEY.
 constexpr std::uint64_t kNonceReserved = std::numeric_limits<std::uint64_t>::max();
@@ -193,7 +200,7 @@ SymmetricState::Split SymmetricState::split() const {
 HandshakeState::HandshakeState(Options options, Entropy& entropy)
     : options_(std::move(options)),
       entropy_(entropy),
-      symmetric_(as_bytes(options_.psk ? kNameXxPsk3 : kNameXx)) {
+      symmetric_(as_bytes(protocol_name(options_))) {
   symmetric_.mix_hash(options_.prologue);
 }
 
@@ -204,16 +211,17 @@ bool HandshakeState::is_writer() const {
 std::span<const HandshakeState::Token> HandshakeState::tokens() const {
   using enum Token;
   static constexpr std::array kFirst{E};
+  static constexpr std::array kFirstPsk{Psk0, E};
   static constexpr std::array kSecond{E, Ee, S, Es};
   static constexpr std::array kThird{S, Se};
-  static constexpr std::array kThirdPsk{S, Se, Psk};
+  static constexpr std::array kThirdPsk{S, Se, Psk3};
   if (message_index_ == 0) {
-    return kFirst;
+    return options_.psk0 ? std::span<const Token>(kFirstPsk) : std::span<const Token>(kFirst);
   }
   if (message_index_ == 1) {
     return kSecond;
   }
-  return options_.psk ? std::span<const Token>(kThirdPsk) : std::span<const Token>(kThird);
+  return options_.psk3 ? std::span<const Token>(kThirdPsk) : std::span<const Token>(kThird);
 }
 
 std::size_t HandshakeState::overhead() const {
@@ -221,7 +229,7 @@ std::size_t HandshakeState::overhead() const {
   constexpr std::size_t kSealedKey = kKeySize + kTagSize;
   constexpr std::array kSizes{kKeySize, kKeySize + kSealedKey + kTagSize, kSealedKey + kTagSize};
   // Only with a pre-shared key is the first payload sealed.
-  return kSizes[message_index_] + (message_index_ == 0 && options_.psk ? kTagSize : 0);
+  return kSizes[message_index_] + (message_index_ == 0 && has_psk() ? kTagSize : 0);
 }
 
 Result<Ok> HandshakeState::write_message(ByteView payload, Bytes& out) {
@@ -253,6 +261,7 @@ Result<Bytes> HandshakeState::read_message(ByteView message) {
 Result<Ok> HandshakeState::write_token(Token token, Bytes& out) {
   if (token == Token::E) {
     ephemeral_ = KeyPair::generate(entropy_);
+    ++dh_count_;
     out.insert(out.end(), ephemeral_.pub.begin(), ephemeral_.pub.end());
     mix_public(ephemeral_.pub);
     return Ok{};
@@ -286,7 +295,7 @@ Result<Ok> HandshakeState::read_token(Token token, Reader& message) {
 // Section 9.2: with a pre-shared key, ephemeral keys also randomise the encryption.
 void HandshakeState::mix_public(const PublicKey& ephemeral) {
   symmetric_.mix_hash(ephemeral);
-  if (options_.psk) {
+  if (has_psk()) {
     symmetric_.mix_key(ephemeral);
   }
 }
@@ -304,8 +313,11 @@ Result<Ok> HandshakeState::mix_shared(Token token) {
     case Token::Se:
       return is_initiator ? mix_dh(options_.key, remote_ephemeral_)
                           : mix_dh(ephemeral_, remote_static_);
-    case Token::Psk:
-      symmetric_.mix_key_and_hash(options_.psk->bytes());
+    case Token::Psk0:
+      symmetric_.mix_key_and_hash(options_.psk0->bytes());
+      return Ok{};
+    case Token::Psk3:
+      symmetric_.mix_key_and_hash(options_.psk3->bytes());
       return Ok{};
     case Token::E:
     case Token::S:
@@ -316,6 +328,7 @@ Result<Ok> HandshakeState::mix_shared(Token token) {
 
 Result<Ok> HandshakeState::mix_dh(const KeyPair& ours, const std::optional<PublicKey>& theirs) {
   WEFT_ASSERT(theirs.has_value());
+  ++dh_count_;
   Secret shared;
   // libsodium refuses a result of all zeros, which only a key of low order gives.
   if (crypto_scalarmult(shared.bytes().data(), ours.secret.bytes().data(), theirs->data()) != 0) {

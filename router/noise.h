@@ -1,5 +1,6 @@
 // The Noise Protocol Framework, revision 34 (https://noiseprotocol.org/noise.html), as far as the
-// mesh needs it: patterns XX and XXpsk3 over 25519, ChaChaPoly and SHA256, on libsodium primitives.
+// mesh needs it: pattern XX with modifiers psk0 and psk3 over 25519, ChaChaPoly and SHA256, on
+// libsodium primitives.
 //
 // Names follow the specification, so that it can be read side by side. Sans-IO: the one thing drawn
 // from outside is the ephemeral key, 32 bytes of Entropy at the first own message. A state that has
@@ -75,16 +76,17 @@ class SymmetricState {
 
 enum class Role : std::uint8_t { Initiator, Responder };
 
-// Section 5.3. XX without a pre-shared key, XXpsk3 with one:
-//   -> e
+// Section 5.3. XX, with up to two pre-shared keys:
+//   -> [psk0,] e
 //   <- e, ee, s, es
-//   -> s, se[, psk]
+//   -> s, se[, psk3]
 class HandshakeState {
  public:
   struct Options {
     Role role = Role::Initiator;
-    KeyPair key;             // s
-    std::optional<Psk> psk;  // Chooses XXpsk3.
+    KeyPair key;              // s
+    std::optional<Psk> psk0;  // Each adds its modifier to the pattern.
+    std::optional<Psk> psk3;
     Bytes prologue;
   };
 
@@ -105,6 +107,8 @@ class HandshakeState {
   // rs: known after the message that carries it.
   const std::optional<PublicKey>& remote_static() const { return remote_static_; }
   const Hash& hash() const { return symmetric_.hash(); }
+  // Multiplications on the curve so far: what a handshake costs, all else is hashing.
+  std::size_t dh_count() const { return dh_count_; }
 
   struct Transport {
     CipherState send;
@@ -115,8 +119,9 @@ class HandshakeState {
 
  private:
   static constexpr std::size_t kMessageCount = 3;
-  enum class Token : std::uint8_t { E, S, Ee, Es, Se, Psk };
+  enum class Token : std::uint8_t { E, S, Ee, Es, Se, Psk0, Psk3 };
 
+  bool has_psk() const { return options_.psk0 || options_.psk3; }
   std::span<const Token> tokens() const;
   Result<Ok> write_token(Token token, Bytes& out);
   Result<Ok> read_token(Token token, Reader& message);
@@ -131,6 +136,7 @@ class HandshakeState {
   std::optional<PublicKey> remote_static_;
   std::optional<PublicKey> remote_ephemeral_;
   std::size_t message_index_ = 0;
+  std::size_t dh_count_ = 0;
 };
 
 }  // namespace weft::router::noise

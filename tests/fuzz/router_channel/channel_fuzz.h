@@ -6,8 +6,8 @@
 #pragma once
 
 #include <algorithm>
-#include <optional>
 #include <variant>
+#include <vector>
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -76,13 +76,11 @@ inline void fuzz_channel(Channel::Role role, ByteView input) {
   const std::uint8_t mode = input[0];
   const ByteView rest = input.subspan(1);
   SeededEntropy entropy{Rng(7)};
-  std::optional<Psk> psk;
-  if (mode == 1) {
-    psk.emplace();
-  }
+  // While a password is being replaced there are two.
+  const std::vector<Psk> passwords(mode == 1 ? kPasswordsMax : 0);
   Channel channel({.role = role,
                    .key = KeyPair::generate(entropy),
-                   .psk = psk,
+                   .passwords = passwords,
                    .hello = to_bytes("hello"),
                    .versions = {}},
                   entropy);

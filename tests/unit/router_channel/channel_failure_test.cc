@@ -82,7 +82,7 @@ TEST(ChannelFailure, MalformedGreetingIsRefused) {
   for (const std::string_view hex : {"7765667402010000", "7765667401010200"}) {
     End responder(Channel::Role::Responder, std::nullopt);
 
-    responder.receive(from_hex(hex).value());
+    responder.receive(Writer().append(from_hex(hex).value()).append(Bytes(16)).take());
 
     EXPECT_EQ(responder.failure(), "malformed greeting");
   }
@@ -205,7 +205,7 @@ TEST(ChannelFailure, ConversationReplayedToAnotherResponderFails) {
   SeededEntropy fresh{Rng(99)};
   Channel victim({.role = Channel::Role::Responder,
                   .key = whole.responder.key,
-                  .psk = psk_of(1),
+                  .passwords = {psk_of(1)},
                   .hello = {},
                   .versions = {}},
                  fresh);
@@ -259,14 +259,14 @@ TEST(ChannelFailure, FrameReflectedToItsSenderIsRefused) {
 
 TEST(ChannelFailure, HandshakeLengthOutOfBoundsIsRefusedBeforeItsBytesArrive) {
   for (const std::uint16_t length :
-       std::array<std::uint16_t, 3>{47, 49, 65535}) {  // Message 1 with a password has 48 bytes.
+       std::array<std::uint16_t, 3>{47, 97, 65535}) {  // Message 1 has 48 bytes per password.
     Pair pair;
     pair.responder.receive(pair.initiator.take());
 
     pair.responder.receive(Writer().u16(length).take());
 
     EXPECT_EQ(pair.responder.failure(),
-              "message of " + std::to_string(length) + " bytes (expected 48 to 48)");
+              "message of " + std::to_string(length) + " bytes (expected 48 to 96)");
   }
 }
 

@@ -21,14 +21,20 @@ inline Psk psk_of(std::uint8_t fill) {
   return psk;
 }
 
+inline std::vector<Psk> passwords_of(const std::optional<Psk>& psk) {
+  return psk ? std::vector<Psk>{*psk} : std::vector<Psk>();
+}
+
 // One end with everything that ever came out of it.
 struct End {
-  End(Channel::Role role, std::optional<Psk> psk, VersionRange versions = {})
+  End(Channel::Role role, const std::optional<Psk>& psk, VersionRange versions = {})
+      : End(role, passwords_of(psk), versions) {}
+  End(Channel::Role role, std::vector<Psk> passwords, VersionRange versions = {})
       : entropy(Rng(role == Channel::Role::Initiator ? 11 : 22)),
         key(KeyPair::generate(entropy)),
         channel({.role = role,
                  .key = key,
-                 .psk = psk,
+                 .passwords = std::move(passwords),
                  .hello = to_bytes(role == Channel::Role::Initiator ? "I dialled" : "I listened"),
                  .versions = versions},
                 entropy) {
@@ -72,6 +78,9 @@ struct Pair {
                 std::optional<Psk> responder_psk = psk_of(1))
       : initiator(Channel::Role::Initiator, std::move(initiator_psk)),
         responder(Channel::Role::Responder, std::move(responder_psk)) {}
+  Pair(std::vector<Psk> initiator_passwords, std::vector<Psk> responder_passwords)
+      : initiator(Channel::Role::Initiator, std::move(initiator_passwords)),
+        responder(Channel::Role::Responder, std::move(responder_passwords)) {}
 
   // Carries bytes both ways, `step` at a time, until both sides have nothing more to say.
   void talk(std::size_t step = SIZE_MAX) {

@@ -9,32 +9,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/rng.h"
+#include "tests/unit/router_channel/noise_inputs.h"
 
 namespace weft::router::noise {
 namespace {
 
 using testing::HasSubstr;
-
-// Hands out one given key, as a test vector's ephemeral.
-class FixedEntropy final : public Entropy {
- public:
-  explicit FixedEntropy(std::string_view hex) : bytes_(from_hex(hex).value()) {}
-  void fill(std::span<std::uint8_t> out) override {
-    WEFT_ASSERT(out.size() == bytes_.size());
-    std::copy(bytes_.begin(), bytes_.end(), out.begin());
-  }
-
- private:
-  Bytes bytes_;
-};
-
-Secret secret_of(std::string_view hex) {
-  const Bytes bytes = from_hex(hex).value();
-  Secret secret;
-  std::copy(bytes.begin(), bytes.end(), secret.bytes().begin());
-  return secret;
-}
 
 // Both vectors are from the Noise implementation cacophony, vectors/cacophony.txt at commit
 // 8ee9d41. They share keys, prologue and payloads.
@@ -102,7 +82,7 @@ HandshakeState::Options options(Role role, std::string_view secret, const Vector
   options.key = KeyPair::from_secret(secret_of(secret));
   options.prologue = from_hex(kPrologue).value();
   if (vector.with_psk) {
-    options.psk = secret_of(kPsk);
+    options.psk3 = secret_of(kPsk);
   }
   return options;
 }

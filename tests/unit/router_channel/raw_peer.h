@@ -23,7 +23,7 @@ class RawPeer {
         victim_(victim),
         output_(output) {
     const Bytes theirs = std::exchange(output_.bytes, {});
-    const Bytes ours = to_bytes(std::string_view("weft\x01\x01\x00\x00", 8));
+    const Bytes ours = to_bytes(std::string_view("weft\x01\x01\x00\x00sixteen chosen b", 24));
     const bool is_initiator = victim_role == Channel::Role::Responder;
     Writer prologue;
     prologue.append(is_initiator ? ours : theirs).append(is_initiator ? theirs : ours);
@@ -31,7 +31,8 @@ class RawPeer {
         noise::HandshakeState::Options{
             .role = is_initiator ? Channel::Role::Initiator : Channel::Role::Responder,
             .key = KeyPair::generate(entropy_),
-            .psk = std::nullopt,
+            .psk0 = std::nullopt,
+            .psk3 = std::nullopt,
             .prologue = prologue.take()},
         entropy_);
     victim_.on_bytes(ours, output_);
