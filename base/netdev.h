@@ -52,6 +52,13 @@ struct PortSpec {
   bool hairpin = false;
 };
 
+// The host as the gateway of containers' subnets. Each address, with the prefix of its subnet, is
+// the host's own on the link. Two may be of one subnet: the first is what the host speaks as.
+struct GatewaySpec {
+  std::string link;
+  std::vector<Cidr> addresses;  // IPv4.
+};
+
 struct LinkInfo {
   std::uint32_t index = 0;
   std::string name;

@@ -1,7 +1,9 @@
 #include "sys/firewall.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -15,12 +17,75 @@ namespace {
 // Tells our rule, and a chain or table we had to make, from everybody else's.
 constexpr const char* kComment = "weft";
 
+// Docker's chains, which FORWARD jumps to: DOCKER-USER, DOCKER-FORWARD, DOCKER-ISOLATION-STAGE-1…
+constexpr std::string_view kDockerPrefix = "DOCKER";
+// Where Docker drops what has come from one of its bridges and goes to another.
+constexpr const char* kDockerIsolation = "DOCKER-ISOLATION-STAGE-2";
+
 NftChain forward_chain(NftFamily family) {
   return {.family = family, .table = "filter", .name = "FORWARD"};
 }
 
+// Our own table.
+const NftChain kOwnForward{.table = "weft", .name = "forward"};
+const NftChain kOwnPostrouting{
+    .table = "weft", .name = "postrouting", .hook = NftChain::Hook::PostroutingNat};
+
 std::string rule_comment(const std::string& bridge) {
   return fmt::format("{} {}", kComment, bridge);
+}
+
+// Frames that the bridge itself forwards.
+NftRule within_rule(const std::string& bridge) {
+  NftRule rule;
+  rule.comment = rule_comment(bridge);
+  rule.in = NftRule::Link{bridge};
+  rule.out = NftRule::Link{bridge};
+  return rule;
+}
+
+NftRule outward(const std::string& bridge, const std::string& what) {
+  NftRule rule;
+  rule.comment = rule_comment(bridge) + " " + what;
+  rule.in = NftRule::Link{bridge};
+  rule.out = NftRule::Link{bridge, false};
+  return rule;
+}
+
+NftRule inward(const std::string& bridge, const std::string& what) {
+  NftRule rule;
+  rule.comment = rule_comment(bridge) + " " + what;
+  rule.in = NftRule::Link{bridge, false};
+  rule.out = NftRule::Link{bridge};
+  return rule;
+}
+
+// In FORWARD. That what comes back in are answers the stranger rule sees to: iptables-nft cannot
+// read nftables' own way of asking conntrack, and would call the whole chain incompatible.
+std::vector<NftRule> crossing_rules(const std::string& bridge) {
+  return {outward(bridge, "out"), inward(bridge, "back")};
+}
+
+NftRule isolation_rule(const std::string& bridge) {
+  NftRule rule = outward(bridge, "isolation");
+  rule.verdict = NftRule::Verdict::Jump;
+  rule.jump = kDockerIsolation;
+  return rule;
+}
+
+NftRule stranger_rule(const std::string& bridge) {
+  NftRule rule = inward(bridge, "strangers");
+  rule.is_answer = false;
+  rule.is_redirected = false;
+  rule.verdict = NftRule::Verdict::Drop;
+  return rule;
+}
+
+// The kernel knows the incoming link in this hook since 5.7.
+NftRule masquerade_rule(const std::string& bridge) {
+  NftRule rule = outward(bridge, "masquerade");
+  rule.verdict = NftRule::Verdict::Masquerade;
+  return rule;
 }
 
 // IPv6 may be compiled out or switched off; what is not there drops nothing.
@@ -65,23 +130,49 @@ Result<Ok> check_bridge_name(const std::string& bridge) {
   return Ok{};
 }
 
-Result<Ok> ensure_in(Nftables& nftables, const NftChain& chain, const std::string& bridge) {
-  const std::string comment = rule_comment(bridge);
+bool is_among(const std::vector<NftRuleState>& rules, const NftRule& wanted) {
+  return std::any_of(rules.begin(), rules.end(), [&](const NftRuleState& rule) {
+    return rule.comment == wanted.comment;
+  });
+}
+
+// The last rule that leads to one of Docker's chains; nothing if there is none.
+std::optional<std::uint64_t> last_of_docker(const std::vector<NftRuleState>& rules) {
+  std::optional<std::uint64_t> last;
+  for (const NftRuleState& rule : rules) {
+    if (rule.jump.starts_with(kDockerPrefix)) {
+      last = rule.handle;
+    }
+  }
+  return last;
+}
+
+enum class Place : std::uint8_t { Head, BehindDocker };
+
+// Those of `wanted` that the chain lacks.
+Result<Ok> ensure_in(Nftables& nftables,
+                     const NftChain& chain,
+                     const std::vector<NftRule>& wanted,
+                     Place place) {
   NftTransaction transaction;
+  std::vector<NftRuleState> rules;
   const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
   if (!found) {
     transaction.add_table(chain, kComment);
-    transaction.add_forward_chain(chain, kComment);
+    transaction.add_chain(chain, kComment);
   } else {
-    const std::vector<NftRuleState> rules = WEFT_TRY(nftables.rules(chain));
-    for (const NftRuleState& rule : rules) {
-      if (rule.comment == comment) {
-        return Ok{};
-      }
+    rules = WEFT_TRY(nftables.rules(chain));
+  }
+  bool is_complete = true;
+  const auto behind = place == Place::Head ? std::nullopt : last_of_docker(rules);
+  for (const NftRule& rule : wanted) {
+    if (!is_among(rules, rule)) {
+      transaction.add_rule(chain, rule, behind);
+      is_complete = false;
     }
   }
-  transaction.insert_accept_within(chain, bridge, comment);
-  return nftables.commit(transaction, "let the firewall pass bridge " + bridge);
+  return is_complete ? Result<Ok>(Ok{})
+                     : nftables.commit(transaction, "add firewall rules to chain " + chain.name);
 }
 
 // Only what we made, and only while nobody has come to use it.
@@ -102,7 +193,9 @@ Result<Ok> remove_if_ours(Nftables& nftables, const NftChain& chain, const NftCh
   return !table_gone.ok() && table_gone.error().os == EBUSY ? Result<Ok>(Ok{}) : table_gone;
 }
 
-Result<Ok> remove_from(Nftables& nftables, const NftChain& chain, const std::string& bridge) {
+Result<Ok> remove_from(Nftables& nftables,
+                       const NftChain& chain,
+                       const std::vector<NftRule>& unwanted) {
   const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
   if (!found) {
     return Ok{};
@@ -110,11 +203,14 @@ Result<Ok> remove_from(Nftables& nftables, const NftChain& chain, const std::str
   const std::vector<NftRuleState> rules = WEFT_TRY(nftables.rules(chain));
   NftTransaction transaction;
   for (const NftRuleState& rule : rules) {
-    if (rule.comment == rule_comment(bridge)) {
+    const bool is_ours = std::any_of(unwanted.begin(), unwanted.end(), [&](const NftRule& one) {
+      return one.comment == rule.comment;
+    });
+    if (is_ours) {
       transaction.remove_rule(chain, rule.handle);
     }
   }
-  WEFT_TRY(nftables.commit(transaction, "remove the rule for bridge " + bridge));
+  WEFT_TRY(nftables.commit(transaction, "remove firewall rules from chain " + chain.name));
   return remove_if_ours(nftables, chain, *found);
 }
 
@@ -124,17 +220,46 @@ Result<Ok> ensure_forward_accept(const std::string& bridge) {
   WEFT_TRY(check_bridge_name(bridge));
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
-  WEFT_TRY(ensure_in(*nftables, forward_chain(NftFamily::Ipv4), bridge));
-  const Result<Ok> v6 = ensure_in(*nftables, forward_chain(NftFamily::Ipv6), bridge);
+  const std::vector<NftRule> rules{within_rule(bridge)};
+  WEFT_TRY(ensure_in(*nftables, forward_chain(NftFamily::Ipv4), rules, Place::Head));
+  const Result<Ok> v6 = ensure_in(*nftables, forward_chain(NftFamily::Ipv6), rules, Place::Head);
   return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
 }
 
 Result<Ok> remove_forward_accept(const std::string& bridge) {
   WEFT_TRY(check_bridge_name(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
-  WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), bridge));
-  const Result<Ok> v6 = remove_from(*nftables, forward_chain(NftFamily::Ipv6), bridge);
+  const std::vector<NftRule> rules{within_rule(bridge)};
+  WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), rules));
+  const Result<Ok> v6 = remove_from(*nftables, forward_chain(NftFamily::Ipv6), rules);
   return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
+}
+
+Result<Ok> ensure_gateway_rules(const std::string& bridge) {
+  WEFT_TRY(check_bridge_name(bridge));
+  WEFT_TRY(refuse_legacy(bridge));
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
+  WEFT_TRY(ensure_in(*nftables, kOwnForward, {stranger_rule(bridge)}, Place::Head));
+  WEFT_TRY(ensure_in(*nftables, kOwnPostrouting, {masquerade_rule(bridge)}, Place::Head));
+  const NftChain forward = forward_chain(NftFamily::Ipv4);
+  std::vector<NftRule> rules = crossing_rules(bridge);
+  const auto isolating =
+      WEFT_TRY(nftables->find_chain({.table = forward.table, .name = kDockerIsolation}));
+  if (isolating) {
+    rules.push_back(isolation_rule(bridge));  // Each goes in front of the ones before it.
+  }
+  return ensure_in(*nftables, forward, rules, Place::BehindDocker);
+}
+
+Result<Ok> remove_gateway_rules(const std::string& bridge) {
+  WEFT_TRY(check_bridge_name(bridge));
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  std::vector<NftRule> rules = crossing_rules(bridge);
+  rules.push_back(isolation_rule(bridge));
+  WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), rules));
+  WEFT_TRY(remove_from(*nftables, kOwnPostrouting, {masquerade_rule(bridge)}));
+  return remove_from(*nftables, kOwnForward, {stranger_rule(bridge)});
 }
 
 }  // namespace weft::sys

@@ -1,4 +1,5 @@
-// Keeps the host's firewall from dropping frames between ports of our bridge.
+// What weft asks of the host's firewall: that Docker's does not drop containers' packets, and,
+// where the host is their gateway, that they leave under the host's address.
 //
 // Where br_netfilter is on (bridge-nf-call-iptables), the kernel sends IP frames that a bridge
 // forwards through the FORWARD chains of IPv4 and IPv6 as well, and Docker sets the policy of those
@@ -6,6 +7,12 @@
 // `ip filter` and `ip6 filter`, the tables that iptables-nft and Docker use: a table of our own
 // could not help, since a drop in any table is final. Where table or chain are missing they are
 // made the way iptables-nft makes them.
+//
+// For a gateway more rules follow there, behind Docker's own, so that what an administrator says in
+// DOCKER-USER holds: not to Docker's other bridges, which Docker keeps apart from each other as
+// well, else out of the bridge, and back in. The rest is in a table of weft's own, `ip weft`:
+// masquerading of what leaves the bridge, and no way into it but for answers and for what the
+// host's rules redirect there.
 #pragma once
 
 #include <string>
@@ -20,5 +27,9 @@ Result<Ok> ensure_forward_accept(const std::string& bridge);
 
 // Removes the rules, and the table and chain if we made them and nothing else is in them.
 Result<Ok> remove_forward_accept(const std::string& bridge);
+
+// The same for what the host needs as a gateway of the bridge's containers; IPv4 only.
+Result<Ok> ensure_gateway_rules(const std::string& bridge);
+Result<Ok> remove_gateway_rules(const std::string& bridge);
 
 }  // namespace weft::sys

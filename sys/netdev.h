@@ -44,6 +44,11 @@ class Netdev {
   virtual Result<std::vector<RouteInfo>> routes() = 0;
   virtual Result<std::vector<Cidr>> addresses(const std::string& link) = 0;
   virtual Result<PathInfo> path_to(const Ip& destination) = 0;
+  // Exactly these addresses on the link (as /32, so that the main table gets no route that others
+  // would take for a conflict), with routes to their subnets that all but the link's own stations
+  // follow: what those send to another subnet is refused. Turns on IPv4 forwarding. Without
+  // addresses everything earlier calls made is removed, and the link need not exist.
+  virtual Result<Ok> ensure_gateway(const GatewaySpec& spec) = 0;
 
   // Static, externally learned entries (NTF_EXT_LEARNED); adding replaces. The all-zero MAC of a
   // VXLAN device, where it floods to, may have several remotes.

@@ -95,6 +95,9 @@ void FakeNetdev::erase(const std::string& name) {
   const Link link = std::move(found->second);
   links_.erase(found);
   std::erase_if(routes_, [&](const RouteInfo& route) { return route.link == name; });
+  if (gateway_.link == name) {
+    gateway_ = {};
+  }
   for (auto& [other_name, other] : links_) {
     if (other.info.master == link.info.index) {
       other.info.master = 0;
@@ -223,11 +226,33 @@ Result<std::vector<RouteInfo>> FakeNetdev::routes() {
 Result<std::vector<Cidr>> FakeNetdev::addresses(const std::string& link) {
   WEFT_TRY(enter("list addresses of " + link));
   Link* const found = WEFT_TRY(get(link));
-  return found->addresses;
+  std::vector<Cidr> all = found->addresses;
+  if (gateway_.link == link) {
+    for (const Cidr& gateway : gateway_.addresses) {
+      all.emplace_back(gateway.address(), gateway.address().bits());
+    }
+  }
+  return all;
+}
+
+Result<Ok> FakeNetdev::ensure_gateway(const GatewaySpec& spec) {
+  WEFT_TRY(enter("make the host a gateway on " + spec.link));
+  if (!spec.addresses.empty()) {
+    WEFT_TRY(get(spec.link));
+  }
+  gateway_ = spec;
+  return Ok{};
 }
 
 Result<PathInfo> FakeNetdev::path_to(const Ip& destination) {
   WEFT_TRY(enter("find the path to " + destination.to_string()));
+  for (const Cidr& gateway : gateway_.addresses) {
+    if (gateway.contains(destination)) {
+      const LinkInfo& link = links_.at(gateway_.link).info;
+      return PathInfo{
+          .ifindex = link.index, .link = link.name, .source = gateway.address(), .mtu = link.mtu};
+    }
+  }
   const RouteInfo* best = nullptr;
   for (const RouteInfo& route : routes_) {
     const bool fits = route.destination.contains(destination);

@@ -30,6 +30,7 @@ class FakeNetdev final : public Netdev {
   Result<std::vector<RouteInfo>> routes() override;
   Result<std::vector<Cidr>> addresses(const std::string& link) override;
   Result<PathInfo> path_to(const Ip& destination) override;
+  Result<Ok> ensure_gateway(const GatewaySpec& spec) override;
   Result<Ok> add_fdb(const FdbEntry& entry) override;
   Result<Ok> remove_fdb(const FdbEntry& entry) override;
   Result<std::vector<FdbEntry>> fdb(const std::string& link) override;
@@ -66,6 +67,7 @@ class FakeNetdev final : public Netdev {
 
   std::map<std::string, Link> links_;
   std::vector<RouteInfo> routes_;
+  GatewaySpec gateway_;
   std::uint32_t last_index_ = 0;
   std::size_t calls_ = 0;
   std::optional<std::size_t> fail_in_;

@@ -2,6 +2,7 @@
 //
 //   netdev_links.cc   links and bridge ports      link_message.h   what the kernel says of a link
 //   netdev_routes.cc  routes, addresses, paths    netdev_fdb.cc    forwarding entries
+//   netdev_gateway.cc the host as a gateway
 #pragma once
 
 #include <cerrno>
@@ -34,6 +35,7 @@ class KernelNetdev final : public Netdev {
   Result<std::vector<RouteInfo>> routes() override;
   Result<std::vector<Cidr>> addresses(const std::string& link) override;
   Result<PathInfo> path_to(const Ip& destination) override;
+  Result<Ok> ensure_gateway(const GatewaySpec& spec) override;
 
   Result<Ok> add_fdb(const FdbEntry& entry) override;
   Result<Ok> remove_fdb(const FdbEntry& entry) override;
@@ -61,6 +63,11 @@ class KernelNetdev final : public Netdev {
   Result<Ok> settle(const LinkState& link, const Wanted& wanted);
   Result<Ok> settle_bridge_options(const LinkState& link);
   Result<Ok> create_veth(const VethSpec& spec);
+
+  struct Gateway;  // What makes the host one, as the kernel has it or should have it.
+  Result<Gateway> find_gateway(const std::string& link, std::uint32_t index);
+  Result<Ok> add_to_gateway(const Gateway& wanted, const Gateway& present);
+  Result<Ok> take_from_gateway(const Gateway& wanted, const Gateway& present);
 
   std::unique_ptr<Netlink> netlink_;
 };

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -26,6 +27,13 @@ Result<Ok> set_sysctl(const std::string& name, std::string_view value) {
         Errc::Os, fmt::format("set {} to {}: {}", path, value, std::strerror(error)), error};
   }
   return Ok{};
+}
+
+Result<Ok> ensure_sysctl(const std::string& name, std::string_view value) {
+  std::ifstream file("/proc/sys/" + name);
+  std::string present;
+  std::getline(file, present);
+  return present == value ? Result<Ok>(Ok{}) : set_sysctl(name, value);
 }
 
 Result<Ok> silence_ipv6(const std::string& link) {

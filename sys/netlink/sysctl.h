@@ -12,6 +12,10 @@ namespace weft::sys {
 // `name` with slashes: "net/ipv6/conf/weft/accept_ra". Ok if the kernel has no such setting.
 Result<Ok> set_sysctl(const std::string& name, std::string_view value);
 
+// The same, writing only what differs: /proc/sys may be read-only, and some settings reset others
+// when they are written.
+Result<Ok> ensure_sysctl(const std::string& name, std::string_view value);
+
 // A bridge port is a piece of wire: with IPv6 link-local addresses it would speak on its own. To be
 // called before the link is up.
 Result<Ok> silence_ipv6(const std::string& link);

@@ -12,8 +12,10 @@
 #include <libnftnl/table.h>
 #include <libnftnl/udata.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter_ipv4.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
@@ -110,27 +112,112 @@ Rule rule_of(const NftChain& chain) {
   return rule;
 }
 
-// Loads the name (NFT_META_IIFNAME or _OIFNAME) and goes on only if it is `link`, terminating zero
-// included, as iptables-nft writes it.
-void match_name(nftnl_rule* rule, std::uint32_t key, const std::string& link) {
-  nftnl_expr* const load = checked(nftnl_expr_alloc("meta"));
-  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, key);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, NFT_REG_1);
-  nftnl_rule_add_expr(rule, load);
-  nftnl_expr* const compare = checked(nftnl_expr_alloc("cmp"));
-  nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-  nftnl_expr_set_u32(compare, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
-  nftnl_expr_set(
-      compare, NFTNL_EXPR_CMP_DATA, link.c_str(), static_cast<std::uint32_t>(link.size() + 1));
-  nftnl_rule_add_expr(rule, compare);
+nftnl_expr* add_expression(nftnl_rule* rule, const char* name) {
+  nftnl_expr* const expression = checked(nftnl_expr_alloc(name));
+  nftnl_rule_add_expr(rule, expression);
+  return expression;
 }
 
-void count_and_accept(nftnl_rule* rule) {
-  nftnl_rule_add_expr(rule, checked(nftnl_expr_alloc("counter")));
-  nftnl_expr* const verdict = checked(nftnl_expr_alloc("immediate"));
-  nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-  nftnl_expr_set_u32(verdict, NFTNL_EXPR_IMM_VERDICT, NF_ACCEPT);
-  nftnl_rule_add_expr(rule, verdict);
+// Goes on only if register 1 compares so.
+void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::size_t size) {
+  nftnl_expr* const expression = add_expression(rule, "cmp");
+  nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
+  nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operation);
+  nftnl_expr_set(expression, NFTNL_EXPR_CMP_DATA, data, static_cast<std::uint32_t>(size));
+}
+
+// Loads the name (NFT_META_IIFNAME or _OIFNAME) and compares it, terminating zero included, as
+// iptables-nft writes it.
+void match_name(nftnl_rule* rule, std::uint32_t key, const NftRule::Link& link) {
+  nftnl_expr* const load = add_expression(rule, "meta");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, key);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, NFT_REG_1);
+  const std::uint32_t operation = link.is_it ? NFT_CMP_EQ : NFT_CMP_NEQ;
+  compare(rule, operation, link.name.c_str(), link.name.size() + 1);
+}
+
+// Loads conntrack's NFT_CT_STATE or NFT_CT_STATUS and asks whether any of `bits` is set in it.
+void match_conntrack(nftnl_rule* rule, std::uint32_t key, std::uint32_t bits, bool are_set) {
+  const std::uint32_t none = 0;
+  nftnl_expr* const load = add_expression(rule, "ct");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, key);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+  nftnl_expr* const mask = add_expression(rule, "bitwise");
+  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_LEN, sizeof bits);
+  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_MASK, &bits, sizeof bits);
+  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_XOR, &none, sizeof none);
+  compare(rule, are_set ? NFT_CMP_NEQ : NFT_CMP_EQ, &none, sizeof none);
+}
+
+std::uint32_t number(NftRule::Verdict verdict) {
+  switch (verdict) {
+    case NftRule::Verdict::Accept:
+      return NF_ACCEPT;
+    case NftRule::Verdict::Drop:
+      return NF_DROP;
+    case NftRule::Verdict::Jump:
+      return static_cast<std::uint32_t>(NFT_JUMP);
+    case NftRule::Verdict::Masquerade:
+      break;
+  }
+  WEFT_ASSERT(false);  // An expression of its own.
+  return NF_DROP;
+}
+
+void add_verdict(nftnl_rule* rule, const NftRule& wanted) {
+  add_expression(rule, "counter");
+  if (wanted.verdict == NftRule::Verdict::Masquerade) {
+    add_expression(rule, "masq");
+    return;
+  }
+  nftnl_expr* const immediate = add_expression(rule, "immediate");
+  nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+  nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_VERDICT, number(wanted.verdict));
+  if (wanted.verdict == NftRule::Verdict::Jump) {
+    nftnl_expr_set_str(immediate, NFTNL_EXPR_IMM_CHAIN, wanted.jump.c_str());
+  }
+}
+
+Rule rule_of(const NftChain& chain, const NftRule& wanted) {
+  constexpr std::uint32_t kAnswers =
+      NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED);
+  Rule rule = rule_of(chain);
+  const Comment tag(wanted.comment);
+  nftnl_rule_set_data(rule.get(), NFTNL_RULE_USERDATA, tag.data(), tag.size());
+  if (wanted.in) {
+    match_name(rule.get(), NFT_META_IIFNAME, *wanted.in);
+  }
+  if (wanted.out) {
+    match_name(rule.get(), NFT_META_OIFNAME, *wanted.out);
+  }
+  if (wanted.is_answer) {
+    match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);
+  }
+  if (wanted.is_redirected) {
+    match_conntrack(rule.get(), NFT_CT_STATUS, IPS_DST_NAT, *wanted.is_redirected);
+  }
+  add_verdict(rule.get(), wanted);
+  return rule;
+}
+
+int take_jump(nftnl_expr* expression, void* out) {
+  if (nftnl_expr_is_set(expression, NFTNL_EXPR_IMM_CHAIN)) {
+    static_cast<std::string*>(out)->assign(nftnl_expr_get_str(expression, NFTNL_EXPR_IMM_CHAIN));
+  }
+  return 0;
+}
+
+std::string jump_in(const nftnl_rule* rule) {
+  std::string jump;
+  const auto on_expression = [](nftnl_expr* expression, void* out) {
+    const std::string_view name = nftnl_expr_get_str(expression, NFTNL_EXPR_NAME);
+    return name == "immediate" ? take_jump(expression, out) : 0;
+  };
+  // The library's iteration takes the rule without const, and leaves it alone.
+  nftnl_expr_foreach(const_cast<nftnl_rule*>(rule), on_expression, &jump);
+  return jump;
 }
 
 }  // namespace
@@ -166,12 +253,15 @@ void NftTransaction::add_table(const NftChain& chain, const std::string& comment
   end();
 }
 
-void NftTransaction::add_forward_chain(const NftChain& chain, const std::string& comment) {
+void NftTransaction::add_chain(const NftChain& chain, const std::string& comment) {
   const Chain object = chain_of(chain);
   const Comment tag(comment);
-  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, "filter");
-  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_HOOKNUM, NF_INET_FORWARD);
-  nftnl_chain_set_s32(object.get(), NFTNL_CHAIN_PRIO, 0);
+  const bool is_nat = chain.hook == NftChain::Hook::PostroutingNat;
+  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, is_nat ? "nat" : "filter");
+  nftnl_chain_set_u32(
+      object.get(), NFTNL_CHAIN_HOOKNUM, is_nat ? NF_INET_POST_ROUTING : NF_INET_FORWARD);
+  nftnl_chain_set_s32(
+      object.get(), NFTNL_CHAIN_PRIO, is_nat ? NF_IP_PRI_NAT_SRC : NF_IP_PRI_FILTER);
   nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
   nftnl_chain_set_data(object.get(), NFTNL_CHAIN_USERDATA, tag.data(), tag.size());
   nlmsghdr* const message = begin(NFT_MSG_NEWCHAIN, chain.family, NLM_F_CREATE);
@@ -179,18 +269,18 @@ void NftTransaction::add_forward_chain(const NftChain& chain, const std::string&
   end();
 }
 
-void NftTransaction::insert_accept_within(const NftChain& chain,
-                                          const std::string& link,
-                                          const std::string& comment) {
-  const Rule rule = rule_of(chain);
-  const Comment tag(comment);
-  match_name(rule.get(), NFT_META_IIFNAME, link);
-  match_name(rule.get(), NFT_META_OIFNAME, link);
-  count_and_accept(rule.get());
-  nftnl_rule_set_data(rule.get(), NFTNL_RULE_USERDATA, tag.data(), tag.size());
+void NftTransaction::add_rule(const NftChain& chain,
+                              const NftRule& rule,
+                              std::optional<std::uint64_t> behind) {
+  const Rule object = rule_of(chain, rule);
   // Without NLM_F_APPEND a rule goes to the head of its chain.
-  nlmsghdr* const message = begin(NFT_MSG_NEWRULE, chain.family, NLM_F_CREATE);
-  nftnl_rule_nlmsg_build_payload(message, rule.get());
+  std::uint16_t flags = NLM_F_CREATE;
+  if (behind) {
+    nftnl_rule_set_u64(object.get(), NFTNL_RULE_POSITION, *behind);
+    flags |= NLM_F_APPEND;
+  }
+  nlmsghdr* const message = begin(NFT_MSG_NEWRULE, chain.family, flags);
+  nftnl_rule_nlmsg_build_payload(message, object.get());
   end();
 }
 
@@ -287,7 +377,8 @@ Result<std::vector<NftRuleState>> Nftables::rules(const NftChain& chain) {
       const void* const data = nftnl_rule_get_data(rule.get(), NFTNL_RULE_USERDATA, &size);
       static_cast<std::vector<NftRuleState>*>(out)->push_back(
           {.handle = nftnl_rule_get_u64(rule.get(), NFTNL_RULE_HANDLE),
-           .comment = comment_in(data, size)});
+           .comment = comment_in(data, size),
+           .jump = jump_in(rule.get())});
     }
     return static_cast<int>(MNL_CB_OK);
   };

@@ -17,11 +17,13 @@ namespace weft::sys {
 
 enum class NftFamily : std::uint16_t { Ipv4 = 2, Ipv6 = 10 };  // NFPROTO_*
 
-// A base chain `type filter hook forward priority filter; policy accept;`.
+// A base chain; unless said otherwise `type filter hook forward priority filter; policy accept;`.
 struct NftChain {
   NftFamily family = NftFamily::Ipv4;
   std::string table;
   std::string name;
+  enum class Hook : std::uint8_t { Forward, PostroutingNat };
+  Hook hook = Hook::Forward;
 };
 
 struct NftChainState {
@@ -29,9 +31,29 @@ struct NftChainState {
   std::string comment;
 };
 
+// What a rule does to packets that all of its conditions fit. It counts them, too.
+struct NftRule {
+  struct Link {
+    std::string name;
+    bool is_it = true;  // False: any link but this one.
+  };
+  enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump };
+
+  std::string comment;
+  std::optional<Link> in;
+  std::optional<Link> out;
+  // Of conversations (conntrack) that were let through before: only those, or only others.
+  std::optional<bool> is_answer;
+  // Whose destination was rewritten by a rule of the host (DNAT): only those, or only others.
+  std::optional<bool> is_redirected;
+  Verdict verdict = Verdict::Accept;
+  std::string jump;  // The chain of the same table to jump to.
+};
+
 struct NftRuleState {
   std::uint64_t handle = 0;
   std::string comment;
+  std::string jump;  // The chain it sends packets to.
 };
 
 // Changes, kept until commit.
@@ -44,11 +66,11 @@ class NftTransaction {
 
   // Both say nothing new where they exist already; only a new one takes the comment.
   void add_table(const NftChain& chain, const std::string& comment);
-  void add_forward_chain(const NftChain& chain, const std::string& comment);
-  // iifname LINK oifname LINK counter accept
-  void insert_accept_within(const NftChain& chain,
-                            const std::string& link,
-                            const std::string& comment);
+  void add_chain(const NftChain& chain, const std::string& comment);
+  // To the head of the chain, or behind the rule with this handle.
+  void add_rule(const NftChain& chain,
+                const NftRule& rule,
+                std::optional<std::uint64_t> behind = std::nullopt);
   void remove_rule(const NftChain& chain, std::uint64_t handle);
   // Fails with EBUSY unless they are empty.
   void remove_chain(const NftChain& chain);

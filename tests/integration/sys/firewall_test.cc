@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "sys/netdev.h"
 #include "sys/netns.h"
 #include "tests/integration/sys/command.h"
 
@@ -159,6 +160,116 @@ TEST_F(FirewallTest, TrafficPassesAgainUntilTheRuleIsRemoved) {
 
   run("ip netns del weft-sys-fw1");
   run("ip netns del weft-sys-fw2");
+}
+
+// A container behind the bridge of a host that is its gateway, a station beyond the host, and
+// another bridge of the host that Docker keeps apart.
+class GatewayTest : public FirewallTest {
+ protected:
+  GatewayTest() {
+    run("ip link add name fwbr up type bridge; ip link add name docker0 up type bridge");
+    add_station("weft-sys-gw1", "192.0.2.7/24", "192.0.2.1");
+    run("ip link set dev gw1 up master fwbr");
+    add_station("weft-sys-gw2", "198.51.100.2/24", "198.51.100.1");
+    run("ip address add 198.51.100.1/24 dev gw2; ip link set dev gw2 up");
+    add_station("weft-sys-gw3", "203.0.113.2/24", "203.0.113.1");
+    run("ip link set dev gw3 up master docker0; ip address add 203.0.113.1/24 dev docker0");
+    (void)succeeds("modprobe br_netfilter");  // Built into some kernels.
+    run("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
+    // As Docker 20.10 leaves it.
+    run("iptables -P FORWARD DROP");
+    run("iptables -N DOCKER-USER; iptables -N DOCKER-ISOLATION-STAGE-2");
+    run("iptables -A FORWARD -j DOCKER-USER");
+    run("iptables -A FORWARD -i docker0 ! -o docker0 -j ACCEPT");
+    run("iptables -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT");
+    run("iptables -A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP");
+    const auto netdev = open_netdev();
+    EXPECT_TRUE(netdev.ok()) << netdev.error().what;
+    const Cidr gateway = Cidr::parse("192.0.2.1/24").value();
+    EXPECT_TRUE(netdev.value()->ensure_gateway({.link = "fwbr", .addresses = {gateway}}).ok());
+  }
+  ~GatewayTest() override { run("for n in 1 2 3; do ip netns del weft-sys-gw$n; done"); }
+
+  // "weft-sys-gw1" is at the other end of "gw1".
+  static void add_station(const std::string& name,
+                          const std::string& address,
+                          const std::string& router) {
+    const std::string link = name.substr(name.size() - 3);
+    run("ip netns add " + name);
+    run("ip link add name " + link + " type veth peer name eth0 netns " + name);
+    run("ip -n " + name + " address add " + address + " dev eth0");
+    run("ip -n " + name + " link set dev eth0 up");
+    run("ip link set dev " + link + " up");
+    run("ip -n " + name + " route add default via " + router);
+  }
+  static bool pings(const std::string& from, const std::string& to) {
+    return succeeds("ip netns exec weft-sys-" + from + " ping -c1 -W1 " + to);
+  }
+  static void ensure_gateway() {
+    const auto ensured = ensure_gateway_rules("fwbr");
+    EXPECT_TRUE(ensured.ok()) << ensured.error().what;
+  }
+};
+
+TEST_F(GatewayTest, AContainerReachesWhatLiesBeyondTheHostUnderTheHostsAddress) {
+  EXPECT_FALSE(pings("gw1", "198.51.100.2")) << "the firewall drops it";
+  // So that an answer can only go to the host itself.
+  run("ip -n weft-sys-gw2 route del default");
+
+  ensure_gateway();
+
+  EXPECT_TRUE(pings("gw1", "198.51.100.2"));
+  EXPECT_TRUE(pings("gw1", "192.0.2.1")) << "the gateway itself";
+}
+
+TEST_F(GatewayTest, NobodyBeyondTheHostReachesAContainerUninvited) {
+  ensure_gateway();
+
+  EXPECT_FALSE(pings("gw2", "192.0.2.7"));
+  EXPECT_FALSE(pings("gw3", "192.0.2.7")) << "from another bridge of Docker's";
+  run("iptables -t nat -A PREROUTING -d 198.51.100.1 -j DNAT --to-destination 192.0.2.7");
+  EXPECT_TRUE(pings("gw2", "198.51.100.1")) << "what the host redirects is invited";
+}
+
+TEST_F(GatewayTest, AContainerReachesNoOtherBridgeOfDockers) {
+  ensure_gateway();
+
+  EXPECT_FALSE(pings("gw1", "203.0.113.2"));
+}
+
+TEST_F(GatewayTest, WhatAnAdministratorForbidsStaysForbidden) {
+  run("iptables -A DOCKER-USER -d 198.51.100.2 -j DROP");
+
+  ensure_gateway();
+
+  EXPECT_FALSE(pings("gw1", "198.51.100.2"));
+}
+
+TEST_F(GatewayTest, AFlushIsRepairedAndEnsuringTwiceChangesNothing) {
+  ensure_gateway();
+  const std::string rules = run("nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'");
+  EXPECT_THAT(run("iptables -S"), Not(HasSubstr("incompatible")));
+
+  ensure_gateway();
+  EXPECT_EQ(run("nft list ruleset | sed 's/packets [0-9]* bytes [0-9]*//'"), rules);
+
+  run("nft delete table ip weft; iptables -F FORWARD");
+  EXPECT_FALSE(pings("gw1", "198.51.100.2"));
+  ensure_gateway();
+  EXPECT_TRUE(pings("gw1", "198.51.100.2"));
+}
+
+TEST_F(GatewayTest, RemovingTheRulesLeavesWhatWasThere) {
+  const std::string before = run("nft list ruleset");
+
+  ensure_gateway();
+  EXPECT_NE(run("nft list ruleset"), before);
+  for (int times = 0; times < 2; ++times) {
+    const auto removed = remove_gateway_rules("fwbr");
+    EXPECT_TRUE(removed.ok()) << removed.error().what;
+  }
+
+  EXPECT_EQ(run("nft list ruleset"), before);
 }
 
 }  // namespace

@@ -514,6 +514,59 @@ TEST_P(NetdevContract, SaysThatAnAddressCannotBeReached) {
   }
 }
 
+// --- the host as a gateway -----------------------------------------------------------------------
+
+const Cidr kGateway(Ipv4(0x0a200001), 12);
+const Cidr kOtherGateway(Ipv4(0x0a280001), 16);
+const Cidr kGatewayAsHost(Ipv4(0x0a200001), 32);
+const Cidr kOtherAsHost(Ipv4(0x0a280001), 32);
+
+TEST_P(NetdevContract, AGatewayReachesItsSubnetsWithoutARouteThatOthersSee) {
+  must(netdev_.ensure_bridge(kBridge));
+  const std::vector<RouteInfo> before = must(netdev_.routes());
+
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway, kOtherGateway}}));
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway, kOtherGateway}}));
+
+  const PathInfo path = must(netdev_.path_to(Ipv4(0x0a210203)));
+  EXPECT_EQ(path.link, "br0");
+  EXPECT_EQ(path.source, kGateway.address());
+  EXPECT_THAT(must(netdev_.addresses("br0")), Contains(kGatewayAsHost));
+  EXPECT_THAT(must(netdev_.addresses("br0")), Contains(kOtherAsHost));
+  EXPECT_EQ(must(netdev_.routes()), before);
+}
+
+TEST_P(NetdevContract, AGatewayThatChangesKeepsWhatIsStillWanted) {
+  must(netdev_.ensure_bridge(kBridge));
+  const Cidr second(Ipv4(0x0a200002), 12);
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway, second, kOtherGateway}}));
+
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {second}}));
+
+  EXPECT_EQ(must(netdev_.path_to(Ipv4(0x0a210203))).source, second.address());
+  EXPECT_THAT(must(netdev_.addresses("br0")), Not(Contains(kGatewayAsHost)));
+  EXPECT_THAT(must(netdev_.addresses("br0")), Not(Contains(kOtherAsHost)));
+}
+
+TEST_P(NetdevContract, AGatewayWithoutAddressesIsNone) {
+  must(netdev_.ensure_bridge(kBridge));
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway}}));
+
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {}}));
+
+  EXPECT_FALSE(netdev_.path_to(Ipv4(0x0a210203)).ok());
+  EXPECT_THAT(must(netdev_.addresses("br0")), Not(Contains(kGatewayAsHost)));
+  must(netdev_.remove_link("br0"));
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {}}));
+}
+
+TEST_P(NetdevContract, AGatewayNeedsItsLink) {
+  const auto made = netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway}});
+
+  ASSERT_FALSE(made.ok());
+  EXPECT_EQ(made.error().code, Errc::NotFound);
+}
+
 // --- what only one of the two can show -----------------------------------------------------------
 
 TEST(FakeNetdev, FailsTheCallItWasToldToFailAndChangesNothing) {
@@ -596,6 +649,34 @@ TEST(KernelNetdev, TakesThePathMtuOfTheRouteWhereItIsLower) {
 
   ASSERT_TRUE(path.ok());
   EXPECT_EQ(path.value().mtu, 1400U);
+}
+
+TEST(KernelNetdev, LeavesNothingOfAGatewayAndTakesNothingOfOthers) {
+  const auto world = make_real_world();
+  ASSERT_TRUE(world->netdev().ensure_bridge(kBridge).ok());
+  run("ip address add 192.0.2.1/24 dev br0");
+  run("ip rule add pref 776 to 203.0.113.0/24 prohibit");
+  const std::string before = run("ip address; ip rule; ip route show table all | sort");
+
+  ASSERT_TRUE(world->netdev().ensure_gateway({.link = "br0", .addresses = {kGateway}}).ok());
+  EXPECT_EQ(run("sysctl -n net.ipv4.ip_forward"), "1\n");
+  EXPECT_THAT(run("ip rule"), HasSubstr("to 10.32.0.0/12 iif br0 prohibit"));
+  ASSERT_TRUE(world->netdev().ensure_gateway({.link = "br0", .addresses = {}}).ok());
+
+  EXPECT_EQ(run("ip address; ip rule; ip route show table all | sort"), before);
+}
+
+TEST(KernelNetdev, RepairsAGatewayThatSomebodyTook) {
+  const auto world = make_real_world();
+  ASSERT_TRUE(world->netdev().ensure_bridge(kBridge).ok());
+  const GatewaySpec gateway{.link = "br0", .addresses = {kGateway}};
+  ASSERT_TRUE(world->netdev().ensure_gateway(gateway).ok());
+  run("ip address flush dev br0 scope global; ip rule del pref 776; ip rule del pref 777");
+
+  ASSERT_TRUE(world->netdev().ensure_gateway(gateway).ok());
+
+  EXPECT_EQ(world->netdev().path_to(Ipv4(0x0a210203)).value().source, kGateway.address());
+  EXPECT_THAT(run("ip rule"), HasSubstr("to 10.32.0.0/12 iif br0 prohibit"));
 }
 
 TEST(KernelNetdev, PassesOnWhyTheKernelRefused) {
