@@ -109,7 +109,7 @@ bool EndpointTable::is_underlay_used(const Ip& underlay) const {
 
 std::optional<Placement> EndpointTable::placement(Mac mac) const {
   if (const auto local = locals_.find(mac); local != locals_.end()) {
-    return Placement(local->second.ifindex);
+    return local->second.ifindex ? std::optional(Placement(*local->second.ifindex)) : std::nullopt;
   }
   const auto claims = claims_.find(mac);
   if (claims == claims_.end()) {
@@ -134,6 +134,13 @@ std::optional<Mac> EndpointTable::remote_owner(const Ip& address) const {
     }
   }
   return std::nullopt;
+}
+
+std::size_t EndpointTable::local_count() const {
+  const auto count = std::count_if(locals_.begin(), locals_.end(), [](const auto& entry) {
+    return entry.second.ifindex.has_value();
+  });
+  return static_cast<std::size_t>(count);
 }
 
 void EndpointTable::check_invariants() const {

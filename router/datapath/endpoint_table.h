@@ -26,7 +26,7 @@ using Placement = std::variant<std::uint32_t, Ip>;
 class EndpointTable {
  public:
   struct Local {
-    std::uint32_t ifindex = 0;
+    std::optional<std::uint32_t> ifindex;  // Nothing: the host itself, which the bridge knows.
     std::vector<Ip> addresses;
 
     friend bool operator==(const Local&, const Local&) = default;
@@ -46,12 +46,13 @@ class EndpointTable {
   std::optional<Ip> underlay(PeerName peer) const;
   bool is_underlay_used(const Ip& underlay) const;
 
+  // Nothing also for the host itself: nobody has to be told where that is.
   std::optional<Placement> placement(Mac mac) const;
   bool is_local_address(const Ip& address) const { return local_addresses_.contains(address); }
   // The MAC that has the address on another host.
   std::optional<Mac> remote_owner(const Ip& address) const;
 
-  std::size_t local_count() const { return locals_.size(); }
+  std::size_t local_count() const;  // Of containers' interfaces.
   void check_invariants() const;
 
  private:

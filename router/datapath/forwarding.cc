@@ -53,7 +53,7 @@ class Forwarding::Impl {
 
   void add_local(Mac mac,
                  const std::vector<Ip>& addresses,
-                 std::uint32_t ifindex,
+                 std::optional<std::uint32_t> ifindex,
                  ForwardingActions& out) {
     if (!table_.set_local(mac, {.ifindex = ifindex, .addresses = addresses})) {
       return;
@@ -296,6 +296,17 @@ void Forwarding::add_local(TimePoint /*now*/,
 
 void Forwarding::remove_local(TimePoint /*now*/, Mac mac, ForwardingActions& out) {
   impl_->remove_local(mac, out);
+}
+
+void Forwarding::set_host(TimePoint /*now*/,
+                          Mac mac,
+                          const std::vector<Ip>& addresses,
+                          ForwardingActions& out) {
+  if (addresses.empty()) {
+    impl_->remove_local(mac, out);
+  } else {
+    impl_->add_local(mac, addresses, std::nullopt, out);
+  }
 }
 
 void Forwarding::on_record(TimePoint /*now*/, const RecordChanged& change, ForwardingActions& out) {

@@ -115,6 +115,8 @@ class Forwarding {
                  std::uint32_t ifindex,
                  ForwardingActions& out);
   void remove_local(TimePoint now, Mac mac, ForwardingActions& out);
+  // The host itself has these addresses behind the bridge's MAC; none: it is no station there.
+  void set_host(TimePoint now, Mac mac, const std::vector<Ip>& addresses, ForwardingActions& out);
   void on_record(TimePoint now, const RecordChanged& change, ForwardingActions& out);
   // Where the peer's VXLAN traffic goes; nothing when it is gone for good. An unreachable peer
   // keeps its place.

@@ -70,6 +70,7 @@ class DatapathService::Impl {
   Result<Ok> plug(const PortRequest& port);
   Result<Ok> unplug(const PortRequest& port);
   bool has_port(const std::string& host);
+  Result<Ok> set_gateways(std::vector<Cidr> gateways);
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, const std::optional<Ip>& underlay);
   DatapathStatus status() const;
@@ -85,6 +86,7 @@ class DatapathService::Impl {
   void load_programs();
   Result<Ok> ensure_devices();
   Result<Ok> ensure_container_port(const std::string& host);
+  Result<Ok> ensure_gateways();
   Forwarding::Adopted adopt();
   std::vector<FdbEntry> remote_entries(Mac mac, const Ip& underlay) const;
   void set_entries(Mac mac, std::vector<FdbEntry> wanted);
@@ -122,6 +124,7 @@ class DatapathService::Impl {
   std::unique_ptr<sys::Tap> tap_;
   std::unique_ptr<VxlanSender> sender_;
   std::map<std::string, Port> ports_;              // By host end.
+  std::vector<Cidr> gateways_;                     // The host's addresses among the containers.
   std::map<Mac, std::vector<FdbEntry>> entries_;   // What the bridge was told of each MAC.
   std::map<Ip, std::optional<PathInfo>> peers_;    // Nothing: no route now.
   std::map<std::uint32_t, std::string> underlay_;  // Devices with our filter.
@@ -288,6 +291,9 @@ void DatapathService::Impl::set_entries(Mac mac, std::vector<FdbEntry> wanted) {
 void DatapathService::Impl::repair() {
   note("devices", ensure_devices());
   note("firewall", sys::ensure_forward_accept(options_.bridge));
+  if (!gateways_.empty()) {
+    note("gateway", ensure_gateways());
+  }
   for (const auto& [peer, path] : peers_) {
     refresh_path(peer);
   }
@@ -409,6 +415,31 @@ bool DatapathService::Impl::has_port(const std::string& host) {
   return !link.ok() || link.value().has_value();
 }
 
+Result<Ok> DatapathService::Impl::set_gateways(std::vector<Cidr> gateways) {
+  gateways_ = std::move(gateways);
+  std::vector<Ip> addresses;
+  addresses.reserve(gateways_.size());
+  for (const Cidr& gateway : gateways_) {
+    addresses.push_back(gateway.address());
+  }
+  driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
+    core.set_host(now, bridge_mac(options_.self), addresses, out);
+  });
+  Result<Ok> ensured = ensure_gateways();
+  note("gateway", ensured);
+  return ensured;
+}
+
+// The firewall stands while there are routes.
+Result<Ok> DatapathService::Impl::ensure_gateways() {
+  if (gateways_.empty()) {
+    WEFT_TRY(netdev_.ensure_gateway({.link = options_.bridge, .addresses = {}}));
+    return sys::remove_gateway_rules(options_.bridge);
+  }
+  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge));
+  return netdev_.ensure_gateway({.link = options_.bridge, .addresses = gateways_});
+}
+
 void DatapathService::Impl::on_record(const RecordChanged& change) {
   driver_->feed([&change](Forwarding& core, TimePoint now, ForwardingActions& out) {
     core.on_record(now, change, out);
@@ -519,6 +550,10 @@ DatapathStatus DatapathService::Impl::status() const {
   return status;
 }
 
+Result<Ok> DatapathService::set_gateways(std::vector<Cidr> gateways) {
+  return impl_->set_gateways(std::move(gateways));
+}
+
 Result<std::unique_ptr<DatapathService>> DatapathService::start(
     boost::asio::any_io_executor executor,
     const sys::Clock& clock,
@@ -560,6 +595,8 @@ DatapathStatus DatapathService::status() const {
 
 Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge) {
   WEFT_TRY(sys::detach_fast_path());
+  WEFT_TRY(netdev.ensure_gateway({.link = bridge, .addresses = {}}));
+  WEFT_TRY(sys::remove_gateway_rules(bridge));
   WEFT_TRY(sys::remove_forward_accept(bridge));
   const std::optional<LinkInfo> own = WEFT_TRY(netdev.find_link(bridge));
   const std::vector<LinkInfo> links = WEFT_TRY(netdev.links());

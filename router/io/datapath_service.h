@@ -75,11 +75,17 @@ class DatapathService {
   // True if the host end exists.
   bool has_port(const std::string& host);
 
+  // Makes the host the containers' gateway: each address, with its subnet's prefix, is the bridge's
+  // own and told to the other peers like a container's, and what leaves the subnets is masqueraded.
+  // None: the host is no gateway. What an earlier run left is adopted.
+  Result<Ok> set_gateways(std::vector<Cidr> gateways);
+
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, std::optional<Ip> underlay);
   DatapathStatus status() const;
 
-  // Removes bridge, VXLAN device, TAP, veths, filters and firewall rules of ours, and nothing else.
+  // Removes bridge, VXLAN device, TAP, veths, filters, routes and firewall rules of ours, and
+  // nothing else.
   static Result<Ok> reset(sys::Netdev& netdev, const std::string& bridge);
 
  private:

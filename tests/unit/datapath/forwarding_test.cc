@@ -73,6 +73,36 @@ TEST_F(ForwardingTest, ALocalContainerIsForwardedToAndPublishedOnce) {
   EXPECT_EQ(forwarding_.local_count(), 1U);
 }
 
+TEST_F(ForwardingTest, TheHostItselfIsPublishedAndLeftToTheBridge) {
+  const std::vector<Ip> addresses{ip("10.32.0.1"), ip("10.40.0.1")};
+  Actions out;
+
+  forwarding_.set_host(kStart, mac(9), addresses, out);
+  forwarding_.set_host(kStart, mac(9), addresses, out);
+
+  EXPECT_THAT(out, ElementsAre(published(mac(9), addresses)));
+  EXPECT_EQ(forwarding_.local_count(), 0U);
+  forwarding_.check_invariants();
+}
+
+TEST_F(ForwardingTest, NobodyElseIsBelievedToHaveTheHostsMac) {
+  Actions out;
+  forwarding_.set_host(kStart, mac(9), {ip("10.32.0.1")}, out);
+  underlay(kBob, kBobAt);
+
+  EXPECT_THAT(record(says(kBob, mac(9), {ip("10.32.0.1")})), IsEmpty());
+}
+
+TEST_F(ForwardingTest, AHostThatIsNoGatewayAnyMoreIsWithdrawn) {
+  Actions out;
+  forwarding_.set_host(kStart, mac(9), {ip("10.32.0.1")}, out);
+  out.clear();
+
+  forwarding_.set_host(kStart, mac(9), {}, out);
+
+  EXPECT_THAT(out, ElementsAre(PublishRecord{.key = endpoint_key(mac(9)), .value = std::nullopt}));
+}
+
 TEST_F(ForwardingTest, ALocalContainerPluggedAgainElsewhereMoves) {
   add_local(mac(1), 7);
 
