@@ -12,6 +12,7 @@
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
 //   docker  ReleaseAddress         -> ipam.release
 //   docker  PlugPort, UnplugPort   -> datapath -> docker.on_plugged
+//   docker  SetGateways            -> datapath -> docker.on_gateways
 //   docker  Persist                -> store
 //   control POST /connect, /forget -> store, mesh
 //   control /ip /ipinfo /ring /peer -> ipam (agent/ipam/api.h)
@@ -146,6 +147,7 @@ void Agent::on_docker(plugin::DockerAction action) {
                  },
                  [this](plugin::PlugPort&& request) { plug(request); },
                  [this](plugin::UnplugPort&& request) { unplug(request); },
+                 [this](plugin::SetGateways&& wanted) { set_gateways(std::move(wanted)); },
                  [this](plugin::Persist&& persist) {
                    if (const auto stored = host_.store.apply(persist.batch); !stored.ok()) {
                      // The reply behind this would promise what a restart does not keep. Without a
@@ -219,6 +221,11 @@ void Agent::drop_port(const plugin::Port& port) {
 void Agent::unplug(const plugin::UnplugPort& request) {
   const Result<Ok> unplugged = datapath_->unplug(to_request(request.port));
   post([this, call = request.call, unplugged] { docker_->on_plugged(call, unplugged); });
+}
+
+void Agent::set_gateways(plugin::SetGateways wanted) {
+  const Result<Ok> set = datapath_->set_gateways(std::move(wanted.gateways));
+  post([this, set] { docker_->on_gateways(set); });
 }
 
 // From the control API ------------------------------------------------------------------------

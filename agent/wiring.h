@@ -75,6 +75,7 @@ class Agent {
   void on_docker(plugin::DockerAction action);
   void plug(const plugin::PlugPort& request);
   void unplug(const plugin::UnplugPort& request);
+  void set_gateways(plugin::SetGateways wanted);
   // True while the container's end of a port is on the host.
   bool is_at_home(const plugin::Port& port) const;
   void recheck_port(const plugin::Port& port);

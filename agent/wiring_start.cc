@@ -26,6 +26,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   WEFT_TRY(agent->start_mesh(seat));
   if (agent->config_.docker) {
     WEFT_TRY(agent->start_docker());
+  } else {
+    WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(on_stop)));

@@ -52,10 +52,11 @@ class DockerDriver::Impl {
     std::string_view path;
     Handler handler;
   };
-  static const std::array<Route, 21> kRoutes;
+  static const std::array<Route, 22> kRoutes;
 
   Reply activate(const Call& call);
   Reply network_capabilities(const Call& call);
+  Reply check_gateway(const Call& call);
   Reply ipam_capabilities(const Call& call);
   Reply address_spaces(const Call& call);
   Reply request_pool(const Call& call);
@@ -79,9 +80,10 @@ class DockerDriver::Impl {
   Stats stats_;
 };
 
-const std::array<DockerDriver::Impl::Route, 21> DockerDriver::Impl::kRoutes = {{
+const std::array<DockerDriver::Impl::Route, 22> DockerDriver::Impl::kRoutes = {{
     {"/Plugin.Activate", &Impl::activate},
     {"/NetworkDriver.GetCapabilities", &Impl::network_capabilities},
+    {"/NetworkDriver.GwAllocCheck", &Impl::check_gateway},
     {"/NetworkDriver.AllocateNetwork", &Impl::allocate_network},
     {"/NetworkDriver.FreeNetwork", &Impl::acknowledge},
     {"/NetworkDriver.CreateNetwork", &Impl::create_network},
@@ -94,7 +96,8 @@ const std::array<DockerDriver::Impl::Route, 21> DockerDriver::Impl::kRoutes = {{
     // Nodes of a swarm: our mesh finds its own peers.
     {"/NetworkDriver.DiscoverNew", &Impl::acknowledge},
     {"/NetworkDriver.DiscoverDelete", &Impl::acknowledge},
-    // Ports are published through docker_gwbridge, which Docker adds by itself.
+    // Ports are published through docker_gwbridge, which Docker adds by itself where Join names no
+    // gateway.
     {"/NetworkDriver.ProgramExternalConnectivity", &Impl::acknowledge},
     {"/NetworkDriver.RevokeExternalConnectivity", &Impl::acknowledge},
     {"/IpamDriver.GetCapabilities", &Impl::ipam_capabilities},
@@ -174,6 +177,13 @@ Reply DockerDriver::Impl::activate(const Call& call) {
 Reply DockerDriver::Impl::network_capabilities(const Call& call) {
   (void)WEFT_TRY(decode_any(call.body));
   return reply_with(encode_network_capabilities());
+}
+
+// Asked by Docker 28 and later. Earlier ones reserve a gateway's address for internal networks,
+// too.
+Reply DockerDriver::Impl::check_gateway(const Call& call) {
+  const bool is_internal = WEFT_TRY(decode_gateway_check(call.body));
+  return reply_with(encode_gateway_check(is_internal));
 }
 
 Reply DockerDriver::Impl::ipam_capabilities(const Call& call) {
@@ -291,6 +301,10 @@ void DockerDriver::on_plugged(RequestId call, const Result<Ok>& result, DockerAc
   const std::size_t begin = out.size();
   impl_->networks().on_plugged(call, result, impl_->addresses(), out);
   impl_->count_failures(out, begin);
+}
+
+void DockerDriver::on_gateways(const Result<Ok>& result) {
+  impl_->networks().on_gateways(result);
 }
 
 void DockerDriver::on_port_gone(const std::string& id, DockerActions& out) {

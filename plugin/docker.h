@@ -83,6 +83,14 @@ struct UnplugPort {
   friend bool operator==(const UnplugPort&, const UnplugPort&) = default;
 };
 
+// The host is the gateway of these networks, with these addresses and the prefixes of their
+// subnets, and of no others. Answered by on_gateways().
+struct SetGateways {
+  std::vector<Cidr> gateways;
+
+  friend bool operator==(const SetGateways&, const SetGateways&) = default;
+};
+
 struct Persist {
   StoreBatch batch;
 
@@ -95,6 +103,7 @@ using DockerAction = std::variant<HttpReply,
                                   ReleaseAddress,
                                   PlugPort,
                                   UnplugPort,
+                                  SetGateways,
                                   Persist>;
 using DockerActions = std::vector<DockerAction>;
 
@@ -130,8 +139,8 @@ class DockerDriver {
   DockerDriver(const DockerDriver&) = delete;
   DockerDriver& operator=(const DockerDriver&) = delete;
 
-  // Plugs again every endpoint the store remembers, and finishes the removals that were
-  // cut short. Call once, before the first call is taken.
+  // Says what the gateways are, plugs again every endpoint the store remembers, and finishes the
+  // removals that were cut short. Call once, before the first call is taken.
   void start(DockerActions& out);
   // `path` is such as "/NetworkDriver.Join". Exactly one HttpReply follows, now or after
   // on_address/on_plugged.
@@ -140,6 +149,8 @@ class DockerDriver {
   void on_hangup(RequestId call, DockerActions& out);
   void on_address(RequestId call, const Result<Cidr>& address, DockerActions& out);
   void on_plugged(RequestId call, const Result<Ok>& result, DockerActions& out);
+  // Until this was Ok, and after it was not, containers are left to Docker's own gateway bridge.
+  void on_gateways(const Result<Ok>& result);
   // A remembered endpoint whose interface the kernel no longer has (host reboot): forget it.
   void on_port_gone(const std::string& id, DockerActions& out);
 

@@ -53,7 +53,10 @@ Reply DockerAddresses::request_address(RequestId id,
                                        DockerActions& out) {
   const DockerPool pool = WEFT_TRY(DockerPool::from_id(call.pool_id));
   const Ip network = pool.subnet.first();
-  if (call.is_gateway && (call.address.empty() || call.address == network.to_string())) {
+  // The gateway that is none: no container can have this address.
+  const bool is_none = call.address == network.to_string()
+                       || (call.address.empty() && !options_.range.overlaps(pool.chosen_from()));
+  if (call.is_gateway && is_none) {
     return reply_with(encode_address(pool.with_mask(network)));
   }
   if (waiting_.size() + unbound_.size() >= options_.unbound_max) {
@@ -62,13 +65,14 @@ Reply DockerAddresses::request_address(RequestId id,
                  fmt::format("{} addresses were asked for and not used", options_.unbound_max)};
   }
   if (call.address.empty()) {
-    return allocate(id, pool, out);
+    return allocate(id, Waiting{pool, std::nullopt, call.is_gateway, false}, out);
   }
   const Ip address = WEFT_TRY(parse_address(pool, call.address));
   return claim(id, Waiting{pool, address, call.is_gateway, false}, networks, out);
 }
 
-Reply DockerAddresses::allocate(RequestId id, const DockerPool& pool, DockerActions& out) {
+Reply DockerAddresses::allocate(RequestId id, const Waiting& waiting, DockerActions& out) {
+  const DockerPool& pool = waiting.pool;
   if (!options_.range.overlaps(pool.chosen_from())) {
     return Error{Errc::Exhausted,
                  fmt::format("{} lies outside the allocation range {}: give each container its "
@@ -76,7 +80,7 @@ Reply DockerAddresses::allocate(RequestId id, const DockerPool& pool, DockerActi
                              pool.chosen_from().to_string(),
                              options_.range.to_string())};
   }
-  waiting_.emplace(id, Waiting{pool, std::nullopt, false, false});
+  waiting_.emplace(id, waiting);
   out.push_back(AllocateAddress{id, pool.owner(), pool.subnet, pool.within});
   return reply_later();
 }
@@ -126,10 +130,14 @@ void DockerAddresses::on_address(RequestId id,
   const Waiting waiting = found->second;
   if (!address.ok()) {
     waiting_.erase(found);
-    if (!waiting.hung_up) {
+    if (waiting.is_gateway && !waiting.claimed && !waiting.hung_up) {
+      // A network that is full has room for containers that leave all the same.
+      const Cidr none = waiting.pool.with_mask(waiting.pool.subnet.first());
+      out.push_back(HttpReply{id, 200, encode_address(none)});
+    } else if (!waiting.hung_up) {
       Error error = address.error();
       if (waiting.is_gateway) {
-        error.what += " (leave out --gateway: weft's networks need none)";
+        error.what += " (leave out --gateway: each host has an address of its own there)";
       }
       // 500 whatever the reason: the call itself was well formed.
       out.push_back(HttpReply{id, 500, encode_error(error.what)});

@@ -65,7 +65,7 @@ class DockerAddresses {
     bool hung_up = false;
   };
 
-  Reply allocate(RequestId id, const DockerPool& pool, DockerActions& out);
+  Reply allocate(RequestId id, const Waiting& waiting, DockerActions& out);
   Reply claim(RequestId id,
               const Waiting& waiting,
               const DockerNetworks& networks,

@@ -15,6 +15,11 @@ namespace json = boost::json;
 // Keys of libnetwork (package netlabel and ipamapi).
 constexpr std::string_view kGenericOptions = "com.docker.network.generic";
 constexpr std::string_view kGatewayLabel = "com.docker.network.gateway";
+constexpr std::string_view kInternalLabel = "com.docker.network.internal";
+constexpr std::string_view kPortMapLabel = "com.docker.network.portmap";
+// Of our IpamDriver, which alone gives each host a gateway's address of its own.
+constexpr std::string_view kLocalSpace = "weftlocal";
+constexpr std::string_view kGlobalSpace = "weftglobal";
 constexpr std::string_view kAddressType = "RequestAddressType";
 // Our one network option, and the name Weave Net's users have in their scripts.
 constexpr std::string_view kMulticastOption = "weft.multicast";
@@ -148,19 +153,25 @@ Result<Ok> append_address(const json::value& value, std::vector<Cidr>& out) {
 }
 
 // One element of IPv4Data: {"AddressSpace", "Pool", "Gateway", "AuxAddresses": {NAME: ADDRESS}}.
-Result<Ok> append_reserved(const json::value& value, std::vector<Cidr>& out) {
+Result<Ok> take_pool_data(const json::value& value, CreateNetworkCall& out) {
   if (!value.is_object()) {
     return wrong_type("element of IPv4Data", "an object");
   }
   const json::object& data = value.as_object();
   const json::value* gateway = find(data, "Gateway");
+  const std::size_t before = out.reserved.size();
   if (gateway != nullptr) {
-    (void)WEFT_TRY(append_address(*gateway, out));
+    (void)WEFT_TRY(append_address(*gateway, out.reserved));
+  }
+  const std::string space = WEFT_TRY(text(data, "AddressSpace"));
+  const bool is_ours = space == kLocalSpace || space == kGlobalSpace;
+  if (out.reserved.size() > before && is_ours && !out.gateway) {
+    out.gateway = out.reserved.back();
   }
   const json::object* others = WEFT_TRY(child(data, "AuxAddresses"));
   if (others != nullptr) {
     for (const auto& other : *others) {
-      (void)WEFT_TRY(append_address(other.value(), out));
+      (void)WEFT_TRY(append_address(other.value(), out.reserved));
     }
   }
   return Ok{};
@@ -219,11 +230,12 @@ Result<CreateNetworkCall> decode_create_network(std::string_view body) {
     if (generic != nullptr) {
       call.multicast = WEFT_TRY(multicast_option(*generic));
     }
+    call.is_internal = WEFT_TRY(flag(*options, kInternalLabel));
   }
   const json::array* v4 = WEFT_TRY(list(object, "IPv4Data"));
   if (v4 != nullptr) {
     for (const json::value& data : *v4) {
-      (void)WEFT_TRY(append_reserved(data, call.reserved));
+      (void)WEFT_TRY(take_pool_data(data, call));
     }
   }
   const json::array* v6 = WEFT_TRY(list(object, "IPv6Data"));
@@ -234,6 +246,12 @@ Result<CreateNetworkCall> decode_create_network(std::string_view body) {
 Result<std::string> decode_network(std::string_view body) {
   const json::object object = WEFT_TRY(parse_object(body));
   return id(object, "NetworkID");
+}
+
+Result<bool> decode_gateway_check(std::string_view body) {
+  const json::object object = WEFT_TRY(parse_object(body));
+  const json::object* options = WEFT_TRY(child(object, "Options"));
+  return options != nullptr ? flag(*options, kInternalLabel) : Result<bool>(false);
 }
 
 Result<EndpointCall> decode_endpoint(std::string_view body) {
@@ -269,6 +287,11 @@ Result<JoinCall> decode_join(std::string_view body) {
         Errc::Invalid,
         fmt::format("SandboxKey of {} bytes exceeds {}", call.sandbox.size(), kSandboxMax)};
   }
+  const json::object* options = WEFT_TRY(child(object, "Options"));
+  if (options != nullptr) {
+    const json::array* ports = WEFT_TRY(list(*options, kPortMapLabel));
+    call.publishes_ports = ports != nullptr && !ports->empty();
+  }
   return call;
 }
 
@@ -299,7 +322,8 @@ std::string encode_activate() {
 std::string encode_network_capabilities() {
   // Networks are each engine's own (no swarm store is needed to make one), their containers reach
   // those of every other host.
-  return to_text(json::object{{"Scope", "local"}, {"ConnectivityScope", "global"}});
+  return to_text(
+      json::object{{"Scope", "local"}, {"ConnectivityScope", "global"}, {"GwAllocChecker", true}});
 }
 
 std::string encode_ipam_capabilities() {
@@ -307,17 +331,13 @@ std::string encode_ipam_capabilities() {
 }
 
 std::string encode_address_spaces() {
-  return to_text(json::object{{"LocalDefaultAddressSpace", "weftlocal"},
-                              {"GlobalDefaultAddressSpace", "weftglobal"}});
+  return to_text(json::object{{"LocalDefaultAddressSpace", view(kLocalSpace)},
+                              {"GlobalDefaultAddressSpace", view(kGlobalSpace)}});
 }
 
 std::string encode_pool(std::string_view pool_id, const Cidr& subnet) {
-  // Docker takes an address out of the pool for a gateway unless the pool names one. weft's
-  // networks have none, so it is told the one address that no container can have.
-  json::object data;
-  data[view(kGatewayLabel)] = view(subnet.to_string());
   return to_text(json::object{
-      {"PoolID", view(pool_id)}, {"Pool", view(subnet.to_string())}, {"Data", std::move(data)}});
+      {"PoolID", view(pool_id)}, {"Pool", view(subnet.to_string())}, {"Data", json::object()}});
 }
 
 std::string encode_address(const Cidr& address) {
@@ -336,17 +356,25 @@ std::string encode_endpoint_info() {
   return to_text(json::object{{"Value", json::object()}});
 }
 
-std::string encode_join(const std::string& interface, bool has_multicast_route) {
-  json::object reply;
+std::string encode_gateway_check(bool skip) {
+  return to_text(json::object{{"SkipIPv4", skip}, {"SkipIPv6", true}});
+}
+
+std::string encode_join(const JoinReply& reply) {
+  json::object object;
   // "ethwe" as with Weave Net: images and scripts wait for that name.
-  reply["InterfaceName"] = json::object{{"SrcName", view(interface)}, {"DstPrefix", "ethwe"}};
+  object["InterfaceName"] =
+      json::object{{"SrcName", view(reply.interface)}, {"DstPrefix", "ethwe"}};
   json::array routes;
-  if (has_multicast_route) {
+  if (reply.has_multicast_route) {
     // Type 1 is a connected route: by the interface itself, no next hop.
     routes.push_back(json::object{{"Destination", "224.0.0.0/4"}, {"RouteType", 1}});
   }
-  reply["StaticRoutes"] = std::move(routes);
-  return to_text(reply);
+  object["StaticRoutes"] = std::move(routes);
+  if (reply.gateway) {
+    object["Gateway"] = view(reply.gateway->to_string());
+  }
+  return to_text(object);
 }
 
 }  // namespace weft::plugin

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,10 @@ struct CreateNetworkCall {
   std::string network;
   bool multicast = true;
   bool v6 = false;
+  bool is_internal = false;  // Nothing leads out of it.
   // Gateways and auxiliary addresses, each with its mask.
   std::vector<Cidr> reserved;
+  std::optional<Cidr> gateway;  // If its address is from weft's own IpamDriver.
 };
 
 struct EndpointCall {  // All that name an endpoint: DeleteEndpoint, Leave, EndpointOperInfo, …
@@ -65,12 +68,14 @@ struct JoinCall {
   std::string network;
   std::string endpoint;
   std::string sandbox;
+  bool publishes_ports = false;  // The container does, on whichever of its networks.
 };
 
 Result<PoolCall> decode_pool(std::string_view body);
 Result<AddressCall> decode_address(std::string_view body);
 Result<CreateNetworkCall> decode_create_network(std::string_view body);
 Result<std::string> decode_network(std::string_view body);  // The id.
+Result<bool> decode_gateway_check(std::string_view body);   // True for an internal network.
 Result<EndpointCall> decode_endpoint(std::string_view body);
 Result<CreateEndpointCall> decode_create_endpoint(std::string_view body);
 Result<JoinCall> decode_join(std::string_view body);
@@ -89,6 +94,13 @@ std::string encode_address(const Cidr& address);
 // No MAC where Docker chose it: libnetwork takes a second one for an attempt to change it.
 std::string encode_created_endpoint(const std::string& mac);
 std::string encode_endpoint_info();
-std::string encode_join(const std::string& interface, bool has_multicast_route);
+std::string encode_gateway_check(bool skip);  // True: the network wants no gateway's address.
+
+struct JoinReply {
+  std::string interface;
+  bool has_multicast_route = false;
+  std::optional<Ip> gateway;
+};
+std::string encode_join(const JoinReply& reply);
 
 }  // namespace weft::plugin

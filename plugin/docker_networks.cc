@@ -78,6 +78,7 @@ Result<Ok> DockerNetworks::load(const DockerDriver::Stored& stored) {
 void DockerNetworks::start(DockerActions& out) {
   WEFT_ASSERT(!started_);
   started_ = true;
+  out.push_back(SetGateways{gateways()});
   StoreBatch batch;
   for (auto endpoint = endpoints_.begin(); endpoint != endpoints_.end();) {
     const auto& [id, record] = *endpoint;
@@ -101,7 +102,11 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
   if (call.v6) {
     return Error{Errc::Invalid, "IPv6 subnets are not supported yet (leave out --ipv6)"};
   }
-  const NetworkRecord record{.multicast = call.multicast, .reserved = call.reserved};
+  NetworkRecord record{.multicast = call.multicast, .reserved = call.reserved, .gateway = {}};
+  if (!call.is_internal && call.gateway && call.gateway->is_v4()
+      && is_host_address(*call.gateway)) {
+    record.gateway = call.gateway;
+  }
   const auto known = networks_.find(call.network);
   if (known != networks_.end()) {
     if (known->second == record) {
@@ -119,6 +124,9 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
     addresses.bind(reserved.address());
   }
   out.push_back(Persist{{write_network(call.network, record)}});
+  if (record.gateway) {
+    out.push_back(SetGateways{gateways()});
+  }
   return reply_with(std::string(kEmptyReply));
 }
 
@@ -132,10 +140,16 @@ Reply DockerNetworks::delete_network(const std::string& id, DockerActions& out) 
     }
   }
   StoreBatch batch;
-  if (networks_.erase(id) > 0) {
+  const auto network = networks_.find(id);
+  const bool had_gateway = network != networks_.end() && network->second.gateway;
+  if (network != networks_.end()) {
+    networks_.erase(network);
     batch.push_back(erase_network(id));
   }
   forget(left, std::move(batch), out);
+  if (had_gateway) {
+    out.push_back(SetGateways{gateways()});
+  }
   return reply_with(std::string(kEmptyReply));
 }
 
@@ -281,7 +295,25 @@ Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
     record.multicast_sandbox = sandbox;
     out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
   }
-  return reply_with(encode_join(EndpointRecord::guest_name(call.endpoint), has_route));
+  JoinReply reply{.interface = EndpointRecord::guest_name(call.endpoint),
+                  .has_multicast_route = has_route,
+                  .gateway = {}};
+  // Docker publishes ports on its gateway bridge, which it adds where no network has a gateway.
+  if (network != networks_.end() && network->second.gateway && gateways_work_
+      && !call.publishes_ports) {
+    reply.gateway = network->second.gateway->address();
+  }
+  return reply_with(encode_join(reply));
+}
+
+std::vector<Cidr> DockerNetworks::gateways() const {
+  std::vector<Cidr> gateways;
+  for (const auto& [id, record] : networks_) {
+    if (record.gateway) {
+      gateways.push_back(*record.gateway);
+    }
+  }
+  return gateways;
 }
 
 bool DockerNetworks::is_multicast_taken(const std::string& endpoint,
@@ -384,6 +416,7 @@ void DockerNetworks::on_port_gone(const std::string& id, DockerActions& out) {
 }
 
 Result<Ok> DockerNetworks::give_up(const Ip& address, DockerActions& out) {
+  close_gateway(address, out);
   const std::string id = endpoint_with(address);
   if (id.empty()) {
     return Ok{};
@@ -394,6 +427,20 @@ Result<Ok> DockerNetworks::give_up(const Ip& address, DockerActions& out) {
   }
   forget({id}, {}, out);
   return Ok{};
+}
+
+// Docker gives the address back just before it deletes the network, or when it could not make it.
+// In the latter case nobody will speak of the network again.
+void DockerNetworks::close_gateway(const Ip& address, DockerActions& out) {
+  for (auto network = networks_.begin(); network != networks_.end(); ++network) {
+    const auto& [id, record] = *network;
+    if (record.gateway && record.gateway->address() == address) {
+      out.push_back(Persist{{erase_network(id)}});
+      networks_.erase(network);
+      out.push_back(SetGateways{gateways()});
+      return;
+    }
+  }
 }
 
 void DockerNetworks::on_engine_started(DockerActions& out) {

@@ -41,8 +41,8 @@ class DockerNetworks {
   Reply delete_endpoint(RequestId id, const EndpointCall& call, DockerActions& out);
   Reply join(const JoinCall& call, DockerActions& out);
   void leave(const EndpointCall& call);
-  // Docker takes an address back, which it does of no endpoint it knows of: one that never joined
-  // is forgotten, one in a container keeps its address.
+  // Docker takes an address back. Of endpoints it knows it does not: one that never joined is
+  // forgotten, one in a container keeps its address. A gateway ends with its network.
   Result<Ok> give_up(const Ip& address, DockerActions& out);
   // A new dockerd: it never heard of endpoints that did not join, or is about to remove them.
   void on_engine_started(DockerActions& out);
@@ -52,6 +52,7 @@ class DockerNetworks {
                   DockerAddresses& addresses,
                   DockerActions& out);
   void on_hangup(RequestId id);
+  void on_gateways(const Result<Ok>& result) { gateways_work_ = result.ok(); }
   void on_port_gone(const std::string& id, DockerActions& out);
 
   // Who has an address: "endpoint 8d1ff…" or "network fee4d…"; empty if nobody of ours.
@@ -86,6 +87,9 @@ class DockerNetworks {
                    DockerActions& out);
   void finish_unplug(RequestId id, const Waiting& waiting, DockerActions& out);
   void forget(const std::vector<std::string>& ids, StoreBatch batch, DockerActions& out);
+  // Of all networks, in the order of their ids.
+  std::vector<Cidr> gateways() const;
+  void close_gateway(const Ip& address, DockerActions& out);
   bool is_multicast_taken(const std::string& endpoint, const std::string& sandbox) const;
 
   DockerDriver::Options options_;
@@ -93,6 +97,7 @@ class DockerNetworks {
   std::map<std::string, EndpointRecord> endpoints_;
   std::map<RequestId, Waiting> waiting_;
   bool started_ = false;
+  bool gateways_work_ = false;  // The kernel has them.
   std::uint64_t over_limit_ = 0;
 };
 

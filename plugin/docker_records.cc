@@ -98,7 +98,10 @@ StoreWrite write_network(const std::string& id, const NetworkRecord& record) {
   for (const Cidr& address : record.reserved) {
     reserved.emplace_back(view(address.to_string()));
   }
-  const json::object row{{"multicast", record.multicast}, {"reserved", std::move(reserved)}};
+  const std::string gateway = record.gateway ? record.gateway->to_string() : std::string();
+  const json::object row{{"multicast", record.multicast},
+                         {"reserved", std::move(reserved)},
+                         {"gateway", view(gateway)}};
   return StoreWrite{std::string(kNetworksTable), to_bytes(std::string_view(id)), to_row(row)};
 }
 
@@ -135,6 +138,17 @@ Result<NetworkRecord> decode_network_record(ByteView row) {
     }
     record.reserved.push_back(
         WEFT_TRY(Cidr::parse({address.as_string().data(), address.as_string().size()})));
+  }
+  // Rows of agents that had no gateways lack it.
+  std::string gateway;
+  if (object.contains("gateway")) {
+    gateway = WEFT_TRY(text(object, "gateway"));
+  }
+  if (!gateway.empty()) {
+    record.gateway = WEFT_TRY(Cidr::parse(gateway));
+    if (!record.gateway->is_v4()) {
+      return Error{Errc::Invalid, fmt::format("gateway {} (expected IPv4)", gateway)};
+    }
   }
   return record;
 }

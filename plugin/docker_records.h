@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,9 @@ inline constexpr std::string_view kEndpointsTable = "docker_endpoints";
 struct NetworkRecord {
   bool multicast = true;
   std::vector<Cidr> reserved;  // Gateways and auxiliary addresses.
+  // The host's own address in the network, as the containers' gateway. Nothing: their way out is
+  // Docker's gateway bridge, or there is to be none.
+  std::optional<Cidr> gateway;
 
   friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
 };

@@ -113,6 +113,10 @@ void DockerService::on_plugged(RequestId call, const Result<Ok>& result) {
   impl_->feed([&](DockerActions& out) { impl_->driver().on_plugged(call, result, out); });
 }
 
+void DockerService::on_gateways(const Result<Ok>& result) {
+  impl_->driver().on_gateways(result);
+}
+
 void DockerService::on_port_gone(const std::string& id) {
   impl_->feed([&](DockerActions& out) { impl_->driver().on_port_gone(id, out); });
 }

@@ -32,6 +32,7 @@ class DockerService {
 
   void on_address(RequestId call, const Result<Cidr>& address);
   void on_plugged(RequestId call, const Result<Ok>& result);
+  void on_gateways(const Result<Ok>& result);
   void on_port_gone(const std::string& id);
   const DockerDriver& driver() const;
 

@@ -47,7 +47,8 @@ constexpr std::array kPaths = {"/Plugin.Activate"sv,
                                "/IpamDriver.ReleasePool"sv,
                                "/IpamDriver.RequestAddress"sv,
                                "/IpamDriver.ReleaseAddress"sv,
-                               "/NetworkDriver.Teleport"sv};
+                               "/NetworkDriver.Teleport"sv,
+                               "/NetworkDriver.GwAllocCheck"sv};
 
 // How the outside reacts to one call.
 constexpr unsigned kFails = 1U;
@@ -112,6 +113,12 @@ class Outside {
                      },
                      [&](const weft::plugin::UnplugPort& unplug) {
                        driver_->on_plugged(unplug.call, plugged(reaction), out);
+                     },
+                     [&](const weft::plugin::SetGateways& wanted) {
+                       for (const Cidr& gateway : wanted.gateways) {
+                         WEFT_ASSERT(gateway.is_v4());
+                       }
+                       driver_->on_gateways(plugged(reaction));
                      },
                      [this](const weft::plugin::Persist& persist) { apply(persist.batch); },
                  },

@@ -99,6 +99,10 @@ class DockerServiceTest : public testing::Test {
                      log_.push_back("unplug");
                      service_->on_plugged(unplug.call, Ok{});
                    },
+                   [this](SetGateways&&) {
+                     // The first is from within start().
+                     boost::asio::post(context_, [this] { service_->on_gateways(Ok{}); });
+                   },
                    [this](Persist&&) { log_.push_back("persist"); },
                    [](HttpReply&&) { FAIL() << "the service sends replies itself"; },
                },

@@ -50,9 +50,11 @@ inline std::string endpoint_body(const std::string& network, const std::string& 
 }
 inline std::string join_body(const std::string& network,
                              const std::string& endpoint,
-                             const std::string& sandbox = "/var/run/docker/netns/b5279d6b79e5") {
+                             const std::string& sandbox = "/var/run/docker/netns/b5279d6b79e5",
+                             const std::string& ports = "[]") {
   return R"({"NetworkID":")" + network + R"(","EndpointID":")" + endpoint + R"(","SandboxKey":")"
-         + sandbox + R"(","Options":{"com.docker.network.endpoint.exposedports":[]}})" + "\n";
+         + sandbox + R"(","Options":{"com.docker.network.endpoint.exposedports":[],)"
+         + R"("com.docker.network.portmap":)" + ports + "}}\n";
 }
 
 }  // namespace weft::plugin::test

@@ -20,7 +20,7 @@ TEST(DockerDialogue, ActivationNamesBothDriversAndTheirCapabilities) {
   EXPECT_EQ(host.call("/Plugin.Activate", ""),
             ok(R"({"Implements":["NetworkDriver","IpamDriver"]})"));
   EXPECT_EQ(host.call("/NetworkDriver.GetCapabilities", ""),
-            ok(R"({"Scope":"local","ConnectivityScope":"global"})"));
+            ok(R"({"Scope":"local","ConnectivityScope":"global","GwAllocChecker":true})"));
   EXPECT_EQ(host.call("/IpamDriver.GetCapabilities", ""),
             ok(R"({"RequiresMACAddress":false,"RequiresRequestReplay":false})"));
   EXPECT_EQ(
@@ -28,12 +28,11 @@ TEST(DockerDialogue, ActivationNamesBothDriversAndTheirCapabilities) {
       ok(R"({"LocalDefaultAddressSpace":"weftlocal","GlobalDefaultAddressSpace":"weftglobal"})"));
 }
 
-TEST(DockerDialogue, ANetworkWithoutOptionsGetsTheDefaultSubnetAndNoGatewayAddress) {
+TEST(DockerDialogue, ANetworkWithoutOptionsGetsTheDefaultSubnet) {
   DockerHost host;
 
   EXPECT_EQ(host.call("/IpamDriver.RequestPool", pool_body("")),
-            ok(R"({"PoolID":"weft-10.32.0.0/12","Pool":"10.32.0.0/12",)"
-               R"("Data":{"com.docker.network.gateway":"10.32.0.0/12"}})"));
+            ok(R"({"PoolID":"weft-10.32.0.0/12","Pool":"10.32.0.0/12","Data":{}})"));
   EXPECT_EQ(host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork)), ok());
 
   EXPECT_THAT(host.addresses(), IsEmpty());
@@ -45,8 +44,7 @@ TEST(DockerDialogue, ANetworkWithEveryOptionClaimsItsGatewayAndAuxiliaryAddresse
   const std::string pool = "weft-10.40.0.0/16-10.40.1.0/24";
 
   EXPECT_EQ(host.call("/IpamDriver.RequestPool", pool_body("10.40.0.0/16", "10.40.1.0/24")),
-            ok(R"({"PoolID":"weft-10.40.0.0/16-10.40.1.0/24","Pool":"10.40.0.0/16",)"
-               R"("Data":{"com.docker.network.gateway":"10.40.0.0/16"}})"));
+            ok(R"({"PoolID":"weft-10.40.0.0/16-10.40.1.0/24","Pool":"10.40.0.0/16","Data":{}})"));
   EXPECT_EQ(host.call("/IpamDriver.RequestAddress", gateway_body(pool, "10.40.0.1")),
             ok(R"({"Address":"10.40.0.1/16","Data":{}})"));
   EXPECT_EQ(host.call("/IpamDriver.RequestAddress", address_body(pool, "10.40.1.9")),
@@ -132,7 +130,7 @@ TEST(DockerDialogue, TheStateIsDurableBeforeEachThingThatDependsOnIt) {
   constexpr std::size_t kReply = 0;
   constexpr std::size_t kPlug = 4;
   constexpr std::size_t kUnplug = 5;
-  constexpr std::size_t kPersist = 6;
+  constexpr std::size_t kPersist = 7;
   EXPECT_THAT(kinds, ElementsAre(kPersist, kPlug, kReply, kPersist, kUnplug, kPersist, kReply));
 }
 

@@ -51,6 +51,7 @@ class DockerHost {
  public:
   explicit DockerHost(DockerDriver::Options options = default_options()) : options_(options) {
     restart();
+    performed_.clear();  // What a start does is not of interest to most.
   }
 
   static DockerDriver::Options default_options() {
@@ -106,6 +107,7 @@ class DockerHost {
   void hold_answers() { holding_ = true; }
   void fail_addresses(std::string why) { address_failure_ = std::move(why); }
   void fail_plugs(std::string why) { plug_failure_ = std::move(why); }
+  void fail_gateways(std::string why) { gateway_failure_ = std::move(why); }
   void fail_unplugs(std::string why) { unplug_failure_ = std::move(why); }
   // The driver's process dies once it has performed so many actions more.
   void crash_after(std::size_t actions) { crash_after_ = actions; }
@@ -115,6 +117,7 @@ class DockerHost {
   const std::map<Ip, std::string>& addresses() const { return addresses_; }
   void take_address(const Ip& address, std::string owner) { addresses_[address] = owner; }
   const std::map<std::string, Port>& plugged() const { return plugged_; }
+  const std::vector<Cidr>& gateways() const { return gateways_; }
   void lose_ports() { plugged_.clear(); }
   const StoreTable& table(const std::string& name) { return tables_[name]; }
   void write_row(const std::string& table, const std::string& key, const std::string& row) {
@@ -175,6 +178,7 @@ class DockerHost {
             },
             [this](const PlugPort& plug) { on_plug(plug); },
             [this](const UnplugPort& unplug) { on_unplug(unplug); },
+            [this](const SetGateways& wanted) { set_gateways(wanted); },
             [this](const Persist& persist) { apply(persist.batch); },
         },
         action);
@@ -234,6 +238,16 @@ class DockerHost {
     feed([&](DockerActions& out) { driver_->on_plugged(unplug.call, result, out); });
   }
 
+  void set_gateways(const SetGateways& wanted) {
+    Result<Ok> result = Ok{};
+    if (!gateway_failure_.empty()) {
+      result = Error{Errc::Os, gateway_failure_};
+    } else {
+      gateways_ = wanted.gateways;
+    }
+    driver_->on_gateways(result);
+  }
+
   void apply(const StoreBatch& batch) {
     for (const StoreWrite& write : batch) {
       if (write.value) {
@@ -249,6 +263,7 @@ class DockerHost {
   std::map<std::string, StoreTable> tables_;
   std::map<Ip, std::string> addresses_;
   std::map<std::string, Port> plugged_;
+  std::vector<Cidr> gateways_;
   std::map<RequestId, Answer> replies_;
   std::deque<DockerAction> queue_;
   std::deque<DockerAction> held_;
@@ -258,6 +273,7 @@ class DockerHost {
   bool holding_ = false;
   std::string address_failure_;
   std::string plug_failure_;
+  std::string gateway_failure_;
   std::string unplug_failure_;
   std::uint64_t last_call_ = 0;
 };
