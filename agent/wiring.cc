@@ -212,15 +212,13 @@ void Agent::recheck_port(const plugin::Port& port) {
 
 void Agent::drop_port(const plugin::Port& port) {
   log::info("container went away unnoticed, removing its port", {"port", port.host});
-  if (const auto unplugged = datapath_->unplug(to_request(port)); !unplugged.ok()) {
-    log::warning("port not removed", {"port", port.host}, {"why", unplugged.error()});
-  }
+  datapath_->unplug(to_request(port));
   docker_->on_port_gone(port.id);
 }
 
 void Agent::unplug(const plugin::UnplugPort& request) {
-  const Result<Ok> unplugged = datapath_->unplug(to_request(request.port));
-  post([this, call = request.call, unplugged] { docker_->on_plugged(call, unplugged); });
+  datapath_->unplug(to_request(request.port));
+  post([this, call = request.call] { docker_->on_plugged(call, Ok{}); });
 }
 
 void Agent::set_gateways(plugin::SetGateways wanted) {

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include <boost/asio/steady_timer.hpp>
@@ -141,6 +142,11 @@ Result<Ok> Agent::start_docker() {
       {.socket = config_.docker_plugin_socket},
       std::move(driver),
       [this](plugin::DockerAction action) { on_docker(std::move(action)); }));
+  std::set<std::string> owned;
+  for (const plugin::Port& port : docker_->driver().ports()) {
+    owned.insert(port.host);
+  }
+  datapath_->sweep(std::string(plugin::kHostEndPrefix), owned);
   return Ok{};
 }
 

@@ -68,6 +68,7 @@ struct LinkInfo {
   std::uint32_t mtu = 0;
   bool up = false;
   std::uint32_t master = 0;  // Index of its bridge, 0 if none.
+  std::uint32_t peer = 0;    // Of a veth: index of the other end, 0 if in another namespace.
 
   friend bool operator==(const LinkInfo&, const LinkInfo&) = default;
 };

@@ -58,6 +58,9 @@ struct ReleaseAddress {
   friend bool operator==(const ReleaseAddress&, const ReleaseAddress&) = default;
 };
 
+// All names of host ends begin so, as Weave Net's did.
+inline constexpr std::string_view kHostEndPrefix = "vethwl";
+
 // A container's interface: a veth pair whose host end is a port of the bridge and whose guest end
 // libnetwork moves into the container. Plugging what is plugged already succeeds.
 struct Port {

@@ -12,11 +12,10 @@ namespace {
 namespace json = boost::json;
 
 // Weave Net's names; nine of sixteen hexadecimal digits' worth is 36 bits, and a clash is refused.
-constexpr std::string_view kHostPrefix = "vethwl";
 constexpr std::string_view kGuestPrefix = "vethwg";
 constexpr std::size_t kNameMax = 15;  // IFNAMSIZ − 1.
-static_assert(kHostPrefix.size() == kGuestPrefix.size());
-constexpr std::size_t kIdPart = kNameMax - kHostPrefix.size();
+static_assert(kHostEndPrefix.size() == kGuestPrefix.size());
+constexpr std::size_t kIdPart = kNameMax - kHostEndPrefix.size();
 
 constexpr std::array<std::pair<EndpointRecord::State, std::string_view>, 4> kStates = {{
     {EndpointRecord::State::Creating, "creating"},
@@ -81,7 +80,7 @@ Result<EndpointRecord::State> state_of(std::string_view wanted) {
 }  // namespace
 
 std::string EndpointRecord::host_name(std::string_view id) {
-  return std::string(kHostPrefix) + std::string(id.substr(0, kIdPart));
+  return std::string(kHostEndPrefix) + std::string(id.substr(0, kIdPart));
 }
 
 std::string EndpointRecord::guest_name(std::string_view id) {

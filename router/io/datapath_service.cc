@@ -16,6 +16,7 @@
 #include "router/io/vxlan_sender.h"
 #include "sys/core_driver.h"
 #include "sys/firewall.h"
+#include "sys/link_remover.h"
 #include "sys/tap.h"
 
 namespace weft::router {
@@ -68,7 +69,8 @@ class DatapathService::Impl {
 
   Result<Ok> start();
   Result<Ok> plug(const PortRequest& port);
-  Result<Ok> unplug(const PortRequest& port);
+  void unplug(const PortRequest& port);
+  void sweep(const std::string& prefix, const std::set<std::string>& owned);
   bool has_port(const std::string& host);
   Result<Ok> set_gateways(std::vector<Cidr> gateways);
   void on_record(const RecordChanged& change);
@@ -123,6 +125,7 @@ class DatapathService::Impl {
   std::uint32_t vxlan_index_ = 0;
   std::unique_ptr<sys::Tap> tap_;
   std::unique_ptr<VxlanSender> sender_;
+  std::unique_ptr<sys::LinkRemover> remover_;
   std::map<std::string, Port> ports_;              // By host end.
   std::vector<Cidr> gateways_;                     // The host's addresses among the containers.
   std::map<Mac, std::vector<FdbEntry>> entries_;   // What the bridge was told of each MAC.
@@ -157,6 +160,9 @@ Result<Ok> DatapathService::Impl::start() {
   auto sender =
       WEFT_TRY(VxlanSender::open(executor_, {.vni = options_.vni, .port = options_.vxlan_port}));
   sender_ = std::move(sender);
+  remover_ = WEFT_TRY(sys::LinkRemover::start(executor_, [](const Error& error) {
+    log::warning("port not removed", {"why", error});
+  }));
   WEFT_TRY(ensure_devices());
   note("firewall", sys::ensure_forward_accept(options_.bridge));
   forwarding_ = std::make_unique<Forwarding>(
@@ -381,6 +387,7 @@ void DatapathService::Impl::refresh_mtu() {
 }
 
 Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
+  remover_->wait_for(port.host);
   const auto present = WEFT_TRY(netdev_.find_link(port.host));
   const std::uint32_t ifindex = WEFT_TRY(netdev_.ensure_veth(
       {.name = port.host, .peer = port.guest, .peer_mac = port.mac, .mtu = mtu_}));
@@ -401,15 +408,30 @@ Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
   return Ok{};
 }
 
-Result<Ok> DatapathService::Impl::unplug(const PortRequest& port) {
+void DatapathService::Impl::unplug(const PortRequest& port) {
   driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
     core.remove_local(now, port.mac, out);
   });
   ports_.erase(port.host);
-  return netdev_.remove_link(port.host);
+  remover_->remove(port.host);
+}
+
+void DatapathService::Impl::sweep(const std::string& prefix, const std::set<std::string>& owned) {
+  for (const LinkInfo& link : netdev_.links().value_or({})) {
+    const bool is_left = link.kind == "veth" && link.alias == kLinkAlias
+                         && link.name.starts_with(prefix) && !owned.contains(link.name);
+    // A guest end that is elsewhere is in use, whoever may have forgotten it.
+    if (is_left && link.peer != 0) {
+      log::info("removing a port that has no owner", {"port", link.name});
+      remover_->remove(link.name);
+    }
+  }
 }
 
 bool DatapathService::Impl::has_port(const std::string& host) {
+  if (remover_->is_pending(host)) {
+    return false;
+  }
   // Who asks removes what is gone: an unanswered question must not look like a missing interface.
   const auto link = netdev_.find_link(host);
   return !link.ok() || link.value().has_value();
@@ -573,8 +595,12 @@ Result<Ok> DatapathService::plug(const PortRequest& port) {
   return impl_->plug(port);
 }
 
-Result<Ok> DatapathService::unplug(const PortRequest& port) {
-  return impl_->unplug(port);
+void DatapathService::unplug(const PortRequest& port) {
+  impl_->unplug(port);
+}
+
+void DatapathService::sweep(const std::string& prefix, const std::set<std::string>& owned) {
+  impl_->sweep(prefix, owned);
 }
 
 bool DatapathService::has_port(const std::string& host) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,9 +72,14 @@ class DatapathService {
     std::vector<Ip> addresses;
   };
   Result<Ok> plug(const PortRequest& port);
-  Result<Ok> unplug(const PortRequest& port);
-  // True if the host end exists.
+  // From now on nothing is forwarded to the port. Its veth pair goes a moment later, off the
+  // strand.
+  void unplug(const PortRequest& port);
+  // True if the host end exists, and is not about to go.
   bool has_port(const std::string& host);
+  // Removes host ends that begin with `prefix`, carry our alias and are not in `owned`, if their
+  // guest ends are on the host: an agent that ended between unplugging and removing leaves such.
+  void sweep(const std::string& prefix, const std::set<std::string>& owned);
 
   // Makes the host the containers' gateway: each address, with its subnet's prefix, is the bridge's
   // own and told to the other peers like a container's, and what leaves the subnets is masqueraded.

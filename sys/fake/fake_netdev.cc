@@ -152,7 +152,10 @@ Result<std::uint32_t> FakeNetdev::ensure_veth(const VethSpec& spec) {
       return Error{Errc::Conflict, fmt::format("link {} exists", spec.peer), EEXIST};
     }
     make(spec.peer, "veth", spec.mtu).veth_peer = spec.name;
-    make(spec.name, "veth", spec.mtu).veth_peer = spec.peer;
+    Link& made = make(spec.name, "veth", spec.mtu);
+    made.veth_peer = spec.peer;
+    made.info.peer = links_.at(spec.peer).info.index;
+    links_.at(spec.peer).info.peer = made.info.index;
   }
   Link& host = links_.at(spec.name);
   settle(host, spec.mtu);
@@ -190,6 +193,13 @@ Result<Ok> FakeNetdev::remove_link(const std::string& name) {
   WEFT_TRY(enter("remove link " + name));
   WEFT_TRY(check_name(name));
   erase(name);
+  return Ok{};
+}
+
+Result<Ok> FakeNetdev::remove_links(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    WEFT_TRY(remove_link(name));
+  }
   return Ok{};
 }
 
@@ -334,6 +344,7 @@ void FakeNetdev::move_away(const std::string& link) {
   links_.erase(link);
   if (!peer.empty()) {
     links_.at(peer).veth_peer.clear();
+    links_.at(peer).info.peer = 0;
   }
 }
 

@@ -24,6 +24,7 @@ class FakeNetdev final : public Netdev {
   Result<Ok> ensure_port(const PortSpec& spec) override;
   Result<Ok> set_mtu(const std::string& link, std::uint32_t mtu) override;
   Result<Ok> remove_link(const std::string& name) override;
+  Result<Ok> remove_links(const std::vector<std::string>& names) override;
   Result<std::optional<LinkInfo>> find_link(const std::string& name) override;
   Result<std::optional<PortSpec>> find_port(const std::string& link) override;
   Result<std::vector<LinkInfo>> links() override;

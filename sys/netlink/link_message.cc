@@ -57,7 +57,7 @@ std::optional<LinkState> parse_link(const nlmsghdr* message) {
     link.bridge = parse_bridge(kind.nest(IFLA_INFO_DATA));
   }
   if (link.info.kind == "veth" && attributes.find(IFLA_LINK_NETNSID) == nullptr) {
-    link.peer = attributes.u32(IFLA_LINK, 0);
+    link.info.peer = attributes.u32(IFLA_LINK, 0);
   }
   link.info.master = attributes.u32(IFLA_MASTER, 0);
   if (kind.text(IFLA_INFO_SLAVE_KIND) == "bridge") {

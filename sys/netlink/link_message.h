@@ -32,7 +32,6 @@ struct LinkState {
   std::optional<VxlanState> vxlan;    // Of a VXLAN device.
   std::optional<BridgeState> bridge;  // Of a bridge.
   std::optional<PortSpec> port;       // Of a bridge port; its names are left empty.
-  std::uint32_t peer = 0;             // Of a veth: the other end, 0 if in another namespace.
 };
 
 // Nothing if the message is not a description of a link.

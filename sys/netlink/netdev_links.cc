@@ -21,6 +21,9 @@ constexpr BridgeState kBridgeOptions = {
 // IPv6 needs 1,280 of a link (RFC 8200), below which the kernel gives it no IPv6 settings.
 constexpr std::uint32_t kIpv6MtuMin = 1280;
 
+// "weft" in ASCII, a group nobody else has links in.
+constexpr std::uint32_t kRemovalGroup = 0x77656674;
+
 ByteView view(const Mac& mac) {
   return mac.octets();
 }
@@ -300,7 +303,7 @@ Result<std::uint32_t> KernelNetdev::ensure_veth(const VethSpec& spec) {
   }
   WEFT_TRY(settle(*host, {.mtu = spec.mtu, .mac = {}}));
   const std::optional<LinkState> peer = WEFT_TRY(find_state(spec.peer));
-  if (peer && peer->info.index == host->peer) {
+  if (peer && peer->info.index == host->info.peer) {
     WEFT_TRY(settle(*peer, {.mtu = spec.mtu, .mac = spec.peer_mac}));
   }
   return host->info.index;
@@ -359,6 +362,30 @@ Result<Ok> KernelNetdev::remove_link(const std::string& name) {
   const Result<Ok> removed = netlink_->request(message, "remove link " + name);
   // Somebody else was quicker.
   return !removed.ok() && removed.error().code == Errc::NotFound ? Result<Ok>(Ok{}) : removed;
+}
+
+// The kernel's way of removing several links together is by their group.
+Result<Ok> KernelNetdev::remove_links(const std::vector<std::string>& names) {
+  if (names.size() == 1) {
+    return remove_link(names.front());
+  }
+  std::size_t found = 0;
+  for (const std::string& name : names) {
+    const std::optional<LinkState> link = WEFT_TRY(find_state(name));
+    if (!link) {
+      continue;
+    }
+    NetlinkMessage message = change(link->info.index);
+    message.u32(IFLA_GROUP, kRemovalGroup);
+    WEFT_TRY(netlink_->request(message, "mark link " + name + " for removal"));
+    ++found;
+  }
+  if (found == 0) {
+    return Ok{};
+  }
+  NetlinkMessage message(RTM_DELLINK, 0);
+  message.header(header_of(0)).u32(IFLA_GROUP, kRemovalGroup);
+  return netlink_->request(message, fmt::format("remove {} links", found));
 }
 
 Result<std::unique_ptr<Netdev>> open_netdev() {

@@ -58,12 +58,43 @@ TEST_P(LifecycleTest, AnUnpluggedContainerIsGoneEverywhere) {
   const auto b = cluster[1].run_container(2);
   EXPECT_TRUE(eventually([&] { return cluster[0].status().remote_count == 1; }));
 
-  EXPECT_TRUE(cluster[1].unplug(b->port).ok());
+  cluster[1].unplug(b->port);
 
   EXPECT_TRUE(eventually([&] { return cluster[0].status().remote_count == 0; }));
   EXPECT_FALSE(cluster[1].has_port(b->port.host));
   EXPECT_EQ(cluster[1].status().local_count, 0U);
   EXPECT_THAT(cluster[1].status().warnings, ::testing::IsEmpty());
+}
+
+TEST_P(LifecycleTest, APortMayBePluggedAgainWhileItIsStillBeingRemoved) {
+  Cluster cluster(2);
+  cluster.start(GetParam());
+  const auto a = cluster[0].run_container(1);
+  const auto b = cluster[1].run_container(2);
+
+  cluster[1].unplug(b->port);
+  const auto again = cluster[1].run_container(2);
+
+  EXPECT_TRUE(cluster[1].has_port(b->port.host));
+  EXPECT_TRUE(eventually([&] { return cluster[0].status().remote_count == 1; }));
+  EXPECT_TRUE(a->reaches(again->ipv4));
+}
+
+TEST_P(LifecycleTest, PortsWithoutAnOwnerAreSweptUnlessTheyAreInUse) {
+  Cluster cluster(1);
+  cluster.start(GetParam());
+  const auto used = cluster[0].run_container(1);
+  cluster[0].net.must(
+      "for n in 2 3 4; do ip link add vethh$n type veth peer name vethg$n; done;"
+      "ip link set vethh2 alias weft; ip link set vethh3 alias weft");
+
+  cluster[0].sweep({"vethh3"});
+
+  EXPECT_TRUE(eventually([&] { return !cluster[0].has_port("vethh2"); }));
+  EXPECT_EQ(cluster[0].net.shell("ip link show vethg2 2>/dev/null >&2"), 1);
+  EXPECT_TRUE(cluster[0].has_port(used->port.host)) << "its guest end is in a container";
+  EXPECT_TRUE(cluster[0].has_port("vethh3")) << "owned";
+  EXPECT_TRUE(cluster[0].has_port("vethh4")) << "not ours";
 }
 
 TEST_P(LifecycleTest, TheOverlayTakesItsMtuFromAJumboUnderlay) {

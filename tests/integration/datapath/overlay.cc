@@ -72,12 +72,16 @@ Result<Ok> Host::plug(const DatapathService::PortRequest& port) {
   return net.run([&] { return service_->plug(port); });
 }
 
-Result<Ok> Host::unplug(const DatapathService::PortRequest& port) {
-  return net.run([&] { return service_->unplug(port); });
+void Host::unplug(const DatapathService::PortRequest& port) {
+  net.run([&] { service_->unplug(port); });
 }
 
 bool Host::has_port(const std::string& host) {
   return net.run([&] { return service_->has_port(host); });
+}
+
+void Host::sweep(const std::set<std::string>& owned) {
+  net.run([&] { service_->sweep("vethh", owned); });
 }
 
 Result<Ok> Host::reset() {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,8 +52,9 @@ class Host {
   std::string start_error(router::DatapathService::Options options);
   void stop();
   Result<Ok> plug(const router::DatapathService::PortRequest& port);
-  Result<Ok> unplug(const router::DatapathService::PortRequest& port);
+  void unplug(const router::DatapathService::PortRequest& port);
   bool has_port(const std::string& host);
+  void sweep(const std::set<std::string>& owned);  // Of container ports.
   Result<Ok> reset();
   std::unique_ptr<Container> run_container(std::uint8_t number);
   router::DatapathStatus status();

@@ -514,6 +514,34 @@ TEST_P(NetdevContract, SaysThatAnAddressCannotBeReached) {
   }
 }
 
+TEST_P(NetdevContract, NamesTheOtherEndOfAPairWhileItIsHere) {
+  must(netdev_.ensure_veth(kVeth));
+  EXPECT_EQ(link("host").peer, link("guest").index);
+  EXPECT_EQ(link("guest").peer, link("host").index);
+
+  world_->move_away("guest");
+
+  EXPECT_EQ(link("host").peer, 0U);
+}
+
+TEST_P(NetdevContract, RemovesSeveralLinksAndNoOthers) {
+  for (const std::string number : {"1", "2", "3"}) {
+    VethSpec veth = kVeth;
+    veth.name += number;
+    veth.peer += number;
+    must(netdev_.ensure_veth(veth));
+  }
+
+  must(netdev_.remove_links({"host1", "nowhere", "host3"}));
+  must(netdev_.remove_links({"host1"}));
+  must(netdev_.remove_links({"host1", "host3"}));
+  must(netdev_.remove_links({}));
+
+  EXPECT_FALSE(must(netdev_.find_link("host1")).has_value());
+  EXPECT_FALSE(must(netdev_.find_link("guest3")).has_value());
+  EXPECT_TRUE(must(netdev_.find_link("host2")).has_value());
+}
+
 // --- the host as a gateway -----------------------------------------------------------------------
 
 const Cidr kGateway(Ipv4(0x0a200001), 12);
