@@ -31,8 +31,10 @@ for host in h1 h2; do
 done
 
 step "they all go, and nothing is left"
-everywhere sh -c 'docker rm -f $(docker ps -q)' >/dev/null
+ports_of() { on "$1" ip -br link show master weft | grep -c '^veth' || true; }
+has_no_ports() { [[ $(ports_of "$1") == 0 ]]; }
+everywhere sh -c 'docker rm -f $(docker ps -q) && docker network rm weft-net' >/dev/null
 for host in h1 h2; do
   wait_until 10 "$host has no ports" status_is "$host" '.docker.ports == 0 and ([.ipam.ranges[].used] | add // 0) == 0'
-  assert_equal "$(on "$host" ip -br link show master weft | grep -c '^vw\|^veth' || true)" 0 "ports of the bridge on $host"
+  wait_until 5 "the bridge of $host has no ports" has_no_ports "$host"
 done
