@@ -4,7 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "agent/target.h"
+#include "router/connector.h"
+#include "router/mesh.h"
 
 namespace weft::agent {
 
@@ -57,7 +58,17 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.log_level = settings.text("log-level");
   config.log_file = settings.text("log-file");
   for (const std::string& argument : settings.arguments()) {
-    config.targets.push_back(WEFT_TRY(parse_target(argument)));
+    (void)WEFT_TRY(router::Target::parse(argument, config.port));
+    config.targets.push_back(argument);
+  }
+  config.resume = settings.flag("resume");
+  if (config.resume && !config.targets.empty()) {
+    return Error{Errc::Invalid, "--resume returns to the peers of the last run (expected no PEER)"};
+  }
+  const auto limit = number_of<std::size_t>(settings.text("conn-limit"));
+  config.connections_max = limit == 0 ? router::Mesh::Options{}.peers_max : limit;
+  if (settings.is_given("metrics-addr")) {
+    config.metrics_address = WEFT_TRY(Endpoint::parse(settings.text("metrics-addr")));
   }
   const bool inside = config.range.contains(config.default_subnet.first())
                       && config.range.contains(config.default_subnet.last());
@@ -99,15 +110,37 @@ Result<Ok> check_overlap(const Cidr& range,
   return Ok{};
 }
 
-Result<std::string> parse_password(std::string_view content) {
-  std::string_view line = content.substr(0, content.find('\n'));
+namespace {
+
+// Takes one line off the front, without its end.
+std::string_view take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
   if (line.ends_with('\r')) {
     line.remove_suffix(1);
   }
-  if (line.empty()) {
+  return line;
+}
+
+}  // namespace
+
+Result<Passwords> parse_passwords(std::string_view content) {
+  const std::string_view current = take_line(content);
+  const std::string_view old = take_line(content);
+  if (current.empty()) {
     return Error{Errc::Invalid, "password file is empty (expected the password on its first line)"};
   }
-  return std::string(line);
+  while (!content.empty()) {
+    if (!take_line(content).empty()) {
+      return Error{Errc::Invalid,
+                   "password file has more than two lines (expected the password, and on the "
+                   "second line the one it replaces)"};
+    }
+  }
+  const bool is_replacing = !old.empty() && old != current;
+  return Passwords{std::string(current),
+                   is_replacing ? std::optional(std::string(old)) : std::nullopt};
 }
 
 }  // namespace weft::agent

@@ -21,6 +21,7 @@ struct Config {
   Ip host;  // Unspecified: all.
   std::uint16_t port = 0;
   std::string password_file;  // Empty: none.
+  std::size_t connections_max = 0;
   bool plaintext_data = false;
   Cidr range;
   Cidr default_subnet;
@@ -35,7 +36,9 @@ struct Config {
   std::string run_dir;
   std::string log_level;
   std::string log_file;
-  std::vector<std::string> targets;
+  std::optional<Endpoint> metrics_address;  // Nothing: on the control socket alone.
+  bool resume = false;                      // The peers of the last run, whatever else.
+  std::vector<std::string> targets;         // As written.
 
   std::string control_socket() const { return run_dir + "/weft.sock"; }
   std::string store_path() const { return state_dir + "/weft.db"; }
@@ -53,7 +56,15 @@ Result<Ok> check_overlap(const Cidr& range,
                          const std::string& bridge,
                          const std::vector<RouteInfo>& routes);
 
-// The first line of a password file, without its line end. Errc::Invalid if that is empty.
-Result<std::string> parse_password(std::string_view content);
+struct Passwords {
+  std::string current;
+  std::optional<std::string> old;  // Accepted as well.
+
+  friend bool operator==(const Passwords&, const Passwords&) = default;
+};
+
+// A password file: the password on its first line, and on the second, while it replaces another one
+// on all hosts, the other one. Errc::Invalid if the first is empty or there is more.
+Result<Passwords> parse_passwords(std::string_view content);
 
 }  // namespace weft::agent

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "agent/target.h"
+#include "agent/metrics.h"
+#include "agent/report.h"
 #include "agent/version.h"
+#include "router/connector.h"
 
 namespace weft::agent {
 
@@ -29,10 +31,26 @@ unsigned status_of(const Error& error) {
   return error.code == Errc::Invalid || error.code == Errc::NotFound ? 400 : 500;
 }
 
+sys::HttpResponse metrics(const AgentStatus& status) {
+  return {.status = 200,
+          .content_type = std::string(kMetricsContentType),
+          .body = metrics_text(status)};
+}
+
+std::string_view path_of(const sys::HttpRequest& request) {
+  return std::string_view(request.target).substr(0, request.target.find('?'));
+}
+
 sys::HttpResponse get(std::string_view path, const ControlHooks& hooks) {
   constexpr std::string_view kStatus = "/status";
   if (path == "/ready") {
     return answer(200, json::object{{"pid", ::getpid()}, {"version", kVersion}});
+  }
+  if (path == "/report") {
+    return answer(200, to_report(hooks.status()));
+  }
+  if (path == "/metrics") {
+    return metrics(hooks.status());
   }
   if (path != kStatus && !path.starts_with("/status/")) {
     return refusal(404, fmt::format("no such path: {}", path));
@@ -45,18 +63,15 @@ sys::HttpResponse get(std::string_view path, const ControlHooks& hooks) {
   return answer(200, part_of(to_json(hooks.status()), part.value()));
 }
 
-sys::HttpResponse change_targets(
-    std::string_view body,
-    const std::function<Result<Ok>(const std::vector<std::string>& targets)>& change) {
-  const auto targets = parse_peers_body(body);
-  if (!targets.ok()) {
-    return refusal(400, targets.error().what);
-  }
-  const auto changed = change(targets.value());
-  if (!changed.ok()) {
-    return refusal(status_of(changed.error()), changed.error().what);
-  }
-  return answer(200, json::object());
+sys::HttpResponse answer_to(const Result<Ok>& done) {
+  return done.ok() ? answer(200, json::object())
+                   : refusal(status_of(done.error()), done.error().what);
+}
+
+sys::HttpResponse change_targets(std::string_view body,
+                                 const std::function<Result<Ok>(const TargetsCall& call)>& change) {
+  const auto call = parse_targets_body(body);
+  return call.ok() ? answer_to(change(call.value())) : refusal(400, call.error().what);
 }
 
 sys::HttpResponse post(std::string_view path, std::string_view body, const ControlHooks& hooks) {
@@ -65,6 +80,9 @@ sys::HttpResponse post(std::string_view path, std::string_view body, const Contr
   }
   if (path == "/forget") {
     return change_targets(body, hooks.forget);
+  }
+  if (path == "/reload") {
+    return answer_to(hooks.reload());
   }
   if (path == "/stop") {
     hooks.stop();
@@ -76,8 +94,7 @@ sys::HttpResponse post(std::string_view path, std::string_view body, const Contr
 }  // namespace
 
 sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlHooks& hooks) {
-  const std::string_view path =
-      std::string_view(request.target).substr(0, request.target.find('?'));
+  const std::string_view path = path_of(request);
   if (request.method == "GET") {
     return get(path, hooks);
   }
@@ -87,7 +104,14 @@ sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlH
   return refusal(405, fmt::format("method {} (expected GET or POST)", request.method));
 }
 
-Result<std::vector<std::string>> parse_peers_body(std::string_view body) {
+sys::HttpResponse handle_metrics(const sys::HttpRequest& request, const AgentStatus& status) {
+  if (request.method != "GET" || path_of(request) != "/metrics") {
+    return refusal(404, "only GET /metrics is served here");
+  }
+  return metrics(status);
+}
+
+Result<TargetsCall> parse_targets_body(std::string_view body) {
   boost::system::error_code error;
   const json::value value = json::parse(body, error);
   if (error) {
@@ -101,18 +125,27 @@ Result<std::vector<std::string>> parse_peers_body(std::string_view body) {
     return Error{Errc::Invalid,
                  fmt::format("{} peers (expected 1 to {})", peers->as_array().size(), kPeersMax)};
   }
-  std::vector<std::string> targets;
+  TargetsCall call;
   for (const json::value& peer : peers->as_array()) {
     if (!peer.is_string()) {
       return Error{Errc::Invalid, "a peer that is not a string"};
     }
-    targets.push_back(WEFT_TRY(parse_target(std::string_view(peer.as_string()))));
+    const std::string text(std::string_view(peer.as_string()));
+    (void)WEFT_TRY(router::Target::parse(text, 0));
+    call.peers.push_back(text);
   }
-  return targets;
+  if (const json::value* replace = value.as_object().if_contains("replace")) {
+    if (!replace->is_bool()) {
+      return Error{Errc::Invalid, "\"replace\" is neither true nor false"};
+    }
+    call.replace = replace->as_bool();
+  }
+  return call;
 }
 
-std::string peers_body(const std::vector<std::string>& peers) {
-  return json::serialize(json::object{{"peers", json::array(peers.begin(), peers.end())}});
+std::string to_body(const TargetsCall& call) {
+  return json::serialize(json::object{{"peers", json::array(call.peers.begin(), call.peers.end())},
+                                      {"replace", call.replace}});
 }
 
 }  // namespace weft::agent

@@ -2,7 +2,10 @@
 //
 //   GET  /ready                      {"pid": 1, "version": "…"}
 //   GET  /status[/PART]              PART as in agent/status.h
-//   POST /connect, /forget           {"peers": ["host", …]}
+//   GET  /report                     the same under the names that Weave's users know
+//   GET  /metrics                    in the text format of Prometheus
+//   POST /connect, /forget           {"peers": ["host", …], "replace": false}
+//   POST /reload                     reads the password file again
 //   POST /stop
 //
 // A failure answers {"error": "…"} with a status of 4xx or 5xx and changes nothing.
@@ -19,17 +22,28 @@
 
 namespace weft::agent {
 
+struct TargetsCall {
+  std::vector<std::string> peers{};  // As written; they parse.
+  bool replace = false;              // Of connect: these and no others.
+
+  friend bool operator==(const TargetsCall&, const TargetsCall&) = default;
+};
+
 struct ControlHooks {
   std::function<AgentStatus()> status;
-  std::function<Result<Ok>(const std::vector<std::string>& targets)> connect;
-  std::function<Result<Ok>(const std::vector<std::string>& targets)> forget;
+  std::function<Result<Ok>(const TargetsCall& call)> connect;
+  std::function<Result<Ok>(const TargetsCall& call)> forget;
+  std::function<Result<Ok>()> reload;
   std::function<void()> stop;  // Must return; the answer is sent first.
 };
 
 sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlHooks& hooks);
 
-// {"peers": […]} into targets as the mesh takes them.
-Result<std::vector<std::string>> parse_peers_body(std::string_view body);
-std::string peers_body(const std::vector<std::string>& peers);
+// The body of /connect and /forget.
+Result<TargetsCall> parse_targets_body(std::string_view body);
+std::string to_body(const TargetsCall& call);
+
+// What a listener for metrics alone answers.
+sys::HttpResponse handle_metrics(const sys::HttpRequest& request, const AgentStatus& status);
 
 }  // namespace weft::agent

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "router/connector.h"
 
 namespace weft::agent {
 
@@ -106,7 +107,10 @@ Result<std::vector<std::string>> load_targets(sys::Store& store) {
   std::vector<std::string> targets;
   targets.reserve(table.size());
   for (const auto& [target, value] : table) {
-    targets.emplace_back(as_text(target));
+    std::string text(as_text(target));
+    if (router::Target::parse(text, 0).ok()) {  // Not so if another version wrote it.
+      targets.push_back(std::move(text));
+    }
   }
   return targets;
 }
@@ -137,6 +141,19 @@ Result<Ok> remove_targets(sys::Store& store, const std::vector<std::string>& tar
     batch.push_back({kTargetsTable, to_bytes(target), std::nullopt});
   }
   return store.apply(batch);
+}
+
+Result<bool> was_cut_off(sys::Store& store) {
+  const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
+  return find(table, "running").has_value();
+}
+
+Result<Ok> mark_running(sys::Store& store) {
+  return store.apply({identity_write("running", Bytes())});
+}
+
+Result<Ok> mark_ended(sys::Store& store) {
+  return store.apply({{kIdentityTable, to_bytes("running"), std::nullopt}});
 }
 
 Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge) {

@@ -32,6 +32,11 @@ Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& ta
 Result<Ok> add_targets(sys::Store& store, const std::vector<std::string>& targets);
 Result<Ok> remove_targets(sys::Store& store, const std::vector<std::string>& targets);
 
+// Whether the last run was cut off, by a crash or a power failure.
+Result<bool> was_cut_off(sys::Store& store);
+Result<Ok> mark_running(sys::Store& store);
+Result<Ok> mark_ended(sys::Store& store);
+
 // The bridge of the last run, so that `weft reset` finds it without being told.
 Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge);
 Result<std::optional<std::string>> remembered_bridge(sys::Store& store);

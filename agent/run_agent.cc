@@ -4,8 +4,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include <boost/asio/signal_set.hpp>
 #include <fcntl.h>
@@ -15,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/cli/client.h"
+#include "agent/password_file.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
 #include "base/log.h"
@@ -50,28 +49,18 @@ Result<Ok> ensure_directory(const std::string& path, ::mode_t mode) {
   return Ok{};
 }
 
-Result<std::optional<router::Psk>> read_psk(const std::string& path) {
-  if (path.empty()) {
-    return std::optional<router::Psk>();
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return os_error("password file " + path);
-  }
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    log::warning("password file is open to others than its owner", {"path", path});
-  }
-  const std::string content((std::istreambuf_iterator<char>(file)),
-                            std::istreambuf_iterator<char>());
-  const std::string password = WEFT_TRY(parse_password(content));
-  return std::optional<router::Psk>(WEFT_TRY(router::stretch_password(password)));
-}
-
-// Peers given by hand replace those of the last run; without any, the last run's are used.
+// Peers given by hand replace those of the last run, unless that was cut off: then it is a service
+// manager that starts the agent again as it did before, and an operator may have named others
+// since.
 Result<std::vector<std::string>> choose_targets(sys::Store& store, const Config& config) {
   if (config.targets.empty()) {
     return load_targets(store);
+  }
+  const bool is_restart = WEFT_TRY(was_cut_off(store));
+  if (is_restart) {
+    auto targets = WEFT_TRY(load_targets(store));
+    log::info("the last run was cut off: its peers are kept", {"count", targets.size()});
+    return targets;
   }
   WEFT_TRY(replace_targets(store, config.targets));
   return config.targets;
@@ -89,6 +78,7 @@ class Runner {
  private:
   std::optional<Failure> check_host();
   Result<Ok> take_seat();
+  void wait_signal(boost::asio::signal_set& signals);
 
   const Config& config_;
   boost::asio::io_context io_{1};
@@ -127,8 +117,9 @@ std::optional<Failure> Runner::check_host() {
 
 // Password before identity: an incarnation is not spent on a start that fails.
 Result<Ok> Runner::take_seat() {
-  seat_.psk = WEFT_TRY(read_psk(config_.password_file));
-  ::malloc_trim(0);  // Argon2id has just used 64 MiB once and for all.
+  if (!config_.password_file.empty()) {
+    seat_.passwords = WEFT_TRY(read_password_file(config_.password_file));
+  }
   seat_.identity = WEFT_TRY(claim_identity(*store_, entropy_, config_.name));
   seat_.targets = WEFT_TRY(choose_targets(*store_, config_));
   return remember_bridge(*store_, config_.bridge);
@@ -163,24 +154,22 @@ std::optional<Failure> Runner::start() {
     return Failure{ExitCode::Failure, agent.error()};
   }
   agent_ = std::move(agent).value();
+  if (const auto marked = mark_running(*store_); !marked.ok()) {
+    return Failure{ExitCode::Failure, marked.error()};
+  }
   return std::nullopt;
 }
 
 void Runner::run() {
-  boost::asio::signal_set signals(io_, SIGTERM, SIGINT);
-  signals.async_wait([this](const boost::system::error_code& error, int signal) {
-    if (!error) {
-      log::info("ending on a signal", {"signal", signal});
-      io_.stop();
-    }
-  });
+  boost::asio::signal_set signals(io_, SIGTERM, SIGINT, SIGHUP);
+  wait_signal(signals);
   log::info("ready",
             {"version", kVersion},
             {"name", seat_.identity.name},
             {"nickname", config_.nickname},
             {"incarnation", seat_.identity.incarnation},
             {"range", config_.range});
-  if (!seat_.psk) {
+  if (!seat_.passwords) {
     log::warning(
         "no password: control traffic is encrypted but unauthenticated, whoever reaches the port "
         "can join",
@@ -192,8 +181,26 @@ void Runner::run() {
   io_.run();
 }
 
+void Runner::wait_signal(boost::asio::signal_set& signals) {
+  signals.async_wait([this, &signals](const boost::system::error_code& error, int signal) {
+    if (error) {
+      return;
+    }
+    if (signal != SIGHUP) {
+      log::info("ending on a signal", {"signal", signal});
+      io_.stop();
+      return;
+    }
+    (void)agent_->reload();  // It has said in the log what went wrong.
+    wait_signal(signals);
+  });
+}
+
 void Runner::close() {
   agent_.reset();
+  if (const auto ended = mark_ended(*store_); !ended.ok()) {
+    log::warning("state not written", {"why", ended.error()});
+  }
   store_.reset();
 }
 
@@ -203,7 +210,7 @@ ExitCode run_agent(const Config& config) {
   // One arena: there is one thread, and each further arena would cost its own free lists.
   ::mallopt(M_ARENA_MAX, 1);
   std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);  // Until there is something to reload.
   if (const auto level = log::parse_level(config.log_level); level.ok()) {
     log::set_level(level.value());
   }

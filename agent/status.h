@@ -30,6 +30,9 @@ struct AgentStatus {
   std::vector<router::PeerStatus> peers;  // Ourselves first.
   std::vector<router::ConnectionStatus> connections;
   std::vector<std::string> targets;
+  std::vector<std::string> warnings;
+  std::uint16_t port = 0;
+  std::size_t connections_max = 0;
   router::MeshStats mesh;
   ipam::AllocatorStatus ipam;
   router::DatapathStatus datapath;
@@ -37,6 +40,8 @@ struct AgentStatus {
 };
 
 boost::json::object to_json(const AgentStatus& status);
+
+std::string_view text_of(router::ConnectionState state);
 
 // The parts of a status, as `weft status PART` and GET /status/PART name them.
 enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets };

@@ -10,24 +10,7 @@ namespace json = boost::json;
 
 namespace {
 
-std::string_view text_of(router::ConnectionState state) {
-  using enum router::ConnectionState;
-  switch (state) {
-    case Connecting:
-      return "connecting";
-    case Pending:
-      return "pending";
-    case Established:
-      return "established";
-    case Retrying:
-      return "retrying";
-    case Failed:
-      return "failed";
-  }
-  return "unknown";
-}
-
-std::string_view text_of(ipam::AllocatorStatus::State state) {
+std::string_view ipam_state(ipam::AllocatorStatus::State state) {
   using enum ipam::AllocatorStatus::State;
   switch (state) {
     case Idle:
@@ -97,7 +80,23 @@ json::object to_json(const router::ConnectionStatus& connection) {
           {"peer", text_or_null(connection.peer)},
           {"nickname", connection.nickname},
           {"authenticated", connection.authenticated},
+          {"old_password", connection.old_password},
           {"reason", connection.reason}};
+}
+
+json::object to_json(const router::HandshakeStats& stats) {
+  return {{"accepted", stats.accepted},
+          {"established", stats.established},
+          {"terminated", stats.terminated},
+          {"refused",
+           {{"password", stats.password},
+            {"version", stats.version},
+            {"busy", stats.busy},
+            {"clone", stats.clone},
+            {"self", stats.self},
+            {"full", stats.full},
+            {"broken", stats.broken}}},
+          {"curve_multiplications", stats.dh}};
 }
 
 json::object to_json(const router::MeshStats& stats) {
@@ -108,7 +107,8 @@ json::object to_json(const router::MeshStats& stats) {
           {"links_refused", stats.links_refused},
           {"frames_refused", stats.frames_refused},
           {"records_refused", stats.records_refused},
-          {"payloads_dropped", stats.payloads_dropped}};
+          {"payloads_dropped", stats.payloads_dropped},
+          {"handshakes", to_json(stats.handshakes)}};
 }
 
 json::object to_json(const ipam::AllocatorStatus& ipam,
@@ -121,7 +121,7 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
                                   {"used", range.used_count},
                                   {"reachable", range.reachable}});
   }
-  return {{"state", text_of(ipam.state)},
+  return {{"state", ipam_state(ipam.state)},
           {"detail", ipam.detail},
           {"conflict", ipam.conflict},
           {"range", ipam.range.to_string()},
@@ -160,6 +160,23 @@ json::object to_json(const router::DatapathStatus& datapath) {
 
 }  // namespace
 
+std::string_view text_of(router::ConnectionState state) {
+  using enum router::ConnectionState;
+  switch (state) {
+    case Connecting:
+      return "connecting";
+    case Pending:
+      return "pending";
+    case Established:
+      return "established";
+    case Retrying:
+      return "retrying";
+    case Failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
 json::object to_json(const AgentStatus& status) {
   json::array peers;
   for (const router::PeerStatus& peer : status.peers) {
@@ -174,6 +191,9 @@ json::object to_json(const AgentStatus& status) {
                       {"authenticated", status.password_set},
                       {"data_encrypted", false},
                       {"discovery", status.discovery},
+                      {"port", status.port},
+                      {"connections_max", status.connections_max},
+                      {"warnings", array_of(status.warnings)},
                       {"targets", array_of(status.targets)},
                       {"peers", std::move(peers)},
                       {"connections", std::move(connections)},

@@ -15,6 +15,7 @@
 //   docker  SetGateways            -> datapath -> docker.on_gateways
 //   docker  Persist                -> store
 //   control POST /connect, /forget -> store, mesh
+//   control POST /reload, SIGHUP   -> mesh.set_passwords
 //   control /ip /ipinfo /ring /peer -> ipam (agent/ipam/api.h)
 //   control GET /status            -> status of all
 //
@@ -30,7 +31,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "agent/target.h"
 #include "agent/version.h"
 #include "base/log.h"
 #include "base/overloaded.h"
@@ -96,9 +96,10 @@ void Agent::place_peer_later(PeerName peer) {
 void Agent::place_peers() {
   const std::set<PeerName> wanted = std::exchange(unplaced_, {});
   StoreBatch changes;
-  for (const router::PeerStatus& peer : mesh_->mesh().peers()) {
-    if (!peer.self && !peer.underlay.empty() && wanted.contains(peer.name)) {
-      datapath_->set_underlay(peer.name, placement_.choose(peer.name, peer.underlay, changes));
+  for (const PeerName name : wanted) {
+    const std::optional<router::PeerStatus> peer = mesh_->mesh().peer(name);
+    if (peer && !peer->self && !peer->underlay.empty()) {
+      datapath_->set_underlay(name, placement_.choose(name, peer->underlay, changes));
     }
   }
   remember(changes);
@@ -228,22 +229,51 @@ void Agent::set_gateways(plugin::SetGateways wanted) {
 
 // From the control API ------------------------------------------------------------------------
 
-Result<Ok> Agent::connect(const std::vector<std::string>& targets) {
-  WEFT_TRY(add_targets(host_.store, targets));
-  for (const std::string& target : targets) {
-    std::erase_if(old_friends_, [&](const std::string& friendly) {
-      return is_same_target(friendly, target, config_.port);
-    });
+// What the control API and the store hand us parses: both have checked it.
+router::Target Agent::target_of(const std::string& text) const {
+  return router::Target::parse(text, config_.port).value();
+}
+
+Result<Ok> Agent::connect(const TargetsCall& call) {
+  if (call.replace) {
+    WEFT_TRY(replace_targets(host_.store, call.peers));
+    for (const std::string& target : mesh_->mesh().targets()) {
+      mesh_->forget(target);
+    }
+    old_friends_.clear();
+  } else {
+    WEFT_TRY(add_targets(host_.store, call.peers));
+  }
+  for (const std::string& target : call.peers) {
+    old_friends_.erase(target_of(target));
     mesh_->connect(target);
   }
   return Ok{};
 }
 
-Result<Ok> Agent::forget(const std::vector<std::string>& targets) {
-  WEFT_TRY(remove_targets(host_.store, targets));
-  for (const std::string& target : targets) {
+Result<Ok> Agent::forget(const TargetsCall& call) {
+  std::set<router::Target> gone;
+  for (const std::string& target : call.peers) {
+    gone.insert(target_of(target));
     mesh_->forget(target);
   }
+  std::vector<std::string> stored = WEFT_TRY(load_targets(host_.store));  // However spelt.
+  std::erase_if(stored, [&](const auto& target) { return !gone.contains(target_of(target)); });
+  WEFT_TRY(remove_targets(host_.store, stored));
+  return Ok{};
+}
+
+Result<Ok> Agent::reload() {
+  if (config_.password_file.empty()) {
+    return Error{Errc::Invalid, "no --password-file to read: the agent was started without"};
+  }
+  const auto keys = read_password_file(config_.password_file);
+  if (!keys.ok()) {
+    log::error("password not changed", {"why", keys.error()});
+    return keys.error();
+  }
+  mesh_->set_passwords(keys.value().current, keys.value().old);
+  log::info("password file read again", {"accepts_old_one", keys.value().old.has_value()});
   return Ok{};
 }
 
@@ -269,13 +299,17 @@ AgentStatus Agent::status() const {
       .peers = mesh.peers(),
       .connections = mesh.connections(),
       .targets = mesh.targets(),
+      .warnings = mesh.warnings(),
+      .port = config_.port,
+      .connections_max = config_.connections_max,
       .mesh = mesh.stats(),
       .ipam = ipam_->allocator().status(),
       .datapath = datapath_->status(),
       .docker = std::nullopt,
   };
-  std::erase_if(status.targets,
-                [this](const std::string& target) { return old_friends_.contains(target); });
+  std::erase_if(status.targets, [this](const std::string& target) {
+    return old_friends_.contains(target_of(target));
+  });
   if (docker_) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
                                  .network_count = docker_->driver().network_count(),

@@ -20,11 +20,13 @@
 #include "agent/control_api.h"
 #include "agent/identity.h"
 #include "agent/ipam/api.h"
+#include "agent/password_file.h"
 #include "agent/placement.h"
 #include "base/entropy.h"
 #include "base/result.h"
 #include "ipam/io/ipam_service.h"
 #include "plugin/io/docker_service.h"
+#include "router/connector.h"
 #include "router/io/datapath_service.h"
 #include "router/io/mesh_service.h"
 #include "sys/clock.h"
@@ -47,7 +49,7 @@ class Agent {
   // Who we are and whom to look for.
   struct Seat {
     Identity identity;
-    std::optional<router::Psk> psk;
+    std::optional<PasswordKeys> passwords;
     std::vector<std::string> targets;
   };
 
@@ -59,6 +61,9 @@ class Agent {
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
+  // Reads the password file again; on failure nothing has changed, and the log says why.
+  Result<Ok> reload();
+
  private:
   Agent(const Host& host, Config config) : host_(host), config_(std::move(config)) {}
 
@@ -66,6 +71,7 @@ class Agent {
   Result<Ok> start_ipam(PeerName self, std::size_t target_count);
   Result<Ok> start_mesh(const Seat& seat);
   void look_for_old_friends(const std::vector<std::string>& targets);
+  Result<Ok> start_metrics();
   Result<Ok> start_docker();
   Result<Ok> start_control(std::function<void()> on_stop);
 
@@ -85,8 +91,9 @@ class Agent {
   void place_peers();
   void remember(const StoreBatch& changes);
 
-  Result<Ok> connect(const std::vector<std::string>& targets);
-  Result<Ok> forget(const std::vector<std::string>& targets);
+  Result<Ok> connect(const TargetsCall& call);
+  Result<Ok> forget(const TargetsCall& call);
+  router::Target target_of(const std::string& text) const;
   AgentStatus status() const;
   std::optional<PeerName> find_peer(const std::string& name_or_nickname) const;
 
@@ -104,8 +111,9 @@ class Agent {
   std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<sys::HttpServer> control_;
   Placement placement_;
-  std::set<std::string> old_friends_;  // Targets of the first seconds that no operator named.
-  std::set<PeerName> unplaced_;        // Peers whose place on the underlay is to be looked up.
+  std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.
+  std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.
+  std::set<PeerName> unplaced_;           // Peers whose place on the underlay is to be looked up.
 };
 
 }  // namespace weft::agent

@@ -9,7 +9,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include "agent/target.h"
 #include "agent/underlay.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
@@ -30,6 +29,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   } else {
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
+  WEFT_TRY(agent->start_metrics());
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(on_stop)));
   return agent;
@@ -82,20 +82,23 @@ Result<Ok> Agent::start_mesh(const Seat& seat) {
   options.nickname = config_.nickname;
   options.version = std::string(kVersion);
   options.key = seat.identity.key;
-  options.psk = seat.psk;
+  if (seat.passwords) {
+    options.psk = seat.passwords->current;
+    options.old_psk = seat.passwords->old;
+  }
   options.port = config_.port;
   options.addresses = WEFT_TRY(underlay_addresses(host_.netdev, config_.host));
   options.discovery = config_.discovery;
+  options.links_max = config_.connections_max;
   auto mesh = std::make_unique<router::Mesh>(std::move(options), Rng(seed_number), host_.entropy);
-  mesh_ = WEFT_TRY(router::MeshService::start(host_.io.get_executor(),
-                                              host_.clock,
-                                              {.host = config_.host, .port = config_.port},
-                                              std::move(mesh),
-                                              [this](router::MeshAction action) {
-                                                post([this, action = std::move(action)]() mutable {
-                                                  on_mesh(std::move(action));
-                                                });
-                                              }));
+  mesh_ = WEFT_TRY(router::MeshService::start(
+      host_.io.get_executor(),
+      host_.clock,
+      {.host = config_.host, .port = config_.port, .links_max = config_.connections_max},
+      std::move(mesh),
+      [this](router::MeshAction action) {
+        post([this, action = std::move(action)]() mutable { on_mesh(std::move(action)); });
+      }));
   for (const std::string& target : seat.targets) {
     mesh_->connect(target);
   }
@@ -109,23 +112,25 @@ void Agent::look_for_old_friends(const std::vector<std::string>& targets) {
   if (!config_.discovery) {
     return;
   }
-  constexpr std::size_t kFriendsMax = 4;
-  for (const Ip& place : placement_.some(kFriendsMax)) {
-    const std::string target = Endpoint{place, config_.port}.to_string();
-    const bool is_target = std::any_of(targets.begin(), targets.end(), [&](const auto& known) {
-      return is_same_target(known, target, config_.port);
-    });
-    if (!is_target) {
+  std::set<router::Target> known;
+  for (const std::string& target : targets) {
+    known.insert(target_of(target));
+  }
+  // Told to resume, we look for all we knew: a cluster that is started again comes up slowly.
+  const std::size_t friends_max = config_.resume ? 64 : 4;
+  const std::chrono::seconds friends_for(config_.resume ? 60 : 10);
+  for (const Ip& place : placement_.some(friends_max)) {
+    const router::Target target{place.to_string(), config_.port};
+    if (!known.contains(target)) {
       old_friends_.insert(target);
-      mesh_->connect(target);
+      mesh_->connect(target.to_string());
     }
   }
-  constexpr std::chrono::seconds kFriendsFor{10};
-  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kFriendsFor);
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, friends_for);
   timer->async_wait([this, timer](const boost::system::error_code& error) {
-    for (const std::string& target : std::exchange(old_friends_, {})) {
+    for (const router::Target& target : std::exchange(old_friends_, {})) {
       if (!error) {
-        mesh_->forget(target);
+        mesh_->forget(target.to_string());
       }
     }
   });
@@ -153,8 +158,9 @@ Result<Ok> Agent::start_docker() {
 Result<Ok> Agent::start_control(std::function<void()> on_stop) {
   const ControlHooks hooks{
       .status = [this] { return status(); },
-      .connect = [this](const std::vector<std::string>& targets) { return connect(targets); },
-      .forget = [this](const std::vector<std::string>& targets) { return forget(targets); },
+      .connect = [this](const TargetsCall& call) { return connect(call); },
+      .forget = [this](const TargetsCall& call) { return forget(call); },
+      .reload = [this] { return reload(); },
       .stop = std::move(on_stop),
   };
   ipam_api_ = std::make_unique<IpamApi>(
@@ -174,6 +180,20 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
         }
       },
       [this](RequestId call) { ipam_api_->on_hangup(call); }));
+  return Ok{};
+}
+
+Result<Ok> Agent::start_metrics() {
+  if (!config_.metrics_address) {
+    return Ok{};
+  }
+  metrics_ = WEFT_TRY(sys::listen_http_tcp(
+      host_.io.get_executor(),
+      {.address = *config_.metrics_address},
+      [this](const sys::HttpRequest& request) {
+        metrics_->respond(request.id, handle_metrics(request, status()));
+      },
+      [](RequestId) {}));
   return Ok{};
 }
 

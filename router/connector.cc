@@ -1,6 +1,9 @@
 #include "router/connector.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,50 +14,50 @@
 namespace weft::router {
 namespace {
 
-Result<std::uint16_t> parse_port(const std::string& text) {
-  std::uint32_t port = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9' || port > 0xffff) {
-      return Error{Errc::Invalid, fmt::format("port '{}' is not a number below 65536", text)};
-    }
-    port = port * 10 + static_cast<std::uint32_t>(c - '0');
-  }
-  if (port == 0 || port > 0xffff) {
-    return Error{Errc::Invalid, fmt::format("port '{}' is not a number from 1 to 65535", text)};
-  }
-  return static_cast<std::uint16_t>(port);
+bool is_host_name(const std::string& text) {
+  // RFC 1035: 253 characters of text are what fits 255 octets on the wire.
+  constexpr std::size_t kHostNameMax = 253;
+  return !text.empty() && text.size() <= kHostNameMax && text.front() != '-' && text.front() != '.'
+         && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+              return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
+            });
 }
 
-bool is_host(const std::string& host) {
-  // RFC 1035 limits a name to 253 characters.
-  return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
-    return c > ' ' && c < 0x7f && c != '/' && c != '[' && c != ']';
-  });
+// Nothing for what is no number from 1 to 65535.
+std::optional<std::uint16_t> parse_port(const std::string& text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  const bool whole = end == text.data() + text.size() && error == std::errc();
+  return whole && port != 0 && text.front() != '0' ? std::optional(port) : std::nullopt;
 }
 
 }  // namespace
 
 Result<Target> Target::parse(const std::string& text, std::uint16_t default_port) {
+  if (Ipv6::parse(text).ok()) {
+    return Target{text, default_port};  // In brackets or bare: no port could be meant.
+  }
   std::string host = text;
-  std::string port;
-  const std::size_t colon = text.rfind(':');
-  const bool bracketed = !text.empty() && text.front() == '[';
-  if (bracketed) {
-    const std::size_t end = text.find(']');
-    if (end == std::string::npos || (end + 1 != text.size() && text[end + 1] != ':')) {
-      return Error{Errc::Invalid, fmt::format("target '{}' (expected [address]:port)", text)};
-    }
+  std::optional<std::uint16_t> port = default_port;
+  const bool bracketed = text.starts_with('[');
+  const std::size_t end = bracketed ? text.find(']') : text.find(':');
+  if (bracketed && end != std::string::npos) {
     host = text.substr(1, end - 1);
-    port = end + 1 == text.size() ? "" : text.substr(end + 2);
-  } else if (colon != std::string::npos && text.find(':') == colon) {
-    host = text.substr(0, colon);
-    port = text.substr(colon + 1);
+    if (end + 1 < text.size()) {
+      port = text[end + 1] == ':' ? parse_port(text.substr(end + 2)) : std::nullopt;
+    }
+  } else if (end != std::string::npos) {
+    host = text.substr(0, end);
+    port = parse_port(text.substr(end + 1));
   }
-  if (!is_host(host)) {
-    return Error{Errc::Invalid, fmt::format("target '{}' (expected host or host:port)", text)};
+  if (!port || !(bracketed ? Ipv6::parse(host).ok() : is_host_name(host))) {
+    constexpr std::size_t kShownMax = 64;
+    return Error{
+        Errc::Invalid,
+        fmt::format("peer \"{}\" (expected HOST or HOST:PORT, an IPv6 address in brackets)",
+                    text.substr(0, kShownMax))};
   }
-  const bool has_port = host != text && !(bracketed && text.back() == ']');
-  return Target{host, has_port ? WEFT_TRY(parse_port(port)) : default_port};
+  return Target{host, *port};
 }
 
 std::string Target::to_string() const {

@@ -31,7 +31,7 @@ struct Target {
   std::string host;
   std::uint16_t port = 0;
 
-  // "host", "host:port", an IPv6 address, "[v6]:port".
+  // "host", "host:port", an IPv6 address bare or in brackets, "[v6]:port".
   static Result<Target> parse(const std::string& text, std::uint16_t default_port);
   std::string to_string() const;
 

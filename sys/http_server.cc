@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -19,46 +20,47 @@ namespace asio = boost::asio;
 // spin until one is free.
 constexpr std::chrono::milliseconds kAcceptRetry(100);
 
-class UnixHttpServer final : public HttpServer, private HttpConnection::Owner {
+// On sockets of Protocol; how they come to listen is the caller's business.
+template <class Protocol>
+class StreamHttpServer final : public HttpServer, private HttpConnection::Owner {
  public:
-  UnixHttpServer(asio::any_io_executor executor,
-                 Options options,
-                 OnRequest on_request,
-                 OnHangup on_hangup)
-      : options_(std::move(options)),
+  StreamHttpServer(asio::any_io_executor executor,
+                   std::size_t connections_max,
+                   OnRequest on_request,
+                   OnHangup on_hangup)
+      : connections_max_(connections_max),
         on_request_(std::move(on_request)),
         on_hangup_(std::move(on_hangup)),
         acceptor_(executor),
         retry_(executor) {}
 
-  ~UnixHttpServer() override {
+  ~StreamHttpServer() override {
     for (const auto& [connection, held] : connections_) {
       connection->close();
     }
   }
 
-  Result<Ok> listen() {
-    WEFT_TRY(UnixSocketFile::listen(acceptor_, options_.path, options_.group, file_));
-    accept();
-    return Ok{};
-  }
+  typename Protocol::acceptor& acceptor() { return acceptor_; }
+  UnixSocketFile& file() { return file_; }
+  // At connections_max we do not accept: further clients wait in the backlog until one leaves.
+  void accept();
 
   void respond(RequestId id, HttpResponse response) override;
 
  private:
   struct Alive {};
 
-  void accept();
   void on_accepted(const boost::system::error_code& error, HttpConnection::Socket socket);
   void on_request(HttpConnection& from, HttpRequest request) override;
   void on_hangup(HttpConnection& from) override;
   void on_closed(HttpConnection& from) override;
 
-  Options options_;
+  std::size_t connections_max_;
   OnRequest on_request_;
   OnHangup on_hangup_;
-  UnixSocketFile file_;  // Removed after the acceptor has closed: a later member goes first.
-  asio::local::stream_protocol::acceptor acceptor_;
+  UnixSocketFile
+      file_;  // If it is one. Removed after the acceptor has closed: a later member goes first.
+  typename Protocol::acceptor acceptor_;
   asio::steady_timer retry_;
   bool accepting_ = false;
   // Nothing iterates these in an order that shows.
@@ -70,23 +72,24 @@ class UnixHttpServer final : public HttpServer, private HttpConnection::Owner {
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
 };
 
-// At connections_max we do not accept: further clients wait in the backlog until one leaves.
-void UnixHttpServer::accept() {
-  if (accepting_ || connections_.size() >= options_.connections_max) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::accept() {
+  if (accepting_ || connections_.size() >= connections_max_) {
     return;
   }
   accepting_ = true;
   acceptor_.async_accept(
       [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error,
-                                                         HttpConnection::Socket socket) {
+                                                         typename Protocol::socket socket) {
         if (!alive.expired()) {
           on_accepted(error, std::move(socket));
         }
       });
 }
 
-void UnixHttpServer::on_accepted(const boost::system::error_code& error,
-                                 HttpConnection::Socket socket) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::on_accepted(const boost::system::error_code& error,
+                                             HttpConnection::Socket socket) {
   accepting_ = false;
   if (error == asio::error::operation_aborted) {
     return;
@@ -108,14 +111,16 @@ void UnixHttpServer::on_accepted(const boost::system::error_code& error,
   accept();
 }
 
-void UnixHttpServer::on_request(HttpConnection& from, HttpRequest request) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::on_request(HttpConnection& from, HttpRequest request) {
   request.id = RequestId(++last_id_);
   unanswered_.emplace(request.id, &from);
   request_of_.emplace(&from, request.id);
   on_request_(std::move(request));
 }
 
-void UnixHttpServer::respond(RequestId id, HttpResponse response) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::respond(RequestId id, HttpResponse response) {
   const auto found = unanswered_.find(id);
   if (found == unanswered_.end()) {
     return;
@@ -126,7 +131,8 @@ void UnixHttpServer::respond(RequestId id, HttpResponse response) {
   connection->answer(std::move(response));
 }
 
-void UnixHttpServer::on_hangup(HttpConnection& from) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::on_hangup(HttpConnection& from) {
   const auto found = request_of_.find(&from);
   WEFT_ASSERT(found != request_of_.end());
   const RequestId id = found->second;
@@ -135,20 +141,54 @@ void UnixHttpServer::on_hangup(HttpConnection& from) {
   on_hangup_(id);
 }
 
-void UnixHttpServer::on_closed(HttpConnection& from) {
+template <class Protocol>
+void StreamHttpServer<Protocol>::on_closed(HttpConnection& from) {
   connections_.erase(&from);
   accept();
 }
 
+Result<Ok> listen_on(asio::ip::tcp::acceptor& acceptor, const Endpoint& address) {
+  const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(address.address.to_string()),
+                                         address.port);
+  boost::system::error_code error;
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) {
+    acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), error);
+  }
+  if (!error) {
+    acceptor.bind(endpoint, error);
+  }
+  if (!error) {
+    acceptor.listen(asio::socket_base::max_listen_connections, error);
+  }
+  if (error) {
+    return Error{
+        Errc::Os, "listen on " + address.to_string() + ": " + error.message(), error.value()};
+  }
+  return Ok{};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> listen_http(boost::asio::any_io_executor executor,
+Result<std::unique_ptr<HttpServer>> listen_http(asio::any_io_executor executor,
                                                 HttpServer::Options options,
                                                 HttpServer::OnRequest on_request,
                                                 HttpServer::OnHangup on_hangup) {
-  auto server = std::make_unique<UnixHttpServer>(
-      std::move(executor), std::move(options), std::move(on_request), std::move(on_hangup));
-  WEFT_TRY(server->listen());
+  auto server = std::make_unique<StreamHttpServer<asio::local::stream_protocol>>(
+      std::move(executor), options.connections_max, std::move(on_request), std::move(on_hangup));
+  WEFT_TRY(UnixSocketFile::listen(server->acceptor(), options.path, options.group, server->file()));
+  server->accept();
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+Result<std::unique_ptr<HttpServer>> listen_http_tcp(asio::any_io_executor executor,
+                                                    const HttpTcpOptions& options,
+                                                    HttpServer::OnRequest on_request,
+                                                    HttpServer::OnHangup on_hangup) {
+  auto server = std::make_unique<StreamHttpServer<asio::ip::tcp>>(
+      std::move(executor), options.connections_max, std::move(on_request), std::move(on_hangup));
+  WEFT_TRY(listen_on(server->acceptor(), options.address));
+  server->accept();
   return std::unique_ptr<HttpServer>(std::move(server));
 }
 

@@ -1,4 +1,5 @@
-// A small HTTP/1.1 server on a Unix socket, for the control API and the Docker plugin.
+// A small HTTP/1.1 server: on a Unix socket for the control API and the Docker plugin, on TCP for
+// metrics.
 //
 // Built on Boost.Beast. Limits: body 1 MiB, header 16 KiB, connections_max, an idle connection is
 // closed after 60 s. A request may be answered at once or later; keep-alive is served. Every
@@ -12,6 +13,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 
+#include "base/address.h"
 #include "base/request.h"
 #include "base/result.h"
 
@@ -53,6 +55,16 @@ Result<std::unique_ptr<HttpServer>> listen_http(boost::asio::any_io_executor exe
                                                 HttpServer::Options options,
                                                 HttpServer::OnRequest on_request,
                                                 HttpServer::OnHangup on_hangup);
+
+struct HttpTcpOptions {
+  Endpoint address;
+  // A few scrapers; whoever else reaches the port shall not cost much.
+  std::size_t connections_max = 16;
+};
+Result<std::unique_ptr<HttpServer>> listen_http_tcp(boost::asio::any_io_executor executor,
+                                                    const HttpTcpOptions& options,
+                                                    HttpServer::OnRequest on_request,
+                                                    HttpServer::OnHangup on_hangup);
 
 // One blocking request to such a server; for the CLI. Errc::Unavailable if nothing listens.
 Result<HttpResponse> http_call(const std::string& socket_path,

@@ -90,6 +90,10 @@ ExitCode run_command(Command command,
       return run_prime(settings);
     case Command::Rmpeer:
       return run_rmpeer(settings);
+    case Command::Report:
+      return run_report(settings);
+    case Command::Reload:
+      return run_reload(settings);
     case Command::Reset:
       return run_reset(settings);
     case Command::Version:

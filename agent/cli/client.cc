@@ -58,9 +58,9 @@ Result<json::value> call(const std::string& socket,
                    : fmt::format("the agent answers {}", response.value().status)};
 }
 
-ExitCode change_targets(const Settings& settings, const std::string& path) {
-  const auto changed = call(socket_of(settings), "POST", path, peers_body(settings.arguments()));
-  return changed.ok() ? ExitCode::Ok : report(changed.error());
+ExitCode post(const Settings& settings, const std::string& path, const std::string& body) {
+  const auto done = call(socket_of(settings), "POST", path, body);
+  return done.ok() ? ExitCode::Ok : report(done.error());
 }
 
 }  // namespace
@@ -105,11 +105,24 @@ ExitCode run_stop(const Settings& settings) {
 }
 
 ExitCode run_connect(const Settings& settings) {
-  return change_targets(settings, "/connect");
+  return post(settings, "/connect", to_body({settings.arguments(), settings.flag("replace")}));
 }
 
 ExitCode run_forget(const Settings& settings) {
-  return change_targets(settings, "/forget");
+  return post(settings, "/forget", to_body({settings.arguments()}));
+}
+
+ExitCode run_reload(const Settings& settings) {
+  return post(settings, "/reload", "");
+}
+
+ExitCode run_report(const Settings& settings) {
+  const auto answer = call(socket_of(settings), "GET", "/report", "");
+  if (!answer.ok()) {
+    return report(answer.error());
+  }
+  fmt::print("{}", pretty(answer.value()));
+  return ExitCode::Ok;
 }
 
 ExitCode run_status(const Settings& settings) {

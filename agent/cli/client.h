@@ -19,6 +19,8 @@ Result<Ok> stop_agent(const std::string& socket);
 ExitCode run_stop(const Settings& settings);
 ExitCode run_connect(const Settings& settings);
 ExitCode run_forget(const Settings& settings);
+ExitCode run_report(const Settings& settings);
+ExitCode run_reload(const Settings& settings);
 ExitCode run_status(const Settings& settings);
 
 // Says what went wrong on stderr; the exit code for it.

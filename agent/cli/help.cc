@@ -18,6 +18,10 @@ std::string_view placeholder(ValueKind kind) {
       return "PATH";
     case ValueKind::Port:
       return "PORT";
+    case ValueKind::Count:
+      return "COUNT";
+    case ValueKind::Endpoint:
+      return "ADDRESS:PORT";
     case ValueKind::Ip:
       return "ADDRESS";
     case ValueKind::Cidr:

@@ -16,6 +16,8 @@
 
 #include "agent/cli/client.h"
 #include "agent/cli/process.h"
+#include "agent/identity.h"
+#include "sys/store.h"
 
 namespace weft::agent {
 
@@ -63,6 +65,7 @@ class Launch {
   Launch(const Config& config, std::span<const std::string> words)
       : socket_(config.control_socket()),
         log_path_(config.log_file.empty() ? kLogFile : config.log_file),
+        store_path_(config.store_path()),
         words_(words.begin(), words.end()) {}
   Launch(const Launch&) = delete;
   Launch& operator=(const Launch&) = delete;
@@ -77,6 +80,7 @@ class Launch {
       fmt::print(stderr, "weft: an agent is running already (pid {})\n", running.value());
       return ExitCode::AlreadyRunning;
     }
+    begin_afresh();
     if (const auto started = start(); !started.ok()) {
       return report(started.error());
     }
@@ -84,17 +88,30 @@ class Launch {
   }
 
  private:
+  void begin_afresh();
   Result<Ok> start();
   ExitCode wait_ready();
   ExitCode report_death();
 
   std::string socket_;
   std::string log_path_;
+  std::string store_path_;
   std::vector<std::string> words_;
   int log_ = -1;
   ::off_t log_offset_ = 0;
   ::pid_t child_ = -1;
 };
+
+// An operator is at work: what was said before a crash counts no more than what is said here. What
+// is wrong with the store, the agent will say.
+void Launch::begin_afresh() {
+  if (::access(store_path_.c_str(), F_OK) != 0) {
+    return;
+  }
+  if (auto store = sys::open_store(store_path_); store.ok()) {
+    (void)mark_ended(*store.value());
+  }
+}
 
 Result<Ok> Launch::start() {
   log_ = ::open(log_path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);

@@ -25,9 +25,9 @@ constexpr std::uint32_t bit(Command command) {
 }
 
 constexpr std::uint32_t kRun = bit(Command::Agent) | bit(Command::Launch);
-constexpr std::uint32_t kControl = bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget)
-                                   | bit(Command::Status) | bit(Command::Prime)
-                                   | bit(Command::Rmpeer);
+constexpr std::uint32_t kControl =
+    bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status)
+    | bit(Command::Prime) | bit(Command::Rmpeer) | bit(Command::Report) | bit(Command::Reload);
 
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
@@ -46,7 +46,7 @@ constexpr std::array kCommands{
     CommandSpec{Command::Connect,
                 "connect",
                 "PEER…",
-                "connect to more peers, now and after a restart",
+                "connect to more peers (with --replace: to these alone), now and after a restart",
                 1,
                 kPeersMax,
                 false},
@@ -71,6 +71,20 @@ constexpr std::array kCommands{
                 "take over the addresses of peers that are gone for good (name or nickname)",
                 1,
                 kPeersMax,
+                false},
+    CommandSpec{Command::Report,
+                "report",
+                "",
+                "print everything the agent knows as JSON, with the names Weave gave it",
+                0,
+                0,
+                false},
+    CommandSpec{Command::Reload,
+                "reload",
+                "",
+                "read the password file again; connections stay (SIGHUP does the same)",
+                0,
+                0,
                 false},
     CommandSpec{Command::Reset,
                 "reset",
@@ -105,7 +119,8 @@ constexpr std::array kOptions{
     OptionSpec{"password-file",
                ValueKind::Path,
                "",
-               "file with the cluster's password; peers without it are refused",
+               "file with the cluster's password; peers without it are refused. While it replaces "
+               "another one, that is on the second line",
                kRun},
     OptionSpec{"plaintext-data",
                ValueKind::Flag,
@@ -133,6 +148,28 @@ constexpr std::array kOptions{
         kRun},
     OptionSpec{
         "no-discovery", ValueKind::Flag, "false", "connect only to peers given by hand", kRun},
+    OptionSpec{"conn-limit",
+               ValueKind::Count,
+               "200",
+               "connections with other peers (0: as many as there can be peers)",
+               kRun},
+    OptionSpec{"resume",
+               ValueKind::Flag,
+               "false",
+               "return to the peers of the last run, and look for all peers it knew",
+               kRun},
+    OptionSpec{
+        "metrics-addr",
+        ValueKind::Endpoint,
+        "",
+        "serve /metrics there over TCP, such as 127.0.0.1:6782 (default: only on the control "
+        "socket)",
+        kRun},
+    OptionSpec{"replace",
+               ValueKind::Flag,
+               "false",
+               "forget all other peers given by hand",
+               bit(Command::Connect)},
     OptionSpec{
         "no-bpf", ValueKind::Flag, "false", "forward through the kernel's bridge alone", kRun},
     OptionSpec{"no-docker", ValueKind::Flag, "false", "do not serve Docker", kRun},
@@ -214,6 +251,9 @@ Result<std::string> checked_cidr(const std::string& text) {
 constexpr std::uint32_t kMtuMin = 68;
 constexpr std::uint32_t kMtuMax = 65535;
 
+// As many peers as a mesh knows (router::Mesh::Options::peers_max).
+constexpr std::uint32_t kCountMax = 4096;
+
 Result<std::string> checked_number(const std::string& text,
                                    std::string_view prefix,
                                    std::uint32_t min,
@@ -247,6 +287,11 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
       return text.starts_with('/') ? Result<std::string>(text) : expected(text, "an absolute path");
     case ValueKind::Port:
       return checked_number(text, "", 1, 65535);
+    case ValueKind::Count:
+      return checked_number(text, "", 0, kCountMax);
+    case ValueKind::Endpoint:
+      return Endpoint::parse(text).ok() ? Result<std::string>(text)
+                                        : expected(text, "ADDRESS:PORT");
     case ValueKind::Ip:
       return Ip::parse(text).ok() ? Result<std::string>(text)
                                   : expected(text, "an IPv4 or IPv6 address");

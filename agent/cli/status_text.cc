@@ -87,6 +87,9 @@ std::string router_summary(const json::value& router) {
   text += line("Targets", fmt::format("{}", router.at("targets").as_array().size()));
   text += line("Connections", connections_summary(router.at("connections").as_array()));
   text += line("Peers", peers_summary(router.at("peers").as_array()));
+  for (const json::value& warning : router.at("warnings").as_array()) {
+    text += line("Warning", std::string_view(warning.as_string()));
+  }
   return text;
 }
 
@@ -176,6 +179,7 @@ std::string connections_text(const json::value& connections) {
       info = fmt::format("{} {}",
                          flag_at(connection, "authenticated") ? "encrypted" : "unauthenticated",
                          peer_label(connection, "peer"));
+      info += flag_at(connection, "old_password") ? " (by the old password)" : "";
       info += reason.empty() ? "" : fmt::format(" {}", reason);
     }
     text += fmt::format("{} {:<21} {:<11} {}",

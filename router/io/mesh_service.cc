@@ -23,9 +23,9 @@ namespace asio = boost::asio;
 using Tcp = asio::ip::tcp;
 using ErrorCode = boost::system::error_code;
 
-// Twice Mesh::Options::links_max and room to tell the others no. Beyond it a connection is not
-// worth a file descriptor.
-constexpr std::size_t kLinksMax = 512;
+// Beside twice the links of the mesh: room to tell others no. Beyond it a connection is not worth a
+// file descriptor.
+constexpr std::size_t kSpareLinks = 112;
 // After a failed accept (no file descriptor, no memory): the cause rarely goes away sooner.
 constexpr std::chrono::milliseconds kAcceptPause{500};
 
@@ -153,7 +153,7 @@ void MeshService::Impl::on_accepted(const ErrorCode& error, Tcp::socket socket) 
     });
     return;
   }
-  if (links_.size() >= kLinksMax) {
+  if (links_.size() >= 2 * options_.links_max + kSpareLinks) {
     ++stats_.accepts_refused;
   } else {
     adopt(std::move(socket));
@@ -272,6 +272,12 @@ void MeshService::connect(const std::string& target) {
 
 void MeshService::forget(const std::string& target) {
   impl_->feed([&](Mesh& mesh, TimePoint now, MeshActions& out) { mesh.forget(now, target, out); });
+}
+
+void MeshService::set_passwords(const Psk& psk, const std::optional<Psk>& old_psk) {
+  impl_->feed([&](Mesh& mesh, TimePoint now, MeshActions& out) {
+    mesh.set_passwords(now, psk, old_psk, out);
+  });
 }
 
 void MeshService::publish(PublishRecord record) {

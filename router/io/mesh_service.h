@@ -26,6 +26,8 @@ class MeshService {
     std::uint16_t port = 6783;
     // Bytes waiting for a slow peer before its link is closed.
     std::size_t send_queue_max = 8U << 20U;
+    // As in Mesh::Options.
+    std::size_t links_max = 200;
   };
   // Everything the mesh decided that is not a socket's business: NeighbourUp … MeshEvent. Called
   // after the core has settled; may call the service again.
@@ -40,6 +42,7 @@ class MeshService {
 
   void connect(const std::string& target);
   void forget(const std::string& target);
+  void set_passwords(const Psk& psk, const std::optional<Psk>& old_psk);
   void publish(PublishRecord record);
   void send(GossipAll gossip);
   void send(GossipTo gossip);

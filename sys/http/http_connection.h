@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
@@ -33,7 +33,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     virtual void on_hangup(HttpConnection& from) = 0;  // While a request is unanswered.
     virtual void on_closed(HttpConnection& from) = 0;
   };
-  using Socket = boost::asio::local::stream_protocol::socket;
+  using Socket = boost::asio::generic::stream_protocol::socket;  // Unix or TCP.
 
   HttpConnection(Socket socket, Owner& owner);
 
@@ -58,7 +58,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_drained(const Error& error, std::size_t size);
   void finish();
 
-  boost::beast::basic_stream<boost::asio::local::stream_protocol> stream_;
+  boost::beast::basic_stream<boost::asio::generic::stream_protocol> stream_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Response> response_;

@@ -10,30 +10,30 @@
 #include "agent/cli/status_text.h"
 #include "agent/config.h"
 #include "agent/control_api.h"
-#include "agent/target.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "router/connector.h"
 
 namespace {
 
 using weft::agent::StatusPart;
 
-// A target that was accepted is accepted again, unchanged: it goes through the store and back.
+// A target that was accepted is accepted again in its own spelling, and means the same.
 void check_target(std::string_view text) {
-  const auto target = weft::agent::parse_target(text);
+  const auto target = weft::router::Target::parse(std::string(text), 6783);
   if (target.ok()) {
-    const auto again = weft::agent::parse_target(target.value());
+    const auto again = weft::router::Target::parse(target.value().to_string(), 1);
     WEFT_ASSERT(again.ok());
     WEFT_ASSERT(again.value() == target.value());
   }
 }
 
 void check_peers_body(std::string_view body) {
-  const auto peers = weft::agent::parse_peers_body(body);
-  if (peers.ok()) {
-    const auto again = weft::agent::parse_peers_body(weft::agent::peers_body(peers.value()));
+  const auto call = weft::agent::parse_targets_body(body);
+  if (call.ok()) {
+    const auto again = weft::agent::parse_targets_body(weft::agent::to_body(call.value()));
     WEFT_ASSERT(again.ok());
-    WEFT_ASSERT(again.value() == peers.value());
+    WEFT_ASSERT(again.value() == call.value());
   }
 }
 
@@ -83,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_words(text);
       break;
     default:
-      (void)weft::agent::parse_password(text);  // Either is fine.
+      (void)weft::agent::parse_passwords(text);  // Either is fine.
       break;
   }
   return 0;

@@ -149,6 +149,87 @@ TEST_F(AgentProcess, RemembersTargetsOverARestart) {
   EXPECT_EQ(host_.weft({"status", "targets"}).out, "192.0.2.8\nhost9:7000\n");
 }
 
+TEST_F(AgentProcess, ReplacesAllTargetsWhenTold) {
+  ASSERT_EQ(launch({"192.0.2.7", "192.0.2.8"}).exit_code, 0);
+
+  ASSERT_EQ(host_.weft({"connect", "--replace", "host9", "192.0.2.8:6783"}).exit_code, 0);
+
+  EXPECT_EQ(host_.weft({"status", "targets"}).out, "192.0.2.8:6783\nhost9\n");
+}
+
+TEST_F(AgentProcess, ForgetsATargetHoweverItIsSpelt) {
+  ASSERT_EQ(launch({"192.0.2.7"}).exit_code, 0);
+  ASSERT_EQ(host_.weft({"forget", "192.0.2.7:6783"}).exit_code, 0);
+  ASSERT_EQ(host_.weft({"stop"}).exit_code, 0);
+
+  ASSERT_EQ(launch().exit_code, 0);
+
+  EXPECT_EQ(host_.weft({"status", "targets"}).out, "");
+}
+
+TEST_F(AgentProcess, ResumesWithThePeersOfTheLastRun) {
+  ASSERT_EQ(launch({"192.0.2.7"}).exit_code, 0);
+  ASSERT_EQ(host_.weft({"connect", "192.0.2.8"}).exit_code, 0);
+  ASSERT_EQ(host_.weft({"stop"}).exit_code, 0);
+
+  const Outcome both = launch({"--resume", "192.0.2.9"});
+  ASSERT_EQ(launch({"--resume"}).exit_code, 0);
+
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_THAT(both.err, HasSubstr("--resume"));
+  EXPECT_EQ(host_.weft({"status", "targets"}).out, "192.0.2.7\n192.0.2.8\n");
+}
+
+TEST_F(AgentProcess, KeepsWhatAnOperatorSaidWhenAServiceManagerStartsItAfterACrash) {
+  ASSERT_EQ(launch({"192.0.2.7"}).exit_code, 0);
+  ASSERT_EQ(host_.weft({"connect", "--replace", "192.0.2.8"}).exit_code, 0);
+  host_.must({"sh", "-c", "kill -9 $(pidof weft); while pidof weft; do :; done"});
+
+  host_.must({"sh",
+              "-c",
+              "\"$1\" agent --no-docker 192.0.2.7 >/run/log 2>&1 & "
+              "for i in $(seq 500); do \"$1\" status targets > /run/targets 2>/dev/null && break; "
+              "done",
+              "sh",
+              WEFT_BINARY});
+
+  EXPECT_EQ(host_.read_file("/run/targets"), "192.0.2.8\n");
+}
+
+TEST_F(AgentProcess, TakesTheCommandLineAfterACrashWhenAnOperatorLaunchesIt) {
+  ASSERT_EQ(launch({"192.0.2.7"}).exit_code, 0);
+  host_.must({"sh", "-c", "kill -9 $(pidof weft); while pidof weft; do :; done"});
+
+  ASSERT_EQ(launch({"192.0.2.9"}).exit_code, 0);
+
+  EXPECT_EQ(host_.weft({"status", "targets"}).out, "192.0.2.9\n");
+}
+
+TEST_F(AgentProcess, ServesMetricsWhereToldAndNothingElseThere) {
+  ASSERT_EQ(launch({"--metrics-addr=127.0.0.1:6782"}).exit_code, 0);
+
+  const Outcome metrics = host_.run({"curl", "-s", "http://127.0.0.1:6782/metrics"});
+  const Outcome status = host_.run(
+      {"curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:6782/status"});
+  const Outcome local =
+      host_.run({"curl", "-s", "--unix-socket", "/run/weft/weft.sock", "http://weft/metrics"});
+
+  EXPECT_THAT(metrics.out, HasSubstr("weave_connection_terminations_total 0"));
+  EXPECT_EQ(status.out, "404");
+  EXPECT_THAT(local.out, HasSubstr("weft_info{version="));
+}
+
+TEST_F(AgentProcess, ReportsUnderTheNamesOfWeave) {
+  ASSERT_EQ(launch({"192.0.2.7"}).exit_code, 0);
+
+  const json::value report = json::parse(host_.weft({"report"}).out);
+
+  EXPECT_EQ(report.at("Router").at("Targets"), (json::array{"192.0.2.7"}));
+  EXPECT_EQ(report.at("Router").at("Name"), self().at("name"));
+  EXPECT_EQ(report.at("IPAM").at("Range").as_string(), "10.32.0.0/12");
+  EXPECT_EQ(report.at("Weft").at("router").at("port"), json::value(6783));
+}
+
 TEST_F(AgentProcess, RefusesToConnectToNonsense) {
   ASSERT_EQ(launch().exit_code, 0);
 

@@ -195,15 +195,11 @@ void VirtualHost::write_file(const std::string& path, const std::string& content
   must({"sh", "-c", "umask 077; printf '%s' \"$1\" > \"$2\"", "sh", content, path});
 }
 
-void join(const VirtualHost& left,
-          const std::string& left_address,
+void wire(const VirtualHost& left,
+          const std::string& left_device,
           const VirtualHost& right,
-          const std::string& right_address) {
+          const std::string& right_device) {
   // Made in a host of its own pair, so that nothing of it is ever seen outside.
-  left.must({"ip", "link", "set", "lo", "up"});
-  right.must({"ip", "link", "set", "lo", "up"});
-  std::array<const VirtualHost*, 2> hosts{&left, &right};
-  std::array<std::string, 2> addresses{left_address, right_address};
   const ::pid_t child = ::fork();
   if (child == 0) {
     ::execlp("ip",
@@ -211,14 +207,14 @@ void join(const VirtualHost& left,
              "link",
              "add",
              "name",
-             "eth0",
+             left_device.c_str(),
              "netns",
              std::to_string(left.pid()).c_str(),
              "type",
              "veth",
              "peer",
              "name",
-             "eth0",
+             right_device.c_str(),
              "netns",
              std::to_string(right.pid()).c_str(),
              static_cast<char*>(nullptr));
@@ -227,7 +223,17 @@ void join(const VirtualHost& left,
   int status = 0;
   ::waitpid(child, &status, 0);
   ASSERT_EQ(status, 0);
+}
+
+void join(const VirtualHost& left,
+          const std::string& left_address,
+          const VirtualHost& right,
+          const std::string& right_address) {
+  wire(left, "eth0", right, "eth0");
+  std::array<const VirtualHost*, 2> hosts{&left, &right};
+  std::array<std::string, 2> addresses{left_address, right_address};
   for (std::size_t i = 0; i < hosts.size(); ++i) {
+    hosts.at(i)->must({"ip", "link", "set", "lo", "up"});
     hosts.at(i)->must({"ip", "address", "add", addresses.at(i), "dev", "eth0"});
     hosts.at(i)->must({"ip", "link", "set", "eth0", "up"});
   }

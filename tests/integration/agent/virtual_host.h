@@ -38,6 +38,12 @@ class VirtualHost {
   ::pid_t init_ = -1;    // PID 1 inside, by the PID it has here.
 };
 
+// A veth pair between two hosts, both ends down.
+void wire(const VirtualHost& left,
+          const std::string& left_device,
+          const VirtualHost& right,
+          const std::string& right_device);
+
 // Joins two hosts with a veth pair, eth0 on both sides.
 void join(const VirtualHost& left,
           const std::string& left_address,

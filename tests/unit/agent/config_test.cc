@@ -126,15 +126,42 @@ TEST(Overlap, IgnoresDefaultRoutesOurBridgeAndOtherFamilies) {
   EXPECT_TRUE(check_overlap(kRange, "weft", routes).ok());
 }
 
-TEST(Password, IsTheFirstLine) {
-  EXPECT_EQ(parse_password("secret\n").value(), "secret");
-  EXPECT_EQ(parse_password("secret").value(), "secret");
-  EXPECT_EQ(parse_password("with space \r\nmore\n").value(), "with space ");
+TEST(Resume, IsForNobodyWhoNamesPeers) {
+  EXPECT_TRUE(config_of({"--resume"}).value().resume);
+  EXPECT_THAT(config_of({"--resume", "host2"}).error().what, HasSubstr("expected no PEER"));
 }
 
-TEST(Password, IsNotEmpty) {
-  EXPECT_EQ(parse_password("").error().code, Errc::Invalid);
-  EXPECT_EQ(parse_password("\nsecret").error().code, Errc::Invalid);
+TEST(ConnectionLimit, IsThatOfPeersWhereThereIsNone) {
+  EXPECT_EQ(config_of({}).value().connections_max, 200U);
+  EXPECT_EQ(config_of({"--conn-limit=7"}).value().connections_max, 7U);
+  EXPECT_EQ(config_of({"--conn-limit=0"}).value().connections_max, 4096U);
+}
+
+TEST(MetricsAddress, IsOffUnlessGiven) {
+  EXPECT_FALSE(config_of({}).value().metrics_address.has_value());
+  EXPECT_EQ(config_of({"--metrics-addr=127.0.0.1:6782"}).value().metrics_address,
+            (Endpoint{Ip::parse("127.0.0.1").value(), 6782}));
+}
+
+TEST(Password, IsTheFirstLine) {
+  const Passwords secret{"secret", std::nullopt};
+
+  EXPECT_EQ(parse_passwords("secret\n").value(), secret);
+  EXPECT_EQ(parse_passwords("secret").value(), secret);
+  EXPECT_EQ(parse_passwords("secret\r\n\r\n\n").value(), secret);
+  EXPECT_EQ(parse_passwords("with space \r\n").value().current, "with space ");
+}
+
+TEST(Password, IsAcceptedBesideTheOneItReplaces) {
+  EXPECT_EQ(parse_passwords("new\nold\n").value(), (Passwords{"new", "old"}));
+  EXPECT_EQ(parse_passwords("new\r\nold").value(), (Passwords{"new", "old"}));
+  EXPECT_EQ(parse_passwords("same\nsame\n").value(), (Passwords{"same", std::nullopt}));
+}
+
+TEST(Password, IsNeitherEmptyNorOneOfMany) {
+  EXPECT_EQ(parse_passwords("").error().code, Errc::Invalid);
+  EXPECT_EQ(parse_passwords("\nsecret").error().code, Errc::Invalid);
+  EXPECT_THAT(parse_passwords("a\nb\nc\n").error().what, HasSubstr("more than two lines"));
 }
 
 }  // namespace

@@ -12,8 +12,9 @@ using testing::IsEmpty;
 
 // Remembers what the API asked for.
 struct Calls {
-  std::vector<std::string> connected;
-  std::vector<std::string> forgotten;
+  TargetsCall connected;
+  TargetsCall forgotten;
+  int reloads = 0;
   int stops = 0;
 
   ControlHooks hooks() {
@@ -25,14 +26,19 @@ struct Calls {
                   return status;
                 },
             .connect =
-                [this](const std::vector<std::string>& targets) {
-                  connected = targets;
+                [this](const TargetsCall& call) {
+                  connected = call;
                   return Result<Ok>(Ok{});
                 },
             .forget =
-                [this](const std::vector<std::string>& targets) {
-                  forgotten = targets;
+                [this](const TargetsCall& call) {
+                  forgotten = call;
                   return Result<Ok>(Error{Errc::Os, "disk full"});
+                },
+            .reload =
+                [this] {
+                  ++reloads;
+                  return Result<Ok>(Error{Errc::Invalid, "password file is empty"});
                 },
             .stop = [this] { ++stops; }};
   }
@@ -64,14 +70,57 @@ TEST(ControlApi, AnswersTheWholeStatusAndItsParts) {
   EXPECT_EQ(part.body, "[\"host2\"]");
 }
 
-TEST(ControlApi, ConnectsNormalisedTargets) {
+TEST(ControlApi, ConnectsToPeersAsTheyWereWritten) {
   Calls calls;
 
   const auto response = handle_control(
       request("POST", "/connect", R"({"peers": ["host2", "fd00::1"]})"), calls.hooks());
 
   EXPECT_EQ(response.status, 200U);
-  EXPECT_THAT(calls.connected, ElementsAre("host2", "[fd00::1]"));
+  EXPECT_EQ(calls.connected, (TargetsCall{.peers = {"host2", "fd00::1"}, .replace = false}));
+}
+
+TEST(ControlApi, ReplacesPeersWhenTold) {
+  Calls calls;
+  const TargetsCall wanted{.peers = {"host2"}, .replace = true};
+
+  const auto response = handle_control(request("POST", "/connect", to_body(wanted)), calls.hooks());
+
+  EXPECT_EQ(response.status, 200U);
+  EXPECT_EQ(calls.connected, wanted);
+}
+
+TEST(ControlApi, SaysWhyAPasswordWasNotReplaced) {
+  Calls calls;
+
+  const auto response = handle_control(request("POST", "/reload"), calls.hooks());
+
+  EXPECT_EQ(response.status, 400U);
+  EXPECT_THAT(response.body, HasSubstr("password file is empty"));
+  EXPECT_EQ(calls.reloads, 1);
+}
+
+TEST(ControlApi, ServesMetricsHereAndWhereThereIsNothingElse) {
+  Calls calls;
+
+  const auto here = handle_control(request("GET", "/metrics"), calls.hooks());
+  const auto there = handle_metrics(request("GET", "/metrics"), calls.hooks().status());
+  const auto more = handle_metrics(request("GET", "/status"), calls.hooks().status());
+
+  EXPECT_EQ(here.status, 200U);
+  EXPECT_THAT(here.content_type, HasSubstr("version=0.0.4"));
+  EXPECT_THAT(here.body, HasSubstr("weft_info{version=\"9.9\"} 1"));
+  EXPECT_EQ(there.body, here.body);
+  EXPECT_EQ(more.status, 404U);
+}
+
+TEST(ControlApi, ReportsUnderTheNamesOfWeave) {
+  Calls calls;
+
+  const auto report = handle_control(request("GET", "/report"), calls.hooks());
+
+  EXPECT_THAT(report.body, HasSubstr("\"Targets\":[\"host2\"]"));
+  EXPECT_THAT(report.body, HasSubstr("\"VersionCheck\":{"));
 }
 
 TEST(ControlApi, ReportsAFailureOfTheAgent) {
@@ -82,7 +131,7 @@ TEST(ControlApi, ReportsAFailureOfTheAgent) {
 
   EXPECT_EQ(response.status, 500U);
   EXPECT_EQ(response.body, R"({"error":"disk full"})");
-  EXPECT_THAT(calls.forgotten, ElementsAre("host2"));
+  EXPECT_THAT(calls.forgotten.peers, ElementsAre("host2"));
 }
 
 TEST(ControlApi, StopsWhenTold) {
@@ -103,6 +152,7 @@ TEST(ControlApi, RefusesMalformedBodiesAndChangesNothing) {
                                  R"({"peers": "host2"})",
                                  R"({"peers": []})",
                                  R"({"peers": [1]})",
+                                 R"({"peers": ["host2"], "replace": 1})",
                                  R"({"peers": ["host2", "no peer"]})"}) {
     Calls calls;
 
@@ -110,15 +160,15 @@ TEST(ControlApi, RefusesMalformedBodiesAndChangesNothing) {
 
     EXPECT_EQ(response.status, 400U) << body;
     EXPECT_THAT(response.body, HasSubstr("{\"error\":")) << body;
-    EXPECT_THAT(calls.connected, IsEmpty());
+    EXPECT_THAT(calls.connected.peers, IsEmpty());
   }
 }
 
 TEST(ControlApi, LimitsThePeersOfOneCall) {
   const std::vector<std::string> many(201, "host");
 
-  EXPECT_TRUE(parse_peers_body(peers_body({"host"})).ok());
-  EXPECT_EQ(parse_peers_body(peers_body(many)).error().code, Errc::Invalid);
+  EXPECT_TRUE(parse_targets_body(to_body({.peers = {"host"}})).ok());
+  EXPECT_EQ(parse_targets_body(to_body({.peers = many})).error().code, Errc::Invalid);
 }
 
 TEST(ControlApi, RefusesUnknownPathsAndMethods) {

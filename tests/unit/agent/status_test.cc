@@ -37,6 +37,7 @@ std::vector<router::ConnectionStatus> connections() {
            .peer = kOther,
            .nickname = "host2",
            .authenticated = true,
+           .old_password = true,
            .reason = ""},
           {.address = "192.0.2.3:6783",
            .outbound = true,
@@ -44,6 +45,7 @@ std::vector<router::ConnectionStatus> connections() {
            .peer = std::nullopt,
            .nickname = "",
            .authenticated = false,
+           .old_password = false,
            .reason = "connection refused, retry in 4 s"},
           {.address = "[fd00::4]:50123",
            .outbound = false,
@@ -51,6 +53,7 @@ std::vector<router::ConnectionStatus> connections() {
            .peer = std::nullopt,
            .nickname = "",
            .authenticated = false,
+           .old_password = false,
            .reason = ""}};
 }
 
@@ -74,6 +77,8 @@ AgentStatus full_status() {
                   peer_of(kGone, "host3", {})};
   status.connections = connections();
   status.targets = {"192.0.2.2", "192.0.2.3"};
+  status.port = 6783;
+  status.connections_max = 200;
   status.ipam = ipam_status();
   status.datapath.mode = "bpf";
   status.datapath.bridge = "weft";
@@ -93,6 +98,7 @@ AgentStatus lonely_status() {
   AgentStatus status;
   status.version = "0.1.0";
   status.discovery = false;
+  status.warnings = {"two hosts share the peer name 7a:01:02:03:04:05: stop weft on the newer one"};
   status.peers = {peer_of(kSelf, "host1", {})};
   status.ipam.state = ipam::AllocatorStatus::State::AwaitingConsensus;
   status.ipam.detail = "quorum 2, known 1";

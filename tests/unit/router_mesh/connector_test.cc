@@ -122,6 +122,7 @@ TEST_F(ConnectorTest, RefusesGoalsOverItsLimit) {
 TEST(Target, ParsesNamesAddressesAndPorts) {
   EXPECT_EQ(Target::parse("host", 1).value(), (Target{"host", 1}));
   EXPECT_EQ(Target::parse("host:80", 1).value(), (Target{"host", 80}));
+  EXPECT_EQ(Target::parse("host-1.example.org:6783", 1).value().host, "host-1.example.org");
   EXPECT_EQ(Target::parse("10.0.0.1:80", 1).value(), (Target{"10.0.0.1", 80}));
   EXPECT_EQ(Target::parse("fe80::1", 1).value(), (Target{"fe80::1", 1}));
   EXPECT_EQ(Target::parse("[fe80::1]", 1).value(), (Target{"fe80::1", 1}));
@@ -139,10 +140,18 @@ TEST(Target, RefusesWhatIsNoHostOrPort) {
                            "a b",
                            "[fe80::1",
                            "[::1]x",
+                           "[::1]:",
+                           "[host]:1",
+                           "[]",
+                           "host:1:2",
+                           "host:080",
+                           "host\n",
+                           "-host",
                            "[]:1"}) {
     const auto target = Target::parse(text, 1);
     ASSERT_FALSE(target.ok()) << text;
     EXPECT_EQ(target.error().code, Errc::Invalid);
+    EXPECT_NE(target.error().what.find("expected HOST or HOST:PORT"), std::string::npos);
   }
 }
 

@@ -256,7 +256,7 @@ TEST_F(MeshTest, ATargetThatMakesNoSenseIsRefusedWithTheReason) {
 
   EXPECT_THAT(alice_->targets(), IsEmpty());
   ASSERT_THAT(alice_.all<MeshEvent>(), SizeIs(1));
-  EXPECT_THAT(alice_.all<MeshEvent>()[0].detail, HasSubstr("expected host or host:port"));
+  EXPECT_THAT(alice_.all<MeshEvent>()[0].detail, HasSubstr("expected HOST or HOST:PORT"));
 }
 
 TEST_F(MeshTest, OurPeerRecordCannotBePublishedByAModule) {

@@ -1,0 +1,215 @@
+#include "agent/metrics.h"
+
+#include <cstdint>
+#include <map>
+#include <sstream>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+namespace weft::agent {
+
+namespace {
+
+using prometheus::MetricType;
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+// Collects families in the order in which they are first named.
+class Page {
+ public:
+  void gauge(const std::string& name, const std::string& help, double value, Labels labels = {}) {
+    metric(MetricType::Gauge, name, help, std::move(labels)).gauge.value = value;
+  }
+  void counter(const std::string& name,
+               const std::string& help,
+               std::uint64_t value,
+               Labels labels = {}) {
+    metric(MetricType::Counter, name, help, std::move(labels)).counter.value =
+        static_cast<double>(value);
+  }
+
+  std::string text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, families_);
+    return out.str();
+  }
+
+ private:
+  prometheus::ClientMetric& metric(MetricType type,
+                                   const std::string& name,
+                                   const std::string& help,
+                                   Labels labels) {
+    if (families_.empty() || families_.back().name != name) {
+      families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
+    }
+    prometheus::ClientMetric& made = families_.back().metric.emplace_back();
+    made.label = std::move(labels);
+    return made;
+  }
+
+  std::vector<prometheus::MetricFamily> families_;
+};
+
+std::string state_of(const router::ConnectionStatus& connection) {
+  return std::string(text_of(connection.state));
+}
+
+void add_connections(const AgentStatus& status, Page& page) {
+  // (state, type) -> how many are encrypted, how many are not. Both are shown for all seen.
+  std::map<std::pair<std::string, std::string>, std::pair<double, double>> counts;
+  std::size_t old_password = 0;
+  for (const router::ConnectionStatus& connection : status.connections) {
+    const bool established = connection.state == router::ConnectionState::Established;
+    auto& count = counts[{state_of(connection), established ? "fastdp" : "unknown"}];
+    ++(connection.authenticated ? count.first : count.second);
+    old_password += connection.old_password ? 1U : 0U;
+  }
+  for (const auto& [key, count] : counts) {
+    for (const auto& [encryption, number] :
+         {std::pair("yes", count.first), std::pair("", count.second)}) {
+      page.gauge("weave_connections",
+                 "Number of peer-to-peer connections.",
+                 number,
+                 {{"encryption", encryption}, {"state", key.first}, {"type", key.second}});
+    }
+  }
+  page.counter("weave_connection_terminations_total",
+               "Number of peer-to-peer connections terminated.",
+               status.mesh.handshakes.terminated);
+  page.gauge("weft_connections_old_password",
+             "Connections that stand on the password being replaced.",
+             static_cast<double>(old_password));
+  page.gauge(
+      "weft_connections_max", "Limit of connections.", static_cast<double>(status.connections_max));
+}
+
+void add_ipam(const AgentStatus& status, Page& page) {
+  double used = 0;
+  double unreachable = 0;
+  double unreachable_addresses = 0;
+  for (const ipam::RangeStatus& range : status.ipam.ranges) {
+    used += static_cast<double>(range.used_count);
+    if (!range.reachable) {
+      unreachable += 1;
+      unreachable_addresses += static_cast<double>(range.address_count);
+    }
+  }
+  const auto total = static_cast<double>(status.ipam.range.v4_count());
+  page.gauge("weave_ips", "Number of IP addresses.", used, {{"state", "local-used"}});
+  page.gauge("weave_max_ips", "Size of IP address space used by allocator.", total);
+  page.gauge("weave_ipam_unreachable_count",
+             "Number of unreachable peers that own addresses.",
+             unreachable);
+  page.gauge("weave_ipam_unreachable_percentage",
+             "Percentage of all IP addresses owned by unreachable peers.",
+             total > 0 ? 100 * unreachable_addresses / total : 0);
+  page.gauge("weave_ipam_pending_allocates",
+             "Number of pending allocates.",
+             static_cast<double>(status.ipam.pending_count));
+}
+
+void add_peers(const AgentStatus& status, Page& page) {
+  double reachable = 0;
+  for (const router::PeerStatus& peer : status.peers) {
+    reachable += peer.reachable ? 1 : 0;
+  }
+  const double all = static_cast<double>(status.peers.size());
+  page.gauge(
+      "weft_peers", "Peers known, ourselves among them.", reachable, {{"state", "reachable"}});
+  page.gauge("weft_peers", "", all - reachable, {{"state", "unreachable"}});
+  page.gauge(
+      "weft_targets", "Peers an operator named.", static_cast<double>(status.targets.size()));
+  page.gauge("weft_warnings",
+             "Things an operator has to put right, such as a cloned host.",
+             static_cast<double>(status.warnings.size()));
+}
+
+void add_handshakes(const router::HandshakeStats& stats, Page& page) {
+  page.counter("weft_mesh_accepted_total", "Connections that came in.", stats.accepted);
+  page.counter("weft_mesh_established_total", "Connections that came into use.", stats.established);
+  const std::vector<std::pair<std::string, std::uint64_t>> reasons{{"password", stats.password},
+                                                                   {"version", stats.version},
+                                                                   {"busy", stats.busy},
+                                                                   {"clone", stats.clone},
+                                                                   {"self", stats.self},
+                                                                   {"full", stats.full},
+                                                                   {"broken", stats.broken}};
+  for (const auto& [reason, count] : reasons) {
+    page.counter("weft_mesh_handshakes_refused_total",
+                 "Connections refused before they were used, by us or by the other side.",
+                 count,
+                 {{"reason", reason}});
+  }
+  page.counter("weft_mesh_curve_multiplications_total",
+               "Multiplications on the curve, which are what handshakes cost.",
+               stats.dh);
+}
+
+void add_mesh(const router::MeshStats& stats, Page& page) {
+  const std::string bytes_help = "Bytes on control connections, sealed.";
+  page.counter("weft_mesh_bytes_total", bytes_help, stats.bytes_in, {{"direction", "in"}});
+  page.counter("weft_mesh_bytes_total", bytes_help, stats.bytes_out, {{"direction", "out"}});
+  const std::string frames_help = "Messages on control connections.";
+  page.counter("weft_mesh_frames_total", frames_help, stats.frames_in, {{"direction", "in"}});
+  page.counter("weft_mesh_frames_total", frames_help, stats.frames_out, {{"direction", "out"}});
+  page.counter("weft_mesh_frames_refused_total",
+               "Messages that were malformed or over a limit.",
+               stats.frames_refused);
+  page.counter("weft_mesh_records_refused_total",
+               "Records over a limit of number or size.",
+               stats.records_refused);
+  page.counter("weft_mesh_payloads_dropped_total",
+               "Payloads without a route, or over a limit of hops or queues.",
+               stats.payloads_dropped);
+}
+
+void add_datapath(const router::DatapathStatus& datapath, Page& page) {
+  const std::string help = "Interfaces of containers known.";
+  page.gauge(
+      "weft_endpoints", help, static_cast<double>(datapath.local_count), {{"place", "local"}});
+  page.gauge(
+      "weft_endpoints", help, static_cast<double>(datapath.remote_count), {{"place", "remote"}});
+  const router::ForwardingStats& forwarding = datapath.forwarding;
+  const std::string frames_help = "Frames that reached the agent.";
+  const std::vector<std::pair<std::string, std::uint64_t>> frames{
+      {"arp_answered", forwarding.arp_answered},
+      {"nd_answered", forwarding.nd_answered},
+      {"flooded", forwarding.frames_flooded},
+      {"limited", forwarding.frames_limited},
+      {"malformed", forwarding.frames_malformed}};
+  for (const auto& [fate, count] : frames) {
+    page.counter("weft_agent_frames_total", frames_help, count, {{"fate", fate}});
+  }
+  const sys::FastPathStats& fast = datapath.fast_path;
+  const std::vector<std::pair<std::string, std::uint64_t>> packets{
+      {"local", fast.local},
+      {"encapsulated", fast.encapsulated},
+      {"decapsulated", fast.decapsulated},
+      {"slow", fast.slow},
+      {"refused", fast.refused}};
+  for (const auto& [fate, count] : packets) {
+    page.counter("weft_fast_path_packets_total",
+                 "Packets by what the programs in the kernel did with them.",
+                 count,
+                 {{"fate", fate}});
+  }
+}
+
+}  // namespace
+
+std::string metrics_text(const AgentStatus& status) {
+  Page page;
+  page.gauge("weft_info", "Always 1.", 1, {{"version", status.version}});
+  add_connections(status, page);
+  add_peers(status, page);
+  add_handshakes(status.mesh.handshakes, page);
+  add_mesh(status.mesh, page);
+  add_ipam(status, page);
+  add_datapath(status.datapath, page);
+  return page.text();
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <string>
+
+#include <boost/json/array.hpp>
+#include <fmt/format.h>
+
+#include "agent/report.h"
+#include "router/channel.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string nickname_of(const AgentStatus& status, PeerName name) {
+  const auto found =
+      std::find_if(status.peers.begin(), status.peers.end(), [&](const router::PeerStatus& peer) {
+        return peer.name == name;
+      });
+  return found == status.peers.end() ? "" : found->nickname;
+}
+
+// The connection of our own with `peer`, if there is one.
+const router::ConnectionStatus* connection_with(const AgentStatus& status, PeerName peer) {
+  const auto found = std::find_if(
+      status.connections.begin(),
+      status.connections.end(),
+      [&](const router::ConnectionStatus& connection) {
+        return connection.peer == peer && connection.state == router::ConnectionState::Established;
+      });
+  return found == status.connections.end() ? nullptr : &*found;
+}
+
+json::array connections_of(const AgentStatus& status, const router::PeerStatus& peer) {
+  json::array connections;
+  for (const PeerName neighbour : peer.neighbours) {
+    const auto* own = peer.self ? connection_with(status, neighbour) : nullptr;
+    connections.push_back(json::object{{"Name", neighbour.to_string()},
+                                       {"NickName", nickname_of(status, neighbour)},
+                                       {"Address", own == nullptr ? "" : own->address},
+                                       {"Outbound", own != nullptr && own->outbound},
+                                       {"Established", true}});
+  }
+  return connections;
+}
+
+json::array peers(const AgentStatus& status) {
+  json::array peers;
+  for (const router::PeerStatus& peer : status.peers) {
+    peers.push_back(json::object{{"Name", peer.name.to_string()},
+                                 {"NickName", peer.nickname},
+                                 {"UID", peer.incarnation.value()},
+                                 {"ShortID", 0},
+                                 {"Version", peer.incarnation.value()},
+                                 {"Connections", connections_of(status, peer)}});
+  }
+  return peers;
+}
+
+json::array unicast_routes(const AgentStatus& status) {
+  json::array routes;
+  for (const router::PeerStatus& peer : status.peers) {
+    if (peer.next_hop) {
+      routes.push_back(
+          json::object{{"Dest", peer.name.to_string()}, {"Via", peer.next_hop->to_string()}});
+    }
+  }
+  return routes;
+}
+
+std::string info_of(const AgentStatus& status, const router::ConnectionStatus& connection) {
+  if (connection.state != router::ConnectionState::Established || !connection.peer) {
+    return connection.reason;
+  }
+  const std::string encryption =
+      status.password_set
+          ? fmt::format("{:<11} ", connection.authenticated ? "encrypted" : "unencrypted")
+          : "";
+  return fmt::format(
+      "{}{:<6} {}({})", encryption, "fastdp", connection.peer->to_string(), connection.nickname);
+}
+
+json::array connections(const AgentStatus& status) {
+  json::array connections;
+  for (const router::ConnectionStatus& connection : status.connections) {
+    json::object attributes;
+    if (connection.state == router::ConnectionState::Established) {
+      attributes = {{"name", "fastdp"}, {"mtu", status.datapath.mtu}};
+    }
+    connections.push_back(json::object{{"Address", connection.address},
+                                       {"Outbound", connection.outbound},
+                                       {"State", text_of(connection.state)},
+                                       {"Info", info_of(status, connection)},
+                                       {"Attrs", std::move(attributes)}});
+  }
+  return connections;
+}
+
+json::object router_part(const AgentStatus& status) {
+  const router::VersionRange versions;
+  json::array targets(status.targets.begin(), status.targets.end());
+  return {{"Protocol", "weft"},
+          {"ProtocolMinVersion", versions.lowest},
+          {"ProtocolMaxVersion", versions.highest},
+          {"Encryption", status.password_set},
+          {"PeerDiscovery", status.discovery},
+          {"Name", status.peers.empty() ? "" : status.peers.front().name.to_string()},
+          {"NickName", status.peers.empty() ? "" : status.peers.front().nickname},
+          {"Port", status.port},
+          {"Peers", peers(status)},
+          {"UnicastRoutes", unicast_routes(status)},
+          {"BroadcastRoutes", json::array()},
+          {"Connections", connections(status)},
+          {"TerminationCount", status.mesh.handshakes.terminated},
+          {"Targets", std::move(targets)},
+          {"OverlayDiagnostics", json::object()},
+          {"TrustedSubnets", json::array()},
+          {"Interface", fmt::format("{} (via {})", status.datapath.bridge, status.datapath.mode)},
+          {"CaptureStats", json::object()},
+          {"MACs", json::array()}};
+}
+
+json::object ipam_part(const AgentStatus& status) {
+  json::array entries;
+  std::uint64_t used = 0;
+  for (const ipam::RangeStatus& range : status.ipam.ranges) {
+    used += range.used_count;
+    entries.push_back(json::object{{"Size", range.address_count},
+                                   {"Peer", range.owner.to_string()},
+                                   {"Nickname", nickname_of(status, range.owner)},
+                                   {"IsKnownPeer", range.reachable}});
+  }
+  return {{"Paxos", nullptr},
+          {"Range", status.ipam.range.to_string()},
+          {"RangeNumIPs", status.ipam.range.v4_count()},
+          {"ActiveIPs", used},
+          {"DefaultSubnet", status.ipam.default_subnet.to_string()},
+          {"Entries", std::move(entries)},
+          {"PendingClaims", json::array()},
+          {"PendingAllocates", json::array()}};
+}
+
+}  // namespace
+
+json::object to_report(const AgentStatus& status) {
+  json::object report{
+      {"Ready", true},
+      {"Version", status.version},
+      {"VersionCheck", {{"Enabled", false}, {"Success", false}, {"NewVersion", ""}}},
+      {"Router", router_part(status)},
+      {"IPAM", ipam_part(status)}};
+  if (status.docker) {
+    report["Plugin"] = {{"Config", {{"Socket", status.docker->socket}}}, {"DriverName", "weft"}};
+  }
+  report["Weft"] = to_json(status);
+  return report;
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,97 @@
+#include "agent/metrics.h"
+
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::agent {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+AgentStatus busy_status() {
+  AgentStatus status;
+  status.version = "0.1.0";
+  status.peers.resize(3);
+  status.peers[0].self = status.peers[0].reachable = status.peers[1].reachable = true;
+  router::ConnectionStatus up;
+  up.state = router::ConnectionState::Established;
+  up.authenticated = true;
+  up.old_password = true;
+  router::ConnectionStatus down;
+  down.state = router::ConnectionState::Retrying;
+  status.connections = {up, up, down};
+  status.mesh.bytes_in = 5000;
+  status.mesh.handshakes.password = 7;
+  status.mesh.handshakes.terminated = 2;
+  status.ipam.range = Cidr::parse("10.32.0.0/24").value();
+  status.ipam.ranges = {
+      {.owner = PeerName(1), .address_count = 192, .used_count = 5, .reachable = true},
+      {.owner = PeerName(2), .address_count = 64, .used_count = 0, .reachable = false}};
+  return status;
+}
+
+TEST(Metrics, CountConnectionsAsWeaveDid) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text, HasSubstr("# TYPE weave_connections gauge"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(R"(weave_connections{encryption="yes",state="established",type="fastdp"} 2)"));
+  EXPECT_THAT(text,
+              HasSubstr(R"(weave_connections{encryption="",state="established",type="fastdp"} 0)"));
+  EXPECT_THAT(text,
+              HasSubstr(R"(weave_connections{encryption="",state="retrying",type="unknown"} 1)"));
+  EXPECT_THAT(text, HasSubstr("weave_connection_terminations_total 2"));
+}
+
+TEST(Metrics, TellWhyHandshakesWereRefused) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text, HasSubstr(R"(weft_mesh_handshakes_refused_total{reason="password"} 7)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_mesh_handshakes_refused_total{reason="clone"} 0)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_mesh_bytes_total{direction="in"} 5000)"));
+  EXPECT_THAT(text, HasSubstr("weft_connections_old_password 2"));
+}
+
+TEST(Metrics, TellWhatOfTheRangeIsOutOfReach) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text, HasSubstr(R"(weave_ips{state="local-used"} 5)"));
+  EXPECT_THAT(text, HasSubstr("weave_max_ips 256"));
+  EXPECT_THAT(text, HasSubstr("weave_ipam_unreachable_count 1"));
+  EXPECT_THAT(text, HasSubstr("weave_ipam_unreachable_percentage 25"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_peers{state="unreachable"} 1)"));
+}
+
+TEST(Metrics, OfAnAgentWithoutRingOrPeersAreWhole) {
+  const std::string text = metrics_text(AgentStatus{});
+
+  EXPECT_THAT(text, HasSubstr("weave_ipam_unreachable_percentage 0"));
+  EXPECT_THAT(text, Not(HasSubstr("Nan")));
+}
+
+TEST(Metrics, AreAllInTheDocumentationAndNothingElseIs) {
+  std::ifstream file(std::string(WEFT_DOCS_DIR) + "/METRICS.md");
+  const std::string document((std::istreambuf_iterator<char>(file)),
+                             std::istreambuf_iterator<char>());
+  const std::string text = metrics_text(busy_status());
+  const auto names_in = [](const std::string& where, const char* pattern) {
+    const std::regex expression(pattern);
+    std::set<std::string> names;
+    for (std::sregex_iterator at(where.begin(), where.end(), expression), end; at != end; ++at) {
+      names.insert((*at)[1]);
+    }
+    return names;
+  };
+
+  EXPECT_EQ(names_in(text, "# TYPE (\\w+) "), names_in(document, "\\| `(we(?:av|f)[et]_\\w+)"));
+}
+
+}  // namespace
+}  // namespace weft::agent
