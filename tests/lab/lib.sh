@@ -202,6 +202,39 @@ assert_all_ping() {  # FILE
   done 8<"$1"
 }
 
+# ---- Guests: network namespaces attached as Docker would, on hosts without an engine ---------------
+
+plugin_call() {  # HOST CALL JSON
+  on "$1" curl -sf --max-time 30 --unix-socket /run/docker/plugins/weft.sock -d "$3" "http://weft/$2"
+}
+
+# The endpoint and network ids of Docker have 64 hexadecimal digits.
+long_id() { printf '%064x' "$1"; }
+
+guest_network() {  # HOST SUBNET
+  plugin_call "$1" NetworkDriver.CreateNetwork "{\"NetworkID\":\"$(long_id 1)\",\"Options\":{},\"IPv6Data\":[],
+    \"IPv4Data\":[{\"AddressSpace\":\"weftlocal\",\"Pool\":\"$2\",\"Gateway\":\"$2\"}]}" >/dev/null
+}
+
+guest() {  # HOST NAME NUMBER ADDRESS/LENGTH: a namespace with that address; numbers differ on a host.
+  local ids mac link
+  ids="\"NetworkID\":\"$(long_id 1)\",\"EndpointID\":\"$(long_id "$3")\""
+  mac=$(plugin_call "$1" NetworkDriver.CreateEndpoint "{$ids,\"Options\":{},\"Interface\":{\"Address\":\"$4\"}}" |
+    jq -r .Interface.MacAddress)
+  link=$(plugin_call "$1" NetworkDriver.Join "{$ids,\"SandboxKey\":\"/run/netns/$2\",\"Options\":{}}" |
+    jq -r .InterfaceName.SrcName)
+  on "$1" ip netns add "$2"
+  on "$1" ip link set "$link" netns "$2" name eth0 address "$mac"
+  on "$1" ip -n "$2" addr add "$4" dev eth0
+  on "$1" ip -n "$2" link set eth0 up
+}
+
+guest_does() {  # HOST NAME CMD…
+  local host=$1 name=$2
+  shift 2
+  on "$host" ip netns exec "$name" "$@"
+}
+
 # ---- Assertions ----------------------------------------------------------------------------------
 
 assert_equal() {  # ACTUAL EXPECTED WHAT

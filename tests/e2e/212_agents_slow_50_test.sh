@@ -1,0 +1,5 @@
+#!/bin/bash
+# 50 agents, a quarter of them frozen for a minute.
+source "$(dirname "$0")/agents.sh"
+
+agents_story 50 60
