@@ -32,6 +32,8 @@ struct Config {
   std::uint32_t mtu = 0;
   std::string bridge;
   std::string docker_plugin_socket;
+  std::string docker_socket;
+  std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string state_dir;
   std::string run_dir;
   std::string log_level;

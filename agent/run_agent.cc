@@ -16,6 +16,7 @@
 #include "agent/password_file.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
+#include "app/io/app_service.h"
 #include "base/log.h"
 
 namespace weft::agent {
@@ -94,6 +95,11 @@ class Runner {
 std::optional<Failure> Runner::check_host() {
   if (const auto encrypted = check_encryption(config_); !encrypted.ok()) {
     return Failure{ExitCode::Refused, encrypted.error()};
+  }
+  if (config_.ui_listen) {
+    if (const auto allowed = app::check_listen(*config_.ui_listen); !allowed.ok()) {
+      return Failure{ExitCode::Refused, allowed.error()};
+    }
   }
   if (running_agent(config_.control_socket()).ok()) {
     return Failure{

@@ -6,8 +6,11 @@
 //   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
 //   mesh    RecordChanged Endpoint -> datapath.on_record
 //   mesh    Deliver Ring, Ipam     -> ipam.on_gossip
+//   mesh    Deliver Probe          -> probe.on_watch, app.on_report (wiring_probe.cc)
 //   mesh    MeshEvent              -> log
 //   ipam    GossipAll, GossipTo    -> mesh.send
+//   app     SendWatch              -> probe.on_watch here, mesh.send elsewhere
+//   probe   Tell                   -> app.on_report here, mesh.send elsewhere
 //   datapath PublishRecord         -> mesh.publish
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
 //   docker  ReleaseAddress         -> ipam.release
@@ -53,7 +56,11 @@ void Agent::on_mesh(router::MeshAction action) {
           [this](const router::PeerUnreachable& lost) { ipam_->on_peer_unreachable(lost.peer); },
           [this](const RecordChanged& change) { on_record(change); },
           [this](const router::Deliver& delivery) {
-            ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
+            if (delivery.topic == Topic::Probe) {
+              on_probe_message(delivery.from, delivery.payload);
+            } else {
+              ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
+            }
           },
           [](const router::MeshEvent& event) {
             const auto write =

@@ -22,10 +22,12 @@
 #include "agent/ipam/api.h"
 #include "agent/password_file.h"
 #include "agent/placement.h"
+#include "app/io/app_service.h"
 #include "base/entropy.h"
 #include "base/result.h"
 #include "ipam/io/ipam_service.h"
 #include "plugin/io/docker_service.h"
+#include "probe/io/probe_service.h"
 #include "router/connector.h"
 #include "router/io/datapath_service.h"
 #include "router/io/mesh_service.h"
@@ -73,6 +75,8 @@ class Agent {
   void look_for_old_friends(const std::vector<std::string>& targets);
   Result<Ok> start_metrics();
   Result<Ok> start_docker();
+  void start_probe(const Seat& seat);
+  void start_app(PeerName self);
   Result<Ok> start_control(std::function<void()> on_stop);
 
   void on_mesh(router::MeshAction action);
@@ -86,6 +90,13 @@ class Agent {
   bool is_at_home(const plugin::Port& port) const;
   void recheck_port(const plugin::Port& port);
   void drop_port(const plugin::Port& port);
+
+  // wiring_probe.cc
+  void on_probe_message(PeerName from, ByteView payload);
+  void tell(probe::Tell report);
+  void watch(app::SendWatch watch);
+  probe::OverlayFacts overlay_facts() const;
+  std::vector<app::PeerFacts> peer_facts() const;
 
   void place_peer_later(PeerName peer);
   void place_peers();
@@ -109,6 +120,8 @@ class Agent {
   std::unique_ptr<router::MeshService> mesh_;
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<IpamApi> ipam_api_;
+  std::unique_ptr<probe::ProbeService> probe_;
+  std::unique_ptr<app::AppService> app_;  // Nothing with --ui-listen off, or if that is taken.
   std::unique_ptr<sys::HttpServer> control_;
   Placement placement_;
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.

@@ -30,6 +30,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
   WEFT_TRY(agent->start_metrics());
+  agent->start_probe(seat);
+  agent->start_app(seat.identity.name);
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(on_stop)));
   return agent;

@@ -25,6 +25,7 @@ inline constexpr std::size_t kGossipPayloadMax = 1U << 20U;
 enum class Topic : std::uint8_t {
   Ring = 1,  // ipam: ring state, between neighbours.
   Ipam = 2,  // ipam: requests and answers between two peers.
+  Probe = 5,  // probe and app: who watches, and reports to them.
 };
 
 // To every direct neighbour but `except` (usually where the news came from).

@@ -107,6 +107,8 @@ Result<Topic> to_topic(std::uint32_t topic) {
       return Topic::Ring;
     case static_cast<std::uint32_t>(Topic::Ipam):
       return Topic::Ipam;
+    case static_cast<std::uint32_t>(Topic::Probe):
+      return Topic::Probe;
     default:
       return invalid(fmt::format("topic {} is unknown", topic));
   }

@@ -20,4 +20,7 @@ class SystemClock final : public Clock {
   TimePoint now() const override;
 };
 
+// CPU time the calling thread has used.
+Duration thread_cpu_time();
+
 }  // namespace weft::sys

@@ -185,6 +185,16 @@ constexpr std::array kOptions{
                "/run/docker/plugins/weft.sock",
                "where Docker looks for the plugin",
                kRun | bit(Command::Reset)},
+    OptionSpec{"docker-socket",
+               ValueKind::Path,
+               "/run/docker.sock",
+               "where the Docker engine answers; asked what runs while somebody looks",
+               kRun},
+    OptionSpec{"ui-listen",
+               ValueKind::Listen,
+               "127.0.0.1:4040",
+               "loopback address and port of the web UI and its API, or off",
+               kRun},
     OptionSpec{"state-dir",
                ValueKind::Path,
                "/var/lib/weft",
@@ -292,6 +302,10 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
     case ValueKind::Endpoint:
       return Endpoint::parse(text).ok() ? Result<std::string>(text)
                                         : expected(text, "ADDRESS:PORT");
+    case ValueKind::Listen:
+      return text == "off" || Endpoint::parse(text).ok()
+                 ? Result<std::string>(text)
+                 : expected(text, "an address and a port such as 127.0.0.1:4040, or off");
     case ValueKind::Ip:
       return Ip::parse(text).ok() ? Result<std::string>(text)
                                   : expected(text, "an IPv4 or IPv6 address");

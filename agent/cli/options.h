@@ -51,6 +51,7 @@ enum class ValueKind : std::uint8_t {
   Port,
   Count,
   Endpoint,
+  Listen,
   Ip,
   Cidr,
   PeerName,

@@ -1,0 +1,175 @@
+// What an agent shows: collects reports from all hosts while somebody looks, and answers API
+// requests and WebSocket clients from them.
+//
+// Nobody looking costs nothing: hosts are asked (probe::Watch) only while a client is connected, or
+// for kLinger after a request. The first request after a pause waits until the hosts have answered,
+// kWarmUpMax at most. Views are rendered once per change and topology, whoever many watch it.
+// Sans-IO; the shell is app/io/app_service.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "app/graph.h"
+#include "app/render.h"
+#include "app/request.h"
+#include "app/topology.h"
+#include "base/bytes.h"
+#include "base/peer_name.h"
+#include "base/request.h"
+#include "base/result.h"
+#include "base/strong_id.h"
+#include "base/time.h"
+#include "probe/report/report.h"
+
+namespace weft::app {
+
+using ClientId = StrongId<struct ClientIdTag>;
+
+// Answer a request. Bodies are JSON.
+struct Respond {
+  RequestId request;
+  unsigned status = 200;
+  std::string body;
+
+  friend bool operator==(const Respond&, const Respond&) = default;
+};
+// One text frame for a WebSocket client; many clients may share it.
+struct SendFrame {
+  ClientId client;
+  std::shared_ptr<const std::string> frame;
+};
+// Tell which peers there are: answer with on_peers().
+struct AskPeers {
+  friend bool operator==(AskPeers, AskPeers) = default;
+};
+// For the probe of that host, ourselves included.
+struct SendWatch {
+  PeerName to;
+  Bytes message;
+
+  friend bool operator==(const SendWatch&, const SendWatch&) = default;
+};
+using AppAction = std::variant<Respond, SendFrame, AskPeers, SendWatch>;
+using AppActions = std::vector<AppAction>;
+
+struct PeerFacts {
+  PeerName name;
+  std::string nickname;
+  bool reachable = false;  // True for ourselves.
+
+  friend bool operator==(const PeerFacts&, const PeerFacts&) = default;
+};
+
+class App {
+ public:
+  struct Options {
+    PeerName self;
+    std::string version;
+    std::string hostname;
+    // Frames and requests are cheap; views are what costs, and there are ten topologies.
+    std::size_t clients_max = 256;
+    std::size_t streams_max = 64;
+    std::size_t waiting_max = 256;
+    // Reports of all hosts per second, over which hosts are asked less often.
+    std::size_t intake_bytes_max = 4U << 20U;
+  };
+  struct Stats {
+    std::uint64_t requests = 0;
+    std::uint64_t requests_refused = 0;
+    std::uint64_t clients_refused = 0;
+    std::uint64_t reports = 0;
+    std::uint64_t reports_refused = 0;
+    std::uint64_t frames = 0;
+  };
+
+  explicit App(Options options);
+
+  // A GET of /api…; answered by a Respond, now or later.
+  void on_request(TimePoint now, RequestId id, std::string_view target, AppActions& out);
+  // A WebSocket for /api/topology/<topology>/ws. Frames follow until on_client_gone().
+  Result<Ok> on_client(TimePoint now, ClientId id, std::string_view target, AppActions& out);
+  void on_client_gone(ClientId id);
+
+  void on_peers(TimePoint now, const std::vector<PeerFacts>& peers, AppActions& out);
+  // A message of the probe topic that is a report; anything else is refused and counted.
+  void on_report(TimePoint now, PeerName from, ByteView message, AppActions& out);
+
+  void on_deadline(TimePoint now, AppActions& out);
+  TimePoint next_deadline() const;
+
+  Stats stats() const { return stats_; }
+  bool is_looking() const { return looking_; }
+  void check_invariants() const;
+
+ private:
+  struct StreamKey {
+    TopologyId topology = TopologyId::Hosts;
+    Choice choice;
+
+    friend auto operator<=>(const StreamKey&, const StreamKey&) = default;
+  };
+  struct Stream {
+    std::set<ClientId> clients;
+    Rendered rendered;
+    std::optional<TimePoint> last_frame;  // Nothing before the first.
+  };
+  struct Waiting {
+    RequestId request;
+    std::string target;
+  };
+  struct Filtered {
+    View view;
+    std::size_t dropped = 0;
+  };
+
+  void look(TimePoint now, AppActions& out);
+  void stop_looking(AppActions& out);
+  bool is_warm() const;
+  void answer_waiting(AppActions& out);
+  void push(TimePoint now, AppActions& out);
+  void forget_lost(TimePoint now);
+  Duration interval() const;
+  std::int64_t staleness(PeerName host) const;
+
+  Respond answer(RequestId id, std::string_view target);
+  Respond answer_topology(RequestId id, const Target& target);
+  std::string api_json() const;
+  std::string menu_json(const Choice& query);
+
+  const Scene& scene();
+  const View& base_view(TopologyId topology);
+  Filtered filtered(TopologyId topology, const Choice& choice);
+  Rendered render(const StreamKey& key);
+
+  Options options_;
+  probe::Report report_;
+  std::map<PeerName, TimePoint> heard_;   // When each host last spoke.
+  std::map<PeerName, std::size_t> size_;  // Bytes of its last report.
+  std::map<PeerName, PeerFacts> peers_;
+  TimePoint now_{};
+  bool looking_ = false;
+  TimePoint look_until_{};
+  TimePoint warm_by_ = kNever;  // When those who wait are answered with what there is.
+  TimePoint renew_ = kNever;
+  TimePoint push_ = kNever;
+  TimePoint last_push_{};
+  std::vector<Waiting> waiting_;
+  std::map<StreamKey, Stream> streams_;
+  std::map<ClientId, StreamKey> clients_;
+  // Of the present report; dropped when it changes.
+  std::optional<Edges> edges_;
+  std::optional<Scene> scene_;
+  std::map<TopologyId, View> views_;
+  Stats stats_;
+};
+
+}  // namespace weft::app

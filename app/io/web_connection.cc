@@ -1,0 +1,257 @@
+#include "app/io/web_connection.h"
+
+#include <chrono>
+#include <utility>
+
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/beast/websocket/rfc6455.hpp>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include "app/request.h"
+
+namespace weft::app {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+namespace websocket = boost::beast::websocket;
+
+constexpr std::uint32_t kHeaderMax = 16 * 1024;
+constexpr std::chrono::seconds kIdleMax(60);
+constexpr unsigned kHttp11 = 11;
+
+// Clients have nothing to say on a stream; control frames are smaller.
+constexpr std::size_t kClientMessageMax = 4096;
+
+// Nothing from elsewhere, no script or style in the page, no frame around it.
+constexpr const char* kContentPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src "
+    "'self'; "
+    "connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action "
+    "'none'; "
+    "frame-ancestors 'none'";
+
+template <class Response>
+void harden(Response& response) {
+  response.set("Content-Security-Policy", kContentPolicy);
+  response.set("X-Content-Type-Options", "nosniff");
+  response.set("X-Frame-Options", "DENY");
+  response.set("Referrer-Policy", "no-referrer");
+  response.set("Cross-Origin-Opener-Policy", "same-origin");
+  response.set("Cross-Origin-Resource-Policy", "same-origin");
+}
+
+std::string to_text(beast::string_view text) {
+  return {text.data(), text.size()};
+}
+
+}  // namespace
+
+WebConnection::WebConnection(asio::ip::tcp::socket socket, Owner& owner, std::size_t send_queue_max)
+    : stream_(std::in_place, std::move(socket)),
+      owner_(&owner),
+      send_queue_max_(send_queue_max) {}
+
+void WebConnection::close() {
+  owner_ = nullptr;
+  Error ignored;
+  if (socket_) {
+    beast::get_lowest_layer(*socket_).socket().close(ignored);
+  } else {
+    stream_->socket().close(ignored);
+  }
+}
+
+void WebConnection::finish() {
+  Owner* const owner = owner_;
+  if (owner == nullptr) {
+    return;
+  }
+  close();
+  owner->on_closed(*this);
+}
+
+// HTTP -------------------------------------------------------------------------------------------
+
+void WebConnection::read() {
+  parser_.emplace();
+  parser_->body_limit(0);
+  parser_->header_limit(kHeaderMax);
+  stream_->expires_after(kIdleMax);
+  http::async_read(
+      *stream_, buffer_, *parser_, [self = shared_from_this()](const Error& error, std::size_t) {
+        self->on_read(error);
+      });
+}
+
+void WebConnection::on_read(const Error& error) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error == http::error::body_limit) {
+    return refuse(413, "requests with a body are not taken");
+  }
+  if (error == http::error::header_limit) {
+    return refuse(431, "request header exceeds 16 KiB");
+  }
+  const bool is_malformed =
+      error && error != http::error::end_of_stream && error != http::error::partial_message
+      && error.category() == http::make_error_code(http::error::bad_method).category();
+  if (is_malformed) {
+    return refuse(400, "malformed request");
+  }
+  if (error) {
+    return finish();
+  }
+  request_ = parser_->release();
+  handle();
+}
+
+void WebConnection::handle() {
+  const auto trusted =
+      check_origin(to_text(request_[http::field::host]), to_text(request_[http::field::origin]));
+  if (!trusted.ok()) {
+    return refuse(403, trusted.error().what);
+  }
+  if (request_.method() != http::verb::get && request_.method() != http::verb::head) {
+    return refuse(405, "only GET is answered");
+  }
+  if (websocket::is_upgrade(request_)) {
+    return upgrade();
+  }
+  const std::string target = to_text(request_.target());
+  const std::string path = target.substr(0, target.find('?'));
+  if (path == "/api" || path.starts_with("/api/")) {
+    stream_->expires_never();
+    return owner_->on_request(*this, target);
+  }
+  if (const Asset* asset = find_asset(path)) {
+    return serve(*asset);
+  }
+  refuse(404, "no such path");
+}
+
+void WebConnection::serve(const Asset& asset) {
+  const bool is_known =
+      to_text(request_[http::field::if_none_match]).find(asset.etag) != std::string::npos;
+  asset_.emplace(is_known ? http::status::not_modified : http::status::ok, kHttp11);
+  asset_->set(http::field::content_type, asset.content_type);
+  asset_->set(http::field::etag, asset.etag);
+  // Vite names what is below /assets/ by its content: it never changes under that name.
+  asset_->set(
+      http::field::cache_control,
+      asset.path.starts_with("/assets/") ? "public, max-age=31536000, immutable" : "no-cache");
+  if (!is_known && request_.method() != http::verb::head) {
+    asset_->set(http::field::content_encoding, "gzip");
+    asset_->body() = {asset.gzip.data(), asset.gzip.size()};
+  }
+  write(*asset_);
+}
+
+void WebConnection::answer(unsigned status, std::string body) {
+  if (owner_ == nullptr || !stream_) {
+    return;
+  }
+  text_.emplace(static_cast<http::status>(status), kHttp11);
+  text_->set(http::field::content_type, "application/json");
+  text_->set(http::field::cache_control, "no-cache");
+  if (request_.method() != http::verb::head) {
+    text_->body() = std::move(body);
+  }
+  write(*text_);
+}
+
+void WebConnection::refuse(unsigned status, std::string_view why) {
+  request_.keep_alive(false);
+  answer(status, boost::json::serialize(boost::json::value(why)));
+}
+
+template <class Response>
+void WebConnection::write(Response& response) {
+  harden(response);
+  response.keep_alive(request_.keep_alive());
+  response.prepare_payload();
+  stream_->expires_after(kIdleMax);
+  http::async_write(
+      *stream_, response, [self = shared_from_this()](const Error& error, std::size_t) {
+        self->on_written(error);
+      });
+}
+
+void WebConnection::on_written(const Error& error) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error || !request_.keep_alive()) {
+    return finish();
+  }
+  read();
+}
+
+// WebSocket --------------------------------------------------------------------------------------
+
+void WebConnection::upgrade() {
+  const auto admitted = owner_->on_upgrade(*this, to_text(request_.target()));
+  if (!admitted.ok()) {
+    return refuse(admitted.error().code == Errc::Exhausted ? 503 : 404, admitted.error().what);
+  }
+  stream_->expires_never();
+  socket_.emplace(std::move(*stream_));
+  stream_.reset();
+  socket_->set_option(websocket::stream_base::timeout::suggested(beast::role_type::server));
+  socket_->read_message_max(kClientMessageMax);
+  socket_->text(true);
+  socket_->async_accept(request_, [self = shared_from_this()](const Error& error) {
+    if (error) {
+      return self->finish();
+    }
+    self->is_open_ = true;
+    self->read_frames();
+    self->write_frame();
+  });
+}
+
+void WebConnection::read_frames() {
+  socket_->async_read(buffer_, [self = shared_from_this()](const Error& error, std::size_t) {
+    if (error) {
+      return self->finish();
+    }
+    self->buffer_.clear();
+    self->read_frames();
+  });
+}
+
+void WebConnection::send(std::shared_ptr<const std::string> frame) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  queued_ += frame->size();
+  frames_.push_back(std::move(frame));
+  if (queued_ > send_queue_max_) {
+    return finish();
+  }
+  write_frame();
+}
+
+void WebConnection::write_frame() {
+  if (!is_open_ || is_writing_ || frames_.empty() || owner_ == nullptr) {
+    return;
+  }
+  is_writing_ = true;
+  socket_->async_write(asio::buffer(*frames_.front()),
+                       [self = shared_from_this()](const Error& error, std::size_t) {
+                         self->is_writing_ = false;
+                         self->queued_ -= self->frames_.front()->size();
+                         self->frames_.pop_front();
+                         if (error) {
+                           return self->finish();
+                         }
+                         self->write_frame();
+                       });
+}
+
+}  // namespace weft::app

@@ -1,0 +1,215 @@
+#include "app/io/web_server.h"
+
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "app/io/web_connection.h"
+
+namespace weft::app {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+namespace {
+
+// After accept() fails, which it does when the process is out of descriptors: trying at once would
+// spin until one is free.
+constexpr std::chrono::milliseconds kAcceptRetry(100);
+
+tcp::endpoint to_asio(const Endpoint& endpoint) {
+  if (endpoint.address.is_v4()) {
+    return {asio::ip::address_v4(endpoint.address.v4().number()), endpoint.port};
+  }
+  return {asio::ip::address_v6(endpoint.address.v6().octets()), endpoint.port};
+}
+
+}  // namespace
+
+class WebServer::Impl final : public WebConnection::Owner,
+                              public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(asio::any_io_executor executor, const Options& options, Hooks hooks)
+      : executor_(std::move(executor)),
+        options_(options),
+        hooks_(std::move(hooks)),
+        acceptor_(executor_),
+        retry_(executor_) {}
+
+  Result<Ok> listen() {
+    const tcp::endpoint endpoint = to_asio(options_.listen);
+    boost::system::error_code error;
+    acceptor_.open(endpoint.protocol(), error);
+    if (!error) {
+      acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    }
+    if (!error) {
+      acceptor_.bind(endpoint, error);
+    }
+    if (!error) {
+      acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    }
+    if (error) {
+      return Error{
+          Errc::Os,
+          fmt::format("listen for the UI on {}: {}", options_.listen.to_string(), error.message()),
+          error.value()};
+    }
+    accept();
+    return Ok{};
+  }
+
+  void stop() {
+    hooks_ = {};
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    retry_.cancel();
+    for (const auto& [key, connection] : std::exchange(connections_, {})) {
+      connection->close();
+    }
+  }
+
+  void respond(RequestId id, unsigned status, std::string body) {
+    const auto found = requests_.find(id);
+    if (found != requests_.end()) {
+      const auto connection = found->second.lock();
+      requests_.erase(found);
+      if (connection) {
+        connection->answer(status, std::move(body));
+      }
+    }
+  }
+
+  void send(ClientId id, std::shared_ptr<const std::string> frame) {
+    const auto found = clients_.find(id);
+    if (found != clients_.end()) {
+      const std::shared_ptr<WebConnection> connection = found->second;
+      connection->send(std::move(frame));
+    }
+  }
+
+  Endpoint endpoint() const {
+    boost::system::error_code ignored;
+    return {options_.listen.address, acceptor_.local_endpoint(ignored).port()};
+  }
+
+ private:
+  // At connections_max we do not accept: further clients wait in the backlog until one leaves.
+  void accept() {
+    if (is_accepting_ || connections_.size() >= options_.connections_max) {
+      return;
+    }
+    is_accepting_ = true;
+    acceptor_.async_accept(
+        [self = shared_from_this()](const boost::system::error_code& error, tcp::socket socket) {
+          self->is_accepting_ = false;
+          self->on_accepted(error, std::move(socket));
+        });
+  }
+
+  void on_accepted(const boost::system::error_code& error, tcp::socket socket) {
+    if (!acceptor_.is_open()) {
+      return;
+    }
+    if (error) {
+      retry_.expires_after(kAcceptRetry);
+      retry_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
+        if (!cancelled) {
+          self->accept();
+        }
+      });
+      return;
+    }
+    auto connection =
+        std::make_shared<WebConnection>(std::move(socket), *this, options_.send_queue_max);
+    connections_.emplace(connection.get(), connection);
+    connection->start();
+    accept();
+  }
+
+  void on_request(WebConnection& from, const std::string& target) override {
+    const RequestId id(++last_id_);
+    requests_.emplace(id, from.weak_from_this());
+    request_of_[&from] = id;
+    hooks_.on_request(id, target);
+  }
+
+  Result<Ok> on_upgrade(WebConnection& from, const std::string& target) override {
+    const ClientId id(++last_id_);
+    clients_.emplace(id, from.shared_from_this());
+    auto admitted = hooks_.on_client(id, target);
+    if (admitted.ok()) {
+      client_of_.emplace(&from, id);
+    } else {
+      clients_.erase(id);
+    }
+    return admitted;
+  }
+
+  void on_closed(WebConnection& from) override {
+    if (const auto request = request_of_.find(&from); request != request_of_.end()) {
+      requests_.erase(request->second);
+      request_of_.erase(request);
+    }
+    if (const auto client = client_of_.find(&from); client != client_of_.end()) {
+      const ClientId id = client->second;
+      client_of_.erase(client);
+      clients_.erase(id);
+      // Posted: it may be a frame to this very client that found it gone.
+      asio::post(executor_, [self = shared_from_this(), id] {
+        if (self->hooks_.on_client_gone) {
+          self->hooks_.on_client_gone(id);
+        }
+      });
+    }
+    connections_.erase(&from);
+    accept();
+  }
+
+  asio::any_io_executor executor_;
+  Options options_;
+  Hooks hooks_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer retry_;
+  bool is_accepting_ = false;
+  std::uint64_t last_id_ = 0;
+  // Nothing iterates these in an order that shows.
+  std::map<WebConnection*, std::shared_ptr<WebConnection>> connections_;
+  std::map<RequestId, std::weak_ptr<WebConnection>> requests_;
+  std::map<WebConnection*, RequestId> request_of_;
+  std::map<ClientId, std::shared_ptr<WebConnection>> clients_;
+  std::map<WebConnection*, ClientId> client_of_;
+};
+
+Result<std::unique_ptr<WebServer>> WebServer::listen(asio::any_io_executor executor,
+                                                     const Options& options,
+                                                     Hooks hooks) {
+  auto impl = std::make_shared<Impl>(std::move(executor), options, std::move(hooks));
+  WEFT_TRY(impl->listen());
+  return std::unique_ptr<WebServer>(new WebServer(std::move(impl)));
+}
+
+WebServer::WebServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+WebServer::~WebServer() {
+  impl_->stop();
+}
+
+void WebServer::respond(RequestId id, unsigned status, std::string body) {
+  impl_->respond(id, status, std::move(body));
+}
+
+void WebServer::send(ClientId id, std::shared_ptr<const std::string> frame) {
+  impl_->send(id, std::move(frame));
+}
+
+Endpoint WebServer::endpoint() const {
+  return impl_->endpoint();
+}
+
+}  // namespace weft::app

@@ -1,0 +1,49 @@
+// Views as the JSON that Weave Scope's clients read (docs/adr/0009). Pure.
+//
+// What Scope does not have is added under names it does not use: "edges" (what each adjacency
+// carries) and "stale" (seconds since the host spoke).
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <boost/json/value.hpp>
+
+#include "app/topology.h"
+#include "app/view.h"
+
+namespace weft::app {
+
+// Seconds since a host was heard of; 0 while it is up to date.
+using Staleness = std::function<std::int64_t(PeerName host)>;
+
+boost::json::object summary_json(const Node& node, const Staleness& staleness);
+
+// A node with what is around it: children, connections. `view` is the one it is from.
+boost::json::object details_json(const Node& node,
+                                 TopologyId topology,
+                                 const View& view,
+                                 const Scene& scene,
+                                 const Staleness& staleness);
+
+struct ViewStats {
+  std::size_t node_count = 0;
+  std::size_t nonpseudo_node_count = 0;
+  std::size_t edge_count = 0;
+  std::size_t filtered_nodes = 0;
+
+  friend bool operator==(const ViewStats&, const ViewStats&) = default;
+};
+ViewStats stats_of(const View& view, std::size_t filtered);
+
+// The menu: an array of topologies with their options, sub-topologies and counts.
+boost::json::array topologies_json(const std::function<ViewStats(const TopologySpec&)>& stats);
+
+// The difference between two renderings of a view as a frame of the WebSocket.
+using Rendered = std::map<std::string, std::string>;  // Id → summary as JSON.
+std::string reset_frame(const Rendered& view);
+// Empty `add`, `update` and `remove` are null, which tells "nothing changed, still alive".
+std::string delta_frame(const Rendered& before, const Rendered& after);
+
+}  // namespace weft::app

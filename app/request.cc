@@ -1,0 +1,113 @@
+#include "app/request.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "base/address.h"
+
+namespace weft::app {
+namespace {
+
+int hex_digit(char c) {
+  constexpr int kTen = 10;
+  if (c >= '0' && c <= '9') {
+    return c - '0';
+  }
+  const int lower = std::tolower(static_cast<unsigned char>(c));
+  return lower >= 'a' && lower <= 'f' ? lower - 'a' + kTen : -1;
+}
+
+// RFC 3986, 2.1; with the plus sign as a blank where forms encode so.
+Result<std::string> decode(std::string_view text, bool plus_is_blank) {
+  constexpr int kSixteen = 16;
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '+' && plus_is_blank) {
+      decoded += ' ';
+      continue;
+    }
+    if (text[i] != '%') {
+      decoded += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+    if (high < 0 || low < 0) {
+      return Error{Errc::Invalid, "a percent sign without two hexadecimal digits"};
+    }
+    decoded += static_cast<char>(high * kSixteen + low);
+    i += 2;
+  }
+  return decoded;
+}
+
+// Splits off what is before the separator; what is left starts behind it.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t end = std::min(text.find(separator), text.size());
+  const std::string_view taken = text.substr(0, end);
+  text.remove_prefix(std::min(text.size(), end + 1));
+  return taken;
+}
+
+// "host", "host:port", "[v6]:port" without the port.
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) {
+    const std::size_t end = host.find(']');
+    return end == std::string_view::npos ? std::string_view() : host.substr(1, end - 1);
+  }
+  return host.substr(0, host.find(':'));
+}
+
+bool is_trusted_name(std::string_view name) {
+  std::string lower(name);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) {
+    return static_cast<char>(std::tolower(c));
+  });
+  return lower == "localhost" || Ip::parse(lower).ok();
+}
+
+}  // namespace
+
+Result<Target> parse_target(std::string_view target) {
+  if (target.size() > kTargetMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("target of {} bytes (at most {})", target.size(), kTargetMax)};
+  }
+  if (!target.starts_with('/')) {
+    return Error{Errc::Invalid, "target that does not begin with a slash"};
+  }
+  target = target.substr(0, target.find('#'));
+  std::string_view query = target;
+  std::string_view path = take_until(query, '?');
+  Target parsed;
+  path.remove_prefix(1);
+  while (!path.empty()) {
+    parsed.path.push_back(WEFT_TRY(decode(take_until(path, '/'), false)));
+  }
+  while (!query.empty()) {
+    std::string_view value = take_until(query, '&');
+    const std::string key = WEFT_TRY(decode(take_until(value, '='), true));
+    if (!key.empty()) {
+      parsed.query.insert_or_assign(key, WEFT_TRY(decode(value, true)));
+    }
+  }
+  return parsed;
+}
+
+Result<Ok> check_origin(std::string_view host, std::string_view origin) {
+  if (!is_trusted_name(without_port(host))) {
+    return Error{Errc::Denied, "the request names this host by neither an address nor localhost"};
+  }
+  if (origin.empty()) {
+    return Ok{};
+  }
+  const std::size_t scheme = origin.find("://");
+  if (scheme == std::string_view::npos || origin.substr(scheme + 3) != host) {
+    return Error{Errc::Denied, "the request comes from a page of another origin"};
+  }
+  return Ok{};
+}
+
+}  // namespace weft::app

@@ -1,0 +1,84 @@
+// The topologies there are, with their options, and how the nodes of each are made. Names, ids and
+// meanings are those of Weave Scope's, so that its clients work; see docs/adr/0009.
+// Pure.
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/graph.h"
+#include "app/view.h"
+#include "base/result.h"
+#include "probe/report/report.h"
+
+namespace weft::app {
+
+enum class TopologyId : std::uint8_t {
+  Processes,
+  ProcessesByName,
+  Containers,
+  ContainersByHostname,
+  ContainersByImage,
+  Pods,
+  SwarmServices,
+  EcsTasks,
+  Hosts,
+  Weave,
+};
+
+struct OptionValue {
+  std::string_view value;
+  std::string_view label;
+};
+
+struct OptionGroup {
+  std::string_view id;
+  std::string_view fallback;
+  std::span<const OptionValue> values;
+};
+
+struct TopologySpec {
+  TopologyId id;
+  std::string_view path;    // As in /api/topology/<path>.
+  std::string_view name;    // In the menu.
+  std::string_view parent;  // Path of the topology it is listed under; empty for a top one.
+  int rank;
+  bool hide_if_empty;
+  std::span<const OptionGroup> options;
+};
+
+std::span<const TopologySpec> topologies();
+const TopologySpec* find_topology(std::string_view path);
+
+// What was chosen of each group. A group that is absent filters nothing.
+using Choice = std::map<std::string, std::string, std::less<>>;
+
+// The report and what follows from it, shared by all views of one moment.
+struct Scene {
+  const probe::Report& report;
+  const Edges& edges;
+};
+
+// Before any option filters it.
+View render_view(TopologyId topology, const Scene& scene);
+
+// Drops what the choice hides and pseudo nodes that talk to nobody. Links to dropped nodes go too.
+// Gives the number of nodes dropped by choice.
+std::size_t apply_choice(const Choice& choice, View& view);
+
+// Ids of nodes (Scope's forms).
+std::string host_id(PeerName host);
+std::string container_id(std::string_view id);
+std::string image_id(std::string_view name);
+std::string process_id(PeerName host, std::uint32_t pid);
+// "nginx" of "registry:5000/library/nginx:1.25@sha256:…".
+std::string image_name(std::string_view image);
+
+inline constexpr std::string_view kInternetIn = "in-theinternet";
+inline constexpr std::string_view kInternetOut = "out-theinternet";
+inline constexpr std::string_view kLocalNetwork = "pseudo:local-network";
+
+}  // namespace weft::app

@@ -1,0 +1,62 @@
+// What the kernel of one host shows of its processes and sockets, as plain values: read by sys
+// (procfs.h, sock_diag.h), understood by probe. Nothing here is interpreted.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/time.h"
+
+namespace weft {
+
+struct ObservedHost {
+  std::string name;
+  std::string kernel;  // Release, as uname(2) has it.
+  std::string os;
+  Duration uptime{};
+  double load1 = 0;
+  std::uint32_t cpu_count = 0;
+  Duration cpu_busy{};  // Since boot, of all CPUs.
+  std::uint64_t memory_total_bytes = 0;
+  std::uint64_t memory_available_bytes = 0;
+  std::vector<Cidr> addresses;  // Of all interfaces, with their masks.
+
+  friend bool operator==(const ObservedHost&, const ObservedHost&) = default;
+};
+
+struct ObservedProcess {
+  std::uint32_t pid = 0;
+  std::uint32_t parent = 0;
+  std::uint64_t started_ticks = 0;  // Since boot; tells a reused pid from its predecessor.
+  std::string name;
+  std::string command;  // Arguments separated by blanks; empty for kernel threads.
+  std::string cgroup;   // Path in the first hierarchy that tells a container.
+  std::uint32_t uid = 0;
+  std::uint32_t thread_count = 0;
+  Duration cpu{};  // User and system, since its start.
+  std::uint64_t rss_bytes = 0;
+  std::uint64_t netns = 0;  // Inode of its network namespace; 0 if it may not be known.
+
+  friend bool operator==(const ObservedProcess&, const ObservedProcess&) = default;
+};
+
+// IANA protocol numbers. Part of the wire format of reports.
+enum class Transport : std::uint8_t { Tcp = 6, Udp = 17 };
+
+struct ObservedSocket {
+  Transport transport = Transport::Tcp;
+  bool listening = false;  // TCP: LISTEN. UDP: bound without a peer.
+  Endpoint local{};
+  Endpoint remote{};        // Unspecified while listening.
+  std::uint64_t inode = 0;  // 0 once no process holds it: a connection in TIME_WAIT.
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint32_t rtt_us = 0;
+  std::uint32_t retransmits = 0;
+
+  friend bool operator==(const ObservedSocket&, const ObservedSocket&) = default;
+};
+
+}  // namespace weft

@@ -1,0 +1,123 @@
+#include "probe/io/probe_service.h"
+
+#include <optional>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include "base/log.h"
+#include "base/overloaded.h"
+#include "sys/core_driver.h"
+
+namespace weft::probe {
+
+namespace asio = boost::asio;
+
+class ProbeService::Impl {
+ public:
+  Impl(asio::any_io_executor executor,
+       const sys::Clock& clock,
+       Probe::Options options,
+       Sampler::Sources sources,
+       Hooks hooks)
+      : executor_(executor),
+        hooks_(std::move(hooks)),
+        probe_(std::move(options)),
+        sampler_(clock, std::move(sources)),
+        driver_(std::move(executor), clock, probe_, Perform{this}) {}
+
+  ~Impl() {
+    if (thread_) {
+      thread_->stop();
+      thread_->join();
+    }
+  }
+
+  template <class Input>
+  void feed(Input input) {
+    driver_.feed(std::move(input));
+  }
+
+  const Probe& probe() const { return probe_; }
+
+ private:
+  struct Perform {
+    Impl* impl;
+    void operator()(ProbeAction action) const {
+      std::visit(overloaded{
+                     [this](TakeSample) { impl->take_sample(); },
+                     [](Rest) {},  // The thread sleeps, and what the sampler remembers is small.
+                     [this](Tell&& tell) {
+                       asio::post(impl->executor_,
+                                  [tell_it = impl->hooks_.tell, tell = std::move(tell)]() mutable {
+                                    tell_it(std::move(tell));
+                                  });
+                     },
+                 },
+                 std::move(action));
+    }
+  };
+
+  void take_sample() {
+    if (!thread_) {
+      thread_.emplace(1);
+    }
+    asio::post(*thread_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
+      auto sample = std::make_shared<Result<Sample>>(sampler_.take());
+      asio::post(executor_, [this, alive, sample] {
+        if (!alive.expired()) {
+          on_sample(*sample);
+        }
+      });
+    });
+  }
+
+  void on_sample(const Result<Sample>& sample) {
+    if (!sample.ok()) {
+      log::warning("host not sampled", {"why", sample.error()});
+      feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_sample_failed(now); });
+      return;
+    }
+    OverlayFacts overlay = hooks_.overlay();
+    feed([&](Probe& probe, TimePoint now, ProbeActions& out) {
+      probe.on_sample(now, sample.value(), std::move(overlay), out);
+    });
+  }
+
+  struct Alive {};
+
+  asio::any_io_executor executor_;
+  Hooks hooks_;
+  Probe probe_;
+  Sampler sampler_;  // Used on the thread only.
+  sys::CoreDriver<Probe, ProbeAction, Perform> driver_;
+  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  std::optional<asio::thread_pool> thread_;  // From the first sample on.
+};
+
+ProbeService::ProbeService(asio::any_io_executor executor,
+                           const sys::Clock& clock,
+                           Probe::Options options,
+                           Sampler::Sources sources,
+                           Hooks hooks)
+    : impl_(std::make_unique<Impl>(
+        std::move(executor), clock, std::move(options), std::move(sources), std::move(hooks))) {}
+
+ProbeService::~ProbeService() = default;
+
+void ProbeService::on_watch(PeerName watcher, const Watch& watch) {
+  impl_->feed([&](Probe& probe, TimePoint now, ProbeActions& out) {
+    probe.on_watch(now, watcher, watch, out);
+  });
+}
+
+void ProbeService::on_change() {
+  impl_->feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_change(now); });
+}
+
+const Probe& ProbeService::probe() const {
+  return impl_->probe();
+}
+
+}  // namespace weft::probe

@@ -1,0 +1,184 @@
+#include "probe/io/sampler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "probe/engine_json.h"
+
+namespace weft::probe {
+namespace {
+
+// The engine is asked when containers come or go, which their cgroups tell at no cost to it, and
+// otherwise this often, for what they do not tell: new names, networks, containers that have ended.
+constexpr std::chrono::seconds kEngineEvery(10);
+
+// A socket nobody seems to hold (one in flight between processes) is sought again after this many
+// looks, not at each.
+constexpr std::uint64_t kSeekAgainLooks = 8;
+
+// An engine that is busy starting containers answers late; one that hangs must not stop the probe.
+constexpr int kEngineTimeoutSeconds = 2;
+
+constexpr std::string_view kEngineName = "docker";
+
+}  // namespace
+
+Sampler::Engine engine_at(const std::string& socket) {
+  return [socket](const std::string& target) {
+    return sys::http_call(socket, "GET", target, "", kEngineTimeoutSeconds);
+  };
+}
+
+Sampler::Sampler(const sys::Clock& clock, Sources sources)
+    : clock_(clock),
+      sources_(std::move(sources)) {}
+
+Result<Sample> Sampler::take() {
+  const Duration cpu_before = sys::thread_cpu_time();
+  ++look_;
+  Sample sample;
+  sample.at = clock_.now();
+  sample.host = WEFT_TRY(sources_.processes->host());
+  sample.processes = WEFT_TRY(sources_.processes->processes());
+  sample.host_netns = sys::own_netns();
+  sample.sources.push_back({.name = "procfs", .working = true, .detail = "processes, CPU, memory"});
+  sample_sockets(sample);
+  attribute(sample);
+  sample_containers(sample);
+  sample.cost = sys::thread_cpu_time() - cpu_before;
+  return sample;
+}
+
+void Sampler::sample_sockets(Sample& sample) {
+  std::map<std::uint64_t, std::uint32_t> namespaces{{sample.host_netns, 0}};
+  std::size_t skipped = 0;
+  for (const ObservedProcess& process : sample.processes) {
+    if (process.netns == 0 || namespaces.contains(process.netns)) {
+      continue;
+    }
+    if (namespaces.size() == kNamespacesMax) {
+      ++skipped;
+      continue;
+    }
+    namespaces.emplace(process.netns, process.pid);
+  }
+  SourceFacts state{.name = "sock_diag", .working = true, .detail = "connections, once a look"};
+  for (const auto& [netns, pid] : namespaces) {
+    auto sockets = sources_.sockets->sockets(pid);
+    if (sockets.ok()) {
+      sample.namespaces.push_back({.netns = netns, .sockets = std::move(sockets).value()});
+    } else if (sockets.error().code != Errc::NotFound) {
+      state.working = false;
+      state.detail = sockets.error().what;
+    }
+  }
+  if (skipped > 0) {
+    state.detail = fmt::format("processes in more than {} network namespaces", kNamespacesMax);
+  }
+  sample.sources.push_back(std::move(state));
+}
+
+// Descriptors are walked only when there are sockets not known from an earlier look, and only those
+// of processes in the sockets' namespaces.
+void Sampler::attribute(Sample& sample) {
+  std::map<std::uint64_t, std::set<std::uint32_t>> pids_of_netns;
+  for (const ObservedProcess& process : sample.processes) {
+    pids_of_netns[process.netns].insert(process.pid);
+  }
+  std::map<std::uint64_t, std::uint64_t> ownerless;
+  std::set<std::uint64_t> wanted;
+  std::set<std::uint32_t> pids;
+  for (const NamespaceSockets& ns : sample.namespaces) {
+    for (const ObservedSocket& socket : ns.sockets) {
+      if (socket.listening || socket.inode == 0) {
+        continue;
+      }
+      if (const auto owner = owners_.find(socket.inode); owner != owners_.end()) {
+        sample.owners.emplace(*owner);
+        continue;
+      }
+      const auto sought = ownerless_.find(socket.inode);
+      if (sought != ownerless_.end() && look_ - sought->second < kSeekAgainLooks) {
+        ownerless.emplace(*sought);
+        continue;
+      }
+      ownerless.emplace(socket.inode, look_);
+      wanted.insert(socket.inode);
+      pids.insert(pids_of_netns[ns.netns].begin(), pids_of_netns[ns.netns].end());
+    }
+  }
+  if (!wanted.empty()) {
+    for (const auto& [inode, pid] : sources_.processes->owners_of(wanted, pids)) {
+      sample.owners.emplace(inode, pid);
+      ownerless.erase(inode);
+    }
+  }
+  owners_ = sample.owners;
+  ownerless_ = std::move(ownerless);
+}
+
+// True if containers came or went since the engine was last asked, or it said of one that runs that
+// it does not yet.
+bool Sampler::is_engine_due(const Sample& sample) const {
+  std::set<std::string> ids;
+  for (const ObservedProcess& process : sample.processes) {
+    ids.insert(container_of_cgroup(process.cgroup));
+  }
+  const bool is_first = engine_state_.name.empty();
+  if (is_first || ids != seen_ids_ || sample.at - engine_asked_ >= kEngineEvery) {
+    return true;
+  }
+  return std::any_of(containers_.begin(), containers_.end(), [&](const ContainerFacts& container) {
+    return ids.contains(container.id) && container.state != ContainerState::Running
+           && container.state != ContainerState::Paused;
+  });
+}
+
+void Sampler::sample_containers(Sample& sample) {
+  if (!sources_.engine) {
+    sample.sources.push_back(
+        {.name = std::string(kEngineName), .working = false, .detail = "not asked (--no-docker)"});
+    return;
+  }
+  if (is_engine_due(sample)) {
+    seen_ids_.clear();
+    for (const ObservedProcess& process : sample.processes) {
+      seen_ids_.insert(container_of_cgroup(process.cgroup));
+    }
+    engine_asked_ = sample.at;
+    auto containers = ask_engine();
+    engine_state_ = {
+        .name = std::string(kEngineName),
+        .working = containers.ok(),
+        .detail = containers.ok() ? "containers, images, networks" : containers.error().what};
+    containers_ = containers.ok() ? std::move(containers).value() : std::vector<ContainerFacts>();
+  }
+  sample.containers = containers_;
+  sample.sources.push_back(engine_state_);
+}
+
+Result<std::vector<ContainerFacts>> Sampler::ask_engine() {
+  const sys::HttpResponse list = WEFT_TRY(sources_.engine("/containers/json?all=1"));
+  if (list.status != 200) {
+    return Error{Errc::Unavailable, fmt::format("the engine answered {}", list.status)};
+  }
+  std::vector<ContainerFacts> containers = WEFT_TRY(parse_container_list(list.body));
+  std::map<std::string, std::string> hostnames;
+  for (ContainerFacts& container : containers) {
+    const auto known = hostnames_.find(container.id);
+    if (known != hostnames_.end()) {
+      container.hostname = known->second;
+    } else if (const auto answer = sources_.engine("/containers/" + container.id + "/json");
+               answer.ok()) {
+      container.hostname = parse_container_hostname(answer.value().body).value_or("");
+    }
+    hostnames.emplace(container.id, container.hostname);
+  }
+  hostnames_ = std::move(hostnames);
+  return containers;
+}
+
+}  // namespace weft::probe

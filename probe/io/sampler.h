@@ -1,0 +1,60 @@
+// Takes samples: asks the sources (processes, sockets, a Docker engine) and puts together what they
+// say, and which of them do not work. Blocking; lives on the probe's own thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "probe/sample.h"
+#include "sys/clock.h"
+#include "sys/http_server.h"
+#include "sys/procfs.h"
+#include "sys/sock_diag.h"
+
+namespace weft::probe {
+
+class Sampler {
+ public:
+  // Asks the engine for a path and gives its answer. Empty: there is no engine to ask.
+  using Engine = std::function<Result<sys::HttpResponse>(const std::string& target)>;
+  struct Sources {
+    std::unique_ptr<sys::ProcessSource> processes;
+    std::unique_ptr<sys::SocketSource> sockets;
+    Engine engine;
+  };
+
+  Sampler(const sys::Clock& clock, Sources sources);
+
+  // Fails only if there are no processes to be seen; another source that fails is named in the
+  // sample's sources.
+  Result<Sample> take();
+
+ private:
+  void sample_sockets(Sample& sample);
+  void attribute(Sample& sample);
+  void sample_containers(Sample& sample);
+  bool is_engine_due(const Sample& sample) const;
+  Result<std::vector<ContainerFacts>> ask_engine();
+
+  const sys::Clock& clock_;
+  Sources sources_;
+  std::uint64_t look_ = 0;
+  std::map<std::uint64_t, std::uint32_t> owners_;     // Process of a socket's inode.
+  std::map<std::uint64_t, std::uint64_t> ownerless_;  // The look at which an inode was sought.
+  std::set<std::string> seen_ids_;                    // Containers that processes were in.
+  std::vector<ContainerFacts> containers_;
+  std::map<std::string, std::string> hostnames_;  // Of containers, by id.
+  TimePoint engine_asked_{};
+  SourceFacts engine_state_;
+};
+
+// An Engine at this Unix socket.
+Sampler::Engine engine_at(const std::string& socket);
+
+}  // namespace weft::probe

@@ -1,0 +1,524 @@
+#include "probe/report/codec.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+#include <google/protobuf/message_lite.h>
+
+#include "base/gossip.h"
+#include "proto/probe.pb.h"
+
+namespace weft::probe {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr double kHundredths = 100;
+
+// Encoding ---------------------------------------------------------------------------------------
+
+std::uint32_t to_hundredths(double value) {
+  constexpr double kMax = std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::clamp(std::round(value * kHundredths), 0.0, kMax));
+}
+
+std::uint32_t to_ms(Duration duration) {
+  return static_cast<std::uint32_t>(duration_cast<milliseconds>(duration).count());
+}
+
+std::string to_octets(const Ip& address) {
+  return std::string(as_text(address.bytes()));
+}
+
+void put(const Usage& usage, wire::probe::Usage& out) {
+  out.set_cpu(to_hundredths(usage.cpu_percent));
+  out.set_memory(usage.memory_bytes);
+}
+
+void put(const HostFacts& host, wire::probe::Host& out) {
+  out.set_name(host.name);
+  out.set_kernel(host.kernel);
+  out.set_os(host.os);
+  out.set_version(host.version);
+  out.set_uptime_s(static_cast<std::uint64_t>(duration_cast<seconds>(host.uptime).count()));
+  out.set_load1_hundredths(to_hundredths(host.load1));
+  out.set_cpu_count(host.cpu_count);
+  put(host.usage, *out.mutable_usage());
+  out.set_memory_total(host.memory_total_bytes);
+  for (const Cidr& network : host.networks) {
+    auto& item = *out.add_networks();
+    item.set_address(to_octets(network.address()));
+    item.set_prefix(network.prefix());
+  }
+}
+
+void put(const ContainerFacts& container, wire::probe::Container& out) {
+  out.set_id(container.id);
+  out.set_name(container.name);
+  out.set_image(container.image);
+  out.set_image_id(container.image_id);
+  out.set_command(container.command);
+  out.set_hostname(container.hostname);
+  out.set_status(container.status);
+  out.set_state(static_cast<std::uint32_t>(container.state));
+  out.set_created(container.created_unix);
+  out.set_host_network(container.host_network);
+  put(container.usage, *out.mutable_usage());
+  out.set_process_count(container.process_count);
+  for (const Ip& address : container.addresses) {
+    out.add_addresses(to_octets(address));
+  }
+  for (const PortMapping& port : container.ports) {
+    auto& item = *out.add_ports();
+    item.set_address(to_octets(port.outside.address));
+    item.set_outside(port.outside.port);
+    item.set_inside(port.inside);
+    item.set_transport(static_cast<std::uint32_t>(port.transport));
+  }
+  for (const std::string& network : container.networks) {
+    out.add_networks(network);
+  }
+  for (const auto& [key, value] : container.labels) {
+    auto& item = *out.add_labels();
+    item.set_key(key);
+    item.set_value(value);
+  }
+}
+
+// Where a container stands in the report, plus one; 0 if it is in none or was cut.
+using Positions = std::map<std::string_view, std::uint32_t>;
+
+std::uint32_t position_of(const Positions& positions, std::string_view id) {
+  const auto found = positions.find(id);
+  return found == positions.end() ? 0 : found->second;
+}
+
+void put(const ProcessFacts& process, const Positions& positions, wire::probe::Process& out) {
+  out.set_pid(process.pid);
+  out.set_parent(process.parent);
+  out.set_name(process.name);
+  out.set_command(process.command);
+  out.set_container(position_of(positions, process.container));
+  out.set_uid(process.uid);
+  out.set_threads(process.thread_count);
+  put(process.usage, *out.mutable_usage());
+}
+
+void put(const FlowKey& key,
+         const FlowFacts& flow,
+         const Positions& positions,
+         wire::probe::Flow& out) {
+  out.set_transport(static_cast<std::uint32_t>(key.transport));
+  out.set_direction(static_cast<std::uint32_t>(key.direction));
+  out.set_netns(key.netns);
+  out.set_container(position_of(positions, key.container));
+  out.set_pid(key.pid);
+  out.set_local(to_octets(key.local));
+  out.set_remote(to_octets(key.remote));
+  out.set_port(key.port);
+  out.set_count(flow.count);
+  out.set_sent(flow.sent_per_second);
+  out.set_received(flow.received_per_second);
+  out.set_retransmits(flow.retransmits);
+  out.set_rtt_us(flow.rtt_us);
+}
+
+void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
+  out.set_nickname(overlay.nickname);
+  out.set_datapath(overlay.datapath);
+  out.set_encrypted(overlay.encrypted);
+  out.set_range(overlay.range);
+  out.set_mtu(overlay.mtu);
+  for (const LinkFacts& link : overlay.links) {
+    auto& item = *out.add_links();
+    item.set_address(link.address);
+    item.set_peer(link.peer);
+    item.set_outbound(link.outbound);
+    item.set_authenticated(link.authenticated);
+    item.set_state(link.state);
+    item.set_reason(link.reason);
+  }
+  for (const EndpointFacts& endpoint : overlay.endpoints) {
+    auto& item = *out.add_endpoints();
+    const Mac::Octets& octets = endpoint.mac.octets();
+    item.set_mac(std::string(octets.begin(), octets.end()));
+    for (const Ip& address : endpoint.addresses) {
+      item.add_addresses(to_octets(address));
+    }
+  }
+}
+
+void put(const HostReport& report, wire::probe::Report& out) {
+  out.set_origin(report.origin.number());
+  out.set_incarnation(report.incarnation.value());
+  out.set_sequence(report.sequence);
+  out.set_interval_ms(to_ms(report.interval));
+  put(report.host, *out.mutable_host());
+  Positions positions;
+  for (const ContainerFacts& container : report.containers) {
+    put(container, *out.add_containers());
+    positions.emplace(container.id, static_cast<std::uint32_t>(positions.size() + 1));
+  }
+  for (const ProcessFacts& process : report.processes) {
+    put(process, positions, *out.add_processes());
+  }
+  for (const auto& [key, flow] : report.flows) {
+    put(key, flow, positions, *out.add_flows());
+  }
+  put(report.overlay, *out.mutable_overlay());
+  for (const SourceFacts& source : report.sources) {
+    auto& item = *out.add_sources();
+    item.set_name(source.name);
+    item.set_working(source.working);
+    item.set_detail(source.detail);
+  }
+  out.set_folded_processes(report.folded.processes);
+  out.set_folded_containers(report.folded.containers);
+  out.set_folded_flows(report.folded.flows);
+  out.set_folded_others(report.folded.others);
+}
+
+Bytes serialize(const google::protobuf::MessageLite& message) {
+  Bytes bytes(message.ByteSizeLong());
+  message.SerializeWithCachedSizesToArray(bytes.data());
+  return bytes;
+}
+
+// Decoding ---------------------------------------------------------------------------------------
+
+Error invalid(std::string what) {
+  return Error{Errc::Invalid, std::move(what)};
+}
+
+template <class Items>
+Result<Ok> check_count(const Items& items, std::size_t max, std::string_view what) {
+  if (static_cast<std::size_t>(items.size()) > max) {
+    return invalid(fmt::format("{} {} (at most {})", items.size(), what, max));
+  }
+  return Ok{};
+}
+
+Result<std::string> text(const std::string& in) {
+  if (in.size() > kTextMax) {
+    return invalid(fmt::format("text of {} bytes (at most {})", in.size(), kTextMax));
+  }
+  return in;
+}
+
+Result<Ip> address(const std::string& octets) {
+  return Ip::from_bytes(as_bytes(octets));
+}
+
+Result<std::uint16_t> port(std::uint32_t number) {
+  if (number > std::numeric_limits<std::uint16_t>::max()) {
+    return invalid(fmt::format("port {}", number));
+  }
+  return static_cast<std::uint16_t>(number);
+}
+
+Result<Transport> transport(std::uint32_t number) {
+  if (number == static_cast<std::uint32_t>(Transport::Tcp)) {
+    return Transport::Tcp;
+  }
+  if (number == static_cast<std::uint32_t>(Transport::Udp)) {
+    return Transport::Udp;
+  }
+  return invalid(fmt::format("transport {} (expected 6 or 17)", number));
+}
+
+Result<PeerName> peer(std::uint64_t number) {
+  constexpr std::uint64_t kPeerNumberMax = (std::uint64_t{1} << 48U) - 1;
+  if (number > kPeerNumberMax) {
+    return invalid(fmt::format("peer name {:x} exceeds 48 bits", number));
+  }
+  return PeerName(number);
+}
+
+Usage usage(const wire::probe::Usage& in) {
+  return {.cpu_percent = in.cpu() / kHundredths, .memory_bytes = in.memory()};
+}
+
+template <class Octets>
+Result<std::vector<Ip>> addresses(const Octets& in) {
+  WEFT_TRY(check_count(in, kListMax, "addresses"));
+  std::vector<Ip> out;
+  for (const std::string& octets : in) {
+    out.push_back(WEFT_TRY(address(octets)));
+  }
+  return out;
+}
+
+Result<HostFacts> host(const wire::probe::Host& in) {
+  HostFacts out;
+  out.name = WEFT_TRY(text(in.name()));
+  out.kernel = WEFT_TRY(text(in.kernel()));
+  out.os = WEFT_TRY(text(in.os()));
+  out.version = WEFT_TRY(text(in.version()));
+  constexpr std::uint64_t kUptimeMax = std::uint64_t{1} << 32U;  // 136 years; no overflow below.
+  out.uptime = seconds(std::min(in.uptime_s(), kUptimeMax));
+  out.load1 = in.load1_hundredths() / kHundredths;
+  out.cpu_count = in.cpu_count();
+  out.usage = usage(in.usage());
+  out.memory_total_bytes = in.memory_total();
+  WEFT_TRY(check_count(in.networks(), kListMax, "networks"));
+  for (const auto& item : in.networks()) {
+    const Ip ip = WEFT_TRY(address(item.address()));
+    if (item.prefix() > ip.bits()) {
+      return invalid(fmt::format("prefix length {} of {} bits", item.prefix(), ip.bits()));
+    }
+    out.networks.emplace_back(ip, static_cast<std::uint8_t>(item.prefix()));
+  }
+  return out;
+}
+
+Result<std::vector<PortMapping>> ports(const wire::probe::Container& in) {
+  WEFT_TRY(check_count(in.ports(), kListMax, "ports"));
+  std::vector<PortMapping> out;
+  for (const auto& item : in.ports()) {
+    PortMapping mapping;
+    mapping.outside.address = WEFT_TRY(address(item.address()));
+    mapping.outside.port = WEFT_TRY(port(item.outside()));
+    mapping.inside = WEFT_TRY(port(item.inside()));
+    mapping.transport = WEFT_TRY(transport(item.transport()));
+    out.push_back(mapping);
+  }
+  return out;
+}
+
+Result<ContainerFacts> container(const wire::probe::Container& in) {
+  ContainerFacts out;
+  out.id = WEFT_TRY(text(in.id()));
+  out.name = WEFT_TRY(text(in.name()));
+  out.image = WEFT_TRY(text(in.image()));
+  out.image_id = WEFT_TRY(text(in.image_id()));
+  out.command = WEFT_TRY(text(in.command()));
+  out.hostname = WEFT_TRY(text(in.hostname()));
+  out.status = WEFT_TRY(text(in.status()));
+  if (in.state() > static_cast<std::uint32_t>(ContainerState::Dead)) {
+    return invalid(fmt::format("container state {}", in.state()));
+  }
+  out.state = static_cast<ContainerState>(in.state());
+  out.created_unix = in.created();
+  out.host_network = in.host_network();
+  out.usage = usage(in.usage());
+  out.process_count = in.process_count();
+  out.addresses = WEFT_TRY(addresses(in.addresses()));
+  out.ports = WEFT_TRY(ports(in));
+  WEFT_TRY(check_count(in.networks(), kListMax, "networks"));
+  for (const std::string& name : in.networks()) {
+    out.networks.push_back(WEFT_TRY(text(name)));
+  }
+  WEFT_TRY(check_count(in.labels(), kListMax, "labels"));
+  for (const auto& label : in.labels()) {
+    std::string value = WEFT_TRY(text(label.value()));
+    out.labels.insert_or_assign(WEFT_TRY(text(label.key())), std::move(value));
+  }
+  return out;
+}
+
+Result<std::string> container_at(const HostReport& report, std::uint32_t position) {
+  if (position > report.containers.size()) {
+    return invalid(fmt::format("container {} of {}", position, report.containers.size()));
+  }
+  return position == 0 ? std::string() : report.containers[position - 1].id;
+}
+
+Result<ProcessFacts> process(const HostReport& report, const wire::probe::Process& in) {
+  ProcessFacts out;
+  out.pid = in.pid();
+  out.parent = in.parent();
+  out.name = WEFT_TRY(text(in.name()));
+  out.command = WEFT_TRY(text(in.command()));
+  out.container = WEFT_TRY(container_at(report, in.container()));
+  out.uid = in.uid();
+  out.thread_count = in.threads();
+  out.usage = usage(in.usage());
+  return out;
+}
+
+Result<FlowKey> flow_key(const HostReport& report, const wire::probe::Flow& in) {
+  FlowKey key;
+  key.transport = WEFT_TRY(transport(in.transport()));
+  if (in.direction() != static_cast<std::uint32_t>(Direction::Outbound)
+      && in.direction() != static_cast<std::uint32_t>(Direction::Inbound)) {
+    return invalid(fmt::format("direction {}", in.direction()));
+  }
+  key.direction = static_cast<Direction>(in.direction());
+  key.netns = in.netns();
+  key.container = WEFT_TRY(container_at(report, in.container()));
+  key.pid = in.pid();
+  key.local = WEFT_TRY(address(in.local()));
+  key.remote = WEFT_TRY(address(in.remote()));
+  key.port = WEFT_TRY(port(in.port()));
+  return key;
+}
+
+Result<LinkFacts> link(const wire::probe::Link& in) {
+  LinkFacts out;
+  out.address = WEFT_TRY(text(in.address()));
+  out.peer = (WEFT_TRY(peer(in.peer()))).number();
+  out.outbound = in.outbound();
+  out.authenticated = in.authenticated();
+  out.state = WEFT_TRY(text(in.state()));
+  out.reason = WEFT_TRY(text(in.reason()));
+  return out;
+}
+
+Result<OverlayFacts> overlay(const wire::probe::Overlay& in) {
+  OverlayFacts out;
+  out.nickname = WEFT_TRY(text(in.nickname()));
+  out.datapath = WEFT_TRY(text(in.datapath()));
+  out.encrypted = in.encrypted();
+  out.range = WEFT_TRY(text(in.range()));
+  out.mtu = in.mtu();
+  WEFT_TRY(check_count(in.links(), kLinksMax, "links"));
+  for (const auto& item : in.links()) {
+    out.links.push_back(WEFT_TRY(link(item)));
+  }
+  WEFT_TRY(check_count(in.endpoints(), kEndpointsMax, "endpoints"));
+  for (const auto& item : in.endpoints()) {
+    EndpointFacts endpoint;
+    endpoint.mac = WEFT_TRY(Mac::from_bytes(as_bytes(item.mac())));
+    endpoint.addresses = WEFT_TRY(addresses(item.addresses()));
+    out.endpoints.push_back(std::move(endpoint));
+  }
+  return out;
+}
+
+Result<Ok> tables(const wire::probe::Report& in, HostReport& out) {
+  WEFT_TRY(check_count(in.containers(), kContainersMax, "containers"));
+  for (const auto& item : in.containers()) {
+    out.containers.push_back(WEFT_TRY(container(item)));
+    const std::size_t count = out.containers.size();
+    if (count > 1 && out.containers[count - 2].id >= out.containers[count - 1].id) {
+      return invalid("containers not in ascending order");
+    }
+  }
+  WEFT_TRY(check_count(in.processes(), kProcessesMax, "processes"));
+  for (const auto& item : in.processes()) {
+    out.processes.push_back(WEFT_TRY(process(out, item)));
+    const std::size_t count = out.processes.size();
+    if (count > 1 && out.processes[count - 2].pid >= out.processes[count - 1].pid) {
+      return invalid("processes not in ascending order");
+    }
+  }
+  WEFT_TRY(check_count(in.flows(), kFlowsMax, "flows"));
+  for (const auto& item : in.flows()) {
+    const FlowFacts facts{.count = item.count(),
+                          .sent_per_second = item.sent(),
+                          .received_per_second = item.received(),
+                          .retransmits = item.retransmits(),
+                          .rtt_us = item.rtt_us()};
+    if (!out.flows.emplace(WEFT_TRY(flow_key(out, item)), facts).second) {
+      return invalid("a flow stated twice");
+    }
+  }
+  return Ok{};
+}
+
+Result<HostReport> report(const wire::probe::Report& in) {
+  HostReport out;
+  out.origin = WEFT_TRY(peer(in.origin()));
+  out.incarnation = Incarnation(in.incarnation());
+  out.sequence = in.sequence();
+  out.interval = milliseconds(in.interval_ms());
+  out.host = WEFT_TRY(host(in.host()));
+  WEFT_TRY(tables(in, out));
+  out.overlay = WEFT_TRY(overlay(in.overlay()));
+  WEFT_TRY(check_count(in.sources(), kListMax, "sources"));
+  for (const auto& item : in.sources()) {
+    SourceFacts source;
+    source.name = WEFT_TRY(text(item.name()));
+    source.working = item.working();
+    source.detail = WEFT_TRY(text(item.detail()));
+    out.sources.push_back(std::move(source));
+  }
+  out.folded = {.processes = in.folded_processes(),
+                .containers = in.folded_containers(),
+                .flows = in.folded_flows(),
+                .others = in.folded_others()};
+  return out;
+}
+
+Result<Watch> watch(const wire::probe::Watch& in) {
+  const Watch out{.lease = milliseconds(in.lease_ms()), .interval = milliseconds(in.interval_ms())};
+  if (out.lease > kLeaseMax) {
+    return invalid(fmt::format("lease of {} ms", in.lease_ms()));
+  }
+  if (out.interval < kIntervalMin || out.interval > kIntervalMax) {
+    return invalid(fmt::format("interval of {} ms", in.interval_ms()));
+  }
+  return out;
+}
+
+// Halves the first table that has anything left.
+void fold_some(HostReport& report) {
+  if (!report.processes.empty()) {
+    const std::size_t kept = report.processes.size() / 2;
+    report.folded.processes += report.processes.size() - kept;
+    report.processes.resize(kept);
+    return;
+  }
+  if (!report.flows.empty()) {
+    const std::size_t kept = report.flows.size() / 2;
+    report.folded.flows += report.flows.size() - kept;
+    report.flows.erase(std::next(report.flows.begin(), static_cast<std::ptrdiff_t>(kept)),
+                       report.flows.end());
+    return;
+  }
+  const std::size_t kept = report.containers.size() / 2;
+  report.folded.containers += report.containers.size() - kept;
+  report.containers.resize(kept);
+}
+
+}  // namespace
+
+Bytes encode_watch(const Watch& watch) {
+  wire::probe::Message message;
+  message.mutable_watch()->set_lease_ms(to_ms(watch.lease));
+  message.mutable_watch()->set_interval_ms(to_ms(watch.interval));
+  return serialize(message);
+}
+
+Bytes encode_report(const HostReport& report) {
+  wire::probe::Message message;
+  put(report, *message.mutable_report());
+  return serialize(message);
+}
+
+Bytes encode_report_within(HostReport report, std::size_t size_max) {
+  Bytes bytes = encode_report(report);
+  while (bytes.size() > size_max
+         && !(report.processes.empty() && report.flows.empty() && report.containers.empty())) {
+    fold_some(report);
+    bytes = encode_report(report);
+  }
+  return bytes;
+}
+
+Result<Message> decode_message(ByteView bytes) {
+  if (bytes.size() > kGossipPayloadMax) {
+    return invalid(fmt::format("message of {} bytes", bytes.size()));
+  }
+  wire::probe::Message message;
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return invalid("no message of a probe");
+  }
+  switch (message.body_case()) {
+    case wire::probe::Message::kWatch:
+      return Message(WEFT_TRY(watch(message.watch())));
+    case wire::probe::Message::kReport:
+      return Message(WEFT_TRY(report(message.report())));
+    case wire::probe::Message::BODY_NOT_SET:
+      break;
+  }
+  return invalid("a message without a body");
+}
+
+}  // namespace weft::probe

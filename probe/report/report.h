@@ -1,0 +1,228 @@
+// What one host says about itself (HostReport), and what a cluster says (Report).
+//
+// Every fact has one author: the host it is about. A Report keeps the newest HostReport of each
+// host, so merging is commutative, associative and idempotent, and there is nothing to expire but
+// whole hosts. Connections are aggregated where they are seen: ten thousand sockets from one
+// process to one port are one Flow, and ephemeral ports never leave the host.
+//
+// Values without invariants but for the limits below, which decode_report() enforces and
+// enforce_limits() establishes. Used by probe (writes) and app (reads).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/observed.h"
+#include "base/peer_name.h"
+#include "base/time.h"
+
+namespace weft::probe {
+
+// What a host with 500 containers and 4,000 processes has, with room; together they fit one gossip
+// payload (base/gossip.h) at the sizes that were measured, and encode_report() cuts the rest.
+inline constexpr std::size_t kProcessesMax = 8192;
+inline constexpr std::size_t kContainersMax = 2048;
+inline constexpr std::size_t kFlowsMax = 8192;
+inline constexpr std::size_t kLinksMax = 256;       // router::Mesh::Options::links_max, rounded up.
+inline constexpr std::size_t kEndpointsMax = 2048;  // Ports of a Linux bridge, twice.
+inline constexpr std::size_t kListMax = 64;         // Addresses, ports, labels of one thing.
+inline constexpr std::size_t kTextMax = 512;        // Bytes of a name or a command line.
+// As many peers as a mesh has (router::Mesh::Options::peers_max).
+inline constexpr std::size_t kHostsMax = 4096;
+
+struct Usage {
+  double cpu_percent = 0;  // Of one CPU.
+  std::uint64_t memory_bytes = 0;
+
+  friend bool operator==(const Usage&, const Usage&) = default;
+};
+
+struct HostFacts {
+  std::string name;
+  std::string kernel;
+  std::string os;
+  std::string version;  // Of the agent.
+  Duration uptime{};
+  double load1 = 0;
+  std::uint32_t cpu_count = 0;
+  Usage usage;
+  std::uint64_t memory_total_bytes = 0;
+  std::vector<Cidr> networks;
+
+  friend bool operator==(const HostFacts&, const HostFacts&) = default;
+};
+
+// The host address that leads to a container's port. An unspecified address means all of the
+// host's.
+struct PortMapping {
+  Endpoint outside;
+  std::uint16_t inside = 0;
+  Transport transport = Transport::Tcp;
+
+  friend auto operator<=>(const PortMapping&, const PortMapping&) = default;
+  friend bool operator==(const PortMapping&, const PortMapping&) = default;
+};
+
+enum class ContainerState : std::uint8_t { Created, Running, Paused, Restarting, Exited, Dead };
+
+struct ContainerFacts {
+  std::string id;  // The runtime's, whole.
+  std::string name;
+  std::string image;
+  std::string image_id;
+  std::string command;
+  std::string hostname;
+  std::string status;  // For people: "Up 3 minutes".
+  ContainerState state = ContainerState::Running;
+  std::int64_t created_unix = 0;  // Seconds.
+  bool host_network = false;
+  Usage usage;
+  std::uint32_t process_count = 0;
+  std::vector<Ip> addresses;
+  std::vector<PortMapping> ports;
+  std::vector<std::string> networks;
+  std::map<std::string, std::string> labels;
+
+  friend bool operator==(const ContainerFacts&, const ContainerFacts&) = default;
+};
+
+struct ProcessFacts {
+  std::uint32_t pid = 0;
+  std::uint32_t parent = 0;
+  std::string name{};
+  std::string command{};    // Secrets masked (probe/mask.h).
+  std::string container{};  // Its id; empty if in none.
+  std::uint32_t uid = 0;
+  std::uint32_t thread_count = 0;
+  Usage usage{};
+
+  friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
+};
+
+enum class Direction : std::uint8_t { Outbound = 1, Inbound = 2 };
+
+// All connections between one local process and one remote address over one server port.
+struct FlowKey {
+  Transport transport = Transport::Tcp;
+  Direction direction = Direction::Outbound;
+  std::uint64_t netns = 0;  // Tells the loopback of one container from another's.
+  std::string container;    // Whose network namespace it is; empty for the host's.
+  std::uint32_t pid = 0;    // 0 if no process could be found.
+  Ip local;
+  Ip remote;
+  std::uint16_t port = 0;  // The server's: remote if outbound, local if inbound.
+
+  friend auto operator<=>(const FlowKey&, const FlowKey&) = default;
+  friend bool operator==(const FlowKey&, const FlowKey&) = default;
+};
+
+struct FlowFacts {
+  std::uint32_t count = 0;  // Connections open now, and those closed in the last interval.
+  std::uint64_t sent_per_second = 0;
+  std::uint64_t received_per_second = 0;
+  std::uint64_t retransmits = 0;  // Of the connections open now, since they opened.
+  std::uint32_t rtt_us = 0;       // Of the slowest; 0 if unknown.
+
+  friend bool operator==(const FlowFacts&, const FlowFacts&) = default;
+};
+
+// A control connection of this host's agent.
+struct LinkFacts {
+  std::string address;
+  std::uint64_t peer = 0;  // PeerName::number(); 0 while unknown.
+  bool outbound = false;
+  bool authenticated = false;
+  std::string state;   // As `weft status connections` says it.
+  std::string reason;  // Why it is not established.
+
+  friend bool operator==(const LinkFacts&, const LinkFacts&) = default;
+};
+
+// An interface on the overlay.
+struct EndpointFacts {
+  Mac mac;
+  std::vector<Ip> addresses;
+
+  friend bool operator==(const EndpointFacts&, const EndpointFacts&) = default;
+};
+
+struct OverlayFacts {
+  std::string nickname{};
+  std::string datapath{};  // "bpf" or "bridge".
+  bool encrypted = false;
+  std::string range{};
+  std::uint32_t mtu = 0;
+  std::vector<LinkFacts> links{};
+  std::vector<EndpointFacts> endpoints{};  // On this host.
+
+  friend bool operator==(const OverlayFacts&, const OverlayFacts&) = default;
+};
+
+// One place facts come from, and how it fares: shown, so that nobody takes a gap for an absence.
+struct SourceFacts {
+  std::string name;
+  bool working = false;
+  std::string detail;
+
+  friend bool operator==(const SourceFacts&, const SourceFacts&) = default;
+};
+
+// What the limits above left out.
+struct FoldedCounts {
+  std::uint64_t processes = 0;
+  std::uint64_t containers = 0;
+  std::uint64_t flows = 0;
+  std::uint64_t others = 0;
+
+  friend bool operator==(const FoldedCounts&, const FoldedCounts&) = default;
+};
+
+struct HostReport {
+  PeerName origin;
+  Incarnation incarnation;     // Of the agent; with the sequence number it orders a host's reports.
+  std::uint64_t sequence = 0;  // Ascending within an incarnation.
+  Duration interval{};         // Between two looks; longer than asked for when looking is dear.
+  HostFacts host;
+  std::vector<ContainerFacts> containers;  // By id.
+  std::vector<ProcessFacts> processes;     // By pid.
+  std::map<FlowKey, FlowFacts> flows;
+  OverlayFacts overlay;
+  std::vector<SourceFacts> sources;
+  FoldedCounts folded;
+
+  bool is_newer_than(const HostReport& other) const;
+
+  friend bool operator==(const HostReport&, const HostReport&) = default;
+};
+
+// Cuts every table to its limit and makes every text clean UTF-8 of at most kTextMax bytes. Keeps
+// what people look for first: running containers, processes in containers, busy flows. Counts what
+// it cut.
+void enforce_limits(HostReport& report);
+
+// The newest report of every host. Bounded: of more than kHostsMax hosts, those with the lowest
+// names are kept, which is the same set in whatever order reports are merged.
+class Report {
+ public:
+  // True if anything changed. Precondition: within the limits.
+  bool merge(HostReport report);
+  bool merge(const Report& other);
+  bool forget(PeerName origin);
+
+  const HostReport* find(PeerName origin) const;
+  const std::map<PeerName, HostReport>& hosts() const { return hosts_; }
+  std::uint64_t refused() const { return refused_; }
+
+  // What was refused is no part of the value.
+  friend bool operator==(const Report& a, const Report& b) { return a.hosts_ == b.hosts_; }
+
+ private:
+  std::map<PeerName, HostReport> hosts_;
+  std::uint64_t refused_ = 0;
+};
+
+}  // namespace weft::probe

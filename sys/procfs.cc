@@ -1,0 +1,368 @@
+#include "sys/procfs.h"
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace weft::sys {
+namespace {
+
+// A command line is cut far below this later; a stat line has some 300 bytes.
+constexpr std::size_t kFileMax = 16 * 1024;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+using Directory = std::unique_ptr<DIR, CloseDirectory>;
+
+// Up to kFileMax bytes; nothing if the file is gone or may not be read.
+std::optional<std::string> read_file(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) {
+    return std::nullopt;
+  }
+  std::string content(kFileMax, '\0');
+  std::size_t size = 0;
+  while (size < content.size()) {
+    const ssize_t got = ::read(file.get(), content.data() + size, content.size() - size);
+    if (got <= 0) {
+      break;
+    }
+    size += static_cast<std::size_t>(got);
+  }
+  content.resize(size);
+  return content;
+}
+
+template <class Number>
+Number to_number(std::string_view text) {
+  Number number{};
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+std::vector<std::string_view> words_of(std::string_view line) {
+  std::vector<std::string_view> words;
+  while (!line.empty()) {
+    const std::size_t end = line.find_first_of(" \t\n");
+    if (end != 0) {
+      words.push_back(line.substr(0, end));
+    }
+    line.remove_prefix(end == std::string_view::npos ? line.size() : end + 1);
+  }
+  return words;
+}
+
+// "socket:[123]" or "net:[123]".
+std::uint64_t inode_of_link(std::string_view target, std::string_view kind) {
+  if (!target.starts_with(kind) || !target.substr(kind.size()).starts_with(":[")) {
+    return 0;
+  }
+  return to_number<std::uint64_t>(target.substr(kind.size() + 2));
+}
+
+std::string_view read_link(const std::string& path, std::array<char, 64>& buffer) {
+  const ssize_t size = ::readlink(path.c_str(), buffer.data(), buffer.size());
+  return size <= 0 ? std::string_view()
+                   : std::string_view(buffer.data(), static_cast<std::size_t>(size));
+}
+
+// cgroup v2 has one line, "0::/path"; of v1's many the longest path is the most telling, as a
+// runtime need not use every controller.
+std::string cgroup_of(std::string_view content) {
+  std::string_view longest;
+  while (!content.empty()) {
+    const std::string_view line = content.substr(0, content.find('\n'));
+    content.remove_prefix(std::min(content.size(), line.size() + 1));
+    const std::size_t slash = line.find('/');
+    if (slash != std::string_view::npos && line.size() - slash > longest.size()) {
+      longest = line.substr(slash);
+    }
+  }
+  return std::string(longest);
+}
+
+std::string command_of(std::string content) {
+  while (!content.empty() && content.back() == '\0') {
+    content.pop_back();
+  }
+  for (char& c : content) {
+    c = c == '\0' ? ' ' : c;
+  }
+  return content;
+}
+
+Duration ticks(std::uint64_t count) {
+  static const auto kPerSecond = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  constexpr std::uint64_t kNanoseconds = 1'000'000'000;
+  return Duration(static_cast<Duration::rep>(count * (kNanoseconds / kPerSecond)));
+}
+
+// proc(5), /proc/[pid]/stat. The name is in parentheses and may hold any byte, so fields are
+// counted from the last closing one.
+bool parse_stat(std::string_view line, ObservedProcess& out) {
+  const std::size_t open = line.find('(');
+  const std::size_t close = line.rfind(')');
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) {
+    return false;
+  }
+  const std::vector<std::string_view> fields = words_of(line.substr(close + 1));
+  // Field 3 of the manual page, the state, is the first one here.
+  const auto field = [&](std::size_t number) { return fields[number - 3]; };
+  constexpr std::size_t kRss = 24;
+  if (fields.size() <= kRss - 3 || field(3) == "Z" || field(3) == "X") {
+    return false;
+  }
+  static const auto kPage = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  out.name = line.substr(open + 1, close - open - 1);
+  out.parent = to_number<std::uint32_t>(field(4));
+  out.cpu = ticks(to_number<std::uint64_t>(field(14)) + to_number<std::uint64_t>(field(15)));
+  out.thread_count = to_number<std::uint32_t>(field(20));
+  out.started_ticks = to_number<std::uint64_t>(field(22));
+  out.rss_bytes = to_number<std::uint64_t>(field(kRss)) * kPage;
+  return true;
+}
+
+Cidr to_cidr(const sockaddr* address, const sockaddr* mask) {
+  std::array<std::uint8_t, 16> mask_octets{};
+  Ip ip;
+  if (address->sa_family == AF_INET) {
+    const auto* v4 = reinterpret_cast<const sockaddr_in*>(address);
+    ip = Ipv4(ntohl(v4->sin_addr.s_addr));
+    const auto* m = reinterpret_cast<const sockaddr_in*>(mask);
+    std::memcpy(mask_octets.data(), &m->sin_addr, sizeof m->sin_addr);
+  } else {
+    Ipv6::Octets octets{};
+    std::memcpy(
+        octets.data(), &reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr, octets.size());
+    ip = Ipv6(octets);
+    std::memcpy(mask_octets.data(),
+                &reinterpret_cast<const sockaddr_in6*>(mask)->sin6_addr,
+                mask_octets.size());
+  }
+  unsigned prefix = 0;
+  for (const std::uint8_t octet : mask_octets) {
+    prefix += static_cast<unsigned>(__builtin_popcount(octet));
+  }
+  return Cidr(ip, static_cast<std::uint8_t>(prefix));
+}
+
+std::vector<Cidr> interface_addresses() {
+  ifaddrs* list = nullptr;
+  std::vector<Cidr> addresses;
+  if (::getifaddrs(&list) != 0) {
+    return addresses;
+  }
+  for (const ifaddrs* item = list; item != nullptr; item = item->ifa_next) {
+    const bool is_ip =
+        item->ifa_addr != nullptr && item->ifa_netmask != nullptr
+        && (item->ifa_addr->sa_family == AF_INET || item->ifa_addr->sa_family == AF_INET6);
+    if (is_ip && (item->ifa_flags & IFF_LOOPBACK) == 0) {
+      addresses.push_back(to_cidr(item->ifa_addr, item->ifa_netmask));
+    }
+  }
+  ::freeifaddrs(list);
+  return addresses;
+}
+
+std::uint64_t meminfo_bytes(std::string_view content, std::string_view key) {
+  const std::size_t at = content.find(key);
+  if (at == std::string_view::npos) {
+    return 0;
+  }
+  const auto words = words_of(content.substr(at + key.size(), 64));
+  constexpr std::uint64_t kKibi = 1024;
+  return words.empty() ? 0 : to_number<std::uint64_t>(words.front()) * kKibi;
+}
+
+std::string os_name() {
+  for (const char* path : {"/etc/os-release", "/usr/lib/os-release"}) {
+    const auto content = read_file(path).value_or("");
+    constexpr std::string_view kKey = "PRETTY_NAME=\"";
+    const std::size_t at = content.find(kKey);
+    if (at != std::string::npos) {
+      const std::size_t start = at + kKey.size();
+      return content.substr(start, content.find('"', start) - start);
+    }
+  }
+  return "Linux";
+}
+
+class Procfs final : public ProcessSource {
+ public:
+  explicit Procfs(std::string root) : root_(std::move(root)), os_(os_name()) {}
+
+  Result<ObservedHost> host() override;
+  Result<std::vector<ObservedProcess>> processes() override;
+  std::map<std::uint64_t, std::uint32_t> owners_of(const std::set<std::uint64_t>& inodes,
+                                                   const std::set<std::uint32_t>& pids) override;
+
+ private:
+  // What does not change while a process lives, but for execve(2), which changes the name too.
+  struct Lasting {
+    std::uint64_t started_ticks = 0;
+    std::string name;
+    std::string command;
+    std::string cgroup;
+    std::uint32_t uid = 0;
+    std::uint64_t netns = 0;
+    std::uint64_t look = 0;
+  };
+
+  bool read_process(std::uint32_t pid, ObservedProcess& out);
+  const Lasting& lasting_of(const ObservedProcess& process, const std::string& folder);
+
+  std::string root_;
+  std::string os_;
+  std::map<std::uint32_t, Lasting> lasting_;
+  std::uint64_t look_ = 0;
+};
+
+Result<ObservedHost> Procfs::host() {
+  ObservedHost host;
+  utsname names{};
+  if (::uname(&names) != 0) {
+    return Error{Errc::Os, fmt::format("uname: {}", std::strerror(errno)), errno};
+  }
+  host.name = names.nodename;
+  host.kernel = names.release;
+  host.os = os_;
+  const auto stat = read_file(root_ + "/stat");
+  const auto meminfo = read_file(root_ + "/meminfo");
+  const auto loadavg = read_file(root_ + "/loadavg");
+  const auto uptime = read_file(root_ + "/uptime");
+  if (!stat || !meminfo || !loadavg || !uptime) {
+    return Error{Errc::Os, "read " + root_ + "/stat, meminfo, loadavg and uptime"};
+  }
+  // proc(5): cpu user nice system idle iowait irq softirq steal …
+  const auto cpu = words_of(std::string_view(*stat).substr(0, stat->find('\n')));
+  constexpr std::array<std::size_t, 6> kBusy{1, 2, 3, 6, 7, 8};
+  for (const std::size_t field : kBusy) {
+    host.cpu_busy += field < cpu.size() ? ticks(to_number<std::uint64_t>(cpu[field])) : Duration{};
+  }
+  host.cpu_count = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
+  host.memory_total_bytes = meminfo_bytes(*meminfo, "MemTotal:");
+  host.memory_available_bytes = meminfo_bytes(*meminfo, "MemAvailable:");
+  host.load1 = to_number<double>(*loadavg);
+  host.uptime = std::chrono::seconds(to_number<std::int64_t>(*uptime));
+  host.addresses = interface_addresses();
+  return host;
+}
+
+Result<std::vector<ObservedProcess>> Procfs::processes() {
+  const Directory directory(::opendir(root_.c_str()));
+  if (!directory) {
+    return Error{Errc::Os, fmt::format("open {}: {}", root_, std::strerror(errno)), errno};
+  }
+  ++look_;
+  std::map<std::uint32_t, ObservedProcess> found;
+  while (const dirent* entry = ::readdir(directory.get())) {
+    const auto pid = to_number<std::uint32_t>(entry->d_name);
+    ObservedProcess process;
+    if (pid != 0 && read_process(pid, process)) {
+      found.emplace(pid, std::move(process));
+    }
+  }
+  std::erase_if(lasting_, [this](const auto& item) { return item.second.look != look_; });
+  std::vector<ObservedProcess> processes;
+  processes.reserve(found.size());
+  for (auto& [pid, process] : found) {
+    processes.push_back(std::move(process));
+  }
+  return processes;
+}
+
+bool Procfs::read_process(std::uint32_t pid, ObservedProcess& out) {
+  const std::string folder = fmt::format("{}/{}", root_, pid);
+  const auto stat = read_file(folder + "/stat");
+  if (!stat || !parse_stat(*stat, out)) {
+    return false;
+  }
+  out.pid = pid;
+  const Lasting& lasting = lasting_of(out, folder);
+  out.command = lasting.command;
+  out.cgroup = lasting.cgroup;
+  out.uid = lasting.uid;
+  out.netns = lasting.netns;
+  return true;
+}
+
+const Procfs::Lasting& Procfs::lasting_of(const ObservedProcess& process,
+                                          const std::string& folder) {
+  Lasting& lasting = lasting_[process.pid];
+  lasting.look = look_;
+  // A runtime forks, then enters the container's namespaces and cgroup, then executes: what was
+  // read before the name changed does not count.
+  if (lasting.started_ticks == process.started_ticks && lasting.name == process.name) {
+    return lasting;
+  }
+  lasting.started_ticks = process.started_ticks;
+  lasting.name = process.name;
+  lasting.command = command_of(read_file(folder + "/cmdline").value_or(""));
+  lasting.cgroup = cgroup_of(read_file(folder + "/cgroup").value_or(""));
+  struct stat status {};
+  lasting.uid = ::stat(folder.c_str(), &status) == 0 ? status.st_uid : 0;
+  std::array<char, 64> buffer{};
+  lasting.netns = inode_of_link(read_link(folder + "/ns/net", buffer), "net");
+  return lasting;
+}
+
+std::map<std::uint64_t, std::uint32_t> Procfs::owners_of(const std::set<std::uint64_t>& inodes,
+                                                         const std::set<std::uint32_t>& pids) {
+  std::map<std::uint64_t, std::uint32_t> owners;
+  std::array<char, 64> buffer{};
+  for (const std::uint32_t pid : pids) {
+    const std::string folder = fmt::format("{}/{}/fd/", root_, pid);
+    const Directory directory(::opendir(folder.c_str()));
+    if (!directory) {
+      continue;
+    }
+    while (const dirent* entry = ::readdir(directory.get())) {
+      const std::uint64_t inode =
+          inode_of_link(read_link(folder + entry->d_name, buffer), "socket");
+      if (inode != 0 && inodes.contains(inode)) {
+        owners.emplace(inode, pid);
+      }
+    }
+  }
+  return owners;
+}
+
+}  // namespace
+
+std::unique_ptr<ProcessSource> open_procfs(const std::string& root) {
+  return std::make_unique<Procfs>(root);
+}
+
+}  // namespace weft::sys

@@ -1,0 +1,137 @@
+#include "app/graph.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/app/cluster.h"
+#include "tests/unit/probe/random_report.h"
+
+namespace weft::app {
+namespace {
+
+using probe::HostReport;
+using probe::Report;
+using testing::SizeIs;
+using enum probe::Direction;
+
+Party party(PeerName host, const std::string& container, std::uint32_t pid) {
+  return {.host = host, .container = container, .pid = pid};
+}
+
+Report report_of(const std::vector<HostReport>& hosts) {
+  Report report;
+  for (const HostReport& host : hosts) {
+    report.merge(host);
+  }
+  return report;
+}
+
+TEST(Graph, JoinsBothEndsOfAConnectionAcrossHosts) {
+  const Edges edges = resolve_edges(cluster());
+
+  const EdgeKey key{party(kHost1, kWeb, 100), party(kHost2, kDb, 100), Transport::Tcp, 5432};
+  ASSERT_TRUE(edges.contains(key));
+  EXPECT_EQ(edges.at(key).count, 4U);
+  EXPECT_EQ(edges.at(key).sent_per_second, 100U);
+  EXPECT_EQ(edges.at(key).received_per_second, 900U);
+}
+
+TEST(Graph, DoesNotCountAConnectionTwiceThatBothEndsReport) {
+  const Edges edges = resolve_edges(cluster());
+
+  EXPECT_THAT(edges, SizeIs(3));  // To the database, from outside, to outside.
+}
+
+TEST(Graph, ShowsClientsAndServersOutsideAsTheInternet) {
+  const Edges edges = resolve_edges(cluster());
+  const Party outside{.kind = Party::Kind::Internet};
+
+  EXPECT_TRUE(edges.contains({outside, party(kHost1, kWeb, 100), Transport::Tcp, 80}));
+  EXPECT_TRUE(edges.contains({party(kHost1, kWeb, 100), outside, Transport::Tcp, 443}));
+}
+
+TEST(Graph, FollowsAPublishedPortToItsContainer) {
+  HostReport one = *cluster().find(kHost1);
+  HostReport two = *cluster().find(kHost2);
+  two.flows[flow(Outbound, kDb, 100, "10.40.0.1", "192.0.2.1", 8080)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one, two}));
+
+  EXPECT_TRUE(
+      edges.contains({party(kHost2, kDb, 100), party(kHost1, kWeb, 100), Transport::Tcp, 8080}));
+}
+
+TEST(Graph, DoesNotFollowAnAddressThatTwoContainersClaim) {
+  HostReport one = *cluster().find(kHost1);
+  HostReport two = *cluster().find(kHost2);
+  add_container(two, std::string(64, 'c'), "twin", "twin", "10.40.0.1");
+  two.flows.clear();  // Else the server's end tells which of them it is.
+
+  const Edges edges = resolve_edges(report_of({one, two}));
+
+  for (const auto& [key, facts] : edges) {
+    EXPECT_NE(key.to.host, kHost2) << "to " << key.to.container;
+  }
+}
+
+TEST(Graph, DoesNotMixBridgeAddressesOfDifferentHosts) {
+  HostReport one = empty_host(kHost1, "h1", "192.0.2.1");
+  HostReport two = empty_host(kHost2, "h2", "192.0.2.2");
+  add_container(one, kWeb, "web", "web", "172.17.0.2");
+  add_container(two, kDb, "db", "db", "172.17.0.2");
+  one.overlay.endpoints.clear();
+  two.overlay.endpoints.clear();
+  one.flows[flow(Outbound, "", 7, "172.17.0.1", "172.17.0.2", 80)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one, two}));
+
+  ASSERT_THAT(edges, SizeIs(1));
+  EXPECT_EQ(edges.begin()->first.to.container, kWeb);
+}
+
+TEST(Graph, KeepsTwoContainersOnTheirOwnLoopbackApart) {
+  HostReport one = empty_host(kHost1, "h1", "192.0.2.1");
+  add_container(one, kWeb, "web", "web", "10.32.0.1");
+  add_container(one, kDb, "db", "db", "10.32.0.2");
+  for (const std::string& id : {kWeb, kDb}) {
+    one.flows[flow(Outbound, id, 1, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+    one.flows[flow(Inbound, id, 2, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+  }
+
+  const Edges edges = resolve_edges(report_of({one}));
+
+  ASSERT_THAT(edges, SizeIs(2));
+  for (const auto& [key, facts] : edges) {
+    EXPECT_EQ(key.from.container, key.to.container);
+    EXPECT_EQ(key.to.pid, 2U);
+  }
+}
+
+TEST(Graph, NamesNoProcessWhereSeveralMayHaveAnswered) {
+  HostReport one = *cluster().find(kHost1);
+  HostReport two = *cluster().find(kHost2);
+  two.flows[flow(Inbound, kDb, 101, "10.40.0.1", "10.32.0.1", 5432)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one, two}));
+
+  EXPECT_TRUE(
+      edges.contains({party(kHost1, kWeb, 100), party(kHost2, kDb, 0), Transport::Tcp, 5432}));
+}
+
+TEST(Graph, ResolvesAnyReportToPartiesThatItHas) {
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Rng rng(seed);
+    const Report report =
+        report_of({probe::random_report(rng, PeerName(1)), probe::random_report(rng, PeerName(2))});
+
+    for (const auto& [key, facts] : resolve_edges(report)) {
+      for (const Party& end : {key.from, key.to}) {
+        const bool is_there = end.kind != Party::Kind::Known || report.find(end.host) != nullptr;
+        EXPECT_TRUE(is_there) << "seed " << seed;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weft::app

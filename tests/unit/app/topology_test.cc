@@ -1,0 +1,121 @@
+#include "app/topology.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include <boost/json/serialize.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/render.h"
+#include "tests/unit/app/cluster.h"
+
+namespace weft::app {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::Key;
+using testing::Not;
+
+class TopologyTest : public testing::Test {
+ protected:
+  View view(TopologyId id) const { return render_view(id, {report_, edges_}); }
+
+  probe::Report report_ = cluster();
+  Edges edges_ = resolve_edges(report_);
+};
+
+std::string pretty(const View& view) {
+  std::string text;
+  for (const auto& [id, node] : view) {
+    text += boost::json::serialize(summary_json(node, [](PeerName) { return 0; })) + "\n";
+  }
+  return text;
+}
+
+// WEFT_GOLDEN_UPDATE=1 writes what is rendered; look at the difference before you commit it.
+TEST_F(TopologyTest, RendersEveryViewAsBefore) {
+  for (const TopologySpec& spec : topologies()) {
+    const std::string path = std::string(WEFT_GOLDEN) + "/" + std::string(spec.path) + ".jsonl";
+    View rendered = view(spec.id);
+    (void)apply_choice({}, rendered);
+    if (std::getenv("WEFT_GOLDEN_UPDATE") != nullptr) {
+      std::ofstream(path) << pretty(rendered);
+    }
+    std::ifstream file(path);
+    std::ostringstream golden;
+    golden << file.rdbuf();
+    EXPECT_EQ(pretty(rendered), golden.str()) << path;
+  }
+}
+
+TEST_F(TopologyTest, LinksLeadOnlyToNodesOfTheirView) {
+  for (const TopologySpec& spec : topologies()) {
+    for (const Choice& choice : {Choice{},
+                                 Choice{{"pseudo", "hide"}, {"unconnected", "hide"}},
+                                 Choice{{"system", "system"}}}) {
+      View rendered = view(spec.id);
+      (void)apply_choice(choice, rendered);
+      for (const auto& [id, node] : rendered) {
+        for (const auto& [to, link] : node.links) {
+          EXPECT_THAT(rendered, Contains(Key(to))) << spec.path;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(TopologyTest, HidesStoppedContainersWhereRunningOnesAreChosen) {
+  probe::HostReport host = *report_.find(kHost1);
+  host.containers[0].state = probe::ContainerState::Exited;
+  ++host.sequence;
+  report_.merge(host);
+  View rendered = view(TopologyId::Containers);
+
+  const std::size_t dropped = apply_choice({{"stopped", "running"}}, rendered);
+
+  EXPECT_THAT(rendered, Not(Contains(Key(container_id(kWeb)))));
+  EXPECT_THAT(rendered, Contains(Key(container_id(kDb))));
+  EXPECT_EQ(dropped, 1U);
+}
+
+TEST_F(TopologyTest, DropsPseudoNodesThatTalkToNobody) {
+  View rendered = view(TopologyId::Containers);
+  ASSERT_THAT(rendered, Contains(Key("pseudo:uncontained:" + kHost1.to_string())));
+
+  (void)apply_choice({}, rendered);
+
+  EXPECT_THAT(rendered, Not(Contains(Key("pseudo:uncontained:" + kHost1.to_string()))));
+  EXPECT_THAT(rendered, Contains(Key(std::string(kInternetIn))));
+}
+
+TEST_F(TopologyTest, GroupsContainersByImage) {
+  const View rendered = view(TopologyId::ContainersByImage);
+
+  ASSERT_THAT(rendered, Contains(Key("shop/web;<container_image>")));
+  const Node& web = rendered.at("shop/web;<container_image>");
+  EXPECT_EQ(web.label_minor, "1 container");
+  EXPECT_TRUE(web.links.contains("postgres;<container_image>"));
+}
+
+TEST(ImageName, IsWithoutRegistryTagAndDigest) {
+  EXPECT_EQ(image_name("registry.example.org:5000/library/nginx:1.25@sha256:ab"), "library/nginx");
+  EXPECT_EQ(image_name("localhost/nginx"), "nginx");
+  EXPECT_EQ(image_name("team/nginx:1"), "team/nginx");
+  EXPECT_EQ(image_name("nginx"), "nginx");
+  EXPECT_EQ(image_name(""), "");
+}
+
+TEST(Frames, SayWhatChanged) {
+  const Rendered before{{"a", "1"}, {"b", "2"}, {"c", "3"}};
+  const Rendered after{{"b", "2"}, {"c", "4"}, {"d", "5"}};
+
+  EXPECT_EQ(delta_frame(before, after), R"({"add":[5],"update":[4],"remove":["a"]})");
+  EXPECT_EQ(delta_frame(after, after), R"({"add":null,"update":null,"remove":null})");
+  EXPECT_EQ(reset_frame(before), R"({"add":[1,2,3],"update":null,"remove":null,"reset":true})");
+}
+
+}  // namespace
+}  // namespace weft::app

@@ -1,0 +1,173 @@
+#include "probe/probe.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::probe {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::VariantWith;
+using namespace std::chrono_literals;
+
+const PeerName kSelf(1);
+const PeerName kWatcher(2);
+constexpr TimePoint kStart(100s);
+constexpr Watch kWatch{.lease = 10s, .interval = 1s};
+
+Probe make_probe() {
+  return Probe({.self = kSelf, .incarnation = Incarnation(3), .version = "0.1.0"});
+}
+
+Sample sample_at(TimePoint at, Duration cost = 1ms) {
+  Sample sample;
+  sample.at = at;
+  sample.cost = cost;
+  return sample;
+}
+
+TEST(Probe, DoesNothingWhileNobodyWatches) {
+  Probe probe = make_probe();
+  ProbeActions out;
+
+  probe.on_deadline(kStart, out);
+  probe.on_change(kStart);
+
+  EXPECT_THAT(out, IsEmpty());
+  EXPECT_EQ(probe.next_deadline(), kNever);
+}
+
+TEST(Probe, LooksAtOnceForANewWatcherAndTellsIt) {
+  Probe probe = make_probe();
+  ProbeActions out;
+
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  ASSERT_THAT(out, ElementsAre(VariantWith<TakeSample>(TakeSample{})));
+  out.clear();
+  probe.on_sample(kStart + 5ms, sample_at(kStart), {.nickname = "h1"}, out);
+
+  ASSERT_THAT(out, SizeIs(1));
+  const Tell& tell = std::get<Tell>(out.front());
+  EXPECT_EQ(tell.to, kWatcher);
+  const auto report = std::get<HostReport>(decode_message(tell.message).value());
+  EXPECT_EQ(report.origin, kSelf);
+  EXPECT_EQ(report.incarnation, Incarnation(3));
+  EXPECT_EQ(report.sequence, 1U);
+  EXPECT_EQ(report.overlay.nickname, "h1");
+  EXPECT_EQ(probe.next_deadline(), kStart + 1s);
+}
+
+TEST(Probe, RestsWhenTheLastLeaseHasRunOut) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_sample(kStart, sample_at(kStart), {}, out);
+  out.clear();
+
+  probe.on_deadline(kStart + 10s, out);
+
+  EXPECT_THAT(out, ElementsAre(VariantWith<Rest>(Rest{})));
+  EXPECT_EQ(probe.next_deadline(), kNever);
+  EXPECT_FALSE(probe.is_watched());
+}
+
+TEST(Probe, RestsWhenToldThatNobodyLooks) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  out.clear();
+
+  probe.on_watch(kStart + 1s, kWatcher, {.lease = 0s, .interval = 1s}, out);
+
+  EXPECT_THAT(out, ElementsAre(VariantWith<Rest>(Rest{})));
+  out.clear();
+  probe.on_sample(kStart + 1s, sample_at(kStart), {}, out);
+  EXPECT_THAT(out, IsEmpty());
+}
+
+TEST(Probe, LooksLessOftenWhenLookingIsDear) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  out.clear();
+
+  probe.on_sample(kStart + 40ms, sample_at(kStart, 40ms), {}, out);
+
+  EXPECT_EQ(probe.next_deadline(), kStart + 4s);
+  const auto report =
+      std::get<HostReport>(decode_message(std::get<Tell>(out.front()).message).value());
+  EXPECT_EQ(report.interval, 4s);
+}
+
+TEST(Probe, LooksSoonAfterAChange) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_sample(kStart, sample_at(kStart), {}, out);
+
+  probe.on_change(kStart + 100ms);
+
+  EXPECT_LE(probe.next_deadline(), kStart + 200ms);
+}
+
+TEST(Probe, LooksAgainForAChangeThatCameWhileItLooked) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+
+  probe.on_change(kStart + 10ms);
+  probe.on_sample(kStart + 20ms, sample_at(kStart), {}, out);
+
+  EXPECT_LE(probe.next_deadline(), kStart + 100ms);
+}
+
+TEST(Probe, TellsEachWatcherAsOftenAsItAsked) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_watch(kStart, PeerName(3), {.lease = 30s, .interval = 5s}, out);
+  probe.on_sample(kStart, sample_at(kStart), {}, out);
+  const auto told = [&](PeerName who) {
+    return std::count_if(out.begin(), out.end(), [&](const ProbeAction& action) {
+      return std::holds_alternative<Tell>(action) && std::get<Tell>(action).to == who;
+    });
+  };
+  for (int second = 1; second <= 9; ++second) {
+    const TimePoint now = kStart + std::chrono::seconds(second);
+    probe.on_watch(now, kWatcher, kWatch, out);
+    probe.on_deadline(now, out);
+    probe.on_sample(now, sample_at(now), {}, out);
+  }
+
+  EXPECT_EQ(told(kWatcher), 10);
+  EXPECT_EQ(told(PeerName(3)), 2);
+}
+
+TEST(Probe, RefusesAWatcherTooMany) {
+  Probe probe({.self = kSelf, .incarnation = {}, .version = "", .watchers_max = 1});
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+
+  probe.on_watch(kStart, PeerName(3), kWatch, out);
+
+  EXPECT_EQ(probe.stats().watchers_refused, 1U);
+  probe.check_invariants();
+}
+
+TEST(Probe, GoesOnAfterALookThatFailed) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+
+  probe.on_sample_failed(kStart + 10ms);
+
+  EXPECT_EQ(probe.stats().samples_failed, 1U);
+  EXPECT_LE(probe.next_deadline(), kStart + 2s);
+}
+
+}  // namespace
+}  // namespace weft::probe

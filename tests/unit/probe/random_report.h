@@ -1,0 +1,53 @@
+// Reports as a cluster might make them, drawn from a seed. Every one is within the limits.
+#pragma once
+
+#include <string>
+
+#include <fmt/format.h>
+
+#include "base/rng.h"
+#include "probe/report/report.h"
+
+namespace weft::probe {
+
+inline HostReport random_report(Rng& rng, PeerName origin) {
+  HostReport report;
+  report.origin = origin;
+  report.incarnation = Incarnation(rng.below(2));
+  report.sequence = rng.below(4);
+  report.interval = std::chrono::seconds(1);
+  report.host.name = fmt::format("host{}", origin.number());
+  report.host.cpu_count = rng.below(8) + 1;
+  report.host.networks = {
+      Cidr(Ip(Ipv4(0xc0000200 + static_cast<std::uint32_t>(origin.number()))), 24)};
+  for (std::uint32_t i = 0; i < rng.below(4); ++i) {
+    ContainerFacts container;
+    container.id = fmt::format("{:064x}", origin.number() * 100 + i);
+    container.name = fmt::format("c{}", i);
+    container.image = rng.chance(50) ? "nginx:1.25" : "registry:5000/team/db";
+    container.usage = {.cpu_percent = static_cast<double>(rng.below(100)),
+                       .memory_bytes = rng.next() >> 30};
+    container.addresses = {
+        Ip(Ipv4(0x0a200000 + static_cast<std::uint32_t>(origin.number() * 256 + i)))};
+    container.labels = {{"tier", rng.chance(50) ? "front" : "back"}};
+    report.containers.push_back(container);
+    ProcessFacts process;
+    process.pid = 100 + i;
+    process.name = "server";
+    process.container = container.id;
+    report.processes.push_back(process);
+    report.overlay.endpoints.push_back({.mac = Mac(), .addresses = container.addresses});
+    FlowKey key;
+    key.container = container.id;
+    key.pid = process.pid;
+    key.direction = rng.chance(50) ? Direction::Inbound : Direction::Outbound;
+    key.local = container.addresses.front();
+    key.remote = Ip(Ipv4(0x0a200000 + rng.below(1024)));
+    key.port = static_cast<std::uint16_t>(rng.below(3) + 80);
+    report.flows[key] = {.count = rng.below(9) + 1, .sent_per_second = rng.below(1000)};
+  }
+  report.sources = {{.name = "procfs", .working = true, .detail = "fine"}};
+  return report;
+}
+
+}  // namespace weft::probe

@@ -1,0 +1,200 @@
+#include "probe/tracker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft::probe {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t kHostNetns = 1;
+constexpr std::uint64_t kNetns = 2;
+const std::string kContainer(64, 'a');
+
+Endpoint endpoint(const char* text) {
+  return Endpoint::parse(text).value();
+}
+
+ObservedSocket listening(const char* local) {
+  return {.listening = true, .local = endpoint(local)};
+}
+
+ObservedSocket connected(const char* local, const char* remote, std::uint64_t inode) {
+  return {.local = endpoint(local), .remote = endpoint(remote), .inode = inode};
+}
+
+ObservedProcess process(std::uint32_t pid, Duration cpu) {
+  ObservedProcess out;
+  out.pid = pid;
+  out.started_ticks = 5;
+  out.name = "server";
+  out.command = "server";
+  out.cgroup = "/docker/" + kContainer;
+  out.cpu = cpu;
+  out.rss_bytes = 1000;
+  out.netns = kNetns;
+  return out;
+}
+
+Sample sample(Duration at, std::vector<ObservedSocket> sockets) {
+  Sample out;
+  out.at = TimePoint(at);
+  out.host_netns = kHostNetns;
+  out.host.cpu_count = 2;
+  out.namespaces = {{.netns = kNetns, .sockets = std::move(sockets)}};
+  return out;
+}
+
+TEST(Tracker, CallsTheEndThatListensTheServer) {
+  Tracker tracker;
+
+  const HostReport report =
+      tracker.digest(sample(1s,
+                            {listening("0.0.0.0:80"),
+                             connected("10.0.0.1:80", "10.0.0.2:40000", 7),
+                             connected("10.0.0.1:40001", "10.0.0.3:443", 8)}));
+
+  ASSERT_THAT(report.flows, SizeIs(2));
+  const FlowKey& out = report.flows.begin()->first;
+  const FlowKey& in = report.flows.rbegin()->first;
+  EXPECT_EQ(out.direction, Direction::Outbound);
+  EXPECT_EQ(out.port, 443);
+  EXPECT_EQ(in.direction, Direction::Inbound);
+  EXPECT_EQ(in.port, 80);
+}
+
+TEST(Tracker, TellsBothEndsOfALoopbackConnectionApart) {
+  Tracker tracker;
+
+  const HostReport report =
+      tracker.digest(sample(1s,
+                            {listening("127.0.0.1:5432"),
+                             connected("127.0.0.1:5432", "127.0.0.1:40000", 7),
+                             connected("127.0.0.1:40000", "127.0.0.1:5432", 8)}));
+
+  ASSERT_THAT(report.flows, SizeIs(2));
+  EXPECT_EQ(report.flows.begin()->first.direction, Direction::Outbound);
+  EXPECT_EQ(report.flows.rbegin()->first.direction, Direction::Inbound);
+  EXPECT_EQ(report.flows.begin()->first.port, 5432);
+  EXPECT_EQ(report.flows.rbegin()->first.port, 5432);
+}
+
+TEST(Tracker, RemembersAListenerThatHasJustClosed) {
+  Tracker tracker;
+  (void)tracker.digest(
+      sample(1s, {listening("0.0.0.0:50000"), connected("10.0.0.1:50000", "10.0.0.2:443", 7)}));
+
+  const HostReport soon =
+      tracker.digest(sample(30s, {connected("10.0.0.1:50000", "10.0.0.2:443", 7)}));
+  const HostReport later =
+      tracker.digest(sample(120s, {connected("10.0.0.1:50000", "10.0.0.2:443", 7)}));
+
+  EXPECT_EQ(soon.flows.begin()->first.direction, Direction::Inbound);
+  EXPECT_EQ(later.flows.begin()->first.direction, Direction::Outbound);
+}
+
+TEST(Tracker, MakesOneFlowOfManyConnectionsToOnePort) {
+  Tracker tracker;
+  std::vector<ObservedSocket> sockets;
+  for (std::uint16_t i = 0; i < 1000; ++i) {
+    ObservedSocket socket = connected("10.0.0.1:1", "10.0.0.2:80", 100U + i);
+    socket.local.port = static_cast<std::uint16_t>(40000 + i);
+    sockets.push_back(socket);
+  }
+
+  const HostReport report = tracker.digest(sample(1s, sockets));
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->second.count, 1000U);
+}
+
+TEST(Tracker, TurnsBytesIntoRates) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.bytes_sent = 1000;
+  socket.bytes_received = 10;
+  const HostReport first = tracker.digest(sample(10s, {socket}));
+  socket.bytes_sent = 5000;
+  socket.bytes_received = 30;
+  ObservedSocket newer = connected("10.0.0.1:40001", "10.0.0.2:80", 8);
+  newer.bytes_sent = 600;
+
+  const HostReport second = tracker.digest(sample(12s, {socket, newer}));
+
+  EXPECT_EQ(first.flows.begin()->second.sent_per_second, 0U);
+  EXPECT_EQ(second.flows.begin()->second.sent_per_second, (4000U + 600U) / 2);
+  EXPECT_EQ(second.flows.begin()->second.received_per_second, 10U);
+}
+
+TEST(Tracker, GivesConnectionsToTheContainerOfTheirNamespace) {
+  Tracker tracker;
+  Sample look = sample(1s, {connected("10.0.0.1:40000", "10.0.0.2:80", 7)});
+  look.processes = {process(42, 0s)};
+  look.owners = {{7, 42}};
+  look.containers.resize(1);
+  look.containers[0].id = kContainer;
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_EQ(report.flows.begin()->first.container, kContainer);
+  EXPECT_EQ(report.flows.begin()->first.pid, 42U);
+  EXPECT_EQ(report.processes.front().container, kContainer);
+  EXPECT_EQ(report.containers.front().process_count, 1U);
+}
+
+TEST(Tracker, ShowsAContainerThatOnlyItsCgroupTells) {
+  Tracker tracker;
+  Sample look = sample(1s, {});
+  look.processes = {process(42, 0s)};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.containers, SizeIs(1));
+  EXPECT_EQ(report.containers.front().id, kContainer);
+  EXPECT_EQ(report.containers.front().name, kContainer.substr(0, 12));
+}
+
+TEST(Tracker, MeasuresCpuBetweenTwoLooks) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.processes = {process(42, 5s)};
+  (void)tracker.digest(look);
+  look = sample(12s, {});
+  look.processes = {process(42, 6s)};
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_DOUBLE_EQ(report.processes.front().usage.cpu_percent, 50);
+  EXPECT_DOUBLE_EQ(report.containers.front().usage.cpu_percent, 50);
+}
+
+TEST(Tracker, DoesNotTakeAReusedPidForItsPredecessor) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.processes = {process(42, 500ms)};
+  (void)tracker.digest(look);
+  look = sample(12s, {});
+  look.processes = {process(42, 1s)};
+  look.processes[0].started_ticks = 999;
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_DOUBLE_EQ(report.processes.front().usage.cpu_percent, 50);
+}
+
+TEST(Tracker, LeavesKernelThreadsOut) {
+  Tracker tracker;
+  Sample look = sample(1s, {});
+  look.processes = {process(2, 0s)};
+  look.processes[0].command.clear();
+  look.processes[0].rss_bytes = 0;
+
+  EXPECT_THAT(tracker.digest(look).processes, IsEmpty());
+}
+
+}  // namespace
+}  // namespace weft::probe

@@ -1,0 +1,135 @@
+// What the agent answers: Weave Scope's JSON, with `edges` and `stale` added (docs/adr/0009).
+
+export interface Row {
+  id: string;
+  label: string;
+  value: string;
+  dataType?: string;
+  truncate?: number;
+}
+
+export interface Metric {
+  id: string;
+  label: string;
+  format?: 'percent' | 'filesize';
+  value: number;
+  max: number;
+}
+
+export interface Parent {
+  id: string;
+  label: string;
+  topologyId: string;
+}
+
+export interface Edge {
+  connections: number;
+  sent: number;
+  received: number;
+  retransmits: number;
+  rtt_us: number;
+  ports: string[];
+}
+
+export interface Table {
+  id: string;
+  label: string;
+  columns: { id: string; label: string }[];
+  rows: { id: string; entries: Record<string, string> }[];
+}
+
+export interface Summary {
+  id: string;
+  label: string;
+  labelMinor: string;
+  rank: string;
+  shape: string;
+  stack?: boolean;
+  pseudo?: boolean;
+  stale?: number;
+  metadata?: Row[];
+  metrics?: Metric[];
+  parents?: Parent[];
+  tables?: Table[];
+  adjacency?: string[];
+  edges?: Record<string, Edge>;
+}
+
+export interface Column {
+  id: string;
+  label: string;
+  dataType?: string;
+  defaultSort?: boolean;
+}
+
+export interface Connection {
+  id: string;
+  nodeId: string;
+  label: string;
+  labelMinor?: string;
+  metadata: { id: string; value: string }[];
+}
+
+export interface Details extends Summary {
+  children?: { id: string; label: string; topologyId: string; columns: Column[]; nodes: Summary[] }[];
+  connections?: { id: string; topologyId: string; label: string; columns: Column[]; connections: Connection[] }[];
+}
+
+export interface OptionGroup {
+  id: string;
+  defaultValue: string;
+  options: { value: string; label: string }[];
+}
+
+export interface Topology {
+  name: string;
+  url: string;
+  hide_if_empty: boolean;
+  options: OptionGroup[];
+  stats: { node_count: number; nonpseudo_node_count: number; edge_count: number; filtered_nodes: number };
+  sub_topologies?: Topology[];
+}
+
+export interface Host {
+  id: string;
+  name: string;
+  reachable: boolean;
+  age: number | null;
+  stale: number;
+}
+
+export interface About {
+  id: string;
+  version: string;
+  hostname: string;
+  hosts: Host[];
+}
+
+export interface Delta {
+  add: Summary[] | null;
+  update: Summary[] | null;
+  remove: string[] | null;
+  reset?: boolean;
+}
+
+/** The last part of a topology's URL. */
+export const topologyId = (topology: Topology): string => topology.url.split('/').pop() ?? '';
+
+const url = (path: string): URL => new URL(path, document.baseURI.split('#')[0]);
+
+async function get<T>(path: string): Promise<T> {
+  const response = await fetch(url(path), { headers: { Accept: 'application/json' } });
+  if (!response.ok) throw new Error(String(response.status));
+  return (await response.json()) as T;
+}
+
+export const getTopologies = (query: string): Promise<Topology[]> => get(`api/topology?${query}`);
+export const getAbout = (): Promise<About> => get('api');
+export const getDetails = async (topology: string, id: string): Promise<Details> =>
+  (await get<{ node: Details }>(`api/topology/${topology}/${encodeURIComponent(id)}`)).node;
+
+export function openStream(topology: string, query: string): WebSocket {
+  const target = url(`api/topology/${topology}/ws?t=5s&${query}`);
+  target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:';
+  return new WebSocket(target);
+}

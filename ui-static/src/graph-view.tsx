@@ -1,0 +1,322 @@
+// The graph: sigma draws (WebGL), a worker places, this keeps both in step with the state.
+import { effect } from '@preact/signals';
+import Graph from 'graphology';
+import { useEffect, useRef } from 'preact/hooks';
+import Sigma from 'sigma';
+import { EdgeArrowProgram } from 'sigma/rendering';
+import type { Settings } from 'sigma/settings';
+import type { NodeDisplayData, PartialButFor } from 'sigma/types';
+import { animateNodes } from 'sigma/utils';
+import type { Edge, Summary } from './api';
+import { paint } from './color';
+import * as format from './format';
+import type { LayoutRequest, LayoutResult } from './layout.worker';
+import { SHAPES, ShapeProgram } from './node-program';
+import { dark, hovered, matches, metric, nodes, selected, show } from './state';
+
+const MOVE_MS = 450;
+const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
+
+interface Theme {
+  text: string;
+  dim: string;
+  halo: string;
+  edge: string;
+  edgeStrong: string;
+  edgeFaint: string;
+}
+
+const theme = (): Theme => {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name: string): string => style.getPropertyValue(name).trim();
+  return {
+    text: read('--text'),
+    dim: read('--dim'),
+    halo: read('--bg'),
+    edge: read('--edge'),
+    edgeStrong: read('--accent'),
+    edgeFaint: read('--edge-faint'),
+  };
+};
+
+function level(node: Summary, id: string): number {
+  const found = node.metrics?.find((item) => item.id === id);
+  if (!found) return -1;
+  return found.max > 0 ? Math.min(1, Math.max(0.02, found.value / found.max)) : 0.02;
+}
+
+const radius = (count: number): number => (count > 1500 ? 6 : count > 400 ? 9 : count > 120 ? 13 : 18);
+
+const thickness = (edge: Edge | undefined): number =>
+  1.2 + Math.min(5, Math.log10(1 + (edge?.sent ?? 0) + (edge?.received ?? 0)) * 0.6);
+
+type Label = PartialButFor<NodeDisplayData, 'x' | 'y' | 'size' | 'label' | 'color'> & {
+  minor?: string;
+  value?: string;
+  fade?: number;
+};
+
+function drawLabel(context: CanvasRenderingContext2D, data: Label, settings: Settings, look: Theme): void {
+  if (!data.label) return;
+  const size = settings.labelSize;
+  const line = (text: string, y: number, font: string, color: string): void => {
+    context.font = font;
+    context.strokeText(text, data.x, y);
+    context.fillStyle = color;
+    context.fillText(text, data.x, y);
+  };
+  context.save();
+  context.globalAlpha = data.fade ?? 1;
+  context.textAlign = 'center';
+  context.lineJoin = 'round';
+  context.lineWidth = 4;
+  context.strokeStyle = look.halo;
+  const top = data.y + data.size + size + 3;
+  line(data.label, top, `600 ${size}px ${settings.labelFont}`, look.text);
+  if (data.minor && data.size > 8) line(data.minor, top + size + 1, `${size - 2}px ${settings.labelFont}`, look.dim);
+  if (data.value && data.size > 12) {
+    line(data.value, data.y + 4, `600 ${size - 2}px ${settings.labelFont}`, look.text);
+  }
+  context.restore();
+}
+
+/** Everything of the graph that is not what the nodes say: made once, fed by effects. */
+class Picture {
+  readonly graph = new Graph({ type: 'directed' });
+  readonly sigma: Sigma;
+  readonly worker = new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' });
+  private version = 0;
+  private structure = '';
+  private look = theme();
+  private cancel: (() => void) | undefined;
+  private near = new Set<string>();
+  private placed = false;
+
+  constructor(container: HTMLElement) {
+    this.sigma = new Sigma(this.graph, container, {
+      allowInvalidContainer: true,
+      defaultEdgeType: 'arrow',
+      defaultNodeType: 'shape',
+      edgeProgramClasses: { arrow: EdgeArrowProgram },
+      nodeProgramClasses: { shape: ShapeProgram },
+      labelFont: 'Inter, system-ui, sans-serif',
+      labelSize: 12,
+      labelDensity: 2,
+      labelGridCellSize: 90,
+      labelRenderedSizeThreshold: 5,
+      minCameraRatio: 0.05,
+      maxCameraRatio: 4,
+      stagePadding: 90,
+      zIndex: true,
+      defaultDrawNodeLabel: (context, data, settings) => drawLabel(context, data as Label, settings, this.look),
+      defaultDrawNodeHover: (context, data, settings) => drawLabel(context, data as Label, settings, this.look),
+      nodeReducer: (id, data) => this.reduceNode(id, data),
+      edgeReducer: (id, data) => this.reduceEdge(id, data),
+    });
+    this.worker.onmessage = ({ data }: MessageEvent<LayoutResult>) => this.place(data);
+    this.sigma.on('clickNode', ({ node }) => show({ node: selected.value === node ? null : node }));
+    this.sigma.on('clickStage', () => selected.value && show({ node: null }));
+    this.sigma.on('enterNode', ({ node }) => {
+      hovered.value = node;
+      container.style.cursor = 'pointer';
+    });
+    this.sigma.on('leaveNode', () => {
+      hovered.value = null;
+      container.style.cursor = '';
+    });
+  }
+
+  kill(): void {
+    this.cancel?.();
+    this.worker.terminate();
+    this.sigma.kill();
+  }
+
+  repaint(): void {
+    this.look = theme();
+    for (const [id, node] of nodes.peek()) {
+      if (this.graph.hasNode(id)) this.graph.mergeNodeAttributes(id, this.attributes(node));
+    }
+    this.sigma.refresh();
+  }
+
+  focus(): void {
+    const center = hovered.peek() ?? selected.peek();
+    this.near = new Set(center && this.graph.hasNode(center) ? [center, ...this.graph.neighbors(center)] : []);
+    this.sigma.refresh({ skipIndexation: true });
+  }
+
+  zoom(factor: number): void {
+    const camera = this.sigma.getCamera();
+    const state = { ratio: factor === 0 ? 1 : camera.ratio * factor, ...(factor === 0 ? { x: 0.5, y: 0.5 } : {}) };
+    void camera.animate(state, { duration: reducedMotion.matches ? 0 : 200 });
+  }
+
+  update(view: ReadonlyMap<string, Summary>): void {
+    for (const id of this.graph.nodes()) if (!view.has(id)) this.graph.dropNode(id);
+    for (const [id, node] of view) {
+      if (this.graph.hasNode(id)) this.graph.mergeNodeAttributes(id, this.attributes(node));
+      else this.graph.addNode(id, { x: 0, y: 0, hidden: true, ...this.attributes(node) });
+    }
+    const wanted = new Set<string>();
+    for (const [id, node] of view) {
+      for (const to of node.adjacency ?? []) {
+        if (!view.has(to) || to === id) continue;
+        const key = `${id}\n${to}`;
+        wanted.add(key);
+        const size = thickness(node.edges?.[to]);
+        if (this.graph.hasEdge(key)) this.graph.mergeEdgeAttributes(key, { size });
+        else this.graph.addEdgeWithKey(key, id, to, { size });
+      }
+    }
+    for (const key of this.graph.edges()) if (!wanted.has(key)) this.graph.dropEdge(key);
+    const structure = [...view.keys(), ...wanted].sort().join('\t');
+    if (structure !== this.structure) {
+      this.structure = structure;
+      this.layout(false);
+    }
+  }
+
+  layout(fresh: boolean): void {
+    this.version += 1;
+    const request: LayoutRequest = {
+      version: this.version,
+      fresh: fresh || !this.placed,
+      nodes: this.graph.nodes().sort(),
+      edges: this.graph.edges().map((key) => [this.graph.source(key), this.graph.target(key)]),
+    };
+    this.worker.postMessage(request);
+  }
+
+  private place({ version, positions }: LayoutResult): void {
+    if (version !== this.version) return;
+    this.cancel?.();
+    this.bound(positions);
+    const moves: Record<string, { x: number; y: number }> = {};
+    for (const [id, at] of Object.entries(positions)) {
+      if (!this.graph.hasNode(id)) continue;
+      if (this.graph.getNodeAttribute(id, 'hidden') || !this.placed || reducedMotion.matches) {
+        this.graph.mergeNodeAttributes(id, { ...at, hidden: false });
+      } else {
+        moves[id] = at;
+      }
+    }
+    this.placed = this.placed || this.graph.order > 0;
+    if (Object.keys(moves).length > 0) {
+      this.cancel = animateNodes(this.graph, moves, { duration: MOVE_MS, easing: 'quadraticInOut' });
+    }
+  }
+
+  // A few nodes are not blown up to fill the screen, and a change does not make the picture jump more
+  // than it must.
+  private bound(positions: LayoutResult['positions']): void {
+    const all = Object.values(positions);
+    if (all.length === 0) return;
+    const { width, height } = this.sigma.getDimensions();
+    const least = 380;
+    const axis = (values: number[], min: number): [number, number] => {
+      const low = Math.min(...values);
+      const high = Math.max(...values);
+      const grow = Math.max(0, min - (high - low)) / 2;
+      return [low - grow, high + grow];
+    };
+    const x = axis(all.map((at) => at.x), (least * width) / Math.max(1, height));
+    const y = axis(all.map((at) => at.y), least);
+    this.sigma.setCustomBBox({ x, y });
+  }
+
+  private attributes(node: Summary): Record<string, unknown> {
+    const { ring, body } = paint(node.rank, Boolean(node.pseudo), dark.peek());
+    const shown = node.metrics?.find((item) => item.id === metric.peek());
+    return {
+      label: node.label,
+      minor: node.labelMinor,
+      value: shown ? format.metric(shown) : '',
+      color: body,
+      ring,
+      size: radius(nodes.peek().size) * (node.stack ? 1.15 : 1),
+      shapeIndex: Math.max(0, SHAPES.indexOf(node.shape)),
+      level: level(node, metric.peek()),
+      stale: node.stale ?? 0,
+    };
+  }
+
+  private reduceNode(id: string, data: Record<string, unknown>): Record<string, unknown> {
+    const found = matches.peek();
+    const isFound = !found || found.has(id);
+    const isNear = this.near.size === 0 || this.near.has(id);
+    const isStrong = isFound && isNear;
+    const fade = (isStrong ? 1 : 0.16) * (Number(data['stale']) > 0 ? 0.55 : 1);
+    const isCenter = selected.peek() === id;
+    return {
+      ...data,
+      fade,
+      forceLabel: isStrong && (this.near.size > 0 || found !== null),
+      label: isStrong ? data['label'] : '',
+      size: Number(data['size']) * (isCenter ? 1.25 : 1),
+      zIndex: isCenter ? 2 : isStrong ? 1 : 0,
+    };
+  }
+
+  private reduceEdge(id: string, data: Record<string, unknown>): Record<string, unknown> {
+    const [from, to] = this.graph.extremities(id);
+    const center = hovered.peek() ?? selected.peek();
+    const touches = center !== null && (from === center || to === center);
+    const found = matches.peek();
+    const isFaint =
+      (this.near.size > 0 && !touches) || (found !== null && !(found.has(from ?? '') && found.has(to ?? '')));
+    return {
+      ...data,
+      color: touches ? this.look.edgeStrong : isFaint ? this.look.edgeFaint : this.look.edge,
+      zIndex: touches ? 1 : 0,
+    };
+  }
+}
+
+export function GraphView() {
+  const box = useRef<HTMLDivElement>(null);
+  const picture = useRef<Picture | null>(null);
+
+  useEffect(() => {
+    if (!box.current) return undefined;
+    const made = new Picture(box.current);
+    picture.current = made;
+    const stops = [
+      effect(() => made.update(nodes.value)),
+      effect(() => {
+        void [dark.value, metric.value];
+        // The theme's colours are there once the document has been restyled.
+        requestAnimationFrame(() => picture.current === made && made.repaint());
+      }),
+      effect(() => {
+        void [hovered.value, selected.value, matches.value, nodes.value];
+        made.focus();
+      }),
+    ];
+    return () => {
+      picture.current = null;
+      for (const stop of stops) stop();
+      made.kill();
+    };
+  }, []);
+
+  return (
+    <div class="graph">
+      <div class="canvas" ref={box} role="img" aria-label="Graph of the nodes; the table view lists the same" />
+      <div class="zoom" role="group" aria-label="Zoom">
+        <button type="button" aria-label="Zoom in" onClick={() => picture.current?.zoom(0.7)}>
+          +
+        </button>
+        <button type="button" aria-label="Zoom out" onClick={() => picture.current?.zoom(1.4)}>
+          −
+        </button>
+        <button type="button" aria-label="Fit to screen" title="Fit to screen" onClick={() => picture.current?.zoom(0)}>
+          ⤢
+        </button>
+        <button type="button" aria-label="Lay out anew" title="Lay out anew" onClick={() => picture.current?.layout(true)}>
+          ↻
+        </button>
+      </div>
+    </div>
+  );
+}
