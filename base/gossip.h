@@ -23,8 +23,8 @@ inline constexpr std::size_t kGossipPayloadMax = 1U << 20U;
 
 // Which module a payload belongs to. Part of the wire format: never renumber.
 enum class Topic : std::uint8_t {
-  Ring = 1,  // ipam: ring state, between neighbours.
-  Ipam = 2,  // ipam: requests and answers between two peers.
+  Ring = 1,   // ipam: ring state, between neighbours.
+  Ipam = 2,   // ipam: requests and answers between two peers.
   Probe = 5,  // probe and app: who watches, and reports to them.
 };
 

@@ -57,7 +57,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Whoever asked has been answered.
   std::size_t answers = 0;
   for (const weft::app::AppAction& action : out) {
-    answers += std::holds_alternative<weft::app::Respond>(action) ? 1 : 0;
+    answers += std::holds_alternative<weft::app::Respond>(action) ? 1U : 0U;
   }
   WEFT_ASSERT(answers == app.stats().requests);
   return 0;
