@@ -1,4 +1,4 @@
-// Views as the JSON that Weave Scope's clients read (docs/adr/0009). Pure.
+// Views as the JSON that Weave Scope's clients read (docs/adr/0015). Pure.
 //
 // What Scope does not have is added under names it does not use: "edges" (what each adjacency
 // carries) and "stale" (seconds since the host spoke).

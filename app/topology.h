@@ -1,5 +1,5 @@
 // The topologies there are, with their options, and how the nodes of each are made. Names, ids and
-// meanings are those of Weave Scope's, so that its clients work; see docs/adr/0009.
+// meanings are those of Weave Scope's, so that its clients work; see docs/adr/0015.
 // Pure.
 #pragma once
 

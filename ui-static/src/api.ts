@@ -1,4 +1,4 @@
-// What the agent answers: Weave Scope's JSON, with `edges` and `stale` added (docs/adr/0009).
+// What the agent answers: Weave Scope's JSON, with `edges` and `stale` added (docs/adr/0015).
 
 export interface Row {
   id: string;
