@@ -6,7 +6,7 @@
 //   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
 //   mesh    RecordChanged Endpoint -> datapath.on_record
 //   mesh    Deliver Ring, Ipam     -> ipam.on_gossip
-//   mesh    Deliver Probe          -> probe.on_watch, app.on_report (wiring_probe.cc)
+//   mesh    Deliver Probe          -> probe.on_watch, app.on_report (probe/wiring_probe.cc)
 //   mesh    MeshEvent              -> log
 //   ipam    GossipAll, GossipTo    -> mesh.send
 //   app     SendWatch              -> probe.on_watch here, mesh.send elsewhere

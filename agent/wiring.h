@@ -91,7 +91,7 @@ class Agent {
   void recheck_port(const plugin::Port& port);
   void drop_port(const plugin::Port& port);
 
-  // wiring_probe.cc
+  // probe/wiring_probe.cc
   void on_probe_message(PeerName from, ByteView payload);
   void tell(probe::Tell report);
   void watch(app::SendWatch watch);
