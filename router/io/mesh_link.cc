@@ -19,121 +19,47 @@ namespace asio = boost::asio;
 
 // As much as the kernel hands out in one go; a larger buffer is rarely filled.
 constexpr std::size_t kReadSize = 64U << 10U;
-// A name may have many addresses; more than these are not worth the time of trying.
-constexpr std::size_t kCandidatesMax = 8;
-// Two SYNs (at 0 and 1 s) fit, and two addresses into the time the mesh gives a dial (five
-// seconds).
-constexpr std::chrono::seconds kAttemptMax{2};
 // A slow path's round trip several times over: long enough for our last words to arrive.
 constexpr std::chrono::seconds kGoodbyeMax{2};
 
 }  // namespace
-
-Ip from_asio(const asio::ip::address& address) {
-  if (address.is_v4()) {
-    return Ipv4(address.to_v4().to_uint());
-  }
-  const asio::ip::address_v6 v6 = address.to_v6();
-  if (v6.is_v4_mapped()) {
-    return Ipv4(asio::ip::make_address_v4(asio::ip::v4_mapped, v6).to_uint());
-  }
-  return Ipv6(v6.to_bytes());
-}
-
-Endpoint from_asio(const asio::ip::tcp::endpoint& endpoint) {
-  return {.address = from_asio(endpoint.address()), .port = endpoint.port()};
-}
-
-asio::ip::address to_asio(const Ip& ip) {
-  if (ip.is_v4()) {
-    return asio::ip::address_v4(ip.v4().number());
-  }
-  return asio::ip::address_v6(ip.v6().octets());
-}
 
 MeshLink::MeshLink(asio::any_io_executor executor, std::size_t send_queue_max, Handlers handlers)
     : executor_(std::move(executor)),
       send_queue_max_(send_queue_max),
       handlers_(std::move(handlers)),
       socket_(executor_),
-      resolver_(executor_),
       timer_(executor_) {}
 
 // Connecting ----------------------------------------------------------------------------------
 
-void MeshLink::dial(const std::string& host, std::uint16_t port) {
-  const Result<Ip> literal = Ip::parse(host);
-  if (literal.ok()) {  // Needs no resolver, which is a thread.
-    candidates_.emplace_back(to_asio(literal.value()), port);
-    try_next();
-    return;
-  }
-  resolver_.async_resolve(host,
-                          std::to_string(port),
-                          Tcp::resolver::numeric_service,
-                          [self = shared_from_this()](const ErrorCode& error, const auto& results) {
-                            self->on_resolved(error, results);
-                          });
+void MeshLink::dial(Dialer::Options options) {
+  WEFT_ASSERT(state_ == State::Dialling);
+  dialer_ = Dialer::dial(
+      executor_, std::move(options), [self = shared_from_this()](Result<Tcp::socket> connected) {
+        self->on_dialled(std::move(connected));
+      });
 }
 
-void MeshLink::on_resolved(const ErrorCode& error, const Tcp::resolver::results_type& results) {
+void MeshLink::on_dialled(Result<Tcp::socket> connected) {
+  dialer_.reset();
   if (state_ != State::Dialling) {
     return;
   }
-  if (error) {
-    lose("resolve: " + error.message());
+  if (!connected.ok()) {
+    lose(connected.error().what);
     return;
   }
-  for (const auto& result : results) {
-    if (candidates_.size() < kCandidatesMax) {
-      candidates_.push_back(result.endpoint());
-    }
-  }
-  try_next();
-}
-
-void MeshLink::try_next() {
-  if (candidate_index_ == candidates_.size()) {
-    lose_soon("the name has no address");
-    return;
-  }
-  ErrorCode ignored;
-  socket_.close(ignored);
-  timer_.expires_after(kAttemptMax);
-  timer_.async_wait([self = shared_from_this(), index = candidate_index_](const ErrorCode& error) {
-    if (!error && self->state_ == State::Dialling && self->candidate_index_ == index) {
-      ErrorCode unused;
-      self->socket_.close(unused);  // Ends the attempt with operation_aborted.
-    }
-  });
-  socket_.async_connect(
-      candidates_[candidate_index_],
-      [self = shared_from_this()](const ErrorCode& error) { self->on_attempted(error); });
-}
-
-void MeshLink::on_attempted(const ErrorCode& error) {
-  if (state_ != State::Dialling) {
-    return;
-  }
-  // The timer may have closed a socket whose success was already on its way.
-  const bool timed_out = error == asio::error::operation_aborted || !socket_.is_open();
-  if (error || timed_out) {
-    if (++candidate_index_ < candidates_.size()) {
-      try_next();
-      return;
-    }
-    lose(timed_out ? "connect: no answer" : "connect: " + error.message());
-    return;
-  }
+  socket_ = std::move(connected).value();
   ErrorCode failed;
   const Tcp::endpoint local = socket_.local_endpoint(failed);
+  const Tcp::endpoint remote = failed ? Tcp::endpoint() : socket_.remote_endpoint(failed);
   if (failed) {
     lose("connect: " + failed.message());
     return;
   }
-  timer_.cancel();
   open();
-  handlers_.on_connected(from_asio(local), from_asio(candidates_[candidate_index_]));
+  handlers_.on_connected(from_asio(local), from_asio(remote));
 }
 
 void MeshLink::adopt(Tcp::socket socket) {
@@ -260,7 +186,10 @@ void MeshLink::abandon() {
   state_ = State::Closed;
   ErrorCode ignored;
   socket_.close(ignored);
-  resolver_.cancel();
+  if (dialer_ != nullptr) {
+    dialer_->cancel();
+    dialer_.reset();
+  }
   timer_.cancel();
 }
 

@@ -18,13 +18,10 @@
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "router/io/asio_address.h"
+#include "router/io/dialer.h"
 
 namespace weft::router {
-
-// Conversions; an IPv4 address mapped into IPv6 (::ffff:a.b.c.d) becomes the IPv4 address it is.
-Ip from_asio(const boost::asio::ip::address& address);
-Endpoint from_asio(const boost::asio::ip::tcp::endpoint& endpoint);
-boost::asio::ip::address to_asio(const Ip& ip);
 
 class MeshLink : public std::enable_shared_from_this<MeshLink> {
  public:
@@ -39,7 +36,7 @@ class MeshLink : public std::enable_shared_from_this<MeshLink> {
   MeshLink& operator=(const MeshLink&) = delete;
 
   // Exactly one of them, once.
-  void dial(const std::string& host, std::uint16_t port);
+  void dial(Dialer::Options options);
   void adopt(boost::asio::ip::tcp::socket socket);
 
   // Loses the link if more than the limit would wait. Ignored unless open.
@@ -60,9 +57,7 @@ class MeshLink : public std::enable_shared_from_this<MeshLink> {
     Closed,
   };
 
-  void on_resolved(const ErrorCode& error, const Tcp::resolver::results_type& results);
-  void try_next();
-  void on_attempted(const ErrorCode& error);
+  void on_dialled(Result<Tcp::socket> connected);
   void open();
   void wait_readable();
   void on_readable(const ErrorCode& error);
@@ -79,10 +74,8 @@ class MeshLink : public std::enable_shared_from_this<MeshLink> {
   Handlers handlers_;
   State state_ = State::Dialling;
   Tcp::socket socket_;
-  Tcp::resolver resolver_;
-  boost::asio::steady_timer timer_;  // Of one attempt to connect, or of the goodbye.
-  std::vector<Tcp::endpoint> candidates_;
-  std::size_t candidate_index_ = 0;
+  std::shared_ptr<Dialer> dialer_;   // While dialling.
+  boost::asio::steady_timer timer_;  // Of the goodbye.
   std::vector<Bytes> queue_;
   std::vector<Bytes> in_flight_;   // Being written; the buffers must stay where they are.
   std::size_t waiting_bytes_ = 0;  // Of both.

@@ -219,7 +219,8 @@ void MeshService::Impl::perform(MeshAction&& action) {
 
 void MeshService::Impl::dial(const Dial& dial) {
   const auto& link = links_.insert_or_assign(dial.link, make_link(dial.link)).first->second;
-  link->dial(dial.host, dial.port);
+  link->dial(
+      {.host = dial.host, .port = dial.port, .others = dial.others, .source = options_.host});
 }
 
 void MeshService::Impl::close(LinkId id) {

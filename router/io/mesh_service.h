@@ -21,7 +21,7 @@ namespace weft::router {
 class MeshService {
  public:
   struct Options {
-    // Bind address of the listener; unspecified = all, both families.
+    // Address of the listener, and what is dialled from; unspecified = all, both families.
     Ip host;
     std::uint16_t port = 6783;
     // Bytes waiting for a slow peer before its link is closed.

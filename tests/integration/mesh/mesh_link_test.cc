@@ -70,7 +70,7 @@ class MeshLinkTest : public testing::Test {
   void join(Probe& probe) {
     bool accepted = false;
     acceptor_.async_accept(peer_, [&](const boost::system::error_code&) { accepted = true; });
-    probe.link->dial("127.0.0.1", port());
+    probe.link->dial({.host = "127.0.0.1", .port = port()});
     ASSERT_TRUE(run_until([&] { return accepted && !probe.connected.empty(); }));
   }
 
@@ -105,7 +105,8 @@ TEST_F(MeshLinkTest, DialsAName) {
   Probe probe(context_);
   acceptor_.async_accept(peer_, [](const boost::system::error_code&) {});
 
-  probe.link->dial("localhost", port());  // ::1 may come first, where nobody listens.
+  probe.link->dial(
+      {.host = "localhost", .port = port()});  // ::1 may come first, where nobody listens.
 
   EXPECT_TRUE(run_until([&] { return !probe.connected.empty(); }));
 }
@@ -115,7 +116,7 @@ TEST_F(MeshLinkTest, SaysThatNobodyListens) {
   const std::uint16_t free_port = port();
   acceptor_.close();
 
-  probe.link->dial("127.0.0.1", free_port);
+  probe.link->dial({.host = "127.0.0.1", .port = free_port});
 
   ASSERT_TRUE(run_until([&] { return !probe.closed.empty(); }));
   EXPECT_THAT(probe.closed, ElementsAre("connect: Connection refused"));
@@ -125,7 +126,7 @@ TEST_F(MeshLinkTest, SaysThatNobodyListens) {
 TEST_F(MeshLinkTest, SaysThatANameDoesNotResolve) {
   Probe probe(context_);
 
-  probe.link->dial("no such host", 1);
+  probe.link->dial({.host = "no such host", .port = 1});
 
   ASSERT_TRUE(run_until([&] { return !probe.closed.empty(); }));
   EXPECT_THAT(probe.closed, ElementsAre(HasSubstr("resolve: ")));
@@ -188,7 +189,7 @@ TEST_F(MeshLinkTest, LosesAPeerThatDoesNotRead) {
 
 TEST_F(MeshLinkTest, AnAbandonedDialIsNeverHeardOfAgain) {
   Probe probe(context_);
-  probe.link->dial("127.0.0.1", port());
+  probe.link->dial({.host = "127.0.0.1", .port = port()});
 
   probe.link->abandon();
   context_.run_for(std::chrono::milliseconds(50));

@@ -329,6 +329,28 @@ TEST(MeshObserved, WhatANeighbourSeesOfUsIsOneOfOurAddresses) {
   EXPECT_THAT(alice->peers()[0].underlay, ElementsAre(Ipv4(1), Ipv4(0x7f000002)));
 }
 
+TEST(MeshObserved, APeerThatIsLostIsDialledAtAllItsAddresses) {
+  MeshUnderTest alice(MeshUnderTest::options(1), 1);
+  MeshUnderTest bob(MeshUnderTest::options(2), 2);
+  Wire wire(kStart, bob, dial(bob, kStart, "alice"), alice);
+  for (Duration at{}; at <= seconds(2); at += milliseconds(100)) {
+    wire.settle(kStart + at);
+  }
+
+  alice->on_link_closed(kStart + seconds(2), wire.link(1), "reset", alice.out);
+  for (Duration at = seconds(2); at <= seconds(30); at += milliseconds(100)) {
+    alice->on_deadline(kStart + at, alice.out);
+  }
+
+  // As it says, and as we said we see it; each time another one is preferred.
+  const auto dials = alice.all<Dial>();
+  ASSERT_GE(dials.size(), 2U);
+  EXPECT_EQ(dials[0].host, "0.0.0.2");
+  EXPECT_THAT(dials[0].others, ElementsAre(Endpoint{Ipv4(0x7f000001), 6783}));
+  EXPECT_EQ(dials[1].host, "127.0.0.1");
+  EXPECT_THAT(dials[1].others, ElementsAre(Endpoint{Ipv4(2), 6783}));
+}
+
 TEST(MeshObserved, APeerIsFoundByItsName) {
   MeshUnderTest alice(MeshUnderTest::options(1), 1);
   MeshUnderTest bob(MeshUnderTest::options(2), 2);
