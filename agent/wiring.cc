@@ -13,7 +13,9 @@
 //   probe   Tell                   -> app.on_report here, mesh.send elsewhere
 //   datapath PublishRecord         -> mesh.publish
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
+//   docker  CancelAddress          -> ipam.cancel -> docker.on_address
 //   docker  ReleaseAddress         -> ipam.release
+//   ipam    held addresses         -> docker.on_held, now and then
 //   docker  PlugPort, UnplugPort   -> datapath -> docker.on_plugged
 //   docker  SetGateways            -> datapath -> docker.on_gateways
 //   docker  Persist                -> store
@@ -135,21 +137,21 @@ void Agent::on_ipam(ipam::AllocatorAction action) {
 void Agent::on_docker(plugin::DockerAction action) {
   std::visit(overloaded{
                  [this](plugin::AllocateAddress&& ask) {
-                   ipam_->allocate({.id = {},
-                                    .owner = ask.owner,
-                                    .subnet = ask.subnet,
-                                    .within = ask.within,
-                                    .fresh = true},
-                                   [this, call = ask.call](const Result<Cidr>& address) {
-                                     docker_->on_address(call, address);
-                                   });
+                   asked_[ask.call] = ipam_->allocate({.id = {},
+                                                       .owner = ask.owner,
+                                                       .subnet = ask.subnet,
+                                                       .within = ask.within,
+                                                       .fresh = true},
+                                                      address_to_docker(ask.call));
+                   if (ask.is_optional) {
+                     cancel_later(ask.call);
+                   }
                  },
                  [this](plugin::ClaimAddress&& ask) {
-                   ipam_->claim(
-                       ask.owner, ask.address, [this, call = ask.call](const auto& address) {
-                         docker_->on_address(call, address);
-                       });
+                   asked_[ask.call] =
+                       ipam_->claim(ask.owner, ask.address, address_to_docker(ask.call));
                  },
+                 [this](plugin::CancelAddress&& cancel) { cancel_address(cancel.call); },
                  [this](plugin::ReleaseAddress&& release) {
                    ipam_->release(release.owner, release.address);
                  },
@@ -168,6 +170,37 @@ void Agent::on_docker(plugin::DockerAction action) {
                  [](plugin::HttpReply&&) {},  // Sent by the service.
              },
              std::move(action));
+}
+
+ipam::IpamService::OnAnswer Agent::address_to_docker(RequestId call) {
+  return [this, call](const Result<Cidr>& address) {
+    asked_.erase(call);
+    docker_->on_address(call, address);
+  };
+}
+
+void Agent::cancel_address(RequestId call) {
+  const auto asked = asked_.find(call);
+  if (asked == asked_.end() || !ipam_->cancel(asked->second)) {
+    return;  // The answer is on its way.
+  }
+  asked_.erase(asked);
+  post([this, call] {
+    docker_->on_address(call, Error{Errc::Unavailable, "no address was found in time"});
+  });
+}
+
+// People wait for what asks so. What takes longer than this waits for another peer, or for the
+// ring.
+constexpr std::chrono::seconds kOptionalAddressWait{5};
+
+void Agent::cancel_later(RequestId call) {
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kOptionalAddressWait);
+  timer->async_wait([this, timer, call](const boost::system::error_code& error) {
+    if (!error) {
+      cancel_address(call);
+    }
+  });
 }
 
 namespace {
@@ -194,7 +227,7 @@ bool Agent::is_at_home(const plugin::Port& port) const {
 void Agent::plug(const plugin::PlugPort& request) {
   const bool recovering = request.call == RequestId();
   if (recovering && !datapath_->has_port(request.port.host)) {
-    post([this, port = request.port] { drop_port(port); });
+    post([this, id = request.port.id] { docker_->on_port_missing(id); });
     return;
   }
   if (recovering && is_at_home(request.port)) {
@@ -205,6 +238,17 @@ void Agent::plug(const plugin::PlugPort& request) {
     log::warning("port not plugged", {"port", request.port.host}, {"why", plugged.error()});
   }
   post([this, call = request.call, plugged] { docker_->on_plugged(call, plugged); });
+}
+
+// Longer than Docker repeats a call, too, so that what it holds is known by then.
+void Agent::look_for_lost_addresses() {
+  docker_->on_held(ipam_->allocator().held());
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kAttachmentGrace);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    if (!error) {
+      look_for_lost_addresses();
+    }
+  });
 }
 
 // A container that went away while no agent listened gave its interface back to the host, and

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -85,6 +86,10 @@ class Agent {
   void on_docker(plugin::DockerAction action);
   void plug(const plugin::PlugPort& request);
   void unplug(const plugin::UnplugPort& request);
+  ipam::IpamService::OnAnswer address_to_docker(RequestId call);
+  void cancel_address(RequestId call);
+  void cancel_later(RequestId call);
+  void look_for_lost_addresses();
   void set_gateways(plugin::SetGateways wanted);
   // True while the container's end of a port is on the host.
   bool is_at_home(const plugin::Port& port) const;
@@ -123,6 +128,7 @@ class Agent {
   std::unique_ptr<probe::ProbeService> probe_;
   std::unique_ptr<app::AppService> app_;  // Nothing with --ui-listen off, or if that is taken.
   std::unique_ptr<sys::HttpServer> control_;
+  std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
   Placement placement_;
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.
   std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.

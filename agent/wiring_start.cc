@@ -154,6 +154,7 @@ Result<Ok> Agent::start_docker() {
     owned.insert(port.host);
   }
   datapath_->sweep(std::string(plugin::kHostEndPrefix), owned);
+  look_for_lost_addresses();
   return Ok{};
 }
 

@@ -31,7 +31,7 @@ class DockerDriver::Impl {
         networks_(options) {}
 
   void on_call(RequestId call, std::string_view path, std::string_view body, DockerActions& out);
-  void on_hangup(RequestId call);
+  void on_hangup(RequestId call, DockerActions& out);
   Stats stats() const;
 
   DockerAddresses& addresses() { return addresses_; }
@@ -154,9 +154,10 @@ void DockerDriver::Impl::count_failures(const DockerActions& out, std::size_t be
   }
 }
 
-void DockerDriver::Impl::on_hangup(RequestId call) {
+// What was started goes on unless it can be cancelled, and is undone when its answer comes.
+void DockerDriver::Impl::on_hangup(RequestId call, DockerActions& out) {
   ++stats_.hung_up;
-  if (!addresses_.on_hangup(call)) {
+  if (!addresses_.on_hangup(call, out)) {
     networks_.on_hangup(call);
   }
 }
@@ -286,9 +287,7 @@ void DockerDriver::on_call(RequestId call,
 }
 
 void DockerDriver::on_hangup(RequestId call, DockerActions& out) {
-  // What was started goes on, and is undone when its answer comes.
-  (void)out;
-  impl_->on_hangup(call);
+  impl_->on_hangup(call, out);
 }
 
 void DockerDriver::on_address(RequestId call, const Result<Cidr>& address, DockerActions& out) {
@@ -305,6 +304,15 @@ void DockerDriver::on_plugged(RequestId call, const Result<Ok>& result, DockerAc
 
 void DockerDriver::on_gateways(const Result<Ok>& result) {
   impl_->networks().on_gateways(result);
+}
+
+void DockerDriver::on_port_missing(const std::string& id, DockerActions& out) {
+  impl_->networks().on_port_missing(id, out);
+}
+
+void DockerDriver::on_held(const std::vector<std::pair<std::string, Cidr>>& held,
+                           DockerActions& out) {
+  impl_->addresses().on_held(held, impl_->networks(), out);
 }
 
 void DockerDriver::on_port_gone(const std::string& id, DockerActions& out) {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct AllocateAddress {
   std::string owner;
   Cidr subnet;
   std::optional<Cidr> within;
+  bool is_optional = false;  // Better none than one that is long in coming.
 
   friend bool operator==(const AllocateAddress&, const AllocateAddress&) = default;
 };
@@ -48,6 +50,12 @@ struct ClaimAddress {
   Cidr address;
 
   friend bool operator==(const ClaimAddress&, const ClaimAddress&) = default;
+};
+// Whoever wanted to know has hung up. It is answered all the same: by failure if that was in time.
+struct CancelAddress {
+  RequestId call;
+
+  friend bool operator==(const CancelAddress&, const CancelAddress&) = default;
 };
 // Docker does not say which of the two an address was, so both owners release it; the one that
 // does not hold it changes nothing.
@@ -103,6 +111,7 @@ struct Persist {
 using DockerAction = std::variant<HttpReply,
                                   AllocateAddress,
                                   ClaimAddress,
+                                  CancelAddress,
                                   ReleaseAddress,
                                   PlugPort,
                                   UnplugPort,
@@ -154,8 +163,16 @@ class DockerDriver {
   void on_plugged(RequestId call, const Result<Ok>& result, DockerActions& out);
   // Until this was Ok, and after it was not, containers are left to Docker's own gateway bridge.
   void on_gateways(const Result<Ok>& result);
-  // A remembered endpoint whose interface the kernel no longer has (host reboot): forget it.
+  // The kernel has no such interface (host reboot, or the agent died while it made it): the
+  // endpoint is forgotten. Its address is kept for Docker, which may try again with it.
+  void on_port_missing(const std::string& id, DockerActions& out);
+  // The container is long gone: the endpoint is forgotten with its address.
   void on_port_gone(const std::string& id, DockerActions& out);
+  // Every address ipam holds, with its owner. To be told now and then, in intervals that are longer
+  // than Docker takes from one call of a container's start to the next: what nobody accounts for
+  // twice in a row is released. So goes what was given to a caller that never heard of it, because
+  // the agent died, or because it died itself.
+  void on_held(const std::vector<std::pair<std::string, Cidr>>& held, DockerActions& out);
 
   // Every port that may exist in the kernel: all else that carries one of our names is left over.
   std::vector<Port> ports() const;

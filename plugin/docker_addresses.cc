@@ -81,7 +81,7 @@ Reply DockerAddresses::allocate(RequestId id, const Waiting& waiting, DockerActi
                              options_.range.to_string())};
   }
   waiting_.emplace(id, waiting);
-  out.push_back(AllocateAddress{id, pool.owner(), pool.subnet, pool.within});
+  out.push_back(AllocateAddress{id, pool.owner(), pool.subnet, pool.within, waiting.is_gateway});
   return reply_later();
 }
 
@@ -131,7 +131,7 @@ void DockerAddresses::on_address(RequestId id,
   if (!address.ok()) {
     waiting_.erase(found);
     if (waiting.is_gateway && !waiting.claimed && !waiting.hung_up) {
-      // A network that is full has room for containers that leave all the same.
+      // A network that is full, or whose peers cannot be asked, is a network all the same.
       const Cidr none = waiting.pool.with_mask(waiting.pool.subnet.first());
       out.push_back(HttpReply{id, 200, encode_address(none)});
     } else if (!waiting.hung_up) {
@@ -152,8 +152,8 @@ void DockerAddresses::on_address(RequestId id,
   }
   if (!waiting.claimed && !networks.user_of(given).empty()) {
     // Somebody else's IPAM driver gave this one to an endpoint of ours. It stays taken.
-    out.push_back(
-        AllocateAddress{id, waiting.pool.owner(), waiting.pool.subnet, waiting.pool.within});
+    out.push_back(AllocateAddress{
+        id, waiting.pool.owner(), waiting.pool.subnet, waiting.pool.within, waiting.is_gateway});
     return;
   }
   waiting_.erase(found);
@@ -161,13 +161,35 @@ void DockerAddresses::on_address(RequestId id,
   out.push_back(HttpReply{id, 200, encode_address(waiting.pool.with_mask(given))});
 }
 
-bool DockerAddresses::on_hangup(RequestId id) {
+bool DockerAddresses::on_hangup(RequestId id, DockerActions& out) {
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) {
     return false;
   }
   found->second.hung_up = true;
+  out.push_back(CancelAddress{id});
   return true;
+}
+
+// Only in subnets of networks of ours: where another network driver uses our IpamDriver, the agent
+// has nobody who accounts for the addresses once it was restarted.
+void DockerAddresses::on_held(const std::vector<std::pair<std::string, Cidr>>& held,
+                              const DockerNetworks& networks,
+                              DockerActions& out) {
+  std::set<std::pair<std::string, Ip>> suspects;
+  for (const auto& [owner, address] : held) {
+    const Ip& ip = address.address();
+    if (!DockerPool::is_owner(owner) || !networks.has_subnet(address.network())
+        || !networks.user_of(ip).empty() || is_spoken_for(ip)) {
+      continue;
+    }
+    if (suspects_.contains({owner, ip})) {
+      out.push_back(ReleaseAddress{owner, ip});
+    } else {
+      suspects.emplace(owner, ip);
+    }
+  }
+  suspects_ = std::move(suspects);
 }
 
 Reply DockerAddresses::release_address(const AddressCall& call,

@@ -11,7 +11,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/address.h"
 #include "plugin/docker.h"
@@ -43,8 +46,11 @@ class DockerAddresses {
                   const Result<Cidr>& address,
                   const DockerNetworks& networks,
                   DockerActions& out);
-  // True if the caller waited here. What it asked for is given back once it comes.
-  bool on_hangup(RequestId id);
+  // True if the caller waited here. What it asked for is given back if it comes all the same.
+  bool on_hangup(RequestId id, DockerActions& out);
+  void on_held(const std::vector<std::pair<std::string, Cidr>>& held,
+               const DockerNetworks& networks,
+               DockerActions& out);
 
   // The id of the pool an address was given out from, if that is known.
   std::string pool_of(const Ip& address) const;
@@ -75,6 +81,8 @@ class DockerAddresses {
   DockerDriver::Options options_;
   std::map<RequestId, Waiting> waiting_;
   std::map<Ip, std::string> unbound_;  // Address to pool id.
+  // Owners and addresses that nobody accounted for when ipam's were last looked through.
+  std::set<std::pair<std::string, Ip>> suspects_;
   std::size_t default_pools_in_a_row_ = 0;
   std::uint64_t over_limit_ = 0;
 };

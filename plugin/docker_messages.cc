@@ -165,6 +165,10 @@ Result<Ok> take_pool_data(const json::value& value, CreateNetworkCall& out) {
   }
   const std::string space = WEFT_TRY(text(data, "AddressSpace"));
   const bool is_ours = space == kLocalSpace || space == kGlobalSpace;
+  if (is_ours) {
+    const std::string pool = WEFT_TRY(text(data, "Pool"));
+    out.subnets.push_back(WEFT_TRY(Cidr::parse(pool)));
+  }
   if (out.reserved.size() > before && is_ours && !out.gateway) {
     out.gateway = out.reserved.back();
   }

@@ -48,7 +48,9 @@ struct CreateNetworkCall {
   bool is_internal = false;  // Nothing leads out of it.
   // Gateways and auxiliary addresses, each with its mask.
   std::vector<Cidr> reserved;
-  std::optional<Cidr> gateway;  // If its address is from weft's own IpamDriver.
+  // Those from weft's own IpamDriver.
+  std::vector<Cidr> subnets;
+  std::optional<Cidr> gateway;
 };
 
 struct EndpointCall {  // All that name an endpoint: DeleteEndpoint, Leave, EndpointOperInfo, …

@@ -1,5 +1,6 @@
 #include "plugin/docker_networks.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -102,7 +103,10 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
   if (call.v6) {
     return Error{Errc::Invalid, "IPv6 subnets are not supported yet (leave out --ipv6)"};
   }
-  NetworkRecord record{.multicast = call.multicast, .reserved = call.reserved, .gateway = {}};
+  NetworkRecord record{.multicast = call.multicast,
+                       .subnets = call.subnets,
+                       .reserved = call.reserved,
+                       .gateway = {}};
   if (!call.is_internal && call.gateway && call.gateway->is_v4()
       && is_host_address(*call.gateway)) {
     record.gateway = call.gateway;
@@ -408,6 +412,14 @@ void DockerNetworks::on_hangup(RequestId id) {
   }
 }
 
+void DockerNetworks::on_port_missing(const std::string& id, DockerActions& out) {
+  const auto found = endpoints_.find(id);
+  if (found != endpoints_.end() && is_settled(found->second)) {
+    endpoints_.erase(found);
+    out.push_back(Persist{{erase_endpoint(id)}});
+  }
+}
+
 void DockerNetworks::on_port_gone(const std::string& id, DockerActions& out) {
   const auto found = endpoints_.find(id);
   if (found != endpoints_.end() && is_settled(found->second)) {
@@ -500,6 +512,13 @@ std::string DockerNetworks::endpoint_with(const Ip& address) const {
     }
   }
   return {};
+}
+
+bool DockerNetworks::has_subnet(const Cidr& subnet) const {
+  return std::any_of(networks_.begin(), networks_.end(), [&subnet](const auto& network) {
+    const std::vector<Cidr>& subnets = network.second.subnets;
+    return std::find(subnets.begin(), subnets.end(), subnet) != subnets.end();
+  });
 }
 
 std::vector<Port> DockerNetworks::ports() const {

@@ -53,11 +53,14 @@ class DockerNetworks {
                   DockerActions& out);
   void on_hangup(RequestId id);
   void on_gateways(const Result<Ok>& result) { gateways_work_ = result.ok(); }
+  void on_port_missing(const std::string& id, DockerActions& out);
   void on_port_gone(const std::string& id, DockerActions& out);
 
   // Who has an address: "endpoint 8d1ff…" or "network fee4d…"; empty if nobody of ours.
   std::string user_of(const Ip& address) const;
   std::string endpoint_with(const Ip& address) const;  // Its id.
+  // True if a network of ours has this subnet from our IpamDriver.
+  bool has_subnet(const Cidr& subnet) const;
 
   std::vector<Port> ports() const;
   std::size_t network_count() const { return networks_.size(); }

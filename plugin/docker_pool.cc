@@ -8,6 +8,7 @@ namespace weft::plugin {
 namespace {
 
 constexpr std::string_view kPrefix = "weft-";
+constexpr std::string_view kOwnerPrefix = "docker/";
 // A /31 or /32 is all network and broadcast address.
 constexpr std::uint8_t kPrefixLengthMax = 30;
 
@@ -98,6 +99,14 @@ std::string DockerPool::id() const {
     id += "-" + within->to_string();
   }
   return id;
+}
+
+std::string DockerPool::owner() const {
+  return std::string(kOwnerPrefix) + id();
+}
+
+bool DockerPool::is_owner(std::string_view owner) {
+  return owner.starts_with(kOwnerPrefix);
 }
 
 bool is_host_address(const Cidr& address) {

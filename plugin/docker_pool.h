@@ -26,8 +26,9 @@ struct DockerPool {
   std::string id() const;
   // Whose the addresses chosen by us are, and the address somebody asked for by name: the latter
   // has an owner of its own, so that asking again after a restart finds it.
-  std::string owner() const { return "docker/" + id(); }
+  std::string owner() const;
   std::string owner_of(const Ip& address) const { return owner() + "/" + address.to_string(); }
+  static bool is_owner(std::string_view owner);  // One of the two.
   // The part of the pool that addresses are chosen from.
   const Cidr& chosen_from() const { return within ? *within : subnet; }
   // "10.40.0.7/16": an address with the mask of the pool.

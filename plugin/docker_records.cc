@@ -58,6 +58,29 @@ Result<bool> flag(const json::object& object, std::string_view name) {
   return value->as_bool();
 }
 
+json::array to_list(const std::vector<Cidr>& blocks) {
+  json::array list;
+  for (const Cidr& block : blocks) {
+    list.emplace_back(view(block.to_string()));
+  }
+  return list;
+}
+
+Result<std::vector<Cidr>> blocks(const json::object& object, std::string_view name) {
+  const json::value* list = object.if_contains(view(name));
+  if (list == nullptr || !list->is_array()) {
+    return Error{Errc::Invalid, fmt::format("{} is not a list", name)};
+  }
+  std::vector<Cidr> blocks;
+  for (const json::value& block : list->as_array()) {
+    if (!block.is_string()) {
+      return Error{Errc::Invalid, fmt::format("element of {} is not a string", name)};
+    }
+    blocks.push_back(WEFT_TRY(Cidr::parse({block.as_string().data(), block.as_string().size()})));
+  }
+  return blocks;
+}
+
 std::string_view state_name(EndpointRecord::State wanted) {
   for (const auto& [state, name] : kStates) {
     if (state == wanted) {
@@ -93,13 +116,10 @@ Port EndpointRecord::port(const std::string& id) const {
 }
 
 StoreWrite write_network(const std::string& id, const NetworkRecord& record) {
-  json::array reserved;
-  for (const Cidr& address : record.reserved) {
-    reserved.emplace_back(view(address.to_string()));
-  }
   const std::string gateway = record.gateway ? record.gateway->to_string() : std::string();
   const json::object row{{"multicast", record.multicast},
-                         {"reserved", std::move(reserved)},
+                         {"subnets", to_list(record.subnets)},
+                         {"reserved", to_list(record.reserved)},
                          {"gateway", view(gateway)}};
   return StoreWrite{std::string(kNetworksTable), to_bytes(std::string_view(id)), to_row(row)};
 }
@@ -127,18 +147,11 @@ Result<NetworkRecord> decode_network_record(ByteView row) {
   const json::object object = WEFT_TRY(parse_row(row));
   NetworkRecord record;
   record.multicast = WEFT_TRY(flag(object, "multicast"));
-  const json::value* reserved = object.if_contains("reserved");
-  if (reserved == nullptr || !reserved->is_array()) {
-    return Error{Errc::Invalid, "reserved is not a list"};
+  record.reserved = WEFT_TRY(blocks(object, "reserved"));
+  // Rows of agents that had no gateways lack the rest.
+  if (object.contains("subnets")) {
+    record.subnets = WEFT_TRY(blocks(object, "subnets"));
   }
-  for (const json::value& address : reserved->as_array()) {
-    if (!address.is_string()) {
-      return Error{Errc::Invalid, "reserved address is not a string"};
-    }
-    record.reserved.push_back(
-        WEFT_TRY(Cidr::parse({address.as_string().data(), address.as_string().size()})));
-  }
-  // Rows of agents that had no gateways lack it.
   std::string gateway;
   if (object.contains("gateway")) {
     gateway = WEFT_TRY(text(object, "gateway"));

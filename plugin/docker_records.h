@@ -21,6 +21,7 @@ inline constexpr std::string_view kEndpointsTable = "docker_endpoints";
 
 struct NetworkRecord {
   bool multicast = true;
+  std::vector<Cidr> subnets;   // Those our IpamDriver serves.
   std::vector<Cidr> reserved;  // Gateways and auxiliary addresses.
   // The host's own address in the network, as the containers' gateway. Nothing: their way out is
   // Docker's gateway bridge, or there is to be none.

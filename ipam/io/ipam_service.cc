@@ -1,5 +1,6 @@
 #include "ipam/io/ipam_service.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -71,10 +72,18 @@ class IpamService::Impl {
     return id;
   }
 
-  void cancel(RequestId id) {
-    callers_.erase(id);
+  bool cancel(RequestId id) {
+    const bool is_decided =
+        std::any_of(queue_.begin(), queue_.end(), [id](const AllocatorAction& action) {
+          const auto* answer = std::get_if<Answer>(&action);
+          return answer != nullptr && answer->request == id;
+        });
+    if (is_decided || queue_.size() >= kQueueMax || callers_.erase(id) == 0) {
+      return false;
+    }
     feed(
         [id](Allocator& core, TimePoint now, AllocatorActions& out) { core.cancel(now, id, out); });
+    return true;
   }
 
   const Allocator& allocator() const { return *allocator_; }
@@ -213,8 +222,8 @@ RequestId IpamService::prime(OnAnswer on_answer) {
                     });
 }
 
-void IpamService::cancel(RequestId id) {
-  impl_->cancel(id);
+bool IpamService::cancel(RequestId id) {
+  return impl_->cancel(id);
 }
 
 bool IpamService::release(const Owner& owner, const Ip& address) {

@@ -31,7 +31,8 @@ class IpamService {
                      OnAnswer on_answer);  // request.id is chosen here.
   RequestId claim(const Owner& owner, const Cidr& address, OnAnswer on_answer);
   RequestId prime(OnAnswer on_answer);
-  void cancel(RequestId id);
+  // True if nothing was decided yet: `on_answer` will not run. Otherwise it will, or has.
+  bool cancel(RequestId id);
   bool release(const Owner& owner, const Ip& address);
   std::size_t release_all(const Owner& owner);
 

@@ -117,6 +117,14 @@ void DockerService::on_gateways(const Result<Ok>& result) {
   impl_->driver().on_gateways(result);
 }
 
+void DockerService::on_port_missing(const std::string& id) {
+  impl_->feed([&](DockerActions& out) { impl_->driver().on_port_missing(id, out); });
+}
+
+void DockerService::on_held(const std::vector<std::pair<std::string, Cidr>>& held) {
+  impl_->feed([&](DockerActions& out) { impl_->driver().on_held(held, out); });
+}
+
 void DockerService::on_port_gone(const std::string& id) {
   impl_->feed([&](DockerActions& out) { impl_->driver().on_port_gone(id, out); });
 }

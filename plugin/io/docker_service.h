@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -33,6 +35,8 @@ class DockerService {
   void on_address(RequestId call, const Result<Cidr>& address);
   void on_plugged(RequestId call, const Result<Ok>& result);
   void on_gateways(const Result<Ok>& result);
+  void on_port_missing(const std::string& id);
+  void on_held(const std::vector<std::pair<std::string, Cidr>>& held);
   void on_port_gone(const std::string& id);
   const DockerDriver& driver() const;
 

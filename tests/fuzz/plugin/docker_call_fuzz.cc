@@ -106,6 +106,7 @@ class Outside {
                      [&](const weft::plugin::ClaimAddress& ask) {
                        driver_->on_address(ask.call, claimed(ask.address, reaction), out);
                      },
+                     [](const weft::plugin::CancelAddress&) {},
                      [](const weft::plugin::ReleaseAddress&) {},
                      [&](const weft::plugin::PlugPort& plug) {
                        WEFT_ASSERT(plug.port.host.size() <= 15);

@@ -143,13 +143,26 @@ TEST_F(Service, ACancelledRequestIsNotAnswered) {
 
   const RequestId id = allocate("c1");
   run_ready();
-  service->cancel(id);
+  EXPECT_TRUE(service->cancel(id));
+  EXPECT_FALSE(service->cancel(id));
   run_ready();
 
   EXPECT_EQ(service->allocator().status().pending_count, 0U);
   service.reset();
   run_ready();
   EXPECT_TRUE(answers.empty());
+}
+
+TEST_F(Service, ARequestThatWasDecidedIsAnsweredInsteadOfCancelled) {
+  start();
+
+  const RequestId id = allocate("c1");
+  EXPECT_FALSE(service->cancel(id));
+  run_ready();
+
+  ASSERT_EQ(answers.size(), 1U);
+  EXPECT_TRUE(answers[0].ok());
+  EXPECT_FALSE(service->cancel(id));
 }
 
 TEST_F(Service, TwoServicesAgreeOnARingOverGossip) {

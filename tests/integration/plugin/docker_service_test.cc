@@ -88,6 +88,7 @@ class DockerServiceTest : public testing::Test {
                      log_.push_back("claim");
                      service_->on_address(ask.call, Error{Errc::Conflict, "held by peer two"});
                    },
+                   [](CancelAddress&&) {},
                    [this](ReleaseAddress&& release) {
                      log_.push_back("release " + release.address.to_string());
                    },

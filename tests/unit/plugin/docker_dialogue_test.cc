@@ -128,9 +128,9 @@ TEST(DockerDialogue, TheStateIsDurableBeforeEachThingThatDependsOnIt) {
   }
 
   constexpr std::size_t kReply = 0;
-  constexpr std::size_t kPlug = 4;
-  constexpr std::size_t kUnplug = 5;
-  constexpr std::size_t kPersist = 7;
+  constexpr std::size_t kPlug = 5;
+  constexpr std::size_t kUnplug = 6;
+  constexpr std::size_t kPersist = 8;
   EXPECT_THAT(kinds, ElementsAre(kPersist, kPlug, kReply, kPersist, kUnplug, kPersist, kReply));
 }
 

@@ -456,10 +456,28 @@ TEST(DockerError, RemovingTwiceAtOnceAnswersBoth) {
   EXPECT_EQ(host.answer_of(second), ok());
 }
 
+TEST(DockerError, AQuestionOfACallerWhoHungUpIsCancelled) {
+  for (const char* wanted : {"", "10.32.0.7"}) {
+    DockerHost host;
+    host.hold_answers();
+    host.send("/IpamDriver.RequestAddress", address_body(kPool, wanted));
+    const RequestId call = host.last_call();
+
+    host.hang_up(call);
+    EXPECT_THAT(host.performed(), ElementsAre(DockerAction(CancelAddress{call})));
+    host.answer_all();
+
+    EXPECT_EQ(host.answer_of(call), std::nullopt);
+    EXPECT_THAT(host.addresses(), IsEmpty());
+    EXPECT_EQ(host.call("/IpamDriver.RequestAddress", address_body(kPool, wanted)).status, 200U);
+  }
+}
+
 TEST(DockerError, AnAddressForACallerWhoHungUpIsGivenBack) {
   for (const char* wanted : {"", "10.32.0.7"}) {
     DockerHost host;
     host.hold_answers();
+    host.cancel_too_late();
     host.send("/IpamDriver.RequestAddress", address_body(kPool, wanted));
     const RequestId call = host.last_call();
 
@@ -474,6 +492,7 @@ TEST(DockerError, AnAddressForACallerWhoHungUpIsGivenBack) {
 
 TEST(DockerError, AFailedAddressForACallerWhoHungUpIsNobodysBusiness) {
   DockerHost host;
+  host.cancel_too_late();
   host.fail_addresses("no address left");
   host.hold_answers();
   host.send("/IpamDriver.RequestAddress", address_body(kPool));
@@ -558,7 +577,7 @@ TEST(DockerError, RowsThatDoNotDecodeAreNamed) {
       {"docker_networks", R"({"multicast":true})", "reserved is not a list"},
       {"docker_networks",
        R"({"multicast":true,"reserved":[1]})",
-       "reserved address is not a string"},
+       "element of reserved is not a string"},
       {"docker_endpoints", "{}", "state is not a string"},
       {"docker_endpoints", R"({"state":"odd"})", "unknown state odd"},
   };

@@ -2,6 +2,7 @@
 // can be told to fail, and survive a crash of the driver at any action.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -90,6 +91,17 @@ class DockerHost {
   void hang_up(RequestId id) {
     feed([&](DockerActions& out) { driver_->on_hangup(id, out); });
   }
+  void port_missing(const std::string& id) {
+    feed([&](DockerActions& out) { driver_->on_port_missing(id, out); });
+  }
+  // As the agent does now and then.
+  void look_through_addresses() {
+    std::vector<std::pair<std::string, Cidr>> held;
+    for (const auto& [address, owner] : addresses_) {
+      held.emplace_back(owner, Cidr(address, options_.default_subnet.prefix()));
+    }
+    feed([&](DockerActions& out) { driver_->on_held(held, out); });
+  }
   void port_gone(const std::string& id) {
     feed([&](DockerActions& out) { driver_->on_port_gone(id, out); });
   }
@@ -105,6 +117,7 @@ class DockerHost {
 
   // From now on ipam and the kernel say nothing until answer_all().
   void hold_answers() { holding_ = true; }
+  void cancel_too_late() { cancels_too_late_ = true; }
   void fail_addresses(std::string why) { address_failure_ = std::move(why); }
   void fail_plugs(std::string why) { plug_failure_ = std::move(why); }
   void fail_gateways(std::string why) { gateway_failure_ = std::move(why); }
@@ -156,6 +169,7 @@ class DockerHost {
   void perform(const DockerAction& action) {
     const bool is_question = !std::holds_alternative<HttpReply>(action)
                              && !std::holds_alternative<Persist>(action)
+                             && !std::holds_alternative<CancelAddress>(action)
                              && !std::holds_alternative<ReleaseAddress>(action);
     if (holding_ && is_question) {
       held_.push_back(action);
@@ -170,6 +184,7 @@ class DockerHost {
             },
             [this](const AllocateAddress& ask) { answer(ask.call, allocate(ask)); },
             [this](const ClaimAddress& ask) { answer(ask.call, claim(ask)); },
+            [this](const CancelAddress& cancel) { on_cancel(cancel.call); },
             [this](const ReleaseAddress& release) {
               const auto found = addresses_.find(release.address);
               if (found != addresses_.end() && found->second == release.owner) {
@@ -208,6 +223,20 @@ class DockerHost {
       return Error{Errc::Conflict, "held by " + held->second};
     }
     return ask.address;
+  }
+
+  // Only what ipam was not asked yet can be cancelled.
+  void on_cancel(RequestId call) {
+    const auto asked = std::find_if(held_.begin(), held_.end(), [call](const DockerAction& action) {
+      const auto* allocate = std::get_if<AllocateAddress>(&action);
+      const auto* claim = std::get_if<ClaimAddress>(&action);
+      return (allocate != nullptr && allocate->call == call)
+             || (claim != nullptr && claim->call == call);
+    });
+    if (asked != held_.end() && !cancels_too_late_) {
+      held_.erase(asked);
+      answer(call, Error{Errc::Unavailable, "cancelled"});
+    }
   }
 
   void answer(RequestId call, const Result<Cidr>& address) {
@@ -271,6 +300,7 @@ class DockerHost {
   std::optional<std::size_t> crash_after_;
   bool is_crashed_ = false;
   bool holding_ = false;
+  bool cancels_too_late_ = false;
   std::string address_failure_;
   std::string plug_failure_;
   std::string gateway_failure_;

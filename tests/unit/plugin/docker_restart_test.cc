@@ -186,5 +186,75 @@ TEST(DockerRestarted, AnEndpointWhoseRemovalWasCutShortIsRemoved) {
   EXPECT_THAT(host.table("docker_endpoints"), IsEmpty());
 }
 
+// The agent died between its store and dockerd's ear: dockerd asks again and gets another one.
+TEST(DockerLostAddress, WhatNobodyHeardOfIsGivenBack) {
+  DockerHost host;
+  host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork));
+  host.crash_after(1);
+  EXPECT_EQ(host.send("/IpamDriver.RequestAddress", address_body(kPool)), std::nullopt);
+  ASSERT_THAT(host.addresses(), SizeIs(1));
+  host.restart();
+
+  host.look_through_addresses();
+  EXPECT_THAT(host.addresses(), SizeIs(1)) << "dockerd may still be about to use it";
+  host.look_through_addresses();
+
+  EXPECT_THAT(host.addresses(), IsEmpty());
+}
+
+TEST(DockerLostAddress, WhatSomebodyAccountsForIsKept) {
+  DockerHost host;
+  host.call("/IpamDriver.RequestAddress", gateway_body(kPool, ""));
+  host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork, "{}", "10.32.0.1/12"));
+  host.call("/IpamDriver.RequestAddress", address_body(kPool));
+  host.call("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.2/12"));
+  host.restart();
+  host.call("/IpamDriver.RequestAddress", address_body(kPool, "10.32.0.9"));
+  host.take_address(ip("10.32.0.77"), "a container of somebody else's");
+
+  for (int times = 0; times < 3; ++times) {
+    host.look_through_addresses();
+  }
+
+  EXPECT_THAT(host.addresses(), SizeIs(4));
+}
+
+// The agent cannot know what became of it: another network driver may use our IpamDriver.
+TEST(DockerLostAddress, WhatIsOfNoNetworkOfOursIsKept) {
+  DockerHost host;
+  host.call("/IpamDriver.RequestAddress", address_body(kPool));
+  host.restart();
+
+  for (int times = 0; times < 3; ++times) {
+    host.look_through_addresses();
+  }
+
+  EXPECT_THAT(host.addresses(), SizeIs(1));
+}
+
+TEST(DockerLostAddress, AnEndpointWhoseInterfaceWasNeverMadeLeavesItsAddressToDocker) {
+  DockerHost host;
+  host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork));
+  host.call("/IpamDriver.RequestAddress", address_body(kPool));
+  host.crash_after(1);
+  EXPECT_EQ(
+      host.send("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.1/12")),
+      std::nullopt);
+  host.restart();
+
+  host.port_missing(kEndpoint);
+
+  EXPECT_THAT(host.table("docker_endpoints"), IsEmpty());
+  EXPECT_THAT(host.addresses(), SizeIs(1));
+  EXPECT_EQ(
+      host.call("/NetworkDriver.CreateEndpoint", create_body(kNetwork, kEndpoint, "10.32.0.1/12"))
+          .status,
+      200U);
+  for (int times = 0; times < 3; ++times) {
+    host.look_through_addresses();
+  }
+  EXPECT_THAT(host.addresses(), SizeIs(1));
+}
+
 }  // namespace
 }  // namespace weft::plugin::test
