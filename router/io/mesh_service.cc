@@ -26,6 +26,9 @@ using ErrorCode = boost::system::error_code;
 // Beside twice the links of the mesh: room to tell others no. Beyond it a connection is not worth a
 // file descriptor.
 constexpr std::size_t kSpareLinks = 112;
+// Connections that have been told why and wait for the other side to hang up. Who floods us with
+// more gets no farewell.
+constexpr std::size_t kFarewellsMax = 256;
 // After a failed accept (no file descriptor, no memory): the cause rarely goes away sooner.
 constexpr std::chrono::milliseconds kAcceptPause{500};
 
@@ -126,6 +129,7 @@ class MeshService::Impl {
   asio::steady_timer accept_timer_;
   sys::CoreDriver<Mesh, MeshAction, std::function<void(MeshAction&&)>> driver_;
   std::map<LinkId, std::shared_ptr<MeshLink>> links_;
+  std::vector<std::weak_ptr<MeshLink>> farewells_;
   std::vector<MeshAction> outbox_;  // For on_action_, once the core has settled.
   Stats stats_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
@@ -228,8 +232,18 @@ void MeshService::Impl::close(LinkId id) {
   if (found == links_.end()) {
     return;
   }
-  found->second->close();  // Goes on by itself.
+  const std::shared_ptr<MeshLink> link = std::move(found->second);
   links_.erase(found);
+  if (farewells_.size() >= kFarewellsMax) {
+    std::erase_if(farewells_, [](const auto& earlier) { return earlier.expired(); });
+  }
+  if (farewells_.size() >= kFarewellsMax) {
+    ++stats_.farewells_skipped;
+    link->abandon();
+    return;
+  }
+  link->close();  // Goes on by itself.
+  farewells_.push_back(link);
 }
 
 void MeshService::Impl::pass_on(MeshAction&& action) {

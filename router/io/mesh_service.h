@@ -50,8 +50,9 @@ class MeshService {
 
   struct Stats {
     std::uint64_t accepted = 0;
-    std::uint64_t accepts_refused = 0;  // Too many connections at once.
-    std::uint64_t accepts_failed = 0;   // Such as no file descriptor left; tried again.
+    std::uint64_t accepts_refused = 0;    // Too many connections at once.
+    std::uint64_t farewells_skipped = 0;  // Closed without waiting for the other side.
+    std::uint64_t accepts_failed = 0;     // Such as no file descriptor left; tried again.
   };
   Stats stats() const;
 

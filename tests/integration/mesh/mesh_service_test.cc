@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -270,6 +272,33 @@ TEST_F(MeshServiceTest, ListensOnBothFamiliesUnlessToldOtherwise) {
   ASSERT_TRUE(service.ok());
   EXPECT_TRUE(accepts(context_, asio::ip::address_v4::loopback(), port));
   EXPECT_EQ(accepts(context_, asio::ip::address_v6::loopback(), port), has_v6(context_));
+}
+
+TEST_F(MeshServiceTest, AFloodOfConnectionsHoldsNoMoreSocketsThanItsShare) {
+  const auto alice = host(1);
+  const auto bob = host(2);
+  std::vector<std::unique_ptr<Tcp::socket>> flood;
+  const auto open_files = [] {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+  };
+  const std::size_t before = open_files();
+
+  for (std::uint64_t i = 1; i <= 400; ++i) {
+    flood.push_back(std::make_unique<Tcp::socket>(context_));
+    flood.back()->connect({asio::ip::address_v4::loopback(), alice->port});
+    ASSERT_TRUE(run_until([&] { return alice->service->stats().accepted == i; }));
+  }
+
+  // Ours, 16 strangers, and those that are being told why.
+  EXPECT_LE(open_files(), before + flood.size() + 16 + 256 + 8);
+  EXPECT_GE(alice->service->stats().farewells_skipped, 100U);
+  const HandshakeStats stats = alice->service->mesh().stats().handshakes;
+  EXPECT_EQ(stats.dh, 0U);
+  EXPECT_EQ(stats.busy, 400U - 16U);
+  flood.clear();
+  bob->service->connect(alice->target());
+  EXPECT_TRUE(run_until([&] { return bob->neighbours_with(*alice); }));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,6 +29,25 @@ using std::chrono_literals::operator""ms;
 
 constexpr auto kPatience = 5s;
 
+sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+// One that nobody listens on.
+std::uint16_t free_port() {
+  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = loopback(0);
+  socklen_t size = sizeof address;
+  EXPECT_EQ(::bind(probe, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  EXPECT_EQ(::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  ::close(probe);
+  return ntohs(address.sin_port);
+}
+
 // A client that says exactly what it is told to.
 class RawClient {
  public:
@@ -36,6 +56,12 @@ class RawClient {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  }
+  // On the loopback device.
+  explicit RawClient(std::uint16_t port)
+      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const sockaddr_in address = loopback(port);
     EXPECT_EQ(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   }
   RawClient(const RawClient&) = delete;
@@ -377,6 +403,44 @@ TEST_F(HttpTest, LeavesNothingBehind) {
   EXPECT_TRUE(client.closed());
   EXPECT_TRUE(hangups_.empty()) << "nobody is told by a server that is gone";
   EXPECT_NE(::access(path_.c_str(), F_OK), 0);
+}
+
+TEST_F(HttpTest, ServesTcpToNoMoreClientsThanItsLimit) {
+  const std::uint16_t port = free_port();
+  auto server = listen_http_tcp(
+      context_.get_executor(),
+      {.address = {Ip::parse("127.0.0.1").value(), port}, .connections_max = 1},
+      [this](const HttpRequest& request) { server_->respond(request.id, {.body = "metrics"}); },
+      [](RequestId) {});
+  ASSERT_TRUE(server.ok()) << server.error().what;
+  server_ = std::move(server).value();
+  RawClient first(port);
+  RawClient second(port);
+
+  first.send("GET /metrics HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(eventually_receives(first, "metrics"));
+  second.send("GET /metrics HTTP/1.1\r\n\r\n");
+  context_.run_for(50ms);
+  EXPECT_EQ(second.received(), "");
+  first.hang_up();
+
+  EXPECT_TRUE(eventually_receives(second, "metrics"));
+}
+
+TEST_F(HttpTest, SaysThatATcpPortIsTaken) {
+  const std::uint16_t port = free_port();
+  const HttpTcpOptions options{.address = {Ip::parse("127.0.0.1").value(), port}};
+  const auto listen = [&] {
+    return listen_http_tcp(
+        context_.get_executor(), options, [](const HttpRequest&) {}, [](RequestId) {});
+  };
+  const auto first = listen();
+  ASSERT_TRUE(first.ok());
+
+  const auto second = listen();
+
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().os, EADDRINUSE);
 }
 
 TEST_F(HttpTest, ACallReturnsTheAnswer) {
