@@ -15,11 +15,15 @@ target_compile_options(weft_warnings INTERFACE
   # WEFT_TRY is a statement expression, a GNU extension both compilers have; libbpf skeletons and
   # -Wpedantic complain about it only in Clang.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-gnu-statement-expression>
-  # What the sanitizers add makes GCC warn of members that nobody reads uninitialised (its manual
-  # says so under -fsanitize), and of Asio's fences, beside which Asio also has a mutex.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${WEFT_SANITIZE}>>:-Wno-maybe-uninitialized>
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<STREQUAL:${WEFT_SANITIZE},thread>>:-Wno-tsan>
   $<$<BOOL:${WEFT_WERROR}>:-Werror>)
+# What the sanitizers add makes GCC warn of members that nobody reads uninitialised (its manual says
+# so under -fsanitize), and of Asio's fences, beside which Asio also has a mutex.
+if(WEFT_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(weft_warnings INTERFACE -Wno-maybe-uninitialized)
+  if(WEFT_SANITIZE STREQUAL "thread")
+    target_compile_options(weft_warnings INTERFACE -Wno-tsan)
+  endif()
+endif()
 
 function(weft_library name)
   cmake_parse_arguments(ARG "" "" "SRCS;PUBLIC;PRIVATE" ${ARGN})
