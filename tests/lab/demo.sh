@@ -174,6 +174,46 @@ restart_under_traffic() {
   wait_until 20 "the mesh is whole again" all_reachable
 }
 
+# A server in one container that answers clients in others, in small pieces, for as long as the demo lives.
+serve() {  # HOST CONTAINER PORT
+  on "$1" docker exec -d "$2" socat "TCP-LISTEN:$3,fork,reuseaddr" EXEC:cat
+}
+ask() {  # HOST CONTAINER ADDRESS PORT
+  on "$1" docker exec -d "$2" sh -c "while :; do (while :; do echo and so the weft goes through the warp; sleep 0.2; done) | socat - TCP:$3:$4 >/dev/null; sleep 1; done"
+}
+
+topology() {  # HOST VIEW: what the agent of that host answers.
+  on "$1" curl -sf "http://127.0.0.1:4040/api/topology/$2?view=demo" >"$SCRATCH/topology"
+}
+
+# The edge from a1 to a3, and containers of all three hosts, as the agent of h2 sees them.
+picture_is_whole() {
+  topology h2 containers && jq -e '
+    ([.nodes[] | select(.pseudo | not) | .labelMinor] | unique) == ["h1", "h2", "h3"]
+    and ([.nodes[] | select(.label == "a3").id][0] as $server
+         | any(.nodes[]; .label == "a1" and (.adjacency // [] | index($server))))' "$SCRATCH/topology" >/dev/null
+}
+
+look() {
+  local started
+  chapter "The picture of it all, from the agent of h2 alone"
+  tell "a3 on h3 answers a1 on h1; a2 and b2 on h2 answer others"
+  serve h3 a3 80
+  serve h2 a2 5432
+  serve h2 b2 6379
+  wait_until 10 "the server in a3 listens" inside h3 a3 sh -c 'netstat -tln | grep -q :80'
+  started=$(now)
+  ask h1 a1 "$(address_of h3 a3)" 80
+  ask h3 b3 "$(address_of h3 a3)" 80
+  ask h3 a3 "$(address_of h2 a2)" 5432
+  ask h3 a3 "$(address_of h2 b2)" 6379
+  ask h1 b1 "$(address_of h2 a2)" 5432
+  command_shown "h2\$ curl http://127.0.0.1:4040/api/topology/containers"
+  wait_until 20 "the agent of h2 shows who talks to whom on all hosts" picture_is_whole
+  tell "$(jq '[.nodes[] | select(.pseudo | not)] | length' "$SCRATCH/topology") containers on three hosts; a1 → a3 was there $(seconds_since "$started") s after its first byte at the latest"
+  on h2 curl -sf --compressed http://127.0.0.1:4040/ | grep -q '<div id="app">' || fail "the agent of h2 serves no web UI"
+}
+
 # Megabytes of the biggest of the three agents.
 agent_memory() {
   local host
@@ -209,7 +249,11 @@ keep_hint() {
   local tool
   tool=$(realpath --relative-to=. "$LAB_TOOL")
   cat <<END
-The hosts are left running. To look around:
+The hosts are left running. Open the picture of them in a browser:
+
+  http://127.0.0.1:$(lab publish h1 4040)/
+
+To look around:
 
   sudo $tool --name $LAB_NAME shell h1              a shell on h1 (weft and docker are there)
   sudo $tool --name $LAB_NAME exec h2 weft status peers
@@ -230,4 +274,5 @@ ping_all
 move_data
 show_status
 restart_under_traffic
+look
 summarise

@@ -60,9 +60,9 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
       <table>
         <thead>
           <tr>
-            <th>Peer</th>
+            <th scope="col">Peer</th>
             {table.columns.map((column: Column) => (
-              <th key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
+              <th scope="col" key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
                 {column.label.replace(' B/s', '').replace(' µs', '')}
               </th>
             ))}
@@ -111,9 +111,9 @@ function Children({ group }: { group: NonNullable<Details['children']>[number] }
       <table>
         <thead>
           <tr>
-            <th>Name</th>
+            <th scope="col">Name</th>
             {group.columns.map((column) => (
-              <th key={column.id} class="number">
+              <th scope="col" key={column.id} class="number">
                 {column.label}
               </th>
             ))}
@@ -150,7 +150,7 @@ function Tables({ table }: { table: Table }) {
         <thead>
           <tr>
             {table.columns.map((column) => (
-              <th key={column.id}>{column.label}</th>
+              <th scope="col" key={column.id}>{column.label}</th>
             ))}
           </tr>
         </thead>

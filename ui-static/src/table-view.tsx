@@ -88,6 +88,7 @@ export function TableView() {
           <tr>
             {all.map((column) => (
               <th
+                scope="col"
                 key={column.id}
                 class={column.number ? 'number' : ''}
                 aria-sort={chosen?.id === column.id ? (upwards.value ? 'ascending' : 'descending') : 'none'}

@@ -1,0 +1,57 @@
+// In-memory twins of the probe's sources: what a test says is there, is there.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "sys/procfs.h"
+#include "sys/sock_diag.h"
+
+namespace weft::sys {
+
+class FakeProcesses final : public ProcessSource {
+ public:
+  ObservedHost present_host;
+  std::map<std::uint32_t, ObservedProcess> present;
+  std::map<std::uint64_t, std::uint32_t> holders;  // Process of a socket's inode.
+  std::size_t walks = 0;                           // How often descriptors were looked through.
+
+  Result<ObservedHost> host() override { return present_host; }
+  Result<std::vector<ObservedProcess>> processes() override {
+    std::vector<ObservedProcess> list;
+    for (const auto& [pid, process] : present) {
+      list.push_back(process);
+    }
+    return list;
+  }
+  std::map<std::uint64_t, std::uint32_t> owners_of(const std::set<std::uint64_t>& inodes,
+                                                   const std::set<std::uint32_t>& pids) override {
+    ++walks;
+    std::map<std::uint64_t, std::uint32_t> found;
+    for (const auto& [inode, pid] : holders) {
+      if (inodes.contains(inode) && pids.contains(pid)) {
+        found.emplace(inode, pid);
+      }
+    }
+    return found;
+  }
+};
+
+class FakeSockets final : public SocketSource {
+ public:
+  std::map<std::uint32_t, std::vector<ObservedSocket>> present;  // By process; 0 is our own.
+  bool denied = false;
+
+  Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid) override {
+    if (denied && pid != 0) {
+      return Error{Errc::Denied, "enter the network namespace: not permitted"};
+    }
+    const auto found = present.find(pid);
+    return found == present.end() ? std::vector<ObservedSocket>() : found->second;
+  }
+};
+
+}  // namespace weft::sys

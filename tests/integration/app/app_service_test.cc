@@ -1,0 +1,183 @@
+// The web server on a real socket: what browsers get, and what hostile clients get.
+#include "app/io/app_service.h"
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/websocket/stream.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "app/io/assets.h"
+#include "probe/report/codec.h"
+#include "tests/unit/app/cluster.h"
+
+namespace weft::app {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class AppServiceTest : public testing::Test {
+ protected:
+  AppServiceTest() {
+    service_ = AppService::start(io_.get_executor(),
+                                 clock_,
+                                 {.self = kHost1, .version = "0.1.0", .hostname = "h1"},
+                                 Endpoint::parse("127.0.0.1:0").value(),
+                                 {.peers =
+                                      [] {
+                                        return std::vector<PeerFacts>{{kHost1, "h1", true}};
+                                      },
+                                  .watch =
+                                      [this](const SendWatch&) {
+                                        ++watches_;
+                                        service_->on_report(
+                                            kHost1, probe::encode_report(*cluster().find(kHost1)));
+                                      }})
+                   .value();
+  }
+
+  tcp::socket connect() {
+    tcp::socket socket(client_);
+    socket.connect({asio::ip::address_v4::loopback(), service_->endpoint().port});
+    return socket;
+  }
+
+  // Sends bytes, then serves until the server has closed the connection or answered; what it said.
+  std::string say(const std::string& bytes) {
+    tcp::socket socket = connect();
+    asio::write(socket, asio::buffer(bytes));
+    socket.shutdown(tcp::socket::shutdown_send);
+    std::string said;
+    socket.non_blocking(true);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (std::chrono::steady_clock::now() < deadline) {
+      io_.run_for(std::chrono::milliseconds(2));
+      char buffer[4096];
+      boost::system::error_code error;
+      const std::size_t size = socket.read_some(asio::buffer(buffer), error);
+      said.append(buffer, size);
+      if (error && error != asio::error::would_block) {
+        return said;
+      }
+    }
+    return said + " (and did not close)";
+  }
+
+  std::string get(const std::string& target, const std::string& headers = "") {
+    return say("GET " + target + " HTTP/1.1\r\nHost: 127.0.0.1:4040\r\nConnection: close\r\n"
+               + headers + "\r\n");
+  }
+
+  asio::io_context io_;
+  asio::io_context client_;
+  sys::SystemClock clock_;
+  int watches_ = 0;
+  bool reading_ = false;
+  std::unique_ptr<AppService> service_;
+};
+
+TEST_F(AppServiceTest, ServesThePageWithStrictHeaders) {
+  const std::string said = get("/");
+
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(said, HasSubstr("Content-Encoding: gzip"));
+  EXPECT_THAT(said, HasSubstr("Content-Security-Policy: default-src 'none'"));
+  EXPECT_THAT(said, HasSubstr("X-Content-Type-Options: nosniff"));
+  EXPECT_THAT(said, HasSubstr("Cache-Control: no-cache"));
+}
+
+TEST_F(AppServiceTest, ServesAFileOnceToWhoKeepsIt) {
+  for (const Asset& asset : assets()) {
+    const std::string path(asset.path);
+    EXPECT_THAT(get(path), StartsWith("HTTP/1.1 200")) << path;
+    const std::string again = get(path, "If-None-Match: " + std::string(asset.etag) + "\r\n");
+    EXPECT_THAT(again, StartsWith("HTTP/1.1 304")) << path;
+  }
+}
+
+TEST_F(AppServiceTest, AnswersTheApiFromWhatTheProbeReports) {
+  const std::string said = get("/api/topology/containers");
+
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(said, HasSubstr("\"label\":\"web\""));
+  EXPECT_EQ(watches_, 1);
+}
+
+TEST_F(AppServiceTest, RefusesOtherNamesOriginsAndMethods) {
+  EXPECT_THAT(say("GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(say("GET / HTTP/1.0\r\n\r\n"), StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(get("/api", "Origin: http://evil.example\r\n"), StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(say("DELETE /api HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(get("/api/topology/hosts/ws",
+                  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                  "AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                  "Origin: http://evil.example\r\n"),
+              StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(AppServiceTest, OutlivesHostileBytes) {
+  EXPECT_THAT(say("\x16\x03\x01 what is this\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(
+      say("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"),
+      StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(say("POST /api HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999\r\n\r\n"),
+              StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(get("/../../etc/passwd"), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(get("/api/topology/%"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(get("/api/" + std::string(5000, 'a')),
+              testing::AnyOf(StartsWith("HTTP/1.1 400"), StartsWith("HTTP/1.1 503")));
+  EXPECT_EQ(say(""), "");
+  EXPECT_THAT(get("/"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(AppServiceTest, StreamsAViewOverAWebSocket) {
+  boost::beast::websocket::stream<tcp::socket> socket(connect());
+  std::optional<boost::system::error_code> shaken;
+  socket.async_handshake("127.0.0.1:4040",
+                         "/api/topology/containers/ws?t=5s",
+                         [&](const auto& error) { shaken = error; });
+  boost::beast::flat_buffer buffer;
+  std::optional<boost::system::error_code> read;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!read && std::chrono::steady_clock::now() < deadline) {
+    io_.run_for(std::chrono::milliseconds(2));
+    client_.restart();
+    client_.run_for(std::chrono::milliseconds(2));
+    if (shaken && !*shaken && buffer.size() == 0 && !reading_) {
+      reading_ = true;
+      socket.async_read(buffer, [&](const auto& error, std::size_t) { read = error; });
+    }
+  }
+
+  ASSERT_TRUE(read.has_value());
+  ASSERT_FALSE(*read) << read->message();
+  const std::string frame = boost::beast::buffers_to_string(buffer.data());
+  EXPECT_THAT(frame, HasSubstr("\"label\":\"web\""));
+  EXPECT_THAT(frame, HasSubstr("\"reset\":true"));
+}
+
+TEST(AppListen, IsOnLoopbackOnly) {
+  EXPECT_TRUE(check_listen(Endpoint::parse("127.0.0.1:4040").value()).ok());
+  EXPECT_TRUE(check_listen(Endpoint::parse("[::1]:4040").value()).ok());
+  EXPECT_EQ(check_listen(Endpoint::parse("0.0.0.0:4040").value()).error().code, Errc::Denied);
+  EXPECT_EQ(check_listen(Endpoint::parse("192.0.2.1:4040").value()).error().code, Errc::Denied);
+  EXPECT_EQ(check_listen(Endpoint::parse("[::]:4040").value()).error().code, Errc::Denied);
+}
+
+}  // namespace
+}  // namespace weft::app

@@ -1,0 +1,140 @@
+#include "probe/io/sampler.h"
+
+#include <optional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sys/fake/fake_probe.h"
+
+namespace weft::probe {
+namespace {
+
+using testing::Contains;
+using testing::Field;
+using testing::IsEmpty;
+using testing::Pair;
+using testing::SizeIs;
+
+const std::string kId(64, 'a');
+
+class SettableClock final : public sys::Clock {
+ public:
+  TimePoint now() const override { return at; }
+  TimePoint at{};
+};
+
+class SamplerTest : public testing::Test {
+ protected:
+  SamplerTest() {
+    auto processes = std::make_unique<sys::FakeProcesses>();
+    auto sockets = std::make_unique<sys::FakeSockets>();
+    processes_ = processes.get();
+    sockets_ = sockets.get();
+    ObservedProcess process;
+    process.pid = 42;
+    process.netns = 99;
+    process.cgroup = "/docker/" + kId;
+    processes_->present[42] = process;
+    processes_->holders[7] = 42;
+    sockets_->present[42] = {{.local = Endpoint::parse("10.0.0.1:40000").value(),
+                              .remote = Endpoint::parse("10.0.0.2:80").value(),
+                              .inode = 7}};
+    sampler_.emplace(
+        clock_,
+        Sampler::Sources{.processes = std::move(processes),
+                         .sockets = std::move(sockets),
+                         .engine = [this](const std::string& target) { return answer(target); }});
+  }
+
+  Result<sys::HttpResponse> answer(const std::string& target) {
+    ++asked_;
+    if (engine_gone_) {
+      return Error{Errc::Unavailable, "nothing listens"};
+    }
+    const bool is_list = target.starts_with("/containers/json");
+    return sys::HttpResponse{
+        .status = 200,
+        .body = is_list ? R"([{"Id":")" + kId + R"(","Names":["/web"],"State":"running"}])"
+                        : R"({"Config":{"Hostname":"web1"}})"};
+  }
+
+  Sample take() {
+    auto sample = sampler_->take();
+    EXPECT_TRUE(sample.ok());
+    clock_.at += std::chrono::seconds(1);
+    return std::move(sample).value();
+  }
+
+  SettableClock clock_;
+  sys::FakeProcesses* processes_ = nullptr;
+  sys::FakeSockets* sockets_ = nullptr;
+  int asked_ = 0;
+  bool engine_gone_ = false;
+  std::optional<Sampler> sampler_;
+};
+
+TEST_F(SamplerTest, PutsTogetherWhatTheSourcesSay) {
+  const Sample sample = take();
+
+  EXPECT_THAT(sample.owners, Contains(Pair(7, 42)));
+  EXPECT_THAT(sample.namespaces, SizeIs(2));  // Ours, and the process's.
+  ASSERT_THAT(sample.containers, SizeIs(1));
+  EXPECT_EQ(sample.containers.front().hostname, "web1");
+  EXPECT_THAT(sample.sources, testing::Each(Field(&SourceFacts::working, true)));
+}
+
+TEST_F(SamplerTest, LooksThroughDescriptorsOnlyForSocketsItHasNotSeen) {
+  (void)take();
+  (void)take();
+  EXPECT_EQ(processes_->walks, 1U);
+
+  sockets_->present[42].push_back(sockets_->present[42].front());
+  sockets_->present[42].back().inode = 8;
+  const Sample sample = take();
+
+  EXPECT_EQ(processes_->walks, 2U);
+  EXPECT_THAT(sample.owners, Contains(Pair(7, 42)));
+}
+
+TEST_F(SamplerTest, DoesNotSeekASocketNobodyHoldsAtEachLook) {
+  processes_->holders.clear();
+  for (int look = 0; look < 8; ++look) {
+    (void)take();
+  }
+
+  EXPECT_EQ(processes_->walks, 1U);
+}
+
+TEST_F(SamplerTest, AsksTheEngineOnlyWhenContainersComeOrGoOrSometimes) {
+  (void)take();
+  const int first = asked_;
+  (void)take();
+  EXPECT_EQ(asked_, first);
+
+  processes_->present[43] = processes_->present[42];
+  processes_->present[43].pid = 43;
+  processes_->present[43].cgroup = "/docker/" + std::string(64, 'b');
+  (void)take();
+
+  EXPECT_EQ(asked_, first + 1) << "the host name of a known container is not asked for again";
+}
+
+TEST_F(SamplerTest, SaysWhichSourceDoesNotWorkAndGoesOn) {
+  engine_gone_ = true;
+  sockets_->denied = true;
+
+  const Sample sample = take();
+
+  EXPECT_THAT(sample.containers, IsEmpty());
+  EXPECT_THAT(sample.processes, SizeIs(1));
+  EXPECT_THAT(sample.sources,
+              Contains(testing::AllOf(Field(&SourceFacts::name, "docker"),
+                                      Field(&SourceFacts::working, false))));
+  EXPECT_THAT(sample.sources,
+              Contains(testing::AllOf(Field(&SourceFacts::name, "sock_diag"),
+                                      Field(&SourceFacts::working, false))));
+}
+
+}  // namespace
+}  // namespace weft::probe

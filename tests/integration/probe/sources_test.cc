@@ -1,0 +1,192 @@
+// The contract of the probe's sources, held by the kernel and by the twins alike.
+#include <algorithm>
+#include <memory>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/fake/fake_probe.h"
+#include "sys/procfs.h"
+#include "sys/sock_diag.h"
+
+namespace weft::sys {
+namespace {
+
+using testing::Contains;
+using testing::Key;
+using testing::Pair;
+
+// A listener on the loopback and one connection to it that has carried five bytes.
+struct Scene {
+  Endpoint listener;
+  Endpoint client;
+  std::uint64_t client_inode = 0;
+  std::uint32_t pid = 0;
+};
+
+class World {
+ public:
+  World() = default;
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  virtual ~World() = default;
+  virtual Scene scene() = 0;
+  virtual ProcessSource& processes() = 0;
+  virtual SocketSource& sockets() = 0;
+};
+
+class KernelWorld final : public World {
+ public:
+  ~KernelWorld() override {
+    for (const int fd : {listener_, client_, server_}) {
+      ::close(fd);
+    }
+  }
+
+  Scene scene() override {
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    client_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(listener_, 1), 0);
+    const Endpoint listening = name_of(listener_);
+    address.sin_port = htons(listening.port);
+    EXPECT_EQ(::connect(client_, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    server_ = ::accept(listener_, nullptr, nullptr);
+    EXPECT_EQ(::send(client_, "hello", 5, 0), 5);
+    char buffer[5];
+    EXPECT_EQ(::recv(server_, buffer, sizeof buffer, MSG_WAITALL), 5);
+    struct stat status {};
+    EXPECT_EQ(::fstat(client_, &status), 0);
+    return {.listener = listening,
+            .client = name_of(client_),
+            .client_inode = status.st_ino,
+            .pid = static_cast<std::uint32_t>(::getpid())};
+  }
+
+  ProcessSource& processes() override { return *processes_; }
+  SocketSource& sockets() override { return *sockets_; }
+
+ private:
+  static Endpoint name_of(int fd) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    return {Ip(Ipv4(ntohl(address.sin_addr.s_addr))), ntohs(address.sin_port)};
+  }
+
+  std::unique_ptr<ProcessSource> processes_ = open_procfs();
+  std::unique_ptr<SocketSource> sockets_ = open_sock_diag();
+  int listener_ = -1;
+  int client_ = -1;
+  int server_ = -1;
+};
+
+class FakeWorld final : public World {
+ public:
+  Scene scene() override {
+    const Scene scene{.listener = Endpoint::parse("127.0.0.1:5000").value(),
+                      .client = Endpoint::parse("127.0.0.1:40000").value(),
+                      .client_inode = 7,
+                      .pid = 42};
+    ObservedProcess process;
+    process.pid = scene.pid;
+    process.name = "test";
+    process.netns = 1;
+    processes_.present[scene.pid] = process;
+    processes_.present_host.name = "host";
+    processes_.present_host.cpu_count = 1;
+    processes_.present_host.memory_total_bytes = 1;
+    processes_.holders[7] = scene.pid;
+    sockets_.present[0] = {
+        {.listening = true, .local = scene.listener},
+        {.local = scene.client, .remote = scene.listener, .inode = 7, .bytes_sent = 5},
+        {.local = scene.listener, .remote = scene.client, .inode = 8, .bytes_received = 5}};
+    return scene;
+  }
+
+  ProcessSource& processes() override { return processes_; }
+  SocketSource& sockets() override { return sockets_; }
+
+ private:
+  FakeProcesses processes_;
+  FakeSockets sockets_;
+};
+
+template <class WorldType>
+class SourcesContract : public testing::Test {
+ protected:
+  WorldType world_;
+};
+
+using Worlds = testing::Types<KernelWorld, FakeWorld>;
+TYPED_TEST_SUITE(SourcesContract, Worlds);
+
+TYPED_TEST(SourcesContract, ShowsAListenerAndBothEndsOfAConnection) {
+  const Scene scene = this->world_.scene();
+
+  const auto sockets = this->world_.sockets().sockets(0);
+
+  ASSERT_TRUE(sockets.ok()) << sockets.error().what;
+  const auto find = [&](bool listening, const Endpoint& local, const Endpoint& remote) {
+    return std::find_if(
+        sockets.value().begin(), sockets.value().end(), [&](const ObservedSocket& socket) {
+          return socket.listening == listening && socket.local == local
+                 && (listening || socket.remote == remote);
+        });
+  };
+  EXPECT_NE(find(true, scene.listener, {}), sockets.value().end());
+  const auto client = find(false, scene.client, scene.listener);
+  const auto server = find(false, scene.listener, scene.client);
+  ASSERT_NE(client, sockets.value().end());
+  ASSERT_NE(server, sockets.value().end());
+  EXPECT_EQ(client->inode, scene.client_inode);
+  EXPECT_EQ(server->bytes_received, 5U);
+}
+
+TYPED_TEST(SourcesContract, NamesTheProcessThatHoldsASocket) {
+  const Scene scene = this->world_.scene();
+
+  const auto owners = this->world_.processes().owners_of({scene.client_inode, 1}, {scene.pid});
+
+  EXPECT_THAT(owners, Contains(Pair(scene.client_inode, scene.pid)));
+  EXPECT_THAT(owners, testing::SizeIs(1));
+}
+
+TYPED_TEST(SourcesContract, ListsTheProcessItselfInOrder) {
+  const Scene scene = this->world_.scene();
+
+  const auto processes = this->world_.processes().processes();
+
+  ASSERT_TRUE(processes.ok());
+  const auto self = std::find_if(
+      processes.value().begin(), processes.value().end(), [&](const ObservedProcess& process) {
+        return process.pid == scene.pid;
+      });
+  ASSERT_NE(self, processes.value().end());
+  EXPECT_FALSE(self->name.empty());
+  EXPECT_NE(self->netns, 0U);
+  EXPECT_TRUE(std::is_sorted(processes.value().begin(),
+                             processes.value().end(),
+                             [](const auto& a, const auto& b) { return a.pid < b.pid; }));
+}
+
+TYPED_TEST(SourcesContract, DescribesTheHost) {
+  (void)this->world_.scene();
+
+  const auto host = this->world_.processes().host();
+
+  ASSERT_TRUE(host.ok());
+  EXPECT_FALSE(host.value().name.empty());
+  EXPECT_GT(host.value().cpu_count, 0U);
+  EXPECT_GT(host.value().memory_total_bytes, 0U);
+}
+
+}  // namespace
+}  // namespace weft::sys

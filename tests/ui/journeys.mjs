@@ -1,0 +1,99 @@
+// Clicks through the web UI of a real agent, as people do, and fails on any console error.
+//   node journeys.mjs URL CHROMIUM FOLDER_FOR_SCREENSHOTS
+// The cluster behind it (journeys_test.sh) has hosts h1 and h2; container web on h1 asks db on h2.
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const [base, executablePath, folder] = process.argv.slice(2);
+const WAIT = { timeout: 20000 };
+
+const browser = await chromium.launch({
+  executablePath,
+  args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'],
+});
+const page = await browser.newPage({ viewport: { width: 1440, height: 860 }, colorScheme: 'dark' });
+const complaints = [];
+page.on('console', (message) => {
+  if (message.type() === 'error') complaints.push(message.text());
+});
+page.on('pageerror', (error) => complaints.push(error.message));
+page.on('request', (request) => {
+  if (!request.url().startsWith(base)) complaints.push(`a request to ${request.url()}`);
+});
+
+const step = async (name, run) => {
+  console.log(`--- ${name}`);
+  try {
+    await run();
+  } catch (error) {
+    await page.screenshot({ path: `${folder}/failed.png` });
+    console.error(`FAILED: ${name}: ${error.message}`);
+    console.error(complaints.join('\n'));
+    process.exit(1);
+  }
+};
+const button = (name) => page.getByRole('button', { name, exact: true });
+
+await step('the containers of both hosts are there', async () => {
+  await page.goto(`${base}/#/containers`);
+  await page.getByText(/^\d+ nodes, [1-9]\d* edges/).waitFor(WAIT);
+  await page.locator('[data-topology=containers][aria-current=page]').waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/graph.png` });
+});
+
+await step('the table lists them, sorts and finds', async () => {
+  await button('Table').click();
+  await page.locator('tbody tr', { hasText: 'db' }).first().waitFor(WAIT);
+  await button('Name').click();
+  const first = () => page.locator('tbody tr td:first-child').first().innerText();
+  const one = await first();
+  await button('Name').click();
+  assert.notEqual(await first(), one, 'sorting the other way shows another first row');
+  await page.getByRole('searchbox').fill('host:h2');
+  await page.getByText('1 found').waitFor(WAIT);
+  assert.equal(await page.locator('tbody tr').count(), 1);
+  await page.getByRole('searchbox').fill('');
+});
+
+await step('a row opens the details, with the other end of its connection', async () => {
+  await page.locator('tbody tr', { hasText: 'db' }).first().click();
+  const panel = page.getByRole('complementary', { name: 'Details' });
+  await panel.getByRole('heading', { name: 'db' }).waitFor(WAIT);
+  await panel.getByText('Inbound').waitFor(WAIT);
+  await panel.getByText('5432/tcp').waitFor(WAIT);
+  await panel.getByRole('button', { name: 'web', exact: true }).click();
+  await panel.getByRole('heading', { name: 'web' }).waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/details.png` });
+});
+
+await step('a parent leads to its own view, the address bar there and back', async () => {
+  await page.getByRole('navigation', { name: 'Parents' }).getByRole('button', { name: 'h1', exact: true }).click();
+  await page.locator('[data-topology=hosts][aria-current=page]').waitFor(WAIT);
+  await page.goBack();
+  await page.locator('[data-topology=containers][aria-current=page]').waitFor(WAIT);
+});
+
+await step('keys switch the view and close the details', async () => {
+  await page.keyboard.press('Escape');
+  await page.getByRole('complementary', { name: 'Details' }).waitFor({ state: 'detached', ...WAIT });
+  await page.keyboard.press('g');
+  await page.locator('.graph canvas').first().waitFor(WAIT);
+});
+
+await step('every view renders', async () => {
+  for (const id of ['processes', 'hosts', 'weave', 'containers']) {
+    await page.locator(`[data-topology=${id}]`).click();
+    await page.locator(`[data-topology=${id}][aria-current=page]`).waitFor(WAIT);
+    await page.getByText(/^[1-9]\d* nodes/).waitFor(WAIT);
+  }
+});
+
+await step('the theme can be changed', async () => {
+  await button('Light theme').click();
+  assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
+  await page.screenshot({ path: `${folder}/light.png` });
+});
+
+await browser.close();
+assert.deepEqual(complaints, [], 'nothing on the console, no request elsewhere');
+console.log('ui: ok');
