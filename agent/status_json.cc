@@ -19,6 +19,10 @@ std::string_view ipam_state(ipam::AllocatorStatus::State state) {
       return "awaiting consensus";
     case Ready:
       return "ready";
+    case Priming:
+      return "priming";
+    case Suspended:
+      return "suspended";
     case WaitingForSpace:
       return "waiting for addresses to become available";
   }

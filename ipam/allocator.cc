@@ -22,9 +22,6 @@ constexpr std::size_t kHeldMax = 1U << 20U;
 // Network, broadcast and two hosts: the smallest subnet in which an address can be chosen.
 constexpr std::uint8_t kPrefixMax = 30;
 
-// Space that appears is news for those who wait for it; space that goes is not urgent.
-constexpr Duration kReportSoon = std::chrono::seconds(1);
-
 RequestId id_of(const Allocator::AllocateRequest& request) {
   return request.id;
 }
@@ -46,7 +43,11 @@ Allocator::Impl::Impl(Options options, StoredState state, Rng rng)
       has_meta_(state.has_meta),
       ring_(std::move(state.ring)),
       claims_(std::move(state.claims)),
-      asks_(options_.self, rng_.fork()) {
+      asks_(options_.self, rng_.fork()),
+      stored_word_(std::move(state.word)),
+      stored_vote_(std::move(state.vote)),
+      tenure_(options_.self),
+      proposal_(options_.self, state.proposed_round) {
   if (!ring_) {
     consensus_.emplace(Consensus::Options{.self = options_.self,
                                           .elector_count = options_.elector_count,
@@ -58,9 +59,14 @@ Allocator::Impl::Impl(Options options, StoredState state, Rng rng)
   for (const Span& span : ring_->owned_by(options_.self).spans()) {
     space_.add(span);
   }
+  space_.withhold(space_.owned());  // Until start() tells the council.
+  window_ = base_window(space_.owned_count());
+  for (const Span& span : space_.owned().spans()) {
+    mark_held_in(span);
+  }
   for (const auto& [address, holding] : claims_.by_address()) {
-    if (options_.range.contains(address)) {
-      space_.take(address.v4().number());
+    if (options_.range.contains(address) && !space_.is_owned(address.v4().number())) {
+      strays_.emplace(address.v4().number(), false);
     }
   }
 }
@@ -76,11 +82,18 @@ void Allocator::Impl::persist(StoreBatch batch, AllocatorActions& out) {
 void Allocator::Impl::persist_entries(const std::set<std::uint32_t>& tokens,
                                       AllocatorActions& out) {
   StoreBatch batch;
-  batch.reserve(tokens.size());
-  for (const std::uint32_t token : tokens) {
-    batch.push_back(ring_row(token, ring_->entries().at(token)));
-  }
+  append_entries(tokens, batch);
   persist(std::move(batch), out);
+}
+
+void Allocator::Impl::append_entries(const std::set<std::uint32_t>& tokens,
+                                     StoreBatch& batch) const {
+  batch.reserve(batch.size() + tokens.size());
+  for (const std::uint32_t token : tokens) {
+    const auto entry = ring_->entries().find(token);
+    batch.push_back(entry == ring_->entries().end() ? no_ring_row(token)
+                                                    : ring_row(token, entry->second));
+  }
 }
 
 Result<Space::Want> Allocator::Impl::want_of(const AllocateRequest& request) const {
@@ -130,7 +143,9 @@ void Allocator::Impl::allocate(TimePoint now,
   wait(now, WaitingAllocate{.request = request, .want = want.value()}, out);
 }
 
-bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActions& out) {
+bool Allocator::Impl::try_allocate(TimePoint now,
+                                   const WaitingAllocate& waiting,
+                                   AllocatorActions& out) {
   const AllocateRequest& request = waiting.request;
   if (!request.fresh && !request.anonymous) {
     const auto held = claims_.held_in(request.owner, request.subnet);
@@ -139,7 +154,7 @@ bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActi
       return true;
     }
   }
-  const auto free = ring_ ? space_.lowest_free(waiting.want.usable) : std::nullopt;
+  const auto free = may_hand_out(now) ? space_.lowest_ready(waiting.want.usable) : std::nullopt;
   if (!free) {
     return false;
   }
@@ -151,7 +166,10 @@ bool Allocator::Impl::try_allocate(const WaitingAllocate& waiting, AllocatorActi
   }
   const Cidr address(Ipv4(*free), request.subnet.prefix());
   hold(request.anonymous ? address.address().to_string() : request.owner, address, out);
-  out.emplace_back(Answer{request.id, address});
+  out.emplace_back(Answer{request.id, address, true});
+  if (space_.ready_count() < window_ / 2 && !tenure_.is_pending()) {
+    (void)warm(now, waiting.want.usable, out);  // Ahead of need.
+  }
   return true;
 }
 
@@ -187,7 +205,7 @@ void Allocator::Impl::claim(
   wait(now, WaitingClaim{.id = id, .owner = owner, .address = address}, out);
 }
 
-bool Allocator::Impl::try_claim(const WaitingClaim& waiting, AllocatorActions& out) {
+bool Allocator::Impl::try_claim(TimePoint now, const WaitingClaim& waiting, AllocatorActions& out) {
   const Ip ip = waiting.address.address();
   if (const auto* holding = claims_.find(ip)) {
     if (holding->owner == waiting.owner) {
@@ -200,8 +218,8 @@ bool Allocator::Impl::try_claim(const WaitingClaim& waiting, AllocatorActions& o
     }
     return true;
   }
-  const bool ours = ring_ && ip.is_v4() && space_.is_owned(ip.v4().number());
-  if (options_.range.contains(ip) && !ours) {
+  const bool ready = ip.is_v4() && space_.is_ready(ip.v4().number()) && may_hand_out(now);
+  if (options_.range.contains(ip) && !ready) {
     return false;
   }
   if (claims_.count() >= kHeldMax) {
@@ -219,10 +237,10 @@ void Allocator::Impl::prime(TimePoint now, RequestId id, AllocatorActions& out) 
   wait(now, WaitingPrime{id}, out);
 }
 
-bool Allocator::Impl::try_waiting(const Waiting& waiting, AllocatorActions& out) {
+bool Allocator::Impl::try_waiting(TimePoint now, const Waiting& waiting, AllocatorActions& out) {
   return std::visit(overloaded{
-                        [&](const WaitingAllocate& w) { return try_allocate(w, out); },
-                        [&](const WaitingClaim& w) { return try_claim(w, out); },
+                        [&](const WaitingAllocate& w) { return try_allocate(now, w, out); },
+                        [&](const WaitingClaim& w) { return try_claim(now, w, out); },
                         [&](const WaitingPrime& w) {
                           if (ring_) {
                             out.emplace_back(Answer{w.id, options_.default_subnet});
@@ -234,7 +252,8 @@ bool Allocator::Impl::try_waiting(const Waiting& waiting, AllocatorActions& out)
 }
 
 void Allocator::Impl::wait(TimePoint now, Waiting waiting, AllocatorActions& out) {
-  if (try_waiting(waiting, out)) {
+  start(now, out);
+  if (try_waiting(now, waiting, out)) {
     if (report_due_ == kNever && ring_) {
       report_due_ = now + kReportSoon;
     }
@@ -256,14 +275,22 @@ void Allocator::Impl::wait(TimePoint now, Waiting waiting, AllocatorActions& out
 }
 
 void Allocator::Impl::resume(TimePoint now, AllocatorActions& out) {
-  for (auto it = waiting_.begin(); it != waiting_.end();) {
-    it = try_waiting(*it, out) ? waiting_.erase(it) : std::next(it);
+  resume_wanted_ = true;
+  if (std::exchange(is_resuming_, true)) {
+    return;  // Serving one may make more space ready; then the loop below goes round again.
   }
-  seek(now, out);
+  while (std::exchange(resume_wanted_, false)) {
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      it = try_waiting(now, *it, out) ? waiting_.erase(it) : std::next(it);
+    }
+    seek(now, out);
+  }
+  is_resuming_ = false;
 }
 
 void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
   if (ring_) {
+    warm_wanted(now, out);
     asks_.set_wants(now, open_wants());
     return;
   }
@@ -272,19 +299,56 @@ void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
     return;
   }
   if (!options_.seeds.empty()) {
-    adopt(now, Ring::share_out(options_.range, options_.seeds), std::nullopt, out);
+    adopt(
+        now, Ring::share_out(options_.range, options_.seeds), std::nullopt, Knowledge::Whole, out);
     return;
   }
   apply(now, consensus_->start(now), options_.self, out);
 }
 
+std::optional<Span> Allocator::Impl::usable_of(const Waiting& waiting) const {
+  if (const auto* allocate = std::get_if<WaitingAllocate>(&waiting)) {
+    return allocate->want.usable;
+  }
+  if (const auto* claim = std::get_if<WaitingClaim>(&waiting)) {
+    const std::uint32_t address = claim->address.address().v4().number();
+    return Span{address, address};
+  }
+  return std::nullopt;
+}
+
+void Allocator::Impl::warm_wanted(TimePoint now, AllocatorActions& out) {
+  std::set<Span> wanted;
+  for (const Waiting& waiting : waiting_) {
+    if (const auto usable = usable_of(waiting)) {
+      wanted.insert(*usable);
+    }
+  }
+  for (const Span& usable : wanted) {
+    if (space_.ready_count(usable) == 0) {
+      (void)warm(now, usable, out);  // Others are asked for what is not there.
+    }
+  }
+}
+
+// What only others can give.
 std::set<Asks::Want> Allocator::Impl::open_wants() const {
   std::set<Asks::Want> wants;
+  for (const auto& [address, given_again] : strays_) {
+    if (!given_again) {
+      wants.insert(address);
+    }
+  }
   for (const Waiting& waiting : waiting_) {
     if (const auto* allocate = std::get_if<WaitingAllocate>(&waiting)) {
-      wants.insert(allocate->want);
+      if (!space_.lowest_free(allocate->want.usable)) {
+        wants.insert(allocate->want);
+      }
     } else if (const auto* claim = std::get_if<WaitingClaim>(&waiting)) {
-      wants.insert(claim->address.address().v4().number());
+      const std::uint32_t address = claim->address.address().v4().number();
+      if (!space_.is_owned(address)) {
+        wants.insert(address);
+      }
     }
   }
   return wants;
@@ -293,6 +357,14 @@ std::set<Asks::Want> Allocator::Impl::open_wants() const {
 void Allocator::Impl::refuse_claims(std::uint32_t address,
                                     const Error& reason,
                                     AllocatorActions& out) {
+  const auto stray = strays_.find(address);
+  if (stray != strays_.end() && reason.code == Errc::Conflict) {
+    stray->second = true;
+    ++stats_.conflict_count;
+    conflict_ = fmt::format("{}, and by {} here: restart one of the two containers",
+                            reason.what,
+                            claims_.find(Ip(Ipv4(address)))->owner);
+  }
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     const auto* claim = std::get_if<WaitingClaim>(&*it);
     if (claim == nullptr || claim->address.address() != Ip(Ipv4(address))) {
@@ -321,7 +393,7 @@ void Allocator::Impl::cancel(TimePoint now, RequestId id) {
 
 StoreWrite Allocator::Impl::let_go(TimePoint now, const Ip& address) {
   claims_.remove(address);
-  if (options_.range.contains(address)) {
+  if (options_.range.contains(address) && strays_.erase(address.v4().number()) == 0) {
     space_.give_back(address.v4().number());
     report_due_ = std::min(report_due_, now + kReportSoon);
   }
@@ -364,11 +436,13 @@ AllocatorStatus Allocator::Impl::status() const {
                          .pending_count = waiting_.size(),
                          .conflict = conflict_};
   if (!ring_) {
-    status.state = waiting_.empty() ? Idle : AwaitingConsensus;
+    status.state = waiting_.empty() ? Idle : options_.observer ? Priming : AwaitingConsensus;
     status.detail =
         fmt::format("quorum {}, known {}", consensus_->quorum(), consensus_->known_count());
     return status;
   }
+  status.decree = ring_->charter().number;
+  status.council = ring_->charter().council;
   std::map<PeerName, std::uint64_t> counts;
   for (const Ring::Piece& piece : ring_->pieces()) {
     counts[piece.entry.owner] += piece.span.size();
@@ -386,7 +460,11 @@ AllocatorStatus Allocator::Impl::status() const {
           {.owner = owner, .address_count = count, .used_count = 0, .reachable = reachable});
     }
   }
-  if (!waiting_.empty()) {
+  if (is_suspended_) {
+    status.state = Suspended;
+    status.detail =
+        fmt::format("no majority of the council hears this peer: {}", names(status.council));
+  } else if (!waiting_.empty()) {
     status.state = WaitingForSpace;
     status.detail = all_reachable ? "no peer has given any space yet"
                                   : "some of the range belongs to unreachable peers";
@@ -406,7 +484,7 @@ void Allocator::Impl::check_invariants() const {
   space_.check_invariants();
   std::uint64_t held_count = 0;
   for (const auto& [address, holding] : claims_.by_address()) {
-    if (options_.range.contains(address)) {
+    if (options_.range.contains(address) && !strays_.contains(address.v4().number())) {
       ++held_count;
       WEFT_ASSERT(space_.is_owned(address.v4().number()));
       WEFT_ASSERT(!space_.is_free(address.v4().number()));
@@ -484,6 +562,18 @@ void Allocator::prime(TimePoint now, RequestId id, AllocatorActions& out) {
   impl_->prime(now, id, out);
 }
 
+void Allocator::remove_peer(TimePoint now, RequestId id, PeerName peer, AllocatorActions& out) {
+  impl_->remove_peer(now, id, peer, out);
+}
+
+void Allocator::leave(TimePoint now, RequestId id, AllocatorActions& out) {
+  impl_->leave(now, id, out);
+}
+
+bool Allocator::may_hand_out(TimePoint now) const {
+  return impl_->may_hand_out(now);
+}
+
 void Allocator::on_neighbour_up(TimePoint, PeerName peer, AllocatorActions& out) {
   impl_->on_neighbour_up(peer, out);
 }
@@ -515,6 +605,10 @@ AllocatorStatus Allocator::status() const {
 
 AllocatorStats Allocator::stats() const {
   return impl_->stats();
+}
+
+IntervalSet Allocator::authority() const {
+  return impl_->authority();
 }
 
 const Ring* Allocator::ring() const {

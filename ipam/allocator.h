@@ -3,7 +3,8 @@
 // Each peer owns parts of the range (ipam/ring.h, a CRDT) and hands out what it owns on its own; a
 // peer that runs dry asks one that has space (donation). Until the ring exists, requests wait; the
 // first ring is agreed by single-decree Paxos among the first peers (ipam/consensus.h), which then
-// share the range out deterministically by sorted name.
+// share the range out deterministically by sorted name. What a dead peer owns is taken over by
+// decree of a council (docs/adr/0010).
 //
 // Crash safety: an action that lets others act on a change (Answer, Gossip…) always follows the
 // Persist that makes the change durable. Sans-IO; control strand only.
@@ -26,6 +27,7 @@
 #include "base/rng.h"
 #include "base/store_batch.h"
 #include "base/time.h"
+#include "ipam/span.h"
 
 namespace weft::ipam {
 
@@ -42,9 +44,16 @@ struct Persist {
 struct Answer {
   RequestId request;
   Result<Cidr> result;
+  bool is_new = false;  // Handed out just now, and only as long as may_hand_out() is true.
 };
 
-using AllocatorAction = std::variant<Persist, Answer, GossipAll, GossipTo>;
+// The end of remove_peer or leave: how many addresses changed hands.
+struct PeerRemoved {
+  RequestId request;
+  Result<std::uint64_t> address_count;
+};
+
+using AllocatorAction = std::variant<Persist, Answer, PeerRemoved, GossipAll, GossipTo>;
 using AllocatorActions = std::vector<AllocatorAction>;
 
 struct RangeStatus {
@@ -55,13 +64,22 @@ struct RangeStatus {
 };
 
 struct AllocatorStatus {
-  enum class State : std::uint8_t { Idle, AwaitingConsensus, Ready, WaitingForSpace };
+  enum class State : std::uint8_t {
+    Idle,
+    AwaitingConsensus,
+    Priming,  // An observer's wait for the ring of others.
+    Ready,
+    WaitingForSpace,
+    Suspended,  // No majority of the council has heard us: nothing new is handed out.
+  };
   State state = State::Idle;
   std::string detail;  // Such as "quorum 2, known 1"; empty when Ready.
   Cidr range;
   Cidr default_subnet;
   std::vector<RangeStatus> ranges;  // Ourselves first, then by name.
   std::uint64_t pending_count = 0;
+  std::uint64_t decree = 0;         // The epoch of all ranges.
+  std::vector<PeerName> council{};  // Empty while there is no ring.
   // The last disagreement with another peer's ring: other range, other seeds, an address owned
   // twice. Such a ring is not taken over; everything else goes on.
   std::string conflict;
@@ -76,6 +94,7 @@ struct AllocatorStats {
   std::uint64_t denied_count = 0;     // Questions for space answered with no.
   std::uint64_t asked_count = 0;      // Questions put to others.
   std::uint64_t oversized_count = 0;  // Payloads of ours too large to send.
+  std::uint64_t decree_count = 0;     // Decrees that we brought about.
 };
 
 class Ring;
@@ -92,12 +111,16 @@ class Allocator {
     std::vector<PeerName> seeds{};
     // Never an elector: gets its space from others.
     bool observer = false;
+    // False if a peer of this name may have lived before and have lost its store.
+    bool is_known_new = true;
   };
-  // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos". `load` them all into `stored`.
+  // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos", "ipam_council". `load` them
+  // all into `stored`.
   struct Stored {
     StoreTable ring;
     StoreTable owned;
     StoreTable paxos;
+    StoreTable council{};
   };
 
   // Fails when the stored state belongs to another range or does not decode.
@@ -128,6 +151,14 @@ class Allocator {
   void cancel(TimePoint now, RequestId id, AllocatorActions& out);
   // Answers once the ring exists.
   void prime(TimePoint now, RequestId id, AllocatorActions& out);
+  // Takes all that a peer owns, its used addresses too: the caller vouches that it is gone for
+  // good.
+  void remove_peer(TimePoint now, RequestId id, PeerName peer, AllocatorActions& out);
+  // Gives all we own to another peer and hands out nothing any more.
+  void leave(TimePoint now, RequestId id, AllocatorActions& out);
+  // Whether what was handed out by an action of ours may be told now. To be asked again once it has
+  // been stored: the process may have been frozen in between.
+  bool may_hand_out(TimePoint now) const;
 
   // From the mesh.
   void on_neighbour_up(TimePoint now, PeerName peer, AllocatorActions& out);
@@ -142,6 +173,9 @@ class Allocator {
   AllocatorStatus status() const;
   AllocatorStats stats() const;
   const Ring* ring() const;  // Null until it exists.
+  // Addresses that we hold as their owner or may hand out without anybody's further word: those of
+  // any two peers are disjoint at any time.
+  IntervalSet authority() const;
   std::vector<std::pair<Owner, Cidr>> held() const;
   std::vector<Cidr> held_by(const Owner& owner) const;  // Ascending.
   const Options& options() const;

@@ -1,7 +1,8 @@
 // The inside of Allocator. allocator.cc serves this host's requests, allocator_mesh.cc talks to the
-// other peers. Nobody else includes this.
+// other peers, allocator_council.cc to the council. Nobody else includes this.
 #pragma once
 
+#include <chrono>
 #include <list>
 #include <map>
 #include <optional>
@@ -15,12 +16,18 @@
 #include "ipam/asks.h"
 #include "ipam/claims.h"
 #include "ipam/consensus.h"
+#include "ipam/council/proposal.h"
+#include "ipam/council/tenure.h"
+#include "ipam/council/voter.h"
 #include "ipam/messages.h"
 #include "ipam/ring.h"
 #include "ipam/space.h"
 #include "ipam/stored.h"
 
 namespace weft::ipam {
+
+// Space that appears is news for those who wait for it; space that goes is not urgent.
+inline constexpr Duration kReportSoon = std::chrono::seconds(1);
 
 class Allocator::Impl {
  public:
@@ -37,7 +44,10 @@ class Allocator::Impl {
   AllocatorStats stats() const;
   const Ring* ring() const { return ring_ ? &*ring_ : nullptr; }
   const Claims& claims() const { return claims_; }
+  IntervalSet authority() const { return space_.authority(); }
   const Options& options() const { return options_; }
+  // The time of the first input: what depends on the stored state and the time begins.
+  void start(TimePoint now, AllocatorActions& out);
   void check_invariants() const;
 
   // allocator_mesh.cc
@@ -48,6 +58,11 @@ class Allocator::Impl {
       TimePoint now, PeerName from, Topic topic, ByteView payload, AllocatorActions& out);
   void on_deadline(TimePoint now, AllocatorActions& out);
   TimePoint next_deadline() const;
+
+  // allocator_council.cc
+  bool may_hand_out(TimePoint now) const;
+  void remove_peer(TimePoint now, RequestId id, PeerName peer, AllocatorActions& out);
+  void leave(TimePoint now, RequestId id, AllocatorActions& out);
 
  private:
   struct WaitingAllocate {
@@ -67,9 +82,13 @@ class Allocator::Impl {
   // Requests. try_* answer at once if they can and say whether they did.
   Result<Space::Want> want_of(const AllocateRequest& request) const;
   Result<Ok> check_claim(const Owner& owner, const Cidr& address) const;
-  bool try_allocate(const WaitingAllocate& waiting, AllocatorActions& out);
-  bool try_claim(const WaitingClaim& waiting, AllocatorActions& out);
-  bool try_waiting(const Waiting& waiting, AllocatorActions& out);
+  bool try_allocate(TimePoint now, const WaitingAllocate& waiting, AllocatorActions& out);
+  bool try_claim(TimePoint now, const WaitingClaim& waiting, AllocatorActions& out);
+  bool try_waiting(TimePoint now, const Waiting& waiting, AllocatorActions& out);
+  // The addresses that would serve a request; nothing if any or none would.
+  std::optional<Span> usable_of(const Waiting& waiting) const;
+  // Makes own free space ready for those who wait for it.
+  void warm_wanted(TimePoint now, AllocatorActions& out);
   void wait(TimePoint now, Waiting waiting, AllocatorActions& out);
   void hold(const Owner& owner, const Cidr& address, AllocatorActions& out);
   StoreWrite let_go(TimePoint now, const Ip& address);
@@ -80,6 +99,51 @@ class Allocator::Impl {
   void refuse_claims(std::uint32_t address, const Error& reason, AllocatorActions& out);
   std::set<Asks::Want> open_wants() const;
 
+  // The council.
+  enum class Knowledge : std::uint8_t {
+    None,   // We had no ring before: perhaps we have lost one, and a seat's memory with it.
+    Seat,   // We took part in what came before; others may have changed the ring since.
+    Whole,  // It is ours, or follows from the first sharing.
+  };
+  struct Removal {
+    RequestId id;
+    PeerName peer;
+    PeerName heir;
+    std::uint64_t address_count = 0;
+    TimePoint deadline{};
+  };
+  // The rows of the decree in force, to be written together with those of its ring.
+  void append_decree(Knowledge knowledge, StoreBatch& batch) const;
+  void enter_decree(TimePoint now, Knowledge knowledge, AllocatorActions& out);
+  void register_space(TimePoint now, IntervalSet cold, AllocatorActions& out);
+  void withhold();
+  void renew(TimePoint now, AllocatorActions& out);
+  bool acknowledge_own(TimePoint now, AllocatorActions& out);
+  void persist_registration(PeerName peer, AllocatorActions& out);
+  void on_more_counts(TimePoint now, AllocatorActions& out);
+  bool warm(TimePoint now, const Span& usable, AllocatorActions& out);
+  void on_gained(TimePoint now, const std::vector<Span>& gained, AllocatorActions& out);
+  void cool(TimePoint now, AllocatorActions& out);
+  bool knows(const Ring& theirs, PeerName owner) const;
+  void on_register(TimePoint now, PeerName from, const Register& word, AllocatorActions& out);
+  void on_registered(TimePoint now, PeerName from, const Registered& answer, AllocatorActions& out);
+  void on_prepare(TimePoint now, PeerName from, const Prepare& prepare, AllocatorActions& out);
+  void on_accept(TimePoint now, PeerName from, const Accept& accept, AllocatorActions& out);
+  void on_vote(TimePoint now, PeerName from, const Promise& promise, AllocatorActions& out);
+  void on_vote(TimePoint now, PeerName from, const Accepted& accepted, AllocatorActions& out);
+  void on_vote(TimePoint now, PeerName from, const Rebuff& rebuff, AllocatorActions& out);
+  template <class Body>
+  void answer_proposer(TimePoint now, PeerName to, Body body, AllocatorActions& out);
+  template <class Question>
+  void ask_council(TimePoint now, const Question& question, AllocatorActions& out);
+  bool is_decree_due(TimePoint now) const;
+  void consider_decree(TimePoint now, AllocatorActions& out);
+  void propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out);
+  void forget_all(AllocatorActions& out);
+  void pursue_removal(TimePoint now, AllocatorActions& out);
+  void on_council_deadline(TimePoint now, AllocatorActions& out);
+  TimePoint next_council_deadline() const;
+
   // The mesh.
   void on_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
   void on_claims(TimePoint now, PeerName from, const ElectorClaims& theirs, AllocatorActions& out);
@@ -89,10 +153,16 @@ class Allocator::Impl {
   void on_claim_request(
       TimePoint now, PeerName from, std::uint64_t id, std::uint32_t address, AllocatorActions& out);
   void on_digest(TimePoint now, PeerName from, std::uint64_t digest, AllocatorActions& out);
-  void adopt(TimePoint now, Ring ring, std::optional<PeerName> except, AllocatorActions& out);
+  void adopt(TimePoint now,
+             Ring ring,
+             std::optional<PeerName> except,
+             Knowledge knowledge,
+             AllocatorActions& out);
   void merge(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
-  // False if it would take an address from us that somebody here holds.
-  bool replace_ring(Ring merged);
+  // False if a ring of the same decree would take an address from us that somebody here holds.
+  // Adds what became ours.
+  bool replace_ring(Ring merged, std::vector<Span>& gained);
+  void mark_held_in(const Span& span);
   void donate(const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
   void deny(TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out);
   // States our free space anew where what we said misleads; adds the tokens to `changed`.
@@ -111,6 +181,7 @@ class Allocator::Impl {
 
   void persist(StoreBatch batch, AllocatorActions& out);
   void persist_entries(const std::set<std::uint32_t>& tokens, AllocatorActions& out);
+  void append_entries(const std::set<std::uint32_t>& tokens, StoreBatch& batch) const;
 
   Options options_;
   Span range_;
@@ -121,8 +192,29 @@ class Allocator::Impl {
   std::optional<Consensus> consensus_;  // Until the ring exists.
   Space space_;
   Claims claims_;
+  // Held here, inside the range, and another peer's in the ring: we ask for them. True for those
+  // that were given out again elsewhere.
+  std::map<std::uint32_t, bool> strays_;
   Asks asks_;
+
+  bool is_started_ = false;
+  bool has_left_ = false;
+  Registration stored_word_;
+  std::optional<Voter::Memory> stored_vote_;
+  Tenure tenure_;
+  std::optional<Voter> voter_;
+  Proposal proposal_;
+  std::optional<Removal> removal_;
+  std::uint64_t window_ = 0;  // Free addresses made ready at once.
+  TimePoint warmed_{};
+  TimePoint renew_due_ = kNever;
+  TimePoint consider_due_ = kNever;
+  TimePoint decree_due_ = kNever;
+  TimePoint sealed_since_ = kNever;
+  bool is_suspended_ = false;
   std::list<Waiting> waiting_;
+  bool is_resuming_ = false;
+  bool resume_wanted_ = false;
   std::set<PeerName> reachable_;
   std::map<PeerName, std::uint64_t> last_granted_;  // Request ids, to recognise repetitions.
 

@@ -27,8 +27,6 @@ constexpr Duration kNewsDelay = milliseconds(50);
 constexpr Duration kDigestInterval = seconds(30);
 constexpr std::uint32_t kDigestJitterMs = 5'000;
 
-constexpr Duration kReportSoon = seconds(1);
-
 // Few are stated exactly: of these, some may be network and broadcast addresses that nobody can
 // use, so one more or less decides whether we are worth asking.
 constexpr std::uint64_t kFew = 4;
@@ -109,6 +107,7 @@ void Allocator::Impl::on_gossip(
   if (from == options_.self) {
     return;
   }
+  start(now, out);
   if (topic == Topic::Ring) {
     const auto gossip = decode_ring_gossip(payload);
     if (!gossip.ok()) {
@@ -151,6 +150,11 @@ void Allocator::Impl::on_message(TimePoint now,
                    perform(std::move(steps), out);
                  },
                  [&](const RingDigest& body) { on_digest(now, from, body.digest, out); },
+                 [&](const Register& body) { on_register(now, from, body, out); },
+                 [&](const Registered& body) { on_registered(now, from, body, out); },
+                 [&](const Prepare& body) { on_prepare(now, from, body, out); },
+                 [&](const Accept& body) { on_accept(now, from, body, out); },
+                 [&](const auto& body) { on_vote(now, from, body, out); },
              },
              message.body);
 }
@@ -177,7 +181,11 @@ void Allocator::Impl::apply(TimePoint now,
   }
   const bool from_other = from != options_.self;
   if (auto electors = consensus_->chosen()) {
-    adopt(now, Ring::share_out(options_.range, std::move(*electors)), std::nullopt, out);
+    adopt(now,
+          Ring::share_out(options_.range, std::move(*electors)),
+          std::nullopt,
+          Knowledge::Whole,
+          out);
     return;
   }
   if (change.provoke) {
@@ -228,48 +236,79 @@ void Allocator::Impl::on_ring(TimePoint now,
                                     names(options_.seeds))});
     return;
   }
-  adopt(now, theirs, from, out);
+  // A founder that was not there for the election, or one that has lost its memory and goes by a
+  // name that was given to it: the second may not vote, and cannot be told from the first.
+  const bool founded = options_.is_known_new || !options_.seeds.empty()
+                       || consensus_->memory().own.promised.round > 0;
+  const bool remembers = founded && theirs.charter().number == 0;
+  adopt(now, theirs, from, remembers ? Knowledge::Seat : Knowledge::None, out);
 }
 
 void Allocator::Impl::adopt(TimePoint now,
                             Ring ring,
                             std::optional<PeerName> except,
+                            Knowledge knowledge,
                             AllocatorActions& out) {
   ring_ = std::move(ring);
   consensus_.reset();
   for (const Span& span : ring_->owned_by(options_.self).spans()) {
     space_.add(span);
+    mark_held_in(span);
   }
+  window_ = base_window(space_.owned_count());
   StoreBatch batch;
-  batch.reserve(ring_->entries().size() + 2);
+  batch.reserve(ring_->entries().size() + 3);
   batch.push_back(meta_row(options_.self, options_.range, ring_->seeds()));
   has_meta_ = true;
   for (const auto& [token, entry] : ring_->entries()) {
     batch.push_back(ring_row(token, entry));
   }
   batch.push_back(consensus_done_row());
+  append_decree(knowledge, batch);
   persist(std::move(batch), out);
   send_all(except, encode(*ring_), out);
   if (!reachable_.empty()) {
     digest_due_ = now + kDigestInterval + milliseconds(rng_.below(kDigestJitterMs));
   }
+  enter_decree(now, knowledge, out);
   resume(now, out);
 }
 
-bool Allocator::Impl::replace_ring(Ring merged) {
+// Claims that were there before the space was ours.
+void Allocator::Impl::mark_held_in(const Span& span) {
+  const auto& held = claims_.by_address();
+  for (auto it = held.lower_bound(Ip(Ipv4(span.first)));
+       it != held.end() && it->first <= Ip(Ipv4(span.last));
+       ++it) {
+    space_.take(it->first.v4().number());
+    strays_.erase(it->first.v4().number());
+  }
+}
+
+bool Allocator::Impl::replace_ring(Ring merged, std::vector<Span>& gained) {
+  const bool is_decree = merged.charter().number > ring_->charter().number;
   const IntervalSet after = merged.owned_by(options_.self);
   const std::vector<Span> lost = space_.owned().minus(after);
   for (const Span& span : lost) {
-    if (space_.used_count(span) > 0) {
+    if (space_.used_count(span) > 0 && !is_decree) {
       return false;
     }
   }
-  const std::vector<Span> gained = after.minus(space_.owned());
+  gained = after.minus(space_.owned());
   for (const Span& span : lost) {
+    const auto& held = claims_.by_address();
+    for (auto it = held.lower_bound(Ip(Ipv4(span.first)));
+         it != held.end() && it->first <= Ip(Ipv4(span.last));
+         ++it) {
+      space_.give_back(it->first.v4().number());
+      strays_.emplace(it->first.v4().number(), false);
+    }
     space_.remove(span);
+    tenure_.drop(span);
   }
   for (const Span& span : gained) {
     space_.add(span);
+    mark_held_in(span);
   }
   ring_ = std::move(merged);
   return true;
@@ -289,21 +328,33 @@ void Allocator::Impl::merge(TimePoint now,
   for (const Error& conflict : outcome.conflicts) {
     note_conflict(from, conflict);
   }
-  if (outcome.they_lack_news) {
+  if (outcome.they_lack_news && from != options_.self) {
     owe(now, from);
   }
   if (outcome.changed.empty()) {
     return;
   }
-  if (!replace_ring(std::move(merged))) {
+  std::vector<Span> gained;
+  if (!replace_ring(std::move(merged), gained)) {
     note_conflict(
         from, Error{Errc::Conflict, "its ring gives addresses held on this host to another peer"});
     return;
   }
-  persist_entries({outcome.changed.begin(), outcome.changed.end()}, out);
   news_from_ = has_news_ && news_from_ != from ? std::nullopt : std::optional(from);
   has_news_ = true;
   flush_due_ = std::min(flush_due_, now + kNewsDelay);
+  StoreBatch batch;
+  append_entries({outcome.changed.begin(), outcome.changed.end()}, batch);
+  const Knowledge knowledge = from == options_.self ? Knowledge::Whole : Knowledge::Seat;
+  if (outcome.replaced) {
+    append_decree(knowledge, batch);
+  }
+  persist(std::move(batch), out);
+  if (outcome.replaced) {
+    enter_decree(now, knowledge, out);
+  } else if (!gained.empty()) {
+    on_gained(now, gained, out);
+  }
   resume(now, out);
   asks_.on_news(now, view());
 }
@@ -387,6 +438,7 @@ void Allocator::Impl::donate(const Span& block,
     return;
   }
   space_.remove(block);
+  tenure_.drop(block);
   std::set<std::uint32_t> changed(granted->begin(), granted->end());
   restate_free_counts(changed);
   ++stats_.granted_count;
@@ -464,6 +516,9 @@ void Allocator::Impl::send_digest(TimePoint now, AllocatorActions& out) {
 }
 
 void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
+  start(now, out);
+  on_council_deadline(now, out);
+  is_suspended_ = ring_ && !has_left_ && !may_hand_out(now);
   if (consensus_ && consensus_->next_deadline() <= now) {
     apply(now, consensus_->on_deadline(now), options_.self, out);
   }
@@ -487,7 +542,12 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
 
 TimePoint Allocator::Impl::next_deadline() const {
   const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
-  return std::min({election, asks_.next_deadline(), report_due_, flush_due_, digest_due_});
+  return std::min({election,
+                   asks_.next_deadline(),
+                   report_due_,
+                   flush_due_,
+                   digest_due_,
+                   next_council_deadline()});
 }
 
 }  // namespace weft::ipam

@@ -59,6 +59,79 @@ Result<std::vector<PeerName>> ascending_peers(const Numbers& numbers) {
   return peers;
 }
 
+void fill(const Ballot& ballot, wire::ipam::Ballot& out) {
+  out.set_round(ballot.round);
+  out.set_proposer(ballot.proposer.number());
+}
+
+Result<Ballot> to_ballot(const wire::ipam::Ballot& in) {
+  if (in.round() > kRoundMax) {
+    return Error{Errc::Invalid, fmt::format("round {} exceeds 2^48", in.round())};
+  }
+  const auto proposer = WEFT_TRY(peer(in.proposer()));
+  if (in.round() == 0 && proposer != PeerName()) {
+    return Error{Errc::Invalid, "ballot of round 0 with a proposer"};
+  }
+  return Ballot{.round = in.round(), .proposer = proposer};
+}
+
+template <class Bounds>
+void fill_spans(const IntervalSet& set, Bounds& out) {
+  for (const Span& span : set.spans()) {
+    out.Add(span.first);
+    out.Add(span.last);
+  }
+}
+
+template <class Bounds>
+Result<IntervalSet> to_spans(const Bounds& in) {
+  // Of one peer; an heir may have inherited those of all that died.
+  constexpr int kBoundsMax = 2 * static_cast<int>(kRingEntryMax);
+  if (in.size() % 2 != 0 || in.size() > kBoundsMax) {
+    return Error{Errc::Invalid, fmt::format("{} bounds of runs", in.size())};
+  }
+  std::vector<Span> spans;
+  for (int i = 0; i < in.size(); i += 2) {
+    const Span span{in.Get(i), in.Get(i + 1)};
+    if (span.first > span.last || (!spans.empty() && span.first <= spans.back().last)) {
+      return Error{Errc::Invalid, "runs reversed or out of order"};
+    }
+    spans.push_back(span);
+  }
+  return IntervalSet(spans);
+}
+
+void fill(const Charter& charter, wire::ipam::Charter& out) {
+  out.set_number(charter.number);
+  fill(charter.ballot, *out.mutable_ballot());
+  for (const PeerName& member : charter.council) {
+    out.add_council(member.number());
+  }
+  for (const auto& [owner, cold] : charter.cold) {
+    auto& added = *out.add_cold();
+    added.set_peer(owner.number());
+    fill_spans(cold, *added.mutable_bounds());
+  }
+}
+
+Result<Charter> to_charter(const wire::ipam::Charter& in) {
+  Charter charter;
+  charter.number = in.number();
+  charter.ballot = WEFT_TRY(to_ballot(in.ballot()));
+  charter.council = WEFT_TRY(ascending_peers(in.council()));
+  if (static_cast<std::size_t>(in.cold_size()) > kRegisteredMax) {
+    return Error{Errc::Invalid, fmt::format("cold space of {} peers", in.cold_size())};
+  }
+  for (const auto& entry : in.cold()) {
+    const auto owner = WEFT_TRY(peer(entry.peer()));
+    auto cold = WEFT_TRY(to_spans(entry.bounds()));
+    if (cold.size() == 0 || !charter.cold.emplace(owner, std::move(cold)).second) {
+      return Error{Errc::Invalid, "cold space empty or stated twice"};
+    }
+  }
+  return charter;
+}
+
 void fill(const Ring& ring, wire::ipam::Ring& out) {
   out.set_range_first(ring.span().first);
   out.set_range_prefix(ring.range().prefix());
@@ -72,6 +145,7 @@ void fill(const Ring& ring, wire::ipam::Ring& out) {
     added.set_version(entry.version);
     added.set_free_count(entry.free_count);
   }
+  fill(ring.charter(), *out.mutable_charter());
 }
 
 Result<Ring> to_ring(const wire::ipam::Ring& in) {
@@ -97,23 +171,11 @@ Result<Ring> to_ring(const wire::ipam::Ring& in) {
         entry.token(),
         RingEntry{.owner = owner, .version = entry.version(), .free_count = entry.free_count()});
   }
-  return Ring::restore(range, std::move(seeds), std::move(entries));
-}
-
-void fill(const Ballot& ballot, wire::ipam::Ballot& out) {
-  out.set_round(ballot.round);
-  out.set_proposer(ballot.proposer.number());
-}
-
-Result<Ballot> to_ballot(const wire::ipam::Ballot& in) {
-  if (in.round() > kRoundMax) {
-    return Error{Errc::Invalid, fmt::format("round {} exceeds 2^48", in.round())};
+  if (!in.has_charter()) {
+    return Ring::restore(range, std::move(seeds), std::move(entries));
   }
-  const auto proposer = WEFT_TRY(peer(in.proposer()));
-  if (in.round() == 0 && proposer != PeerName()) {
-    return Error{Errc::Invalid, "ballot of round 0 with a proposer"};
-  }
-  return Ballot{.round = in.round(), .proposer = proposer};
+  auto charter = WEFT_TRY(to_charter(in.charter()));
+  return Ring::restore(range, std::move(seeds), std::move(entries), std::move(charter));
 }
 
 using Proposals = std::map<Ballot, std::vector<PeerName>>;
@@ -204,6 +266,196 @@ void fill(const Denial& denial, wire::ipam::Denial& out) {
   out.set_holder(std::move(holder));
 }
 
+// The council.
+
+Result<std::uint64_t> to_decree(std::uint64_t number) {
+  if (number > kDecreeMax) {
+    return Error{Errc::Invalid, fmt::format("decree {} exceeds 2^48", number)};
+  }
+  return number;
+}
+
+void fill(const Register& body, wire::ipam::Register& out) {
+  out.set_decree(body.decree);
+  out.set_seq(body.seq);
+  out.set_nonce(body.nonce);
+  if (body.state) {
+    fill(body.state->ring, *out.mutable_ring());
+    fill_spans(body.state->cold, *out.mutable_cold());
+  }
+}
+
+Result<Register> to_register(const wire::ipam::Register& in) {
+  const auto decree = WEFT_TRY(to_decree(in.decree()));
+  Register body{.decree = decree, .seq = in.seq(), .nonce = in.nonce(), .state = std::nullopt};
+  if (body.seq > kDecreeMax) {
+    return Error{Errc::Invalid, fmt::format("registration {} exceeds 2^48", body.seq)};
+  }
+  if (in.has_ring()) {
+    auto ring = WEFT_TRY(to_ring(in.ring()));
+    auto cold = WEFT_TRY(to_spans(in.cold()));
+    body.state = Register::State{.cold = std::move(cold), .ring = std::move(ring)};
+  }
+  return body;
+}
+
+void fill(const Prepare& body, wire::ipam::Prepare& out) {
+  out.set_decree(body.decree);
+  fill(body.ballot, *out.mutable_ballot());
+  if (body.removed) {
+    out.set_removed(body.removed->number());
+  }
+}
+
+Result<Prepare> to_prepare(const wire::ipam::Prepare& in) {
+  Prepare body;
+  body.decree = WEFT_TRY(to_decree(in.decree()));
+  body.ballot = WEFT_TRY(to_ballot(in.ballot()));
+  if (in.has_removed()) {
+    body.removed = WEFT_TRY(peer(in.removed()));
+  }
+  return body;
+}
+
+void fill(const Promise& body, wire::ipam::Promise& out) {
+  out.set_decree(body.decree);
+  fill(body.ballot, *out.mutable_ballot());
+  for (const auto& [name, word] : body.words) {
+    auto& added = *out.add_words();
+    added.set_peer(name.number());
+    added.set_seq(word.registration.seq);
+    added.set_life(static_cast<std::uint32_t>(word.life));
+    fill_spans(word.registration.cold, *added.mutable_cold());
+  }
+  fill(body.ring, *out.mutable_ring());
+  if (body.accepted) {
+    fill(body.accepted->first, *out.mutable_accepted());
+    fill(body.accepted->second, *out.mutable_value());
+  }
+}
+
+Result<std::map<PeerName, Promise::Word>> to_words(const wire::ipam::Promise& in) {
+  if (static_cast<std::size_t>(in.words_size()) > kRegisteredMax) {
+    return Error{Errc::Invalid, fmt::format("words on {} peers", in.words_size())};
+  }
+  std::map<PeerName, Promise::Word> words;
+  for (const auto& entry : in.words()) {
+    const auto name = WEFT_TRY(peer(entry.peer()));
+    auto cold = WEFT_TRY(to_spans(entry.cold()));
+    if (entry.life() > static_cast<std::uint32_t>(Promise::Word::Life::Silent)
+        || entry.seq() > kDecreeMax) {
+      return Error{Errc::Invalid, fmt::format("life {} of a peer", entry.life())};
+    }
+    words.emplace(name,
+                  Promise::Word{.registration = {.seq = entry.seq(), .cold = std::move(cold)},
+                                .life = static_cast<Promise::Word::Life>(entry.life())});
+  }
+  return words;
+}
+
+Result<Promise> to_promise(const wire::ipam::Promise& in) {
+  const auto decree = WEFT_TRY(to_decree(in.decree()));
+  const auto ballot = WEFT_TRY(to_ballot(in.ballot()));
+  auto words = WEFT_TRY(to_words(in));
+  auto ring = WEFT_TRY(to_ring(in.ring()));
+  Promise body{.decree = decree,
+               .ballot = ballot,
+               .words = std::move(words),
+               .ring = std::move(ring),
+               .accepted = std::nullopt};
+  if (in.has_accepted() != in.has_value()) {
+    return Error{Errc::Invalid, "promise with half of what was accepted"};
+  }
+  if (in.has_accepted()) {
+    const auto accepted = WEFT_TRY(to_ballot(in.accepted()));
+    auto value = WEFT_TRY(to_ring(in.value()));
+    body.accepted = std::pair(accepted, std::move(value));
+  }
+  return body;
+}
+
+Result<Accept> to_accept(const wire::ipam::Accept& in) {
+  const auto decree = WEFT_TRY(to_decree(in.decree()));
+  const auto ballot = WEFT_TRY(to_ballot(in.ballot()));
+  auto value = WEFT_TRY(to_ring(in.value()));
+  if (value.charter().number != decree + 1) {
+    return Error{Errc::Invalid,
+                 fmt::format("decree {} proposed after {}", value.charter().number, decree)};
+  }
+  return Accept{.decree = decree, .ballot = ballot, .value = std::move(value)};
+}
+
+Result<PeerMessage> to_council_message(const wire::ipam::PeerMessage& in) {
+  PeerMessage out{.id = in.id(), .body = Registered{}};
+  switch (in.body_case()) {
+    case wire::ipam::PeerMessage::kRegisterSpace:
+      out.body = WEFT_TRY(to_register(in.register_space()));
+      return out;
+    case wire::ipam::PeerMessage::kRegistered:
+      out.body = Registered{.decree = in.registered().decree(),
+                            .seq = in.registered().seq(),
+                            .nonce = in.registered().nonce()};
+      return in.registered().seq() > kDecreeMax ? Result<PeerMessage>(Error{
+                 Errc::Invalid, fmt::format("registration {} exceeds 2^48", in.registered().seq())})
+                                                : Result<PeerMessage>(std::move(out));
+    case wire::ipam::PeerMessage::kPrepare:
+      out.body = WEFT_TRY(to_prepare(in.prepare()));
+      return out;
+    case wire::ipam::PeerMessage::kPromise:
+      out.body = WEFT_TRY(to_promise(in.promise()));
+      return out;
+    case wire::ipam::PeerMessage::kAccept:
+      out.body = WEFT_TRY(to_accept(in.accept()));
+      return out;
+    case wire::ipam::PeerMessage::kAccepted: {
+      const auto ballot = WEFT_TRY(to_ballot(in.accepted().ballot()));
+      out.body = Accepted{.decree = in.accepted().decree(), .ballot = ballot};
+      return out;
+    }
+    case wire::ipam::PeerMessage::kRebuff: {
+      const auto ballot = WEFT_TRY(to_ballot(in.rebuff().ballot()));
+      const auto promised = WEFT_TRY(to_ballot(in.rebuff().promised()));
+      out.body = Rebuff{.decree = in.rebuff().decree(),
+                        .ballot = ballot,
+                        .promised = promised,
+                        .heard = in.rebuff().heard()};
+      return out;
+    }
+    default:
+      return Error{Errc::Invalid, "peer message without a body"};
+  }
+}
+
+void fill_council(const PeerMessage& message, wire::ipam::PeerMessage& out) {
+  std::visit(overloaded{
+                 [&out](const Register& body) { fill(body, *out.mutable_register_space()); },
+                 [&out](const Registered& body) {
+                   out.mutable_registered()->set_decree(body.decree);
+                   out.mutable_registered()->set_seq(body.seq);
+                   out.mutable_registered()->set_nonce(body.nonce);
+                 },
+                 [&out](const Prepare& body) { fill(body, *out.mutable_prepare()); },
+                 [&out](const Promise& body) { fill(body, *out.mutable_promise()); },
+                 [&out](const Accept& body) {
+                   out.mutable_accept()->set_decree(body.decree);
+                   fill(body.ballot, *out.mutable_accept()->mutable_ballot());
+                   fill(body.value, *out.mutable_accept()->mutable_value());
+                 },
+                 [&out](const Accepted& body) {
+                   out.mutable_accepted()->set_decree(body.decree);
+                   fill(body.ballot, *out.mutable_accepted()->mutable_ballot());
+                 },
+                 [&out](const Rebuff& body) {
+                   out.mutable_rebuff()->set_decree(body.decree);
+                   fill(body.ballot, *out.mutable_rebuff()->mutable_ballot());
+                   fill(body.promised, *out.mutable_rebuff()->mutable_promised());
+                   out.mutable_rebuff()->set_heard(body.heard);
+                 },
+                 [](const auto&) {},  // Encoded by encode().
+             },
+             message.body);
+}
+
 }  // namespace
 
 Bytes encode(const Ring& ring) {
@@ -246,6 +498,7 @@ Bytes encode(const PeerMessage& message) {
                  [&out](const Grant& body) { fill(body.ring, *out.mutable_grant()); },
                  [&out](const Denial& body) { fill(body, *out.mutable_denial()); },
                  [&out](const RingDigest& body) { out.mutable_digest()->set_digest(body.digest); },
+                 [&](const auto&) { fill_council(message, out); },
              },
              message.body);
   return serialize(out);
@@ -289,10 +542,9 @@ Result<PeerMessage> decode_peer_message(ByteView payload) {
     }
     case wire::ipam::PeerMessage::kDigest:
       return PeerMessage{.id = in.id(), .body = RingDigest{in.digest().digest()}};
-    case wire::ipam::PeerMessage::BODY_NOT_SET:
-      break;
+    default:
+      return to_council_message(in);
   }
-  return Error{Errc::Invalid, "peer message without a body"};
 }
 
 }  // namespace weft::ipam

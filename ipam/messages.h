@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "ipam/consensus.h"
+#include "ipam/council/messages.h"
 #include "ipam/ring.h"
 #include "ipam/space.h"
 
@@ -56,10 +57,22 @@ struct RingDigest {
   friend bool operator==(const RingDigest&, const RingDigest&) = default;
 };
 
-// Topic::Ipam. The id belongs to the asker; a digest has id 0.
+// Topic::Ipam. The id belongs to the asker of space; all else has id 0.
 struct PeerMessage {
   std::uint64_t id = 0;
-  std::variant<SpaceRequest, ClaimRequest, Grant, Denial, RingDigest> body;
+  std::variant<SpaceRequest,
+               ClaimRequest,
+               Grant,
+               Denial,
+               RingDigest,
+               Register,
+               Registered,
+               Prepare,
+               Promise,
+               Accept,
+               Accepted,
+               Rebuff>
+      body;
 
   friend bool operator==(const PeerMessage&, const PeerMessage&) = default;
 };

@@ -1,6 +1,7 @@
 #include "ipam/ring.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -27,6 +28,35 @@ class Hash {
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
 
+Result<Ok> check_range(const Cidr& range) {
+  if (!range.is_v4() || !range.is_network()) {
+    return Error{Errc::Invalid,
+                 fmt::format("range {} (expected an IPv4 network)", range.to_string())};
+  }
+  return Ok{};
+}
+
+Result<Ok> check_charter(const Charter& charter, const Span& range) {
+  const auto& council = charter.council;
+  const bool ascending =
+      std::adjacent_find(council.begin(), council.end(), std::greater_equal<>()) == council.end();
+  if (charter.number > kDecreeMax || council.empty() || council.size() > kCouncilMax
+      || !ascending) {
+    return Error{Errc::Invalid,
+                 fmt::format("decree {} with a council of {} (expected 1 to {} in order)",
+                             charter.number,
+                             council.size(),
+                             kCouncilMax)};
+  }
+  for (const auto& [peer, cold] : charter.cold) {
+    if (!cold.minus(IntervalSet({range})).empty()) {
+      return Error{Errc::Invalid,
+                   fmt::format("cold space of {} outside the range", peer.to_string())};
+    }
+  }
+  return Ok{};
+}
+
 // Halves the block and the seeds until one seed or one address is left.
 void share(const Span& block,
            std::vector<PeerName>::const_iterator begin,
@@ -41,6 +71,23 @@ void share(const Span& block,
   const auto middle = std::next(begin, count / 2);
   share({block.first, block.first + half - 1}, begin, middle, out);
   share({block.first + half, block.last}, middle, end, out);
+}
+
+// Decree 0: what its founders can tell without a word.
+Charter founding_charter(const Cidr& range, const std::vector<PeerName>& seeds) {
+  Ring::Entries entries;
+  share(Span::of(range), seeds.begin(), seeds.end(), entries);
+  Charter charter{.number = 0, .ballot = {}, .council = make_council(seeds, {}), .cold = {}};
+  for (auto it = entries.begin(); it != entries.end(); ++it) {
+    const auto next = std::next(it);
+    const std::uint32_t last = next == entries.end() ? Span::of(range).last : next->first - 1;
+    const Span part{it->first, last};
+    IntervalSet cold = choose_cold(IntervalSet({part}), base_window(part.size()));
+    if (cold.size() > 0) {
+      charter.cold.emplace(it->second.owner, std::move(cold));
+    }
+  }
+  return charter;
 }
 
 }  // namespace
@@ -68,10 +115,11 @@ Result<Ok> check_seeds(const std::vector<PeerName>& seeds) {
   return Ok{};
 }
 
-Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries)
+Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Charter charter)
     : range_(range),
       seeds_(std::move(seeds)),
-      entries_(std::move(entries)) {}
+      entries_(std::move(entries)),
+      charter_(std::move(charter)) {}
 
 Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
   WEFT_ASSERT(range.is_v4());
@@ -80,16 +128,24 @@ Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
   WEFT_ASSERT(check_seeds(seeds).ok());
   Entries entries;
   share(Span::of(range), seeds.begin(), seeds.end(), entries);
-  Ring ring(range, std::move(seeds), std::move(entries));
+  Charter charter = founding_charter(range, seeds);
+  Ring ring(range, std::move(seeds), std::move(entries), std::move(charter));
   ring.check_invariants();
   return ring;
 }
 
 Result<Ring> Ring::restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries) {
-  if (!range.is_v4() || !range.is_network()) {
-    return Error{Errc::Invalid,
-                 fmt::format("range {} (expected an IPv4 network)", range.to_string())};
-  }
+  (void)WEFT_TRY(check_range(range));
+  (void)WEFT_TRY(check_seeds(seeds));
+  Charter charter = founding_charter(range, seeds);
+  return restore(range, std::move(seeds), std::move(entries), std::move(charter));
+}
+
+Result<Ring> Ring::restore(const Cidr& range,
+                           std::vector<PeerName> seeds,
+                           Entries entries,
+                           Charter charter) {
+  (void)WEFT_TRY(check_range(range));
   (void)WEFT_TRY(check_seeds(seeds));
   const Span span = Span::of(range);
   if (entries.empty() || entries.size() > kRingEntryMax) {
@@ -109,7 +165,8 @@ Result<Ring> Ring::restore(const Cidr& range, std::vector<PeerName> seeds, Entri
                    fmt::format("{} free addresses in a smaller range", entry.free_count)};
     }
   }
-  return Ring(range, std::move(seeds), std::move(entries));
+  (void)WEFT_TRY(check_charter(charter, span));
+  return Ring(range, std::move(seeds), std::move(entries), std::move(charter));
 }
 
 Result<Ok> Ring::check_compatible(const Ring& theirs) const {
@@ -127,11 +184,22 @@ Result<Ok> Ring::check_compatible(const Ring& theirs) const {
                              seed_id(),
                              names(seeds_))};
   }
+  if (charter_.number == theirs.charter_.number && charter_ != theirs.charter_) {
+    return Error{Errc::Conflict,
+                 fmt::format("decree {} was made twice, theirs by {} and ours by {}: two peers "
+                             "removed each other; run `weft reset` on the hosts of one side",
+                             charter_.number,
+                             theirs.charter_.ballot.proposer.to_string(),
+                             charter_.ballot.proposer.to_string())};
+  }
   return Ok{};
 }
 
 Result<Ring::Merged> Ring::merge(const Ring& theirs) {
   (void)WEFT_TRY(check_compatible(theirs));
+  if (theirs.charter_.number != charter_.number) {
+    return replace_if_older(theirs);
+  }
   Entries merged = entries_;
   Merged result;
   for (const auto& [token, entry] : theirs.entries_) {
@@ -162,6 +230,25 @@ Result<Ring::Merged> Ring::merge(const Ring& theirs) {
   result.they_lack_news = result.they_lack_news || merged.size() > theirs.entries_.size();
   entries_ = std::move(merged);
   check_invariants();
+  return result;
+}
+
+Ring::Merged Ring::replace_if_older(const Ring& theirs) {
+  Merged result;
+  if (theirs.charter_.number < charter_.number) {
+    result.they_lack_news = true;
+    return result;
+  }
+  std::set<std::uint32_t> tokens;
+  for (const Entries* entries : {&std::as_const(entries_), &theirs.entries_}) {
+    for (const auto& [token, entry] : *entries) {
+      tokens.insert(token);
+    }
+  }
+  result.changed.assign(tokens.begin(), tokens.end());
+  result.replaced = true;
+  entries_ = theirs.entries_;
+  charter_ = theirs.charter_;
   return result;
 }
 
@@ -251,6 +338,9 @@ std::uint64_t Ring::seed_id() const {
 std::uint64_t Ring::digest() const {
   Hash hash;
   hash.add(seed_id());
+  hash.add(charter_.number);
+  hash.add(charter_.ballot.round);
+  hash.add(charter_.ballot.proposer.number());
   for (const auto& [token, entry] : entries_) {
     hash.add(token);
     hash.add(entry.owner.number());

@@ -1,11 +1,12 @@
 // The ring divides one IPv4 range among peers: each entry owns the addresses from its token to the
 // next token.
 //
-// A CRDT: any two rings of one range and one first sharing merge to the same ring, in any order and
-// any number of times. Only the owner of an entry changes it, raising its version; tokens are never
-// removed. Rings always travel whole, because an entry means something only beside its neighbours.
-// Pure; belongs to the allocator. Invariants: tokens strictly ascend, the first is the start of the
-// range, and so every address of the range has exactly one owner.
+// A CRDT within one decree (docs/adr/0010): any two rings of one range, one first sharing and one
+// decree merge to the same ring, in any order and any number of times. Only the owner of an entry
+// changes it, raising its version; tokens are never removed. A ring of a later decree replaces one
+// of an earlier. Rings always travel whole, because an entry means something only beside its
+// neighbours. Pure; belongs to the allocator. Invariants: tokens strictly ascend, the first is the
+// start of the range, and so every address of the range has exactly one owner.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +14,13 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
 #include "base/peer_name.h"
 #include "base/result.h"
+#include "ipam/council/charter.h"
 #include "ipam/span.h"
 
 namespace weft::ipam {
@@ -62,6 +65,7 @@ class Ring {
   struct Merged {
     std::vector<std::uint32_t> changed;  // Tokens that we learned or that changed, ascending.
     bool they_lack_news = false;         // They would learn something from us.
+    bool replaced = false;               // Theirs is of a later decree; some tokens may be gone.
     // Entries of one version that say different things. Ours stay.
     std::vector<Error> conflicts;
   };
@@ -71,6 +75,11 @@ class Ring {
   static Ring share_out(const Cidr& range, std::vector<PeerName> seeds);
   // From the store or the network. Fails unless every invariant holds.
   static Result<Ring> restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries);
+  // The same with the charter of a later decree.
+  static Result<Ring> restore(const Cidr& range,
+                              std::vector<PeerName> seeds,
+                              Entries entries,
+                              Charter charter);
 
   // Fails with Conflict, changing nothing, if the ranges or the first sharings differ.
   Result<Merged> merge(const Ring& theirs);
@@ -81,6 +90,8 @@ class Ring {
   // What the owner of the entry at this token says about its free space. Precondition: it exists.
   void set_free_count(std::uint32_t token, std::uint64_t free_count);
 
+  void set_charter(Charter charter) { charter_ = std::move(charter); }
+
   // Precondition: inside the range.
   PeerName owner(std::uint32_t address) const;
   IntervalSet owned_by(PeerName peer) const;
@@ -89,6 +100,7 @@ class Ring {
   const Cidr& range() const { return range_; }
   Span span() const { return Span::of(range_); }
   const std::vector<PeerName>& seeds() const { return seeds_; }
+  const Charter& charter() const { return charter_; }
   // Identifies the first sharing: the range and the seeds.
   std::uint64_t seed_id() const;
   // Equal for equal rings; different, in all likelihood, for different ones. Never 0.
@@ -99,16 +111,18 @@ class Ring {
   friend bool operator==(const Ring&, const Ring&) = default;
 
  private:
-  Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries);
+  Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Charter charter);
 
   Entries::const_iterator entry_of(std::uint32_t address) const;
   // Makes `token` the start of an entry; returns true if it was none.
   bool split_at(std::uint32_t token);
   Result<Ok> check_compatible(const Ring& theirs) const;
+  Merged replace_if_older(const Ring& theirs);
 
   Cidr range_;
   std::vector<PeerName> seeds_;
   Entries entries_;
+  Charter charter_;
 };
 
 }  // namespace weft::ipam

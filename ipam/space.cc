@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -27,6 +28,10 @@ void Space::add(const Span& span) {
   WEFT_ASSERT(owned_.count_in(span) == 0);
   owned_.add(span);
   free_.add(span);
+  ready_.add(span);
+  for (const Span& part : withheld_.spans_in(span)) {
+    ready_.remove(part);
+  }
 }
 
 void Space::remove(const Span& span) {
@@ -34,17 +39,30 @@ void Space::remove(const Span& span) {
   WEFT_ASSERT(free_.contains(span));
   owned_.remove(span);
   free_.remove(span);
+  ready_.remove(span);
+}
+
+void Space::withhold(IntervalSet withheld) {
+  withheld_ = std::move(withheld);
+  ready_ = free_;
+  for (const Span& span : withheld_.spans()) {
+    ready_.remove(span);
+  }
 }
 
 void Space::take(std::uint32_t address) {
   WEFT_ASSERT(free_.contains(address));
   free_.remove({address, address});
+  ready_.remove({address, address});
 }
 
 void Space::give_back(std::uint32_t address) {
   WEFT_ASSERT(owned_.contains(address));
   WEFT_ASSERT(!free_.contains(address));
   free_.add({address, address});
+  if (!withheld_.contains(address)) {
+    ready_.add({address, address});
+  }
 }
 
 std::optional<Span> Space::donatable(const Want& want) const {
@@ -73,8 +91,17 @@ std::optional<Span> Space::donatable(const Want& want) const {
   return Span{*lowest, *lowest};
 }
 
+IntervalSet Space::authority() const {
+  IntervalSet all(owned_.minus(free_));
+  for (const Span& span : ready_.spans()) {
+    all.add(span);
+  }
+  return all;
+}
+
 void Space::check_invariants() const {
   WEFT_ASSERT(free_.minus(owned_).empty());
+  WEFT_ASSERT(ready_.minus(free_).empty());
 }
 
 }  // namespace weft::ipam

@@ -2,7 +2,8 @@
 //
 // Belongs to the allocator. Free space is kept as runs, so a whole /12 costs one node. It knows
 // nothing of peers or owners: the ring says what is ours, the claims say who holds what.
-// Invariant: free ⊆ owned; every owned address that is not free is used.
+// Some free space may be withheld: known as ours, but not to be handed out (docs/adr/0010).
+// Invariant: ready ⊆ free ⊆ owned; every owned address that is not free is used.
 #pragma once
 
 #include <cstdint>
@@ -32,12 +33,20 @@ class Space {
 
   bool is_owned(std::uint32_t address) const { return owned_.contains(address); }
   bool is_free(std::uint32_t address) const { return free_.contains(address); }
+  bool is_ready(std::uint32_t address) const { return ready_.contains(address); }
+  // From here on all that is free but this is ready.
+  void withhold(IntervalSet withheld);
   // Precondition: free.
   void take(std::uint32_t address);
   // Precondition: owned and used.
   void give_back(std::uint32_t address);
 
   std::optional<std::uint32_t> lowest_free(const Span& span) const { return free_.lowest_in(span); }
+  std::optional<std::uint32_t> lowest_ready(const Span& span) const {
+    return ready_.lowest_in(span);
+  }
+  std::uint64_t ready_count(const Span& span) const { return ready_.count_in(span); }
+  std::uint64_t ready_count() const { return ready_.size(); }
   // The biggest CIDR-aligned free block for somebody who runs dry: no more than half of what is
   // free there (rounded up, so the last one can be given too), the highest of equals, because we
   // hand out from below. Aligned powers of two keep the ring from fragmenting.
@@ -50,12 +59,16 @@ class Space {
   std::uint64_t owned_count() const { return owned_.size(); }
   std::uint64_t used_count() const { return owned_.size() - free_.size(); }
   const IntervalSet& owned() const { return owned_; }
+  const IntervalSet& free() const { return free_; }
+  IntervalSet authority() const;  // Ready or used.
 
   void check_invariants() const;
 
  private:
   IntervalSet owned_;
   IntervalSet free_;
+  IntervalSet withheld_;
+  IntervalSet ready_;
 };
 
 }  // namespace weft::ipam

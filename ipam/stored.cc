@@ -13,9 +13,15 @@ namespace {
 constexpr const char* kRingTable = "ipam_ring";
 constexpr const char* kOwnedTable = "ipam_owned";
 constexpr const char* kPaxosTable = "ipam_paxos";
+constexpr const char* kCouncilTable = "ipam_council";
 constexpr std::uint8_t kFormat = 1;
 constexpr std::uint8_t kMetaKey = 'm';
 constexpr std::uint8_t kTokenKey = 't';
+constexpr std::uint8_t kCharterKey = 'c';
+constexpr std::uint8_t kWordKey = 't';
+constexpr std::uint8_t kVoteKey = 'v';
+constexpr std::uint8_t kRegistrationKey = 'r';
+constexpr std::uint8_t kProposedKey = 'b';
 
 struct Meta {
   PeerName self;
@@ -95,13 +101,69 @@ Result<std::pair<std::uint32_t, RingEntry>> read_entry(ByteView key, ByteView ro
   return std::pair(token, RingEntry{.owner = owner, .version = version, .free_count = free_count});
 }
 
+Result<IntervalSet> read_spans(Reader& reader) {
+  const auto count = WEFT_TRY(reader.u32());
+  if (count > kRingEntryMax) {
+    return Error{Errc::Invalid, fmt::format("{} runs exceed {}", count, kRingEntryMax)};
+  }
+  std::vector<Span> spans;
+  spans.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto first = WEFT_TRY(reader.u32());
+    const auto last = WEFT_TRY(reader.u32());
+    if (first > last) {
+      return Error{Errc::Invalid, "run reversed"};
+    }
+    spans.push_back({first, last});
+  }
+  return IntervalSet(spans);
+}
+
+void write_spans(const IntervalSet& set, Writer& out) {
+  out.u32(static_cast<std::uint32_t>(set.span_count()));
+  for (const Span& span : set.spans()) {
+    out.u32(span.first).u32(span.last);
+  }
+}
+
+Result<Ballot> read_ballot(Reader& reader) {
+  const auto round = WEFT_TRY(reader.u64());
+  const auto proposer = WEFT_TRY(read_peer(reader));
+  return Ballot{.round = round, .proposer = proposer};
+}
+
+void write_ballot(const Ballot& ballot, Writer& out) {
+  out.u64(ballot.round).u64(ballot.proposer.number());
+}
+
+Result<Charter> read_charter(ByteView row) {
+  Reader reader(row);
+  (void)WEFT_TRY(check_format(reader));
+  Charter charter;
+  charter.number = WEFT_TRY(reader.u64());
+  charter.ballot = WEFT_TRY(read_ballot(reader));
+  charter.council = WEFT_TRY(read_peers(reader));
+  const auto count = WEFT_TRY(reader.u32());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto peer = WEFT_TRY(read_peer(reader));
+    charter.cold[peer] = WEFT_TRY(read_spans(reader));
+  }
+  (void)WEFT_TRY(check_end(reader));
+  return charter;
+}
+
 Result<Ok> load_ring(const StoreTable& table,
                      PeerName self,
                      const Cidr& range,
                      StoredState& state) {
   std::optional<Meta> meta;
+  std::optional<Charter> charter;
   Ring::Entries entries;
   for (const auto& [key, row] : table) {
+    if (!key.empty() && key[0] == kCharterKey) {
+      charter = WEFT_TRY(read_charter(row));
+      continue;
+    }
     if (key.empty() || (key[0] != kMetaKey && key[0] != kTokenKey)) {
       return Error{Errc::Invalid, "row of an unknown kind"};
     }
@@ -133,7 +195,11 @@ Result<Ok> load_ring(const StoreTable& table,
   }
   state.has_meta = true;
   if (!entries.empty()) {
-    auto ring = WEFT_TRY(Ring::restore(range, std::move(meta->seeds), std::move(entries)));
+    // A ring of a weft that knew no decrees is that of the first sharing.
+    auto ring =
+        WEFT_TRY(charter ? Ring::restore(
+                     range, std::move(meta->seeds), std::move(entries), std::move(*charter))
+                         : Ring::restore(range, std::move(meta->seeds), std::move(entries)));
     state.ring = std::move(ring);
   }
   return Ok{};
@@ -156,12 +222,6 @@ Result<Ok> load_claims(const StoreTable& table, Claims& claims) {
   return Ok{};
 }
 
-Result<Ballot> read_ballot(Reader& reader) {
-  const auto round = WEFT_TRY(reader.u64());
-  const auto proposer = WEFT_TRY(read_peer(reader));
-  return Ballot{.round = round, .proposer = proposer};
-}
-
 Result<Consensus::Memory> read_memory(ByteView row) {
   Reader reader(row);
   (void)WEFT_TRY(check_format(reader));
@@ -178,19 +238,77 @@ Result<Consensus::Memory> read_memory(ByteView row) {
       .known = {known.begin(), known.end()}};
 }
 
-// Every address we hold inside the range must lie in what the ring says is ours: both change in one
-// transaction.
-Result<Ok> check_claims(PeerName self, const Cidr& range, const StoredState& state) {
-  for (const auto& [address, holding] : state.claims.by_address()) {
-    if (!range.contains(address)) {
-      continue;
+Result<Registration> read_registration(Reader& reader) {
+  const auto seq = WEFT_TRY(reader.u64());
+  auto cold = WEFT_TRY(read_spans(reader));
+  (void)WEFT_TRY(check_end(reader));
+  return Registration{.seq = seq, .cold = std::move(cold)};
+}
+
+Result<Voter::Memory> read_vote(Reader& reader) {
+  Voter::Memory vote;
+  vote.promised = WEFT_TRY(read_ballot(reader));
+  if (!reader.empty()) {
+    const auto accepted = WEFT_TRY(read_ballot(reader));
+    auto value = WEFT_TRY(decode_ring_gossip(reader.rest()));
+    if (!std::holds_alternative<Ring>(value)) {
+      return Error{Errc::Invalid, "accepted value that is no ring"};
     }
-    if (!state.ring || state.ring->owner(address.v4().number()) != self) {
-      return Error{Errc::Invalid,
-                   fmt::format("stored address {} of {} is not in this peer's part of the ring",
-                               address.to_string(),
-                               holding.owner)};
+    vote.accepted = std::pair(accepted, std::move(std::get<Ring>(value)));
+  }
+  return vote;
+}
+
+Result<Ok> load_council_row(ByteView key, ByteView row, std::uint64_t decree, StoredState& state) {
+  Reader key_reader(key);
+  const auto kind = WEFT_TRY(key_reader.u8());
+  Reader reader(row);
+  (void)WEFT_TRY(check_format(reader));
+  const auto number = WEFT_TRY(reader.u64());
+  if (kind == kProposedKey) {
+    state.proposed_round = number;
+    return check_end(reader);
+  }
+  if (number != decree) {
+    return Ok{};
+  }
+  switch (kind) {
+    case kWordKey:
+      state.word = WEFT_TRY(read_registration(reader));
+      return Ok{};
+    case kVoteKey: {
+      auto vote = WEFT_TRY(read_vote(reader));
+      vote.registrations = state.vote ? std::move(state.vote->registrations) : vote.registrations;
+      state.vote = std::move(vote);
+      return Ok{};
     }
+    case kRegistrationKey: {
+      const auto peer = WEFT_TRY(read_peer(key_reader));
+      // Keys ascend, so the vote, if there is one, comes later.
+      auto registration = WEFT_TRY(read_registration(reader));
+      if (!state.vote) {
+        state.vote.emplace();
+      }
+      state.vote->registrations.insert_or_assign(peer, std::move(registration));
+      return Ok{};
+    }
+    default:
+      return Error{Errc::Invalid, "council row of an unknown kind"};
+  }
+}
+
+Result<Ok> load_council(const StoreTable& table, StoredState& state) {
+  const std::uint64_t decree = state.ring ? state.ring->charter().number : 0;
+  if (state.ring) {
+    const auto& cold = state.ring->charter().cold;
+    const auto own = cold.find(state.self);
+    state.word.cold = own == cold.end() ? IntervalSet() : own->second;
+  }
+  for (const auto& [key, row] : table) {
+    (void)WEFT_TRY(load_council_row(key, row, decree, state));
+  }
+  if (!table.contains(Bytes{kVoteKey})) {
+    state.vote.reset();
   }
   return Ok{};
 }
@@ -199,13 +317,14 @@ Result<Ok> check_claims(PeerName self, const Cidr& range, const StoredState& sta
 
 Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator::Stored& stored) {
   StoredState state;
+  state.self = self;
   (void)WEFT_TRY(load_ring(stored.ring, self, range, state));
   (void)WEFT_TRY(load_claims(stored.owned, state.claims));
   if (!stored.paxos.empty()) {
     auto memory = WEFT_TRY(read_memory(stored.paxos.begin()->second));
     state.consensus = std::move(memory);
   }
-  (void)WEFT_TRY(check_claims(self, range, state));
+  (void)WEFT_TRY(load_council(stored.council, state));
   return state;
 }
 
@@ -214,6 +333,25 @@ StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName
   row.u8(kFormat).u64(self.number()).u32(range.first().v4().number()).u8(range.prefix());
   write_peers(seeds, row);
   return {.table = kRingTable, .key = {kMetaKey}, .value = row.take()};
+}
+
+StoreWrite charter_row(const Charter& charter) {
+  Writer row;
+  row.u8(kFormat).u64(charter.number);
+  write_ballot(charter.ballot, row);
+  write_peers(charter.council, row);
+  row.u32(static_cast<std::uint32_t>(charter.cold.size()));
+  for (const auto& [peer, cold] : charter.cold) {
+    row.u64(peer.number());
+    write_spans(cold, row);
+  }
+  return {.table = kRingTable, .key = {kCharterKey}, .value = row.take()};
+}
+
+StoreWrite no_ring_row(std::uint32_t token) {
+  Writer key;
+  key.u8(kTokenKey).u32(token);
+  return {.table = kRingTable, .key = key.take(), .value = std::nullopt};
 }
 
 StoreWrite ring_row(std::uint32_t token, const RingEntry& entry) {
@@ -246,6 +384,39 @@ StoreWrite consensus_row(const Consensus::Memory& memory) {
 
 StoreWrite consensus_done_row() {
   return {.table = kPaxosTable, .key = {kMetaKey}, .value = std::nullopt};
+}
+
+StoreWrite word_row(std::uint64_t decree, const Registration& word) {
+  Writer row;
+  row.u8(kFormat).u64(decree).u64(word.seq);
+  write_spans(word.cold, row);
+  return {.table = kCouncilTable, .key = {kWordKey}, .value = row.take()};
+}
+
+StoreWrite vote_row(std::uint64_t decree, const Voter::Memory& memory) {
+  Writer row;
+  row.u8(kFormat).u64(decree);
+  write_ballot(memory.promised, row);
+  if (memory.accepted) {
+    write_ballot(memory.accepted->first, row);
+    row.append(encode(memory.accepted->second));
+  }
+  return {.table = kCouncilTable, .key = {kVoteKey}, .value = row.take()};
+}
+
+StoreWrite registration_row(std::uint64_t decree, PeerName peer, const Registration& registration) {
+  Writer key;
+  key.u8(kRegistrationKey).u64(peer.number());
+  Writer row;
+  row.u8(kFormat).u64(decree).u64(registration.seq);
+  write_spans(registration.cold, row);
+  return {.table = kCouncilTable, .key = key.take(), .value = row.take()};
+}
+
+StoreWrite proposed_row(std::uint64_t round) {
+  Writer row;
+  row.u8(kFormat).u64(round);
+  return {.table = kCouncilTable, .key = {kProposedKey}, .value = row.take()};
 }
 
 }  // namespace weft::ipam

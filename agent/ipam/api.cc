@@ -140,11 +140,30 @@ void IpamApi::perform(RequestId call, const AwaitRing&) {
 }
 
 void IpamApi::perform(RequestId call, const LeaveRing&) {
-  answer(call, 404, "no such call\n");
+  ipam_.leave([this, call](const Result<std::uint64_t>& address_count) {
+    if (address_count.ok()) {
+      answer(call, 204, "");
+    } else {
+      refuse(call, address_count.error().what);
+    }
+  });
 }
 
 void IpamApi::perform(RequestId call, const RemovePeer& remove) {
-  answer(call, 501, fmt::format("the space of {} cannot be taken over\n", remove.peer));
+  const auto peer = find_peer_(remove.peer);
+  if (!peer) {
+    answer(call, 200, fmt::format("0 IPs taken over from {}\n", remove.peer));
+    return;
+  }
+  ipam_.remove_peer(
+      *peer, [this, call, name = remove.peer](const Result<std::uint64_t>& address_count) {
+        if (address_count.ok()) {
+          answer(
+              call, 200, fmt::format("{} IPs taken over from {}\n", address_count.value(), name));
+        } else {
+          refuse(call, address_count.error().what);
+        }
+      });
 }
 
 }  // namespace weft::agent

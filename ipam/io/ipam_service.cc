@@ -72,6 +72,14 @@ class IpamService::Impl {
     return id;
   }
 
+  template <class Input>
+  void remove(OnRemoved on_removed, Input input) {
+    const RequestId id(++last_id_);
+    removers_.emplace(id, std::move(on_removed));
+    driver_.feed(
+        [&](Allocator& core, TimePoint now, AllocatorActions& out) { input(core, now, id, out); });
+  }
+
   bool cancel(RequestId id) {
     const bool is_decided =
         std::any_of(queue_.begin(), queue_.end(), [id](const AllocatorAction& action) {
@@ -136,6 +144,13 @@ class IpamService::Impl {
                        answer_later(std::move(caller.mapped()), std::move(answer.result));
                      }
                    },
+                   [this](PeerRemoved&& removed) {
+                     auto caller = removers_.extract(removed.request);
+                     if (!caller.empty()) {
+                       later([on_removed = std::move(caller.mapped()),
+                              count = std::move(removed.address_count)] { on_removed(count); });
+                     }
+                   },
                    [this](auto&& gossip) { on_gossip_(std::move(gossip)); },
                },
                std::move(action));
@@ -174,6 +189,7 @@ class IpamService::Impl {
   bool flush_posted_ = false;
   std::string failure_;
   std::map<RequestId, OnAnswer> callers_;
+  std::map<RequestId, OnRemoved> removers_;
   std::uint64_t last_id_ = 0;
   sys::CoreDriver<Allocator, AllocatorAction, Enqueue> driver_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
@@ -187,8 +203,11 @@ Result<std::unique_ptr<IpamService>> IpamService::start(boost::asio::any_io_exec
   auto ring = WEFT_TRY(load(store, "ipam_ring"));
   auto owned = WEFT_TRY(load(store, "ipam_owned"));
   auto paxos = WEFT_TRY(load(store, "ipam_paxos"));
-  const Allocator::Stored stored{
-      .ring = std::move(ring), .owned = std::move(owned), .paxos = std::move(paxos)};
+  auto council = WEFT_TRY(load(store, "ipam_council"));
+  const Allocator::Stored stored{.ring = std::move(ring),
+                                 .owned = std::move(owned),
+                                 .paxos = std::move(paxos),
+                                 .council = std::move(council)};
   // Only spreads retries and chooses donors; two peers differ by their names, two runs by the time.
   const auto seed =
       options.self.number() ^ static_cast<std::uint64_t>(clock.now().time_since_epoch().count());
@@ -220,6 +239,20 @@ RequestId IpamService::prime(OnAnswer on_answer) {
                     [](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
                       core.prime(now, id, out);
                     });
+}
+
+void IpamService::remove_peer(PeerName peer, OnRemoved on_removed) {
+  impl_->remove(std::move(on_removed),
+                [peer](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
+                  core.remove_peer(now, id, peer, out);
+                });
+}
+
+void IpamService::leave(OnRemoved on_removed) {
+  impl_->remove(std::move(on_removed),
+                [](Allocator& core, TimePoint now, RequestId id, AllocatorActions& out) {
+                  core.leave(now, id, out);
+                });
 }
 
 bool IpamService::cancel(RequestId id) {

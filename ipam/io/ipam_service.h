@@ -18,6 +18,7 @@ class IpamService {
   // GossipAll and GossipTo. Persist is done here, and Answers go to their callers.
   using OnGossip = std::function<void(AllocatorAction action)>;
   using OnAnswer = std::function<void(const Result<Cidr>& result)>;
+  using OnRemoved = std::function<void(const Result<std::uint64_t>& address_count)>;
 
   static Result<std::unique_ptr<IpamService>> start(boost::asio::any_io_executor executor,
                                                     const sys::Clock& clock,
@@ -31,6 +32,8 @@ class IpamService {
                      OnAnswer on_answer);  // request.id is chosen here.
   RequestId claim(const Owner& owner, const Cidr& address, OnAnswer on_answer);
   RequestId prime(OnAnswer on_answer);
+  void remove_peer(PeerName peer, OnRemoved on_removed);
+  void leave(OnRemoved on_removed);
   // True if nothing was decided yet: `on_answer` will not run. Otherwise it will, or has.
   bool cancel(RequestId id);
   bool release(const Owner& owner, const Ip& address);

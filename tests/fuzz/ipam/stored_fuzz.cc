@@ -22,10 +22,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   weft::Reader reader(weft::ByteView(data, size));
   weft::ipam::Allocator::Stored stored;
   while (!reader.empty()) {
-    const auto table = reader.u8().value_or(0) % 3;
+    const auto table = reader.u8().value_or(0) % 4;
     weft::Bytes key = take_short(reader);
     weft::Bytes value = take_short(reader);
-    auto& rows = table == 0 ? stored.ring : table == 1 ? stored.owned : stored.paxos;
+    auto& rows = table == 0   ? stored.ring
+                 : table == 1 ? stored.owned
+                 : table == 2 ? stored.paxos
+                              : stored.council;
     rows[std::move(key)] = std::move(value);
   }
   const weft::Cidr range = weft::Cidr::parse("10.32.0.0/24").value();

@@ -112,13 +112,14 @@ void Cluster::start(NodeId node) {
                                     .elector_count = options_.elector_count},
                                    {.ring = n.store["ipam_ring"],
                                     .owned = n.store["ipam_owned"],
-                                    .paxos = n.store["ipam_paxos"]},
+                                    .paxos = n.store["ipam_paxos"],
+                                    .council = n.store["ipam_council"]},
                                    world_.rng().fork());
   require(created.ok(), "what was stored does not load");
   n.allocator = std::move(created).value();
   ++n.life;
   announce();
-  check();
+  check(node);
 }
 
 void Cluster::crash(NodeId node) {
@@ -127,6 +128,7 @@ void Cluster::crash(NodeId node) {
   n.requests.clear();
   n.timer = kNever;
   ++crash_count_;
+  check(node);
   announce();
 }
 
@@ -224,14 +226,13 @@ void Cluster::perform(NodeId node, AllocatorActions actions) {
           retry_unanswered();
         }
       });
-      check();
       return;
     }
     ++actions_performed_;
     perform(node, action);
   }
   arm(node);
-  check();
+  check(node);
 }
 
 void Cluster::perform(NodeId node, const AllocatorAction& action) {
@@ -248,6 +249,7 @@ void Cluster::perform(NodeId node, const AllocatorAction& action) {
                    }
                  },
                  [&](const Answer& answer) { on_answer(node, answer); },
+                 [](const PeerRemoved&) {},
                  [&](const GossipAll& gossip) {
                    for (NodeId to = 0; to < nodes_.size(); ++to) {
                      if (adjacent(node, to) && gossip.except != name(to)) {
@@ -385,53 +387,72 @@ void Cluster::require(bool holds, const char* what) const {
   }
 }
 
-void Cluster::check() const {
-  check_holdings();
-  check_rings();
+// What this node did cannot have made anything wrong elsewhere, so only what changed here is
+// compared with what all others last were.
+void Cluster::check(NodeId node) {
+  if (!is_up(node)) {
+    nodes_[node].authority = IntervalSet();
+    nodes_[node].held.clear();
+    nodes_[node].ring_digest = 0;
+    return;
+  }
+  check_holdings(node);
+  check_authority(node);
+  check_ring(node);
 }
 
 // No address is held on two live nodes, and whoever was given one still has it.
-void Cluster::check_holdings() const {
-  std::map<Ip, Holder> held;
-  for (NodeId node = 0; node < nodes_.size(); ++node) {
-    if (!is_up(node)) {
-      continue;
-    }
-    for (const auto& [owner, address] : nodes_[node].allocator->held()) {
-      const bool is_new = held.emplace(address.address(), Holder{node, owner}).second;
-      require(is_new || !range_.contains(address.address()), "an address is held twice");
+void Cluster::check_holdings(NodeId node) {
+  std::map<Ip, std::string> held;
+  for (const auto& [owner, address] : nodes_[node].allocator->held()) {
+    held.emplace(address.address(), owner);
+  }
+  if (held == nodes_[node].held) {
+    return;
+  }
+  for (const auto& [address, owner] : held) {
+    for (NodeId other = 0; other < nodes_.size() && range_.contains(address); ++other) {
+      require(other == node || !nodes_[other].held.contains(address), "an address is held twice");
     }
   }
   for (const auto& [address, holder] : given_) {
-    if (!is_up(holder.node) || !range_.contains(address)) {
+    if (holder.node != node || !range_.contains(address)) {
       continue;
     }
     const auto it = held.find(address);
     require(it != held.end(), "an address that was given out is lost");
-    require(it->second.node == holder.node, "an address moved to another node");
-    require(it->second.owner == holder.owner, "an address changed its owner");
+    require(it->second == holder.owner, "an address changed its owner");
   }
+  nodes_[node].held = std::move(held);
 }
 
-// Every ring covers the range, and no two nodes own one address in their own eyes.
-void Cluster::check_rings() const {
-  IntervalSet claimed;
-  for (NodeId node = 0; node < nodes_.size(); ++node) {
-    if (!is_up(node) || nodes_[node].allocator->ring() == nullptr) {
-      continue;
-    }
-    const Ring& ring = *nodes_[node].allocator->ring();
-    IntervalSet covered;
-    for (const Ring::Piece& piece : ring.pieces()) {
-      require(covered.count_in(piece.span) == 0, "ring entries overlap");
-      covered.add(piece.span);
-    }
-    require(covered.size() == range_.v4_count(), "the ring has a hole");
-    for (const Span& span : ring.owned_by(name(node)).spans()) {
-      require(claimed.count_in(span) == 0, "two nodes own one address");
-      claimed.add(span);
+// No two nodes may hand out or hold one address.
+void Cluster::check_authority(NodeId node) {
+  const IntervalSet authority = nodes_[node].allocator->authority();
+  if (authority == nodes_[node].authority) {
+    return;
+  }
+  for (const Span& span : authority.minus(nodes_[node].authority)) {
+    for (NodeId other = 0; other < nodes_.size(); ++other) {
+      require(other == node || nodes_[other].authority.count_in(span) == 0,
+              "two nodes may hand out one address");
     }
   }
+  nodes_[node].authority = authority;
+}
+
+void Cluster::check_ring(NodeId node) {
+  const Ring* const ring = nodes_[node].allocator->ring();
+  if (ring == nullptr || ring->digest() == nodes_[node].ring_digest) {
+    return;
+  }
+  nodes_[node].ring_digest = ring->digest();
+  IntervalSet covered;
+  for (const Ring::Piece& piece : ring->pieces()) {
+    require(covered.count_in(piece.span) == 0, "ring entries overlap");
+    covered.add(piece.span);
+  }
+  require(covered.size() == range_.v4_count(), "the ring has a hole");
 }
 
 std::vector<std::uint64_t> seeds(std::uint64_t count) {

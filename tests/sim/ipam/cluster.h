@@ -90,6 +90,10 @@ class Cluster {
     std::map<std::string, std::string> refusals;
     std::map<RequestId, std::string> requests;
     TimePoint timer = kNever;
+    // As the checkers saw it last.
+    std::map<Ip, std::string> held;
+    IntervalSet authority;
+    std::uint64_t ring_digest = 0;
   };
   struct Holder {
     NodeId node = 0;
@@ -108,9 +112,10 @@ class Cluster {
   void submit(NodeId node, const std::string& owner);
   // Prints how to repeat the run, and when and what failed, and aborts.
   void require(bool holds, const char* what) const;
-  void check() const;
-  void check_holdings() const;
-  void check_rings() const;
+  void check(NodeId node);
+  void check_holdings(NodeId node);
+  void check_authority(NodeId node);
+  void check_ring(NodeId node);
 
   World& world_;
   ClusterOptions options_;

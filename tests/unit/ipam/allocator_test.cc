@@ -50,7 +50,8 @@ struct Host {
         for (const StoreWrite& write : persist->batch) {
           StoreTable& table = write.table == "ipam_ring"    ? stored.ring
                               : write.table == "ipam_owned" ? stored.owned
-                                                            : stored.paxos;
+                              : write.table == "ipam_paxos" ? stored.paxos
+                                                            : stored.council;
           if (write.value) {
             table[write.key] = *write.value;
           } else {
@@ -98,14 +99,36 @@ struct Host {
   // Gossip to us; what we say to it stays in `out`.
   void hear(const PeerMessage& message) {
     allocator->on_gossip(now, kB, Topic::Ipam, encode(message), out);
+    acknowledge();
   }
-  void hear(const Ring& ring) { allocator->on_gossip(now, kB, Topic::Ring, encode(ring), out); }
+  void hear(const Ring& ring) {
+    allocator->on_gossip(now, kB, Topic::Ring, encode(ring), out);
+    acknowledge();
+  }
+  // B has a seat on the council and is content with whatever we register.
+  void acknowledge() {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const auto* gossip = std::get_if<GossipTo>(&out[i]);
+      if (gossip == nullptr || gossip->topic != Topic::Ipam || gossip->to != kB) {
+        continue;
+      }
+      const PeerMessage message = decode_peer_message(gossip->payload).value();
+      if (const auto* word = std::get_if<Register>(&message.body)) {
+        const Registered answer{.decree = word->decree, .seq = word->seq, .nonce = word->nonce};
+        allocator->on_gossip(
+            now, kB, Topic::Ipam, encode(PeerMessage{.id = 0, .body = answer}), out);
+      }
+    }
+  }
   std::vector<PeerMessage> said_to_b() const {
     std::vector<PeerMessage> said;
     for (const AllocatorAction& action : out) {
       const auto* gossip = std::get_if<GossipTo>(&action);
       if (gossip != nullptr && gossip->topic == Topic::Ipam && gossip->to == kB) {
-        said.push_back(decode_peer_message(gossip->payload).value());
+        auto message = decode_peer_message(gossip->payload).value();
+        if (!std::holds_alternative<Register>(message.body)) {
+          said.push_back(std::move(message));
+        }
       }
     }
     return said;

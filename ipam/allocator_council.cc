@@ -1,0 +1,610 @@
+// The allocator and the council (docs/adr/0010): registering our own space, our seat if we have
+// one, and decrees.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "base/overloaded.h"
+#include "ipam/allocator_impl.h"
+
+namespace weft::ipam {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A word that somebody waits for is repeated so often until it counts.
+constexpr Duration kPendingRetry = milliseconds(250);
+
+// How often a member looks whether a decree is due, and how far members keep apart, so that usually
+// one proposes and the others find it done.
+constexpr Duration kConsiderInterval = seconds(1);
+constexpr Duration kRankDelay = milliseconds(300);
+constexpr std::uint32_t kProposeJitterMs = 250;
+
+// A promise given to a proposer that went away seals us; after this long we finish its work.
+constexpr Duration kSealedMax = seconds(4);
+
+// A window that is used up within this time doubles, up to what a burst of a whole host takes.
+constexpr Duration kWindowFast = seconds(2);
+constexpr std::uint64_t kWindowMax = 16'384;
+
+// How long an operator's removal is tried: the peer may have been heard just before.
+constexpr Duration kRemovalMax = seconds(30);
+
+IntervalSet largest(const IntervalSet& set) {
+  return set.span_count() <= kColdSpanMax ? set : choose_cold(set, 0);
+}
+
+}  // namespace
+
+// Our own space.
+
+void Allocator::Impl::start(TimePoint now, AllocatorActions& out) {
+  if (std::exchange(is_started_, true) || !ring_) {
+    return;
+  }
+  // A restart: what we sent last may be what a decree finds, and whether it counts we do not know.
+  tenure_.begin(ring_->charter(), {}, stored_word_.cold, stored_word_.seq);
+  if (stored_vote_ && ring_->charter().has_seat(options_.self)) {
+    voter_.emplace();
+    voter_->begin(now, ring_->charter(), std::move(*stored_vote_));
+  }
+  consider_due_ = now + kConsiderInterval;
+  register_space(now, stored_word_.cold, out);
+}
+
+void Allocator::Impl::append_decree(Knowledge knowledge, StoreBatch& batch) const {
+  const Charter& charter = ring_->charter();
+  batch.push_back(charter_row(charter));
+  if (charter.has_seat(options_.self) && knowledge != Knowledge::None) {
+    batch.push_back(vote_row(charter.number, {}));
+  }
+}
+
+void Allocator::Impl::enter_decree(TimePoint now, Knowledge knowledge, AllocatorActions& out) {
+  is_started_ = true;
+  const Charter& charter = ring_->charter();
+  const auto found = charter.cold.find(options_.self);
+  const IntervalSet cold = found == charter.cold.end() ? IntervalSet() : found->second;
+  tenure_.begin(charter, knowledge == Knowledge::Whole ? space_.owned() : IntervalSet(), cold, 0);
+  voter_.reset();
+  proposal_.stop();
+  decree_due_ = kNever;
+  consider_due_ = now + kConsiderInterval;
+  sealed_since_ = kNever;
+  if (charter.has_seat(options_.self) && knowledge != Knowledge::None) {
+    voter_.emplace();
+    voter_->begin(now, charter, {});
+  }
+  if (removal_) {
+    consider_due_ = now;
+  }
+  register_space(now, cold, out);
+}
+
+void Allocator::Impl::register_space(TimePoint now, IntervalSet cold, AllocatorActions& out) {
+  if (has_left_) {
+    return;
+  }
+  tenure_.propose(space_.owned(), largest(cold));
+  persist({word_row(ring_->charter().number, {.seq = tenure_.seq(), .cold = tenure_.cold_union()})},
+          out);
+  withhold();
+  renew(now, out);
+}
+
+void Allocator::Impl::withhold() {
+  IntervalSet withheld = tenure_.cold_union();
+  for (const Span& span : space_.owned().minus(tenure_.owned())) {
+    withheld.add(span);
+  }
+  space_.withhold(std::move(withheld));
+}
+
+// Says our word to every member, ourselves included.
+void Allocator::Impl::renew(TimePoint now, AllocatorActions& out) {
+  bool counts = false;
+  for (const PeerName& member : ring_->charter().council) {
+    if (member == options_.self) {
+      counts = acknowledge_own(now, out) || counts;
+      continue;
+    }
+    Register word{.decree = ring_->charter().number,
+                  .seq = tenure_.seq(),
+                  .nonce = tenure_.ask(now, member),
+                  .state = std::nullopt};
+    if (!tenure_.has_heard(member)) {
+      word.state = Register::State{.cold = tenure_.cold(), .ring = *ring_};
+    }
+    send_to(member, Topic::Ipam, encode(PeerMessage{.id = 0, .body = std::move(word)}), out);
+  }
+  renew_due_ = now + (tenure_.is_pending() ? kPendingRetry : kRenewInterval);
+  if (counts) {
+    on_more_counts(now, out);
+  }
+}
+
+bool Allocator::Impl::acknowledge_own(TimePoint now, AllocatorActions& out) {
+  if (!voter_) {
+    return false;
+  }
+  const auto heard =
+      voter_->on_register(now, options_.self, tenure_.seq(), std::optional(tenure_.cold()));
+  if (!heard || heard->seq != tenure_.seq()) {
+    return false;
+  }
+  if (heard->changed) {
+    persist_registration(options_.self, out);
+  }
+  return tenure_.on_own(now);
+}
+
+void Allocator::Impl::persist_registration(PeerName peer, AllocatorActions& out) {
+  persist({registration_row(ring_->charter().number, peer, voter_->registrations().at(peer))}, out);
+}
+
+void Allocator::Impl::on_more_counts(TimePoint now, AllocatorActions& out) {
+  withhold();
+  if (!tenure_.is_pending()) {
+    renew_due_ = std::min(renew_due_, now + kRenewInterval);
+  }
+  resume(now, out);
+}
+
+// Makes free space ready where somebody wants it: the lowest `window_` addresses of it, or the one.
+// False if there is none that could become ready.
+bool Allocator::Impl::warm(TimePoint now, const Span& usable, AllocatorActions& out) {
+  const std::vector<Span> free = space_.free().spans_in(usable);
+  if (!ring_ || free.empty()) {
+    return false;
+  }
+  IntervalSet cold = tenure_.cold();
+  std::uint64_t left = window_;
+  bool changed = false;
+  for (const Span& run : free) {
+    for (Span part : cold.spans_in(run)) {
+      const std::uint64_t size = std::min(left, part.size());
+      if (size == 0) {
+        break;
+      }
+      part.last = part.first + static_cast<std::uint32_t>(size - 1);
+      cold.remove(part);
+      left -= size;
+      changed = true;
+    }
+  }
+  if (changed) {
+    const std::uint64_t base = base_window(space_.owned_count());
+    window_ = now - warmed_ < kWindowFast ? std::min(2 * window_, kWindowMax) : base;
+    window_ = std::max(window_, base);
+    warmed_ = now;
+    register_space(now, std::move(cold), out);
+  }
+  return true;  // If nothing changed, it waits for its acknowledgement.
+}
+
+// Space that came to us is cold, but for what somebody waits for.
+void Allocator::Impl::on_gained(TimePoint now,
+                                const std::vector<Span>& gained,
+                                AllocatorActions& out) {
+  IntervalSet cold = tenure_.cold();
+  for (const Span& span : gained) {
+    cold.add(span);
+  }
+  for (const Waiting& waiting : waiting_) {
+    std::uint64_t left = window_;
+    const std::optional<Span> usable = usable_of(waiting);
+    for (const Span& span : gained) {
+      auto part = usable ? span.intersect(*usable) : std::nullopt;
+      if (part && left > 0) {
+        const std::uint64_t size = std::min(left, part->size());
+        part->last = part->first + static_cast<std::uint32_t>(size - 1);
+        cold.remove(*part);
+        left -= size;
+      }
+    }
+  }
+  for (const auto& [address, holding] : claims_.by_address()) {
+    if (cold.size() > 0 && options_.range.contains(address)) {
+      const std::uint32_t number = address.v4().number();
+      cold.remove({number, number});
+    }
+  }
+  register_space(now, std::move(cold), out);
+}
+
+// Gives what is free in abundance back to the cold.
+void Allocator::Impl::cool(TimePoint now, AllocatorActions& out) {
+  const std::uint64_t base = base_window(space_.owned_count());
+  if (now - warmed_ > kWindowFast) {
+    window_ = std::max(base, window_ / 2);
+  }
+  constexpr std::uint64_t kAbundance = 4;
+  if (!tenure_.is_pending() && waiting_.empty()
+      && space_.ready_count() > kAbundance * std::max(window_, base)) {
+    IntervalSet cold = choose_cold(space_.free(), window_);
+    if (cold.size() > tenure_.cold().size()) {
+      register_space(now, std::move(cold), out);
+    }
+  }
+}
+
+bool Allocator::Impl::may_hand_out(TimePoint now) const {
+  return ring_ && !has_left_ && now < tenure_.expiry();
+}
+
+// Our seat.
+
+void Allocator::Impl::on_register(TimePoint now,
+                                  PeerName from,
+                                  const Register& word,
+                                  AllocatorActions& out) {
+  if (!ring_) {
+    return;
+  }
+  const std::uint64_t number = ring_->charter().number;
+  if (word.state && word.decree >= number) {
+    merge(now, from, word.state->ring, out);
+  }
+  if (word.decree < ring_->charter().number) {
+    owe(now, from);
+    return;
+  }
+  if (!voter_ || word.decree != ring_->charter().number) {
+    return;
+  }
+  if (word.state && !knows(word.state->ring, from)) {
+    return;  // Its ring was refused; to acknowledge it would be a lie.
+  }
+  std::optional<IntervalSet> cold;
+  if (word.state) {
+    cold = word.state->cold;
+  }
+  const auto heard = voter_->on_register(now, from, word.seq, cold);
+  if (!heard) {
+    return;
+  }
+  if (heard->changed) {
+    persist_registration(from, out);
+  }
+  send_to(
+      from,
+      Topic::Ipam,
+      encode(PeerMessage{
+          .id = 0, .body = Registered{.decree = number, .seq = heard->seq, .nonce = word.nonce}}),
+      out);
+}
+
+// Whether our ring says of this peer's space what its own says.
+bool Allocator::Impl::knows(const Ring& theirs, PeerName owner) const {
+  return theirs.charter().number == ring_->charter().number
+         && theirs.owned_by(owner).minus(ring_->owned_by(owner)).empty();
+}
+
+void Allocator::Impl::on_registered(TimePoint now,
+                                    PeerName from,
+                                    const Registered& answer,
+                                    AllocatorActions& out) {
+  if (!ring_ || answer.decree != ring_->charter().number) {
+    return;
+  }
+  const bool was_pending = tenure_.is_pending();
+  const TimePoint before = tenure_.expiry();
+  const bool counts = tenure_.on_registered(from, answer.seq, answer.nonce);
+  if (counts || before <= now) {
+    on_more_counts(now, out);
+  }
+  if (was_pending && !tenure_.is_pending()) {
+    renew_due_ = now + kRenewInterval;
+  }
+}
+
+void Allocator::Impl::on_prepare(TimePoint now,
+                                 PeerName from,
+                                 const Prepare& prepare,
+                                 AllocatorActions& out) {
+  if (!ring_ || prepare.decree != ring_->charter().number) {
+    if (ring_ && prepare.decree < ring_->charter().number) {
+      owe(now, from);
+    }
+    return;
+  }
+  if (!voter_) {
+    return;
+  }
+  proposal_.on_ballot(prepare.ballot);
+  if (!voter_->on_prepare(now, prepare)) {
+    const Rebuff rebuff{.decree = prepare.decree,
+                        .ballot = prepare.ballot,
+                        .promised = voter_->memory().promised,
+                        .heard = prepare.removed && !voter_->is_silent(now, *prepare.removed)};
+    answer_proposer(now, from, rebuff, out);
+    return;
+  }
+  sealed_since_ = now;
+  persist({vote_row(prepare.decree, voter_->memory())}, out);
+  answer_proposer(now, from, voter_->promise(now, prepare.decree, *ring_), out);
+}
+
+void Allocator::Impl::on_accept(TimePoint now,
+                                PeerName from,
+                                const Accept& accept,
+                                AllocatorActions& out) {
+  if (!ring_ || !voter_ || accept.decree != ring_->charter().number
+      || accept.value.seeds() != ring_->seeds() || accept.value.range() != ring_->range()) {
+    return;
+  }
+  if (!voter_->on_accept(accept)) {
+    const Rebuff rebuff{
+        .decree = accept.decree, .ballot = accept.ballot, .promised = voter_->memory().promised};
+    answer_proposer(now, from, rebuff, out);
+    return;
+  }
+  sealed_since_ = now;
+  persist({vote_row(accept.decree, voter_->memory())}, out);
+  answer_proposer(now, from, Accepted{.decree = accept.decree, .ballot = accept.ballot}, out);
+}
+
+template <class Body>
+void Allocator::Impl::answer_proposer(TimePoint now,
+                                      PeerName to,
+                                      Body body,
+                                      AllocatorActions& out) {
+  if (to == options_.self) {
+    on_vote(now, to, body, out);
+  } else {
+    send_to(to, Topic::Ipam, encode(PeerMessage{.id = 0, .body = std::move(body)}), out);
+  }
+}
+
+// Decrees.
+
+void Allocator::Impl::on_vote(TimePoint now,
+                              PeerName from,
+                              const Promise& promise,
+                              AllocatorActions& out) {
+  if (auto accept = proposal_.on_promise(from, promise)) {
+    ask_council(now, *accept, out);
+  }
+}
+
+void Allocator::Impl::on_vote(TimePoint now,
+                              PeerName from,
+                              const Accepted& accepted,
+                              AllocatorActions& out) {
+  if (!ring_ || accepted.decree != ring_->charter().number) {
+    return;
+  }
+  auto chosen = proposal_.on_accepted(from, accepted);
+  if (!chosen) {
+    return;
+  }
+  ++stats_.decree_count;
+  const std::vector<PeerName> before = ring_->charter().council;
+  merge(now, options_.self, *chosen, out);
+  const Bytes payload = encode(*ring_);
+  for (const auto& council : {before, ring_->charter().council}) {
+    for (const PeerName& member : council) {
+      if (member != options_.self) {
+        send_to(member, Topic::Ring, payload, out);
+      }
+    }
+  }
+}
+
+void Allocator::Impl::on_vote(TimePoint now, PeerName, const Rebuff& rebuff, AllocatorActions&) {
+  proposal_.on_rebuff(rebuff);
+  consider_due_ = std::min(consider_due_, now + kConsiderInterval);
+}
+
+template <class Question>
+void Allocator::Impl::ask_council(TimePoint now, const Question& question, AllocatorActions& out) {
+  // Our own answer comes last, as it may end the decree that the list is of.
+  const std::vector<PeerName> council = ring_->charter().council;
+  for (const PeerName& member : council) {
+    if (member != options_.self) {
+      send_to(member, Topic::Ipam, encode(PeerMessage{.id = 0, .body = question}), out);
+    }
+  }
+  if (ring_->charter().has_seat(options_.self)) {
+    if constexpr (std::is_same_v<Question, Prepare>) {
+      on_prepare(now, options_.self, question, out);
+    } else {
+      on_accept(now, options_.self, question, out);
+    }
+  }
+}
+
+// Whether the council should make a decree, as far as this member can tell.
+bool Allocator::Impl::is_decree_due(TimePoint now) const {
+  const Charter& charter = ring_->charter();
+  std::vector<PeerName> living = voter_->living(now);
+  if (std::find(living.begin(), living.end(), options_.self) == living.end()) {
+    living.push_back(options_.self);
+  }
+  std::size_t seated = 0;
+  for (const PeerName& peer : living) {
+    seated += charter.has_seat(peer) ? 1U : 0U;
+  }
+  if (seated < decree_quorum(charter.council.size())) {
+    return false;  // It would only seal those who can be reached.
+  }
+  if (voter_->is_sealed()) {
+    return now - sealed_since_ > kSealedMax;
+  }
+  for (const auto& [peer, registration] : voter_->registrations()) {
+    if (voter_->is_silent(now, peer) && registration.cold.size() > 0) {
+      return true;
+    }
+  }
+  for (const PeerName& member : charter.council) {
+    if (!voter_->is_silent(now, member)
+        && std::find(living.begin(), living.end(), member) == living.end()) {
+      living.push_back(member);
+    }
+  }
+  return make_council(living, charter.council) != charter.council;
+}
+
+void Allocator::Impl::consider_decree(TimePoint now, AllocatorActions& out) {
+  consider_due_ = now + kConsiderInterval;
+  if (proposal_.is_open() && proposal_.deadline() <= now) {
+    proposal_.stop();
+  }
+  if (removal_ && !proposal_.is_open()) {
+    pursue_removal(now, out);
+    return;
+  }
+  if (!voter_ || proposal_.is_open() || !is_decree_due(now)) {
+    decree_due_ = kNever;
+    return;
+  }
+  if (decree_due_ == kNever) {
+    const auto& council = ring_->charter().council;
+    const auto rank = std::find(council.begin(), council.end(), options_.self) - council.begin();
+    decree_due_ = now + rank * kRankDelay + milliseconds(rng_.below(kProposeJitterMs));
+    consider_due_ = std::min(consider_due_, decree_due_);
+  }
+  if (decree_due_ <= now) {
+    decree_due_ = kNever;
+    propose(now, {.removed = {}, .leaving = {}, .heir = options_.self, .forfeited = {}}, out);
+  }
+}
+
+void Allocator::Impl::propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out) {
+  const Prepare prepare = proposal_.start(now, *ring_, std::move(aim));
+  persist({proposed_row(proposal_.round())}, out);
+  ask_council(now, prepare, out);
+}
+
+// Removal.
+
+void Allocator::Impl::remove_peer(TimePoint now,
+                                  RequestId id,
+                                  PeerName peer,
+                                  AllocatorActions& out) {
+  if (!ring_ || peer == options_.self || ring_->owned_by(peer).size() == 0) {
+    out.emplace_back(PeerRemoved{id, std::uint64_t{0}});
+    return;
+  }
+  if (reachable_.contains(peer)) {
+    out.emplace_back(PeerRemoved{
+        id,
+        Error{Errc::Conflict, fmt::format("peer {} is alive: stop it first", peer.to_string())}});
+    return;
+  }
+  if (removal_) {
+    out.emplace_back(PeerRemoved{id, Error{Errc::Unavailable, "another peer is being removed"}});
+    return;
+  }
+  start(now, out);
+  removal_ = Removal{.id = id,
+                     .peer = peer,
+                     .heir = options_.self,
+                     .address_count = ring_->owned_by(peer).size(),
+                     .deadline = now + kRemovalMax};
+  proposal_.stop();
+  pursue_removal(now, out);
+}
+
+void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) {
+  std::map<PeerName, std::uint64_t> heirs;
+  if (ring_) {
+    for (const PeerName& peer : reachable_) {
+      heirs[peer] = ring_->owned_by(peer).size();
+    }
+  }
+  const auto heir = std::max_element(
+      heirs.begin(), heirs.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (heir == heirs.end() || removal_) {
+    out.emplace_back(PeerRemoved{
+        id, Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
+    return;
+  }
+  start(now, out);
+  removal_ = Removal{.id = id,
+                     .peer = options_.self,
+                     .heir = heir->first,
+                     .address_count = ring_->owned_by(options_.self).size(),
+                     .deadline = now + kRemovalMax};
+  proposal_.stop();
+  pursue_removal(now, out);
+}
+
+// Whoever leaves holds nothing any more: its addresses are another's now.
+void Allocator::Impl::forget_all(AllocatorActions& out) {
+  has_left_ = true;
+  StoreBatch batch;
+  for (const auto& [address, given_again] : std::exchange(strays_, {})) {
+    claims_.remove(Ip(Ipv4(address)));
+    batch.push_back(released_row(Ip(Ipv4(address))));
+  }
+  if (!batch.empty()) {
+    persist(std::move(batch), out);
+  }
+}
+
+void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
+  const bool leaves = removal_->peer == options_.self;
+  if (ring_->owned_by(removal_->peer).size() == 0) {
+    out.emplace_back(PeerRemoved{removal_->id, removal_->address_count});
+    removal_.reset();
+    if (leaves) {
+      forget_all(out);
+    }
+    return;
+  }
+  if (removal_->deadline <= now) {
+    out.emplace_back(PeerRemoved{
+        removal_->id,
+        Error{Errc::Unavailable,
+              leaves ? "the council did not answer"
+                     : fmt::format("no majority of the council has lost sight of peer {}",
+                                   removal_->peer.to_string())}});
+    removal_.reset();
+    return;
+  }
+  consider_due_ = std::min(consider_due_, now + kConsiderInterval);
+  if (leaves) {
+    propose(now,
+            {.removed = {}, .leaving = removal_->peer, .heir = removal_->heir, .forfeited = {}},
+            out);
+  } else {
+    propose(now,
+            {.removed = removal_->peer, .leaving = {}, .heir = removal_->heir, .forfeited = {}},
+            out);
+  }
+}
+
+void Allocator::Impl::on_council_deadline(TimePoint now, AllocatorActions& out) {
+  if (!ring_ || has_left_) {
+    return;
+  }
+  if (renew_due_ <= now) {
+    cool(now, out);
+    renew(now, out);
+  }
+  if (consider_due_ <= now) {
+    consider_decree(now, out);
+  }
+}
+
+TimePoint Allocator::Impl::next_council_deadline() const {
+  if (!ring_ || has_left_) {
+    return kNever;
+  }
+  if (!is_started_) {
+    return TimePoint();
+  }
+  // A council of one with nobody to wait for needs no word from itself.
+  const bool needs_renewal =
+      !tenure_.is_alone() || ring_->charter().council.size() > 1 || tenure_.is_pending();
+  const bool considers = removal_ || (voter_ && (!reachable_.empty() || voter_->is_sealed()));
+  return std::min(needs_renewal ? renew_due_ : kNever, considers ? consider_due_ : kNever);
+}
+
+}  // namespace weft::ipam

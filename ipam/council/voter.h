@@ -1,0 +1,68 @@
+// A seat on the council: remembers what every peer registered, promises ballots for the next decree
+// and accepts its value. The acceptor of single-decree Paxos, once per decree.
+//
+// Belongs to the allocator, which persists memory rows before any answer leaves. Having promised, a
+// member acknowledges no registration: what it told the proposer stays true. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/time.h"
+#include "ipam/council/messages.h"
+
+namespace weft::ipam {
+
+class Voter {
+ public:
+  // What must survive a crash.
+  struct Memory {
+    Ballot promised;
+    std::optional<std::pair<Ballot, Ring>> accepted;
+    std::map<PeerName, Registration> registrations;  // Beyond those of the charter.
+
+    friend bool operator==(const Memory&, const Memory&) = default;
+  };
+
+  // A new decree is in force, or the same after a restart. Nobody counts as silent until it has
+  // had its time.
+  void begin(TimePoint now, const Charter& charter, Memory memory);
+
+  bool is_sealed() const { return memory_.promised.round > 0; }
+
+  // What this member has of the peer after hearing it; nothing if it may not acknowledge. True if
+  // the registration is to be persisted.
+  struct Heard {
+    std::uint64_t seq = 0;
+    bool changed = false;
+  };
+  std::optional<Heard> on_register(TimePoint now,
+                                   PeerName from,
+                                   std::uint64_t seq,
+                                   const std::optional<IntervalSet>& cold);
+
+  // True if the ballot is promised; then the memory is to be persisted.
+  bool on_prepare(TimePoint now, const Prepare& prepare);
+  bool on_accept(const Accept& accept);
+  Promise promise(TimePoint now, std::uint64_t decree, const Ring& ring) const;
+
+  Promise::Word::Life life_of(TimePoint now, PeerName peer) const;
+  bool is_silent(TimePoint now, PeerName peer) const {
+    return life_of(now, peer) == Promise::Word::Life::Silent;
+  }
+  // Heard within the silence time.
+  std::vector<PeerName> living(TimePoint now) const;
+  const std::map<PeerName, Registration>& registrations() const { return memory_.registrations; }
+  const Memory& memory() const { return memory_; }
+
+ private:
+  std::map<PeerName, TimePoint> heard_;
+  TimePoint began_{};
+  Memory memory_;
+};
+
+}  // namespace weft::ipam
