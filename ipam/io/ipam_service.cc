@@ -46,6 +46,7 @@ class IpamService::Impl {
        std::unique_ptr<Allocator> allocator,
        OnGossip on_gossip)
       : executor_(executor),
+        clock_(clock),
         store_(store),
         allocator_(std::move(allocator)),
         on_gossip_(std::move(on_gossip)),
@@ -140,6 +141,13 @@ class IpamService::Impl {
                    [](Persist&&) {},  // In the batch already.
                    [this](Answer&& answer) {
                      auto caller = callers_.extract(answer.request);
+                     if (answer.is_new && !allocator_->may_hand_out(clock_.now())) {
+                       // This process was frozen, or the disk was slow. The address stays held:
+                       // who asks again gets it once we may hand out again.
+                       answer.result = Error{Errc::Unavailable,
+                                             "the right to hand out addresses ran out while this "
+                                             "one was stored; ask again"};
+                     }
                      if (!caller.empty()) {
                        answer_later(std::move(caller.mapped()), std::move(answer.result));
                      }
@@ -181,6 +189,7 @@ class IpamService::Impl {
   }
 
   boost::asio::any_io_executor executor_;
+  const sys::Clock& clock_;
   sys::Store& store_;
   std::unique_ptr<Allocator> allocator_;
   OnGossip on_gossip_;

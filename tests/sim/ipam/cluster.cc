@@ -47,6 +47,14 @@ void Cluster::submit(NodeId node, const std::string& owner) {
   if (!n.allocator) {
     return;
   }
+  if (world_.now() < n.frozen_until) {
+    world_.at(n.frozen_until, [this, node, owner] {
+      if (nodes_[node].wishes.contains(owner)) {
+        submit(node, owner);
+      }
+    });
+    return;
+  }
   const RequestId id(++last_request_);
   n.requests[id] = owner;
   const Wish& wish = n.wishes.at(owner);
@@ -66,6 +74,27 @@ void Cluster::prime(NodeId node) {
   AllocatorActions out;
   nodes_[node].allocator->prime(world_.now(), RequestId(++last_request_), out);
   perform(node, std::move(out));
+}
+
+void Cluster::remove_peer(NodeId node, NodeId victim) {
+  AllocatorActions out;
+  nodes_[node].allocator->remove_peer(world_.now(), RequestId(++last_request_), name(victim), out);
+  perform(node, std::move(out));
+}
+
+void Cluster::leave(NodeId node) {
+  AllocatorActions out;
+  nodes_[node].allocator->leave(world_.now(), RequestId(++last_request_), out);
+  perform(node, std::move(out));
+}
+
+void Cluster::abandon(NodeId node) {
+  std::erase_if(given_, [node](const auto& entry) { return entry.second.node == node; });
+  nodes_[node].wishes.clear();
+}
+
+void Cluster::freeze(NodeId node, Duration duration) {
+  nodes_[node].frozen_until = world_.now() + duration;
 }
 
 void Cluster::release_all(NodeId node, const std::string& owner) {
@@ -249,7 +278,11 @@ void Cluster::perform(NodeId node, const AllocatorAction& action) {
                    }
                  },
                  [&](const Answer& answer) { on_answer(node, answer); },
-                 [](const PeerRemoved&) {},
+                 [&](const PeerRemoved& removed) {
+                   removals_.push_back(removed.address_count.ok()
+                                           ? std::to_string(removed.address_count.value())
+                                           : removed.address_count.error().what);
+                 },
                  [&](const GossipAll& gossip) {
                    for (NodeId to = 0; to < nodes_.size(); ++to) {
                      if (adjacent(node, to) && gossip.except != name(to)) {
@@ -310,6 +343,11 @@ void Cluster::deliver(
   if (life != nodes_[to].life || !is_up(to) || side_.contains(from) != side_.contains(to)) {
     return;
   }
+  if (world_.now() < nodes_[to].frozen_until) {
+    world_.at(nodes_[to].frozen_until,
+              [this, from, to, life, topic, payload] { deliver(from, to, life, topic, payload); });
+    return;
+  }
   AllocatorActions out;
   nodes_[to].allocator->on_gossip(world_.now(), name(from), topic, payload, out);
   perform(to, std::move(out));
@@ -322,7 +360,8 @@ void Cluster::arm(NodeId node) {
     return;
   }
   n.timer = deadline;
-  world_.at(std::max(deadline, world_.now()), [this, node, life = n.life, deadline] {
+  const TimePoint thawed = std::max(world_.now(), n.frozen_until);
+  world_.at(std::max(deadline, thawed), [this, node, life = n.life, deadline] {
     if (life == nodes_[node].life && is_up(node) && nodes_[node].timer == deadline) {
       nodes_[node].timer = kNever;
       perform(node, AllocatorActions{});

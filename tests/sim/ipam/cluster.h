@@ -47,6 +47,10 @@ class Cluster {
   void claim(NodeId node, const std::string& owner, const std::string& address);
   void release_all(NodeId node, const std::string& owner);
   void prime(NodeId node);
+  void remove_peer(NodeId node, NodeId victim);
+  void leave(NodeId node);
+  // The containers of this node are gone with it: nobody relies on their addresses.
+  void abandon(NodeId node);
   // `count` containers each on every node that is up, in the whole range.
   void everyone_allocates(int count);
   // Asks again on behalf of every client that has no answer, as an orchestrator would.
@@ -58,6 +62,9 @@ class Cluster {
   // The node that performs the n-th action from now (0 is the next) loses that action, all later
   // ones and its memory, and starts again after `downtime`.
   void crash_at_action(std::uint64_t index, Duration downtime);
+  void no_more_crashes() { crash_action_.reset(); }
+  // The node's process gets no time: what is sent to it and its own deadlines wait.
+  void freeze(NodeId node, Duration duration);
   void partition(const std::set<NodeId>& side);  // These cannot hear the rest.
   void heal();
   void set_faults(const Faults& faults) { options_.faults = faults; }
@@ -68,6 +75,8 @@ class Cluster {
   // The error of the last claim or allocation of this owner, empty if it holds an address.
   std::string refusal(NodeId node, const std::string& owner) const;
   std::optional<Ip> address_of(NodeId node, const std::string& owner) const;
+  // What became of removals and departures: the count of addresses, or why not.
+  const std::vector<std::string>& removals() const { return removals_; }
   std::size_t answered_count() const { return given_.size(); }
   std::size_t unanswered_count() const;
   bool rings_agree() const;
@@ -90,6 +99,7 @@ class Cluster {
     std::map<std::string, std::string> refusals;
     std::map<RequestId, std::string> requests;
     TimePoint timer = kNever;
+    TimePoint frozen_until{};
     // As the checkers saw it last.
     std::map<Ip, std::string> held;
     IntervalSet authority;
@@ -130,6 +140,7 @@ class Cluster {
   std::optional<std::uint64_t> crash_action_;
   Duration downtime_{};
   std::uint64_t crash_count_ = 0;
+  std::vector<std::string> removals_;
 };
 
 // WEFT_SEED repeats one run; otherwise a few seeds every time.
