@@ -26,6 +26,9 @@
 
 namespace weft::ipam {
 
+// Network, broadcast and two hosts: the smallest subnet in which an address can be chosen.
+inline constexpr std::uint8_t kPrefixMax = 30;
+
 // Space that appears is news for those who wait for it; space that goes is not urgent.
 inline constexpr Duration kReportSoon = std::chrono::seconds(1);
 
