@@ -1,7 +1,11 @@
 // The host as a gateway, for KernelNetdev: addresses on the link, routes in a table of weft's own,
 // and the policy rules that say who follows them.
 #include <algorithm>
-#include <tuple>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <linux/fib_rules.h>
@@ -34,7 +38,6 @@ struct Route {
   Cidr subnet;
   Ip source;
 
-  friend auto operator<=>(const Route&, const Route&) = default;
   friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -43,7 +46,6 @@ struct Rule {
   std::string link;
   std::optional<Cidr> subnet;
 
-  friend auto operator<=>(const Rule&, const Rule&) = default;
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 
