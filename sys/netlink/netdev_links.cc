@@ -106,6 +106,14 @@ void put_vxlan_options(NetlinkMessage& message, const VxlanSpec& spec) {
   });
 }
 
+// Changing nothing is news to whoever listens, so nothing is changed that is as it should be.
+bool behaves_as(const PortSpec& port, const PortSpec& wanted) {
+  return port.learning == wanted.learning && port.flood_unknown == wanted.flood_unknown
+         && port.flood_multicast == wanted.flood_multicast
+         && port.flood_broadcast == wanted.flood_broadcast && port.isolated == wanted.isolated
+         && port.hairpin == wanted.hairpin;
+}
+
 }  // namespace
 
 // --- finding -------------------------------------------------------------------------------------
@@ -320,6 +328,8 @@ Result<Ok> KernelNetdev::ensure_port(const PortSpec& spec) {
     message.u32(IFLA_MASTER, bridge.info.index);
     WEFT_TRY(
         netlink_->request(message, fmt::format("make {} a port of {}", spec.link, spec.bridge)));
+  } else if (link.port && behaves_as(*link.port, spec)) {
+    return Ok{};
   }
   NetlinkMessage message = change(link.info.index);
   message.nested(IFLA_LINKINFO, [&](NetlinkMessage& info) {

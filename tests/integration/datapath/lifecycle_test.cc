@@ -97,6 +97,35 @@ TEST_P(LifecycleTest, PortsWithoutAnOwnerAreSweptUnlessTheyAreInUse) {
   EXPECT_TRUE(cluster[0].has_port("vethh4")) << "not ours";
 }
 
+// Well before the agent would look of its own accord.
+TEST_P(LifecycleTest, WhatSomebodyTookAwayIsBackAtOnce) {
+  Cluster cluster(2);
+  cluster.start(GetParam());
+  const auto a = cluster[0].run_container(1);
+  const auto b = cluster[1].run_container(2);
+
+  cluster[0].net.must("nft flush ruleset; ip link del weft-tap");
+
+  EXPECT_TRUE(eventually([&] {
+    return cluster[0].net.shell("nft list ruleset | grep -q 'iifname \"weft\" oifname \"weft\"'")
+               == 0
+           && cluster[0].net.shell("ip link show master weft | grep -q weft-tap") == 0;
+  }));
+  EXPECT_EQ(a->net.shell("ip neigh flush dev eth0"), 0);
+  EXPECT_TRUE(a->reaches(b->ipv4)) << "its question goes through the new TAP";
+}
+
+TEST_P(LifecycleTest, TheOverlayFollowsTheMtuOfTheUnderlay) {
+  Cluster cluster(2);
+  cluster.start(GetParam());
+  EXPECT_TRUE(eventually([&] { return cluster[0].status().mtu == 1450; }));
+
+  cluster[0].net.must("ip link set u0 mtu 1400");
+
+  EXPECT_TRUE(eventually([&] { return cluster[0].status().mtu == 1350; }));
+  EXPECT_EQ(cluster[0].net.shell("ip link show weft | grep -q 'mtu 1350'"), 0);
+}
+
 TEST_P(LifecycleTest, TheOverlayTakesItsMtuFromAJumboUnderlay) {
   Cluster cluster(2, 9000);
   cluster.start(GetParam());
