@@ -80,6 +80,7 @@ void Agent::on_record(const RecordChanged& change) {
       datapath_->on_record(change);
       return;
     case RecordKind::Name:
+    case RecordKind::Links:  // The mesh's own.
       return;
     case RecordKind::Peer:
       if (change.value) {

@@ -1,5 +1,6 @@
 // Facts a peer states about itself: each record has one origin, which alone may change it. The mesh
-// replicates them to every peer (router/records.h); what a value means is its module's business.
+// replicates them to every peer (router/overlay/records.h); what a value means is its module's
+// business.
 #pragma once
 
 #include <compare>
@@ -13,9 +14,10 @@ namespace weft {
 
 // Part of the wire format: never renumber.
 enum class RecordKind : std::uint8_t {
-  Peer = 1,      // router: nickname, addresses, neighbours of the origin; one per peer, empty key.
+  Peer = 1,      // router: nickname, addresses, key of the origin; one per peer, empty key.
   Endpoint = 2,  // datapath: key = MAC of a container's interface, value = its addresses.
   Name = 3,      // dns: key = part and owner, value = names with their addresses.
+  Links = 4,     // router: whom the origin is connected to; one per peer, empty key. Stays inside.
 };
 
 struct RecordKey {

@@ -20,7 +20,8 @@ class Admission {
     // A handshake of a member costs us five multiplications on the curve, a quarter of a
     // millisecond: 200 in a second are a twentieth of a core.
     std::uint32_t rate = 200;
-    std::uint32_t burst = 200;
+    // The first peer of a cluster that starts all at once: an eighth of a second of one core.
+    std::uint32_t burst = 500;
     // Many hosts may come through one NAT, and each may try a few times.
     std::uint32_t source_rate = 20;
     std::uint32_t source_burst = 60;

@@ -18,8 +18,16 @@ Mesh::Impl::Impl(Options options, Rng rng, Entropy& entropy)
       connector_(Connector::Options{}, rng_.fork()),
       store_({.self = options_.name,
               .incarnation = options_.incarnation,
-              .origins_max = options_.peers_max}),
-      topology_(options_.name) {
+              .origins_max = options_.peers_max,
+              .pool = options_.pool}),
+      topology_(options_.name),
+      broadcast_(Broadcast::Options{}),
+      views_({.full_mesh_max = options_.full_mesh_max,
+              .degree = options_.degree,
+              .degree_max = options_.degree + options_.degree / 2 + 1,
+              .degree_alone_max = 2 * options_.degree + 2},
+             rng_.fork()),
+      suspicions_(Suspicions::Options{}) {
   for (const std::optional<Psk>& psk : {options_.psk, options_.old_psk}) {
     if (psk) {
       passwords_.push_back(*psk);
@@ -34,14 +42,23 @@ Mesh::Impl::Impl(Options options, Rng rng, Entropy& entropy)
 
 // The first input starts the clocks.
 void Mesh::Impl::begin(TimePoint now) {
+  const Duration asleep = now - now_;
   now_ = std::max(now_, now);
   if (begun_) {
+    // Whatever woke us: what others sent meanwhile may only now be coming in.
+    if (asleep > kStarvedMin) {
+      health_.worsen();
+      for (auto& [id, link] : links_) {
+        link.heard += asleep;
+      }
+    }
     return;
   }
   begun_ = true;
+  last_statement_ = last_topology_ = last_trim_ = last_rescue_ = now - hours(1);
+  last_reconciliation_ = last_change_ = now - hours(1);
   state_self(now);
-  restate_due_ = now + kRestateGrace;
-  repair_due_ = now + kRepairInterval;
+  restate_due_ = now + kRestateGrace + seconds(1) * rng_.below(10);
   discovery_due_ = now + kDiscoveryInterval;
 }
 
@@ -71,16 +88,10 @@ void Mesh::Impl::forget(TimePoint now, const std::string& target, MeshActions&) 
 }
 
 void Mesh::Impl::on_deadline(TimePoint now, MeshActions& out) {
-  const Duration asleep = now - now_;
-  const bool starved = begun_ && asleep > kStarvedMin;
   begin(now);
-  if (starved) {
-    for (auto& [id, link] : links_) {
-      link.heard += asleep;
-    }
-  }
   run_gossip(now, out);
   run_links(now, out);
+  run_liveness(now, out);
   run_discovery(now, out);
 }
 
@@ -90,8 +101,8 @@ TimePoint Mesh::Impl::next_deadline() const {
   }
   TimePoint next = std::min({statement_due_,
                              topology_due_,
-                             relay_due_,
-                             repair_due_,
+                             broadcast_.next_deadline(),
+                             suspicions_.next_deadline(health_),
                              restate_due_,
                              discovery_due_,
                              connector_.next_deadline()});
@@ -113,12 +124,11 @@ std::string Mesh::Impl::describe(PeerName peer) const {
   if (peer == options_.name) {
     return fmt::format("{} ({})", peer.to_string(), options_.nickname);
   }
-  const auto info = infos_.find(peer);
-  return info == infos_.end() ? peer.to_string()
-                              : fmt::format("{} ({})", peer.to_string(), info->second.nickname);
+  const auto info = info_of(peer);
+  return info ? fmt::format("{} ({})", peer.to_string(), info->nickname) : peer.to_string();
 }
 
-// As we see it, as it says, as its neighbours see it.
+// As we see it, as it says.
 std::vector<Ip> Mesh::Impl::underlay_of(PeerName peer) const {
   std::vector<Ip> found;
   const auto add = [&found](const Ip& address) {
@@ -159,24 +169,32 @@ PeerStatus Mesh::Impl::status_of(PeerName peer, const PeerInfo& info) const {
                     .incarnation = {},
                     .version = info.version,
                     .self = false,
-                    .reachable = topology_.reachable(peer),
+                    .reachable = is_present(peer),
                     .next_hop = topology_.next_hop(peer),
                     .underlay = underlay_of(peer),
                     .neighbours = {}};
   if (const auto version = store_.version(peer)) {
     status.incarnation = version->incarnation;
   }
-  for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
-    status.neighbours.push_back(neighbour.name);
+  if (const auto links = links_of(peer)) {
+    for (const LinksRecord::Link& link : links->links) {
+      status.neighbours.push_back(link.to);
+    }
+  }
+  status.reason = reason_for(peer);
+  if (const auto distance = topology_.distance(peer)) {
+    status.latency = std::chrono::microseconds(*distance);
   }
   return status;
 }
 
 std::vector<PeerStatus> Mesh::Impl::peers() const {
   std::vector<PeerStatus> found{own_status()};
-  for (const auto& [peer, info] : infos_) {
-    found.push_back(status_of(peer, info));
-  }
+  store_.for_each(RecordKey{RecordKind::Peer, {}}, [&](PeerName peer, const Bytes& value) {
+    if (const auto info = decode_peer_info(value); peer != options_.name && info.ok()) {
+      found.push_back(status_of(peer, info.value()));
+    }
+  });
   return found;
 }
 
@@ -184,8 +202,8 @@ std::optional<PeerStatus> Mesh::Impl::peer(PeerName name) const {
   if (name == options_.name) {
     return own_status();
   }
-  const auto info = infos_.find(name);
-  return info == infos_.end() ? std::nullopt : std::optional(status_of(name, info->second));
+  const auto info = info_of(name);
+  return info ? std::optional(status_of(name, *info)) : std::nullopt;
 }
 
 std::vector<ConnectionStatus> Mesh::Impl::connections() const {
@@ -204,6 +222,7 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
         break;
       case Stage::Up:
         status.state = ConnectionState::Established;
+        describe_link(link, status);
         break;
     }
     if (link.stage == Stage::Verdict || link.stage == Stage::Up) {
@@ -225,6 +244,33 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
   return found;
 }
 
+void Mesh::Impl::describe_link(const Link& link, ConnectionStatus& status) const {
+  status.rtt = link.meter.rtt();
+  status.jitter = link.meter.jitter();
+  status.loss_percent = link.meter.loss_percent();
+  if (link.silent) {
+    status.reason =
+        fmt::format("not heard for {} ms, not used", (now_ - link.heard) / milliseconds(1));
+  }
+}
+
+// Why a peer is, or is not, there.
+std::string Mesh::Impl::reason_for(PeerName peer) const {
+  if (up_.contains(peer) && !links_.at(up_.at(peer)).silent) {
+    return "neighbour";
+  }
+  if (const auto hop = topology_.next_hop(peer)) {
+    return fmt::format("over {}", describe(*hop));
+  }
+  if (suspicions_.contains(peer)) {
+    return "suspected: no path leads to it at the moment";
+  }
+  if (const auto at = unreachable_since_.find(peer); at != unreachable_since_.end()) {
+    return fmt::format("suspended: no path leads to it for {} s", (now_ - at->second) / seconds(1));
+  }
+  return "not yet connected";
+}
+
 // Goals that are not connected and not being dialled.
 void Mesh::Impl::add_waiting(std::vector<ConnectionStatus>& out) const {
   for (const auto& [goal, entry] : connector_.goals()) {
@@ -243,8 +289,8 @@ void Mesh::Impl::add_waiting(std::vector<ConnectionStatus>& out) const {
       const auto addresses = addresses_of(peer);
       status.address = addresses.empty() ? peer.to_string() : addresses.front().to_string();
       status.peer = peer;
-      const auto info = infos_.find(peer);
-      status.nickname = info == infos_.end() ? "" : info->second.nickname;
+      const auto info = info_of(peer);
+      status.nickname = info ? info->nickname : "";
     }
     if (!given_up) {
       const auto left = std::max(Duration::zero(), entry.due - now_);
@@ -264,9 +310,16 @@ std::vector<std::string> Mesh::Impl::targets() const {
   return found;
 }
 
+BroadcastTree Mesh::Impl::broadcast_tree(PeerName origin) const {
+  LinkGraph links = graph();
+  return router::broadcast_tree(links, origin, options_.name);
+}
+
 MeshStats Mesh::Impl::stats() const {
   MeshStats stats = stats_;
   stats.records_refused = store_.refused();
+  stats.windows_full = broadcast_.stats().windows_full;
+  stats.announcements_skipped = broadcast_.stats().announcements_skipped;
   return stats;
 }
 
@@ -276,7 +329,9 @@ void Mesh::Impl::check_invariants() const {
   connector_.check_invariants();
   WEFT_ASSERT(links_.size() <= options_.links_max + kStrangersMax + Connector::Options{}.dials_max);
   WEFT_ASSERT(up_.size() <= options_.links_max);
-  WEFT_ASSERT(topology_.links().size() == up_.size());
+  broadcast_.check_invariants();
+  WEFT_ASSERT(accused_.size() <= kNeighboursMax);
+  WEFT_ASSERT(referrals_.size() <= kReferralsHeldMax);
   WEFT_ASSERT(reported_.size() <= kReportedMax);
   WEFT_ASSERT(refusals_.size() <= kRefusalsMax);
   WEFT_ASSERT(warnings_.size() <= kWarningsMax);
@@ -285,7 +340,6 @@ void Mesh::Impl::check_invariants() const {
     const Link& link = links_.at(id);
     WEFT_ASSERT(link.stage == Stage::Up);
     WEFT_ASSERT(link.hello.name == peer);
-    WEFT_ASSERT(topology_.links().contains(peer));
     WEFT_ASSERT(peer != options_.name);
   }
   for (const auto& [id, link] : links_) {
@@ -357,6 +411,10 @@ TimePoint Mesh::next_deadline() const {
   return impl_->next_deadline();
 }
 
+BroadcastTree Mesh::broadcast_tree(PeerName origin) const {
+  return impl_->broadcast_tree(origin);
+}
+
 std::vector<PeerStatus> Mesh::peers() const {
   return impl_->peers();
 }
@@ -375,6 +433,10 @@ std::vector<std::string> Mesh::targets() const {
 
 std::vector<std::string> Mesh::warnings() const {
   return impl_->warnings();
+}
+
+std::uint64_t Mesh::records_hash() const {
+  return impl_->records_hash();
 }
 
 MeshStats Mesh::stats() const {

@@ -3,8 +3,9 @@
 // Sans-IO. The shell (router/io/mesh_service.h) opens TCP connections when told to Dial, feeds what
 // arrives, and carries out the actions. Every link runs the Noise handshake (router/channel.h)
 // before anything else is believed. Membership and topology are records (base/records.h) replicated
-// by scuttlebutt reconciliation and eager push (router/records.h): each peer's own Peer record
-// lists its neighbours, so every peer can compute who is reachable and the next hop to it.
+// along a broadcast tree and repaired by reconciliation (router/overlay/broadcast.h, reconcile.h):
+// each peer's own Links record lists its neighbours, so every peer can compute who is reachable,
+// the next hop to it, and the tree along which a broadcast of anybody travels.
 //
 // Inputs are total: any bytes from any link leave the mesh valid; the worst they do is close that
 // link. Not thread safe; lives on the control strand.
@@ -28,8 +29,11 @@
 #include "base/strong_id.h"
 #include "base/time.h"
 #include "router/keys.h"
+#include "router/overlay/topology.h"
 
 namespace weft::router {
+
+class RecordPool;
 
 using LinkId = StrongId<struct LinkIdTag>;
 
@@ -132,7 +136,11 @@ struct ConnectionStatus {
   std::string nickname;
   bool authenticated = false;  // Both proved the password; false = encrypted only.
   bool old_password = false;   // It was another one than the one preferred here.
-  std::string reason;          // Why Retrying or Failed, and when the next attempt is due.
+  // Measured by the heartbeats, once Established.
+  std::optional<Duration> rtt;
+  Duration jitter{};
+  double loss_percent = 0;  // Late heartbeats: TCP had to send something again.
+  std::string reason;       // Why it is in this state; when the next attempt is due.
 };
 
 struct PeerStatus {
@@ -145,6 +153,8 @@ struct PeerStatus {
   std::optional<PeerName> next_hop;  // Nothing for ourselves and for unreachable peers.
   std::vector<Ip> underlay;          // Its addresses, best first: as we see it, as it says.
   std::vector<PeerName> neighbours;
+  std::optional<Duration> latency{};  // There and back along the path, as the links on it measure.
+  std::string reason{};               // Why it is reachable or not.
 };
 
 // Connections that were refused before they were used, by us or by the other side, and what they
@@ -173,6 +183,13 @@ struct MeshStats {
   std::uint64_t records_refused = 0;   // Over records_max or a record's size.
   std::uint64_t payloads_dropped = 0;  // No route, hop limit, or queue full.
   HandshakeStats handshakes;
+  std::uint64_t reconciliations = 0;  // Comparisons of stores begun because hashes differed.
+  std::uint64_t windows_full = 0;     // Pushes put off because a neighbour is slow.
+  std::uint64_t announcements_skipped = 0;
+  std::uint64_t topology_updates = 0;
+  std::uint64_t parts_in = 0;    // Origins in Delta frames received …
+  std::uint64_t parts_news = 0;  // … and how many of them brought news.
+  std::uint64_t statements = 0;  // Links records of ours.
 };
 
 class Mesh {
@@ -182,16 +199,17 @@ class Mesh {
     Incarnation incarnation;
     std::string nickname;
     std::string version;
-    KeyPair key;                     // Static X25519 key of this host.
-    std::optional<Psk> psk;          // From the cluster password; without: unauthenticated.
-    std::optional<Psk> old_psk;      // Accepted as well, while the password is being replaced.
-    std::uint16_t port = 6783;       // Where we listen; told to others.
-    std::vector<Ip> addresses;       // Ours, best first; may be empty.
-    bool discovery = true;           // Connect to peers we only heard of.
-    std::size_t full_mesh_max = 32;  // Up to this many peers everybody connects to everybody.
-    std::size_t degree = 6;          // Beyond: connections each peer keeps up by itself.
+    KeyPair key;                    // Static X25519 key of this host.
+    std::optional<Psk> psk;         // From the cluster password; without: unauthenticated.
+    std::optional<Psk> old_psk;     // Accepted as well, while the password is being replaced.
+    std::uint16_t port = 6783;      // Where we listen; told to others.
+    std::vector<Ip> addresses;      // Ours, best first; may be empty.
+    bool discovery = true;          // Connect to peers we only heard of.
+    std::size_t full_mesh_max = 8;  // Up to this many peers everybody connects to everybody.
+    std::size_t degree = 5;         // Beyond: connections each peer keeps (router/overlay/views.h).
     std::size_t links_max = 200;
     std::size_t peers_max = 4096;
+    RecordPool* pool = nullptr;  // Shared by the meshes of one process, or nothing.
   };
 
   Mesh(Options options, Rng rng, Entropy& entropy);
@@ -224,12 +242,17 @@ class Mesh {
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
 
+  // Where a broadcast of `origin` comes from and goes to, here: each peer gets it exactly once.
+  BroadcastTree broadcast_tree(PeerName origin) const;
+
   std::vector<PeerStatus> peers() const;  // Ourselves first, then by name.
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;  // By address.
   std::vector<std::string> targets() const;
   // What an operator has to put right, such as another host that uses our name.
   std::vector<std::string> warnings() const;
+  // Of all records we hold: two meshes with the same hash hold the same.
+  std::uint64_t records_hash() const;
   MeshStats stats() const;
   void check_invariants() const;
 

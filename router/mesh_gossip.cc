@@ -1,8 +1,8 @@
 // What travels over connections: records, modules' payloads, routed messages.
 //
-// A new connection starts with both digests; each side then owes the other what it lacks. News is
-// owed to the neighbours that will not hear it more directly, and every ten seconds one neighbour
-// is asked whether it knows the same, which repairs whatever that left out.
+// News goes the way router/overlay/broadcast.h says; a connection that joins two parts of a
+// cluster, or whose heartbeats say that the two ends hold different things, compares stores
+// (reconcile.h).
 #include <algorithm>
 #include <utility>
 
@@ -15,128 +15,157 @@
 namespace weft::router {
 
 void Mesh::Impl::on_message(TimePoint now, Link& link, const Message& message, MeshActions& out) {
+  hear(now, link, out);
+  const PeerName peer = link.hello.name;
   std::visit(overloaded{
                  [](const Verdict&) { WEFT_ASSERT(false); },  // Handled before.
-                 [](const Heartbeat&) {},                     // Being heard is all it is for.
-                 [&](const DigestMessage& m) { on_digest(now, link, m, out); },
-                 [&](const Summary& m) {
-                   if (m.hash != store_.digest_hash()) {
-                     send_message(now, link, DigestMessage{store_.digest()}, out);
-                   }
-                 },
+                 [&](const Heartbeat& m) { on_heartbeat(now, link, m, out); },
+                 [&](const Want& m) { on_want(now, link, m); },
+                 [&](const Ranges& m) { on_ranges(now, link, m, out); },
                  [&](const Delta& m) { on_delta(now, link, m, out); },
                  [&](const Payload& m) {
-                   out.push_back(Deliver{link.hello.name, m.topic, m.payload});
+                   out.push_back(Deliver{peer, m.topic, m.payload});
                  },
                  [&](const Routed& m) { on_routed(now, link, m, out); },
+                 [&](const Announce& m) { on_announce(now, link, m); },
+                 [&](const Prune&) { broadcast_.on_pruned(peer); },
+                 [&](const Goodbye&) { link.goodbye = true; },
                  [](const UnknownMessage&) {},
              },
              message);
 }
 
-void Mesh::Impl::on_digest(TimePoint now,
-                           Link& link,
-                           const DigestMessage& message,
-                           MeshActions& out) {
-  Digest lacking;  // Origins of which the neighbour holds more than we do.
-  for (const auto& [origin, version] : message.digest) {
-    if (!link.known.contains(origin) && link.known.size() >= 2 * options_.peers_max) {
-      ++stats_.records_refused;  // More origins than we would ever keep.
-      continue;
-    }
-    if (message.partial) {
-      link.known[origin] = version;
-      if (store_.version(origin)) {
-        link.owed.insert(origin);
-      }
-      continue;
-    }
-    // What was sent meanwhile is on its way.
-    OriginVersion& known = link.known[origin];
-    known = std::max(known, version);
-    const auto ours = store_.version(origin);
-    if (origin != options_.name && (!ours || *ours < version)) {
-      lacking[origin] = ours.value_or(OriginVersion{});
-    }
+// Records --------------------------------------------------------------------------------------
+
+void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
+  const PeerName peer = link.hello.name;
+  accused_.erase(peer);
+  state_self(now);  // The neighbour may see us at an address we did not know of.
+  link.beat_due = now;
+  // Alone, one of the two can be reached over this link only, and knows nobody yet.
+  const bool is_bridge = up_.size() == 1 || link.hello.alone;
+  state_links_soon(now, is_bridge ? kStatementDelay : kStatementDelayCalm);
+  // Whatever can be reached, it is over this one; in a small cluster nothing is worth waiting for.
+  if (up_.size() == 1 || (members() < kSmall && !is_present(peer))) {
+    topology_due_ = now;
   }
-  if (!message.partial) {
-    // After the digests that open a connection, the neighbour sends what we lack unasked.
-    if (link.digest_received && !lacking.empty()) {
-      send_message(now, link, DigestMessage{std::move(lacking), true}, out);
-    }
-    link.digest_received = true;
-    owe_all(now, link);
+  const bool is_first = is_bridge || unreachable_since_.contains(peer);
+  broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
+  if (is_first && link.outbound) {
+    broadcast_.owe(now, peer, options_.name, OriginVersion{});
+    last_reconciliation_ = now;
+    send_message(now, link, open_reconciliation(store_), out);
+  } else if (!is_first && !store_.version(peer)) {
+    // News of it is on its way, or it comes from a part of the cluster we have never heard of.
+    link.differs = kDiffersMax / 2;
   }
-  link.pump_due = std::min(link.pump_due, now);
 }
 
-void Mesh::Impl::owe_all(TimePoint now, Link& link) {
-  for (const auto& [origin, version] : store_.digest()) {
-    const auto known = link.known.find(origin);
-    if (known == link.known.end() || known->second < version) {
-      link.owed.insert(origin);
-    }
+void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {
+  if (hash == static_cast<std::uint32_t>(store_.digest_hash())) {
+    link.differs = 0;
+    return;
   }
-  link.pump_due = now;
+  link.differs += 1;
+  // One of the two ends is enough; the other steps in if the first does not.
+  const unsigned patience = options_.name < link.hello.name ? 0 : 2;
+  const bool is_quiet = now - last_change_ >= kQuiet;
+  const unsigned limit = (is_quiet ? kDiffersQuiet : kDiffersMax) + patience;
+  if (link.differs >= limit && now - last_reconciliation_ >= kReconcilePause) {
+    link.differs = 0;
+    last_reconciliation_ = now;
+    ++stats_.reconciliations;
+    send_message(now, link, open_reconciliation(store_), out);
+  }
 }
 
-// Sends the next frame of what the neighbour is owed.
-void Mesh::Impl::pump(TimePoint now, Link& link, MeshActions& out) {
-  Delta delta;
-  std::size_t bytes = 0;
-  while (!link.owed.empty() && bytes < kDeltaBytesMax) {
-    const PeerName origin = *link.owed.begin();
-    const auto known = link.known.find(origin);
-    auto part =
-        store_.delta_for(origin,
-                         known == link.known.end() ? std::nullopt : std::optional(known->second),
-                         kDeltaBytesMax - bytes);
-    if (!part) {
-      link.owed.erase(origin);
-      continue;
-    }
-    link.known[origin] = {part->incarnation, part->through};
-    bytes += 32;
-    for (const OriginDelta::Record& record : part->records) {
-      bytes += record.key.key.size() + (record.value ? record.value->size() : 0) + 24;
-    }
-    delta.origins.push_back(std::move(*part));
+void Mesh::Impl::on_ranges(TimePoint now, Link& link, const Ranges& ranges, MeshActions& out) {
+  Difference difference = reconcile(store_, ranges);
+  for (const auto& [origin, held] : difference.ahead) {
+    broadcast_.owe(now, link.hello.name, origin, held);
   }
-  link.pump_due = link.owed.empty() ? kNever : now + kDeltaPause;
-  if (!delta.origins.empty()) {
-    send_message(now, link, delta, out);
+  if (!difference.behind.empty()) {
+    send_message(now, link, Want{std::move(difference.behind)}, out);
+  }
+  if (!difference.reply.parts.empty()) {
+    send_message(now, link, difference.reply, out);
+  }
+}
+
+void Mesh::Impl::on_want(TimePoint now, Link& link, const Want& want) {
+  if (want.graft) {
+    broadcast_.on_grafted(link.hello.name);
+  }
+  for (const auto& [origin, held] : want.entries) {
+    const auto version = store_.version(origin);
+    if (version && held < *version) {
+      broadcast_.owe(now, link.hello.name, origin, held);
+    }
+  }
+}
+
+void Mesh::Impl::on_announce(TimePoint now, Link& link, const Announce& announce) {
+  for (const auto& [origin, version] : announce.entries) {
+    const auto held = store_.version(origin);
+    if (origin != options_.name && (!held || *held < version)) {
+      broadcast_.on_announced(now, link.hello.name, origin);
+    }
   }
 }
 
 void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshActions& out) {
+  const PeerName from = link.hello.name;
+  std::map<PeerName, OriginVersion> before;
   for (const OriginDelta& part : delta.origins) {
-    OriginVersion& known = link.known[part.origin];
-    known = std::max(known, OriginVersion{part.incarnation, part.through});
+    before.try_emplace(part.origin, store_.version(part.origin).value_or(OriginVersion{}));
   }
   RecordStore::Merged merged = store_.merge(delta);
   for (RecordChanged& change : merged.changes) {
-    if (change.key.kind == RecordKind::Peer) {
-      on_peer_record(now, change);
-    }
-    out.push_back(std::move(change));
+    on_change(now, change, out);
   }
+  stats_.parts_in += delta.origins.size();
+  stats_.parts_news += merged.advanced.size();
   for (const PeerName origin : merged.advanced) {
-    news_[origin] = link.hello.name;
+    broadcast_.on_news(now, origin, before.at(origin), from);
     buried_.erase(origin);
-  }
-  if (!merged.advanced.empty() && relay_due_ == kNever) {
-    relay_due_ = now + kRelayDelay * (10 + rng_.below(90)) / 100;
+    last_change_ = now;
   }
   if (!merged.gaps.empty()) {
-    DigestMessage question{.digest = {}, .partial = true};
+    Want question;
     for (const PeerName origin : merged.gaps) {
-      question.digest[origin] = store_.version(origin).value_or(OriginVersion{});
+      question.entries[origin] = store_.version(origin).value_or(OriginVersion{});
     }
     send_message(now, link, question, out);
+  }
+  if (!delta.solicited && merged.advanced.empty() && merged.gaps.empty()) {
+    broadcast_.on_duplicate(from);
   }
   if (merged.clone) {
     report_clone("records of a later run of our name arrive", out);
   }
+}
+
+void Mesh::Impl::on_change(TimePoint now, RecordChanged& change, MeshActions& out) {
+  switch (change.key.kind) {
+    case RecordKind::Links:
+      if (change.value) {
+        const auto links = decode_links(*change.value);
+        if (links.ok()) {
+          on_links_record(now, change.origin, links.value());
+        } else {
+          ++stats_.frames_refused;  // The record travels on; somebody may understand it.
+        }
+      }
+      update_topology_soon(now);
+      return;  // Nobody's business but ours.
+    case RecordKind::Peer:
+      on_peer_record(now, change);
+      break;
+    case RecordKind::Endpoint:
+    case RecordKind::Name:
+      break;
+  }
+  out.push_back(std::move(change));
 }
 
 // Somebody else claims to be us. Said once for each way in which we learn of it.
@@ -195,8 +224,12 @@ void Mesh::Impl::deliver(TimePoint now, const Routed& routed, MeshActions& out) 
 
 // One step nearer to routed.to. False if there is no way.
 bool Mesh::Impl::route(TimePoint now, const Routed& routed, MeshActions& out) {
+  // A neighbour is one before all paths are computed anew.
+  Link* direct = up_link(routed.to);
   const auto hop = topology_.next_hop(routed.to);
-  Link* link = hop ? up_link(*hop) : nullptr;
+  Link* link = direct != nullptr && !direct->silent && !hop ? direct
+               : hop                                        ? up_link(*hop)
+                                                            : nullptr;
   if (link == nullptr) {
     return false;
   }
@@ -206,8 +239,10 @@ bool Mesh::Impl::route(TimePoint now, const Routed& routed, MeshActions& out) {
 
 void Mesh::Impl::publish(TimePoint now, const PublishRecord& record, MeshActions& out) {
   begin(now);
-  // Our Peer record is ours alone to make.
-  if (record.key.kind == RecordKind::Peer || !store_.publish(record)) {
+  const OriginVersion before = *store_.version(options_.name);
+  // What the mesh states of itself is its own to make.
+  const bool is_ours = record.key.kind == RecordKind::Peer || record.key.kind == RecordKind::Links;
+  if (is_ours || !store_.publish(record)) {
     report(out,
            MeshEvent::Level::Warning,
            "record refused",
@@ -215,8 +250,14 @@ void Mesh::Impl::publish(TimePoint now, const PublishRecord& record, MeshActions
            "over the limits of a peer's records");
     return;
   }
-  news_[options_.name] = std::nullopt;
-  relay_due_ = now;
+  own_news(now, before);
+}
+
+void Mesh::Impl::own_news(TimePoint now, OriginVersion before) {
+  if (*store_.version(options_.name) != before) {
+    last_change_ = now;
+    broadcast_.on_news(now, options_.name, before, std::nullopt);
+  }
 }
 
 void Mesh::Impl::send(TimePoint now, const GossipAll& gossip, MeshActions& out) {
@@ -245,56 +286,81 @@ void Mesh::Impl::send(TimePoint now, const GossipTo& gossip, MeshActions& out) {
   }
 }
 
-// A neighbour that is connected to the origin, or to whoever told us, hears it from there.
-bool Mesh::Impl::hears_elsewhere(PeerName neighbour,
-                                 PeerName origin,
-                                 std::optional<PeerName> from) const {
-  if (!from || neighbour == *from || neighbour == origin) {
-    return from.has_value();
+// Broadcast's steps -----------------------------------------------------------------------------
+
+void Mesh::Impl::push(TimePoint now, const Broadcast::Push& push, MeshActions& out) {
+  Link* link = up_link(push.to);
+  if (link == nullptr) {
+    return;  // Ended by an earlier step.
   }
-  const auto joined = [this](PeerName a, PeerName b) {
-    return topology_.lists(a, b) && topology_.lists(b, a);
-  };
-  return joined(neighbour, origin) || joined(neighbour, *from);
+  Delta delta{.origins = {}, .solicited = push.solicited};
+  std::size_t bytes = 0;
+  for (const auto& [origin, held] : push.news) {
+    if (bytes >= kDeltaBytesMax) {
+      broadcast_.owe(now, push.to, origin, held);
+      continue;
+    }
+    auto part = store_.delta_for(origin, held, kDeltaBytesMax - bytes);
+    if (!part) {
+      continue;
+    }
+    bytes += 32;
+    for (const OriginDelta::Record& record : part->records) {
+      bytes += record.key.key.size() + (record.value ? record.value->size() : 0) + 24;
+    }
+    if (const OriginVersion reached{part->incarnation, part->through};
+        reached < *store_.version(origin)) {
+      broadcast_.owe(now, push.to, origin, reached);
+    }
+    delta.origins.push_back(std::move(*part));
+  }
+  if (delta.origins.empty()) {
+    return;
+  }
+  const Bytes frame = encode(Message(std::move(delta)));
+  broadcast_.on_sent(now, push.to, frame.size(), push.news.size());
+  send_encoded(now, *link, frame, out);
 }
 
-void Mesh::Impl::pass_on_news(TimePoint now) {
-  for (const auto& [peer, id] : up_) {
-    Link& link = links_.at(id);
-    if (!link.digest_received) {
-      continue;  // Its digest will say what it lacks.
+void Mesh::Impl::perform(TimePoint now, const Broadcast::Step& step, MeshActions& out) {
+  const auto versions = [this](const std::vector<PeerName>& origins) {
+    Digest digest;
+    for (const PeerName origin : origins) {
+      digest[origin] = store_.version(origin).value_or(OriginVersion{});
     }
-    for (const auto& [origin, from] : news_) {
-      if (!hears_elsewhere(peer, origin, from)) {
-        link.owed.insert(origin);
-        link.pump_due = std::min(link.pump_due, now);
-      }
+    return digest;
+  };
+  const auto say = [&](PeerName to, const Message& message) {
+    if (Link* link = up_link(to); link != nullptr) {
+      send_message(now, *link, message, out);
     }
-  }
-  news_.clear();
+  };
+  std::visit(overloaded{
+                 [&](const Broadcast::Push& s) { push(now, s, out); },
+                 [&](const Broadcast::Announce& s) { say(s.to, Announce{versions(s.origins)}); },
+                 [&](const Broadcast::Graft& s) {
+                   say(s.to, Want{versions(s.origins), true});
+                 },
+                 [&](const Broadcast::Prune& s) { say(s.to, Prune{}); },
+             },
+             step);
 }
 
 void Mesh::Impl::run_gossip(TimePoint now, MeshActions& out) {
   if (restate_due_ <= now) {
     restate_due_ = kNever;
-    store_.restate();
-    news_[options_.name] = std::nullopt;
-    relay_due_ = now;
+    const OriginVersion before = *store_.version(options_.name);
+    store_.complete();
+    own_news(now, before);
   }
   if (statement_due_ <= now) {
-    statement_due_ = kNever;
-    state_self(now);
+    state_links(now);
   }
-  if (relay_due_ <= now) {
-    relay_due_ = kNever;
-    pass_on_news(now);
-  }
-  if (repair_due_ <= now) {
-    repair_due_ = now + kRepairInterval;
-    if (!up_.empty()) {
-      auto at = up_.begin();
-      std::advance(at, rng_.below(static_cast<std::uint32_t>(up_.size())));
-      send_message(now, links_.at(at->second), Summary{store_.digest_hash()}, out);
+  if (broadcast_.next_deadline() <= now) {
+    std::vector<Broadcast::Step> steps;
+    broadcast_.on_deadline(now, steps);
+    for (const Broadcast::Step& step : steps) {
+      perform(now, step, out);
     }
   }
 }

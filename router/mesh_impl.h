@@ -1,10 +1,15 @@
-// The inside of Mesh, in five files by what they are about:
+// The inside of Mesh, in six files by what they are about:
 //
 //   mesh.cc            the public face: targets, deadlines, what can be seen
-//   mesh_links.cc      one connection: dial, handshake, verdict, liveness, end
+//   mesh_links.cc      one connection: dial, handshake, verdict, end
 //   mesh_admission.cc  who may talk to us: strangers, passwords, refusals an operator should see
 //   mesh_gossip.cc     what travels over connections: records, payloads, routed messages
-//   mesh_discovery.cc  whom to connect to; what Peer records say
+//   mesh_liveness.cc   heartbeats, silence, suspicion, paths
+//   mesh_discovery.cc  whom to connect to; what we state of ourselves
+//
+// The decisions are classes of their own: views.h (how many links, with whom), broadcast.h (what is
+// pushed to whom), reconcile.h (where two stores differ), liveness.h (when silence means gone),
+// topology.h (paths), link_meter.h (what a link costs).
 //
 // Private to these files.
 #pragma once
@@ -23,78 +28,17 @@
 #include "router/channel.h"
 #include "router/connector.h"
 #include "router/mesh.h"
+#include "router/mesh_limits.h"
 #include "router/mesh_wire.h"
-#include "router/records.h"
-#include "router/topology.h"
+#include "router/overlay/broadcast.h"
+#include "router/overlay/link_meter.h"
+#include "router/overlay/links_record.h"
+#include "router/overlay/liveness.h"
+#include "router/overlay/records.h"
+#include "router/overlay/topology.h"
+#include "router/overlay/views.h"
 
 namespace weft::router {
-
-using std::chrono::hours;
-using std::chrono::milliseconds;
-using std::chrono::seconds;
-
-// A dial, a handshake or a verdict that takes longer is not going to work: five round trips of the
-// worst satellite link.
-inline constexpr Duration kHandshakeMax = seconds(5);
-// A sign of life each second; five missed ones in a row are a lost connection. Shorter would take a
-// busy host for a dead one.
-inline constexpr Duration kHeartbeatInterval = seconds(1);
-inline constexpr Duration kSilenceMax = seconds(5);
-// Time in which our own process did not run says nothing about others.
-inline constexpr Duration kStarvedMin = seconds(2);
-// How long an earlier run of an agent has to prove that it is alive before a later one replaces it.
-inline constexpr Duration kChallengeMax = seconds(1);
-// Accepted connections that have not proved anything yet; memory and CPU for strangers. A member
-// proves itself within a round trip. The second is for one source: many hosts may share a NAT.
-inline constexpr std::size_t kStrangersMax = 64;
-inline constexpr std::size_t kSourceStrangersMax = 16;
-// Keys change this often, so that a stolen one opens little. Nobody notices the cost: one block.
-inline constexpr Duration kRekeyInterval = std::chrono::minutes(5);
-// Refused connections are shown for this long after their last attempt, which is longer than the
-// longest pause between two attempts of one peer.
-inline constexpr Duration kRefusalShown = std::chrono::minutes(2);
-inline constexpr std::size_t kRefusalsMax = 64;
-// Warnings are repeated by whatever causes them; without it they go.
-inline constexpr Duration kWarningShown = std::chrono::minutes(10);
-inline constexpr std::size_t kWarningsMax = 16;
-// Addresses that others see us at: one per network we are behind.
-inline constexpr std::size_t kObservedMax = 4;
-// Our Peer record follows our connections after this delay: a joining peer makes many at once.
-inline constexpr Duration kStatementDelay = milliseconds(100);
-// The same for paths after other peers' records changed.
-inline constexpr Duration kTopologyDelay = milliseconds(100);
-// While everything changes, neither happens more often than this.
-inline constexpr Duration kStatementInterval = milliseconds(500);
-inline constexpr Duration kTopologyInterval = milliseconds(500);
-// News of others is passed on after a tenth to all of this: several items travel together, and a
-// neighbour that has them already says so in the meantime. Full meshes relay nothing.
-inline constexpr Duration kRelayDelay = milliseconds(120);
-// Bytes of records per frame, and the pause between two frames to one neighbour: 12 MB/s at most,
-// far below the send queue of the shell.
-inline constexpr std::size_t kDeltaBytesMax = 256U << 10U;
-inline constexpr Duration kDeltaPause = milliseconds(20);
-// Digests that open connections go out this far apart: by the time the second neighbour hears what
-// we lack, the first has told us most of it.
-inline constexpr Duration kDigestPace = milliseconds(50);
-// One neighbour is asked whether it knows the same.
-inline constexpr Duration kRepairInterval = seconds(10);
-// After a start, modules state their records anew within a few seconds; dockerd may take longer to
-// come up. What was not restated by then is gone.
-inline constexpr Duration kRestateGrace = seconds(30);
-// An unreachable peer is forgotten after a day: longer than any outage that is being repaired.
-inline constexpr Duration kForgetAfter = hours(24);
-inline constexpr Duration kDiscoveryInterval = seconds(1);
-// Of two peers the lower name dials at once, the other after this, in case the first cannot.
-inline constexpr Duration kSecondDialDelay = seconds(3);
-// The first `degree` connections of a full mesh are made at once, each further one this much later:
-// a cluster that is starting up learns how large it is before everybody has dialled everybody.
-inline constexpr Duration kFullMeshPace = milliseconds(150);
-// Unreachable peers tried at a time, in clusters too large to try all.
-inline constexpr std::size_t kRescueCount = 4;
-// Before, it may be that we only have not heard yet how to reach them.
-inline constexpr Duration kRescueAfter = seconds(2);
-// Failures remembered in order to report each once.
-inline constexpr std::size_t kReportedMax = 1024;
 
 class Mesh::Impl {
  public:
@@ -112,11 +56,13 @@ class Mesh::Impl {
   void send(TimePoint now, const GossipTo& gossip, MeshActions& out);
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
+  BroadcastTree broadcast_tree(PeerName origin) const;
   std::vector<PeerStatus> peers() const;
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;
   std::vector<std::string> targets() const;
   std::vector<std::string> warnings() const;
+  std::uint64_t records_hash() const { return store_.digest_hash(); }
   MeshStats stats() const;
   void check_invariants() const;
 
@@ -146,12 +92,16 @@ class Mesh::Impl {
     bool duplicate = false;       // Refused because there is another; nothing to tell anybody.
     std::uint64_t challenge = 0;  // Nonce; an earlier run is being asked whether it is alive.
     TimePoint challenge_deadline = kNever;
-    // Records: what the neighbour is known to hold, and what it has yet to get from us.
-    TimePoint digest_due = kNever;  // Ours, that opens the connection.
-    bool digest_received = false;
-    Digest known;
-    std::set<PeerName> owed;
-    TimePoint pump_due = kNever;
+    // Up:
+    LinkMeter meter{{.interval = kHeartbeatInterval}};
+    std::uint8_t cost_level = LinkMeter::kUnmeasured;
+    TimePoint beat_due = kNever;
+    bool silent = false;         // Not heard for a while: kept, but not used.
+    bool mutual = false;         // Both ends have stated it.
+    bool goodbye = false;        // The peer closes it and lives on.
+    std::uint64_t received = 0;  // Bytes of Delta frames, and how much of that was confirmed.
+    std::uint64_t confirmed = 0;
+    unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
   };
   // Connections from one address that came to nothing.
   struct Refusal {
@@ -159,9 +109,9 @@ class Mesh::Impl {
     std::uint64_t count = 0;
     TimePoint last;
   };
-  struct Rescue {
-    TimePoint due = kNever;
-    Duration backoff{};
+  struct Accused {
+    Life life;
+    TimePoint until;
   };
 
   // mesh.cc
@@ -175,6 +125,8 @@ class Mesh::Impl {
   std::vector<Ip> underlay_of(PeerName peer) const;
   PeerStatus own_status() const;
   PeerStatus status_of(PeerName peer, const PeerInfo& info) const;
+  std::string reason_for(PeerName peer) const;
+  void describe_link(const Link& link, ConnectionStatus& status) const;
   void add_waiting(std::vector<ConnectionStatus>& out) const;
 
   // mesh_admission.cc
@@ -207,45 +159,84 @@ class Mesh::Impl {
   std::optional<Incarnation> earlier_run(const Link& link) const;
   void decide(TimePoint now, Link& link, MeshActions& out);
   void accept(TimePoint now, Link& link, MeshActions& out);
-  void refuse(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
+  void refuse(TimePoint now, Link& link, Verdict verdict, MeshActions& out);
   void go_up(TimePoint now, Link& link, MeshActions& out);
   void drop(TimePoint now, LinkId id, const std::string& reason, MeshActions& out);
   void report_failure(const Link& link, const std::string& reason, MeshActions& out);
   void settle_goal(TimePoint now, const Link& link, const std::string& reason);
   void send_message(TimePoint now, Link& link, const Message& message, MeshActions& out);
   void flush(TimePoint now, Link& link, Channel::Output& output, MeshActions& out);
+  void send_encoded(TimePoint now, Link& link, ByteView frame, MeshActions& out);
   void run_links(TimePoint now, MeshActions& out);
   TimePoint link_deadline(const Link& link) const;
   Link* up_link(PeerName peer);
 
   // mesh_gossip.cc
   void on_message(TimePoint now, Link& link, const Message& message, MeshActions& out);
-  void on_digest(TimePoint now, Link& link, const DigestMessage& message, MeshActions& out);
+  void on_want(TimePoint now, Link& link, const Want& want);
+  void on_announce(TimePoint now, Link& link, const Announce& announce);
+  void on_ranges(TimePoint now, Link& link, const Ranges& ranges, MeshActions& out);
   void on_delta(TimePoint now, Link& link, const Delta& delta, MeshActions& out);
+  void on_change(TimePoint now, RecordChanged& change, MeshActions& out);
   void report_clone(const std::string& how, MeshActions& out);
   void on_routed(TimePoint now, Link& link, const Routed& routed, MeshActions& out);
   void deliver(TimePoint now, const Routed& routed, MeshActions& out);
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
-  void owe_all(TimePoint now, Link& link);
-  void pump(TimePoint now, Link& link, MeshActions& out);
-  void pass_on_news(TimePoint now);
-  bool hears_elsewhere(PeerName neighbour, PeerName origin, std::optional<PeerName> from) const;
+  void start_gossip(TimePoint now, Link& link, MeshActions& out);
+  void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
+  void own_news(TimePoint now, OriginVersion before);
+  void push(TimePoint now, const Broadcast::Push& push, MeshActions& out);
+  void perform(TimePoint now, const Broadcast::Step& step, MeshActions& out);
   void run_gossip(TimePoint now, MeshActions& out);
+
+  // mesh_liveness.cc
+  void on_heartbeat(TimePoint now, Link& link, const Heartbeat& heartbeat, MeshActions& out);
+  void beat(TimePoint now, Link& link, MeshActions& out);
+  void hear(TimePoint now, Link& link, MeshActions& out);
+  void fall_silent(TimePoint now, Link& link, MeshActions& out);
+  void accuse(TimePoint now, PeerName peer);
+  void refute(TimePoint now, std::uint32_t life);
+  void on_links_record(TimePoint now, PeerName origin, const LinksRecord& links);
+  Life life_of(PeerName peer) const;
+  std::optional<LinksRecord> links_of(PeerName peer) const;
+  bool is_present(PeerName peer) const;
+  LinkGraph graph() const;
+  LinksRecord own_links() const;
+  void update_topology_soon(TimePoint now);
+  void update_topology(TimePoint now, MeshActions& out);
+  void set_branches(LinkGraph& links);
+  void tidy_branches();
+  void count_accusers();
+  void note_unreachable(TimePoint now);
+  void suspend(TimePoint now, PeerName peer, MeshActions& out);
+  void run_up_link(TimePoint now, Link& link, MeshActions& out);
+  void run_liveness(TimePoint now, MeshActions& out);
 
   // mesh_discovery.cc
   void on_peer_record(TimePoint now, const RecordChanged& change);
   void state_self(TimePoint now);
-  void state_self_soon(TimePoint now);
+  void state_links(TimePoint now);
+  void state_links_soon(TimePoint now, Duration delay);
   PeerInfo own_info() const;
-  void note_unreachable(TimePoint now, PeerName peer);
-  void update_topology(TimePoint now, MeshActions& out);
+  std::optional<PeerInfo> info_of(PeerName peer) const;
+  std::size_t members() const { return store_.origin_count() - buried_.size(); }
+  std::size_t links_in_use() const;
+  bool is_target(PeerName peer) const;
+  bool is_crowded(const Link& link) const;
+  void refer(Verdict& verdict);
+  void on_full(TimePoint now, Link& link, const Verdict& verdict);
+  void discover_soon(TimePoint now);
   void discover(TimePoint now, MeshActions& out);
   void seek_everyone(TimePoint now);
-  void seek_some(TimePoint now, MeshActions& out);
+  void seek_some(TimePoint now, std::size_t seeking);
+  std::size_t follow_referrals(TimePoint now, std::size_t seeking);
+  std::vector<Views::Candidate> candidates() const;
+  std::size_t clear_goals();
   void seek_unreachable(TimePoint now);
+  void probe_suspects(TimePoint now);
+  bool is_prober_of(PeerName suspect) const;
   void trim(TimePoint now, MeshActions& out);
   std::vector<Target> addresses_of(PeerName peer) const;
-  bool everyone() const { return infos_.size() + 1 <= options_.full_mesh_max; }
   void forget_the_dead(TimePoint now, MeshActions& out);
   void run_discovery(TimePoint now, MeshActions& out);
 
@@ -271,20 +262,28 @@ class Mesh::Impl {
   std::map<std::string, TimePoint> warnings_;  // Text -> when there last was a reason for it.
 
   RecordStore store_;
-  std::map<PeerName, PeerInfo> infos_;  // Decoded Peer records of others.
   Topology topology_;
-  std::map<PeerName, TimePoint> unreachable_since_;
+  Broadcast broadcast_;
+  Views views_;
+  LocalHealth health_;
+  Suspicions suspicions_;
+  std::map<PeerName, Accused> accused_;  // By us.
+  std::uint32_t life_ = 0;               // Ours; a new one refutes accusations.
+  TimePoint life_since_;
+  std::map<PeerName, TimePoint> unreachable_since_;  // Suspended, or never reached.
   std::map<PeerName, TimePoint> buried_;
-  std::map<PeerName, std::optional<PeerName>> news_;  // Origin -> from whom, if not ourselves.
-  Rescue rescue_;
+  std::vector<Endpoint> referrals_;
+  std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
 
-  TimePoint next_digest_;  // Not before.
   TimePoint last_statement_;
   TimePoint last_topology_;
+  Duration topology_hold_ = kTopologyHold;
+  TimePoint last_change_;  // Of the store.
+  TimePoint last_reconciliation_;
+  TimePoint last_trim_;
+  TimePoint last_rescue_;
   TimePoint statement_due_ = kNever;
   TimePoint topology_due_ = kNever;
-  TimePoint relay_due_ = kNever;
-  TimePoint repair_due_ = kNever;
   TimePoint restate_due_ = kNever;
   TimePoint discovery_due_ = kNever;
   MeshStats stats_;

@@ -91,7 +91,9 @@ void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
                     .version = options_.version,
                     .port = options_.port,
                     .dial_serial = link.dial_serial,
-                    .observed = link.remote.address};
+                    .observed = link.remote.address,
+                    .alone = up_.empty(),
+                    .fixed = !options_.discovery};
   Channel::Options channel;
   channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
   channel.key = options_.key;
@@ -236,8 +238,8 @@ Verdict Mesh::Impl::judge(const Link& link) const {
   if (known && known->incarnation > link.hello.incarnation) {
     return {Code::Fenced, fenced_text(peer, known->incarnation, link.hello.incarnation)};
   }
-  const auto info = infos_.find(peer);
-  if (info != infos_.end() && info->second.key != link.key && topology_.reachable(peer)) {
+  const auto info = info_of(peer);
+  if (info && info->key != link.key && topology_.reachable(peer)) {
     return {Code::Clone, clone_text(peer)};
   }
   std::set<PeerName> accepted;
@@ -251,6 +253,9 @@ Verdict Mesh::Impl::judge(const Link& link) const {
   }
   if (!known && store_.origin_count() >= options_.peers_max) {
     return {Code::Full, fmt::format("limit of {} peers reached", options_.peers_max)};
+  }
+  if (is_crowded(link)) {
+    return {Code::Full, "connections enough"};
   }
   return {};
 }
@@ -316,7 +321,11 @@ void Mesh::Impl::accept(TimePoint now, Link& link, MeshActions& out) {
   }
 }
 
-void Mesh::Impl::refuse(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out) {
+void Mesh::Impl::refuse(TimePoint now, Link& link, Verdict verdict, MeshActions& out) {
+  const bool is_crowded = verdict.code == Code::Full && verdict.referrals.empty();
+  if (is_crowded) {
+    refer(verdict);
+  }
   link.duplicate = verdict.code == Code::Duplicate;
   if (!link.duplicate) {
     ++stats_.links_refused;
@@ -359,9 +368,14 @@ void Mesh::Impl::on_frame(TimePoint now, Link& link, ByteView frame, MeshActions
     drop(now, link.id, "it spoke before it accepted the connection", out);
     return;
   }
-  if (link.stage == Stage::Up) {
-    on_message(now, link, message.value(), out);
+  if (link.stage != Stage::Up) {
+    return;
   }
+  if (std::holds_alternative<Delta>(message.value())) {
+    link.received += frame.size();
+    link.beat_due = link.received - link.confirmed >= kConfirmBytes ? now : link.beat_due;
+  }
+  on_message(now, link, message.value(), out);
 }
 
 void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out) {
@@ -379,6 +393,9 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
   }
   on_refusal(link, verdict);
   link.duplicate = verdict.code == Code::Duplicate;
+  if (verdict.code == Code::Full) {
+    on_full(now, link, verdict);
+  }
   drop(now, link.id, fmt::format("refused by the peer: {}", verdict.reason), out);
 }
 
@@ -425,12 +442,9 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
              link.address,
              link.authenticated ? "encrypted and authenticated" : "encrypted, not authenticated"));
   out.push_back(NeighbourUp{peer, link.remote.address});
-  link.digest_due = std::max(now, next_digest_);
-  next_digest_ = link.digest_due + kDigestPace;
-  if (topology_.add_link(peer)) {
-    update_topology(now, out);
-    state_self_soon(now);
-  }
+  update_topology_soon(now);
+  start_gossip(now, link, out);
+  discover_soon(now);
 }
 
 void Mesh::Impl::on_link_closed(TimePoint now,
@@ -438,9 +452,15 @@ void Mesh::Impl::on_link_closed(TimePoint now,
                                 const std::string& reason,
                                 MeshActions& out) {
   begin(now);
-  if (links_.contains(id)) {
-    drop(now, id, reason, out);
+  const auto at = links_.find(id);
+  if (at == links_.end()) {
+    return;
   }
+  // Neither we nor it meant to: it may be gone.
+  if (at->second.stage == Stage::Up && !at->second.goodbye) {
+    accuse(now, at->second.hello.name);
+  }
+  drop(now, id, reason, out);
 }
 
 // Ends a connection, whatever its stage. References to it are dead afterwards.
@@ -460,9 +480,11 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     ++stats_.handshakes.terminated;
     report(out, Level::Info, "connection lost", describe(peer), reason);
     out.push_back(NeighbourDown{peer});
-    (void)topology_.remove_link(peer);
-    update_topology(now, out);
-    state_self_soon(now);
+    broadcast_.remove(peer);
+    update_topology_soon(now);
+    state_links_soon(now, kStatementDelay);
+    topology_due_ = up_.empty() ? now : topology_due_;
+    discover_soon(now);
     connector_.on_lost(now, peer, reason);
     for (const auto& [target, name] : target_peer_) {
       if (name == peer) {
@@ -509,12 +531,15 @@ void Mesh::Impl::settle_goal(TimePoint now, const Link& link, const std::string&
 }
 
 void Mesh::Impl::send_message(TimePoint now, Link& link, const Message& message, MeshActions& out) {
-  if (!link.channel->established()) {
-    return;
+  if (link.channel->established()) {
+    send_encoded(now, link, encode(message), out);
   }
+}
+
+void Mesh::Impl::send_encoded(TimePoint now, Link& link, ByteView frame, MeshActions& out) {
   ++stats_.frames_out;
   Channel::Output output;
-  link.channel->send(encode(message), output);
+  link.channel->send(frame, output);
   flush(now, link, output, out);
 }
 
@@ -527,11 +552,8 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
     return std::min(link.deadline, link.challenge_deadline);
   }
-  return std::min({link.heard + kSilenceMax,
-                   link.sent + kHeartbeatInterval,
-                   link.pump_due,
-                   link.digest_due,
-                   link.rekey_due});
+  const TimePoint suspect_due = link.silent ? kNever : link.heard + health_.stretch(kSuspectAfter);
+  return std::min({link.heard + kSilenceMax, suspect_due, link.beat_due, link.rekey_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
@@ -565,13 +587,8 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
       Channel::Output output;
       link.channel->rekey(output);
       flush(now, link, output, out);
-    } else if (link.digest_due <= now) {
-      link.digest_due = kNever;
-      send_message(now, link, DigestMessage{store_.digest()}, out);
-    } else if (link.pump_due <= now) {
-      pump(now, link, out);
-    } else if (link.sent + kHeartbeatInterval <= now) {
-      send_message(now, link, Heartbeat{}, out);
+    } else {
+      run_up_link(now, link, out);
     }
   }
 }

@@ -122,6 +122,7 @@ void fill(wire::Payload& out, const Payload& payload) {
 }
 
 void fill(wire::Delta& out, const Delta& delta) {
+  out.set_solicited(delta.solicited);
   for (const OriginDelta& part : delta.origins) {
     wire::Delta::Origin& origin = *out.add_origins();
     origin.set_origin(part.origin.number());
@@ -143,14 +144,40 @@ void fill(wire::Delta& out, const Delta& delta) {
   }
 }
 
-void fill(wire::Digest& out, const DigestMessage& message) {
-  out.set_partial(message.partial);
-  for (const auto& [origin, version] : message.digest) {
-    wire::Digest::Entry& entry = *out.add_entries();
+template <class Proto>
+void fill_versions(Proto& out, const Digest& digest) {
+  for (const auto& [origin, version] : digest) {
+    wire::Version& entry = *out.Add();
     entry.set_origin(origin.number());
     entry.set_incarnation(version.incarnation.value());
     entry.set_sequence(version.sequence);
   }
+}
+
+void fill(wire::Want& out, const Want& want) {
+  fill_versions(*out.mutable_entries(), want.entries);
+  out.set_graft(want.graft);
+}
+
+void fill(wire::Ranges& out, const Ranges& ranges) {
+  for (const RangePart& part : ranges.parts) {
+    wire::Ranges::Part& to = *out.add_parts();
+    to.set_first(part.first.number());
+    to.set_last(part.last.number());
+    if (part.fingerprint) {
+      to.set_fingerprint(*part.fingerprint);
+    }
+    fill_versions(*to.mutable_items(), part.items);
+  }
+}
+
+void fill(wire::Heartbeat& out, const Heartbeat& heartbeat) {
+  out.set_sequence(heartbeat.beat.sequence);
+  out.set_echo(heartbeat.beat.echo);
+  out.set_echo_age_usec(heartbeat.beat.echo_age_usec);
+  out.set_hash(heartbeat.hash);
+  out.set_received(heartbeat.received);
+  out.set_suspected(heartbeat.suspected);
 }
 
 void fill(wire::Challenge& out, Incarnation incarnation, std::uint64_t nonce) {
@@ -174,6 +201,11 @@ void fill(wire::Routed& out, const Routed& routed) {
 void fill(wire::Verdict& out, const Verdict& verdict) {
   out.set_code(static_cast<wire::Verdict::Code>(verdict.code));
   out.set_reason(verdict.reason.substr(0, kReasonMax));
+  for (const Endpoint& referral : verdict.referrals) {
+    wire::Verdict::Referral& to = *out.add_referrals();
+    to.set_address(text(referral.address.bytes()));
+    to.set_port(referral.port);
+  }
 }
 
 // Decoding ---------------------------------------------------------------------------------------
@@ -184,19 +216,65 @@ Result<Verdict> from_wire(const wire::Verdict& in) {
   verdict.code = wire::Verdict::Code_IsValid(in.code()) ? static_cast<Verdict::Code>(in.code())
                                                         : Verdict::Code::Malformed;
   verdict.reason = WEFT_TRY(to_text(in.reason(), kReasonMax, "reason"));
+  if (static_cast<std::size_t>(in.referrals_size()) > kReferralsMax) {
+    return invalid(fmt::format("{} referrals", in.referrals_size()));
+  }
+  for (const wire::Verdict::Referral& referral : in.referrals()) {
+    const Ip address = WEFT_TRY(Ip::from_bytes(as_bytes(referral.address())));
+    verdict.referrals.push_back({address, WEFT_TRY(to_port(referral.port()))});
+  }
   return verdict;
 }
 
-Result<DigestMessage> from_wire(const wire::Digest& in) {
-  if (in.entries_size() > kDigestEntriesMax) {
-    return invalid(fmt::format("digest of {} origins", in.entries_size()));
+template <class Proto>
+Result<Digest> to_digest(const Proto& in) {
+  if (in.size() > kDigestEntriesMax) {
+    return invalid(fmt::format("versions of {} origins", in.size()));
   }
-  DigestMessage message{.digest = {}, .partial = in.partial()};
-  for (const wire::Digest::Entry& entry : in.entries()) {
+  Digest digest;
+  for (const wire::Version& entry : in) {
     const PeerName origin = WEFT_TRY(to_name(entry.origin()));
-    message.digest[origin] = {Incarnation(entry.incarnation()), entry.sequence()};
+    digest[origin] = {Incarnation(entry.incarnation()), entry.sequence()};
   }
-  return message;
+  return digest;
+}
+
+Result<Want> from_wire(const wire::Want& in) {
+  Digest entries = WEFT_TRY(to_digest(in.entries()));
+  return Want{std::move(entries), in.graft()};
+}
+
+Result<Announce> from_wire(const wire::Announce& in) {
+  Digest entries = WEFT_TRY(to_digest(in.entries()));
+  return Announce{std::move(entries)};
+}
+
+Result<Ranges> from_wire(const wire::Ranges& in) {
+  if (static_cast<std::size_t>(in.parts_size()) > kRangesMax) {
+    return invalid(fmt::format("{} ranges", in.parts_size()));
+  }
+  Ranges ranges;
+  for (const wire::Ranges::Part& from : in.parts()) {
+    RangePart part;
+    part.first = WEFT_TRY(to_name(from.first()));
+    part.last = WEFT_TRY(to_name(from.last()));
+    if (part.last < part.first) {
+      return invalid(fmt::format("range {:#x} to {:#x}", from.first(), from.last()));
+    }
+    if (from.has_fingerprint()) {
+      part.fingerprint = from.fingerprint();
+    }
+    part.items = WEFT_TRY(to_digest(from.items()));
+    ranges.parts.push_back(std::move(part));
+  }
+  return ranges;
+}
+
+Heartbeat to_heartbeat(const wire::Heartbeat& in) {
+  return {.beat = {in.sequence(), in.echo(), in.echo_age_usec()},
+          .hash = in.hash(),
+          .received = in.received(),
+          .suspected = in.suspected()};
 }
 
 Result<OriginDelta::Record> from_wire(const wire::Delta::Record& in) {
@@ -242,7 +320,7 @@ Result<OriginDelta> from_wire(const wire::Delta::Origin& in) {
 }
 
 Result<Delta> from_wire(const wire::Delta& in) {
-  Delta delta;
+  Delta delta{.origins = {}, .solicited = in.solicited()};
   for (const wire::Delta::Origin& origin : in.origins()) {
     delta.origins.push_back(WEFT_TRY(from_wire(origin)));
   }
@@ -303,6 +381,8 @@ Bytes encode(const Hello& hello) {
   if (hello.observed) {
     out.set_observed(text(hello.observed->bytes()));
   }
+  out.set_alone(hello.alone);
+  out.set_fixed(hello.fixed);
   return serialise(out);
 }
 
@@ -319,6 +399,8 @@ Result<Hello> decode_hello(ByteView bytes) {
   if (!in.observed().empty()) {
     hello.observed = WEFT_TRY(Ip::from_bytes(as_bytes(in.observed())));
   }
+  hello.alone = in.alone();
+  hello.fixed = in.fixed();
   return hello;
 }
 
@@ -326,12 +408,17 @@ Bytes encode(const Message& message) {
   wire::Frame out;
   std::visit(overloaded{
                  [&out](const Verdict& m) { fill(*out.mutable_verdict(), m); },
-                 [&out](const Heartbeat&) { (void)out.mutable_heartbeat(); },
-                 [&out](const DigestMessage& m) { fill(*out.mutable_digest(), m); },
-                 [&out](const Summary& m) { out.mutable_summary()->set_hash(m.hash); },
+                 [&out](const Heartbeat& m) { fill(*out.mutable_heartbeat(), m); },
+                 [&out](const Want& m) { fill(*out.mutable_want(), m); },
+                 [&out](const Ranges& m) { fill(*out.mutable_ranges(), m); },
                  [&out](const Delta& m) { fill(*out.mutable_delta(), m); },
                  [&out](const Payload& m) { fill(*out.mutable_payload(), m); },
                  [&out](const Routed& m) { fill(*out.mutable_routed(), m); },
+                 [&out](const Announce& m) {
+                   fill_versions(*out.mutable_announce()->mutable_entries(), m.entries);
+                 },
+                 [&out](const Prune&) { (void)out.mutable_prune(); },
+                 [&out](const Goodbye&) { (void)out.mutable_goodbye(); },
                  [](const UnknownMessage&) { WEFT_ASSERT(false); },
              },
              message);
@@ -344,11 +431,17 @@ Result<Message> decode_message(ByteView bytes) {
     case wire::Frame::kVerdict:
       return as_message(in.verdict());
     case wire::Frame::kHeartbeat:
-      return Message(Heartbeat{});
-    case wire::Frame::kDigest:
-      return as_message(in.digest());
-    case wire::Frame::kSummary:
-      return Message(Summary{in.summary().hash()});
+      return Message(to_heartbeat(in.heartbeat()));
+    case wire::Frame::kWant:
+      return as_message(in.want());
+    case wire::Frame::kRanges:
+      return as_message(in.ranges());
+    case wire::Frame::kAnnounce:
+      return as_message(in.announce());
+    case wire::Frame::kPrune:
+      return Message(Prune{});
+    case wire::Frame::kGoodbye:
+      return Message(Goodbye{});
     case wire::Frame::kDelta:
       return as_message(in.delta());
     case wire::Frame::kPayload:
@@ -369,11 +462,6 @@ Bytes encode(const PeerInfo& info) {
   for (const Ip& address : info.addresses) {
     out.add_addresses(text(address.bytes()));
   }
-  for (const PeerInfo::Neighbour& neighbour : info.neighbours) {
-    wire::PeerInfo::Neighbour& to = *out.add_neighbours();
-    to.set_name(neighbour.name.number());
-    to.set_address(text(neighbour.address.bytes()));
-  }
   out.set_key(info.key.data(), info.key.size());
   return serialise(out);
 }
@@ -384,18 +472,11 @@ Result<PeerInfo> decode_peer_info(ByteView bytes) {
   info.nickname = WEFT_TRY(to_text(in.nickname(), kNicknameMax, "nickname"));
   info.version = WEFT_TRY(to_text(in.version(), kVersionTextMax, "version"));
   info.port = WEFT_TRY(to_port(in.port()));
-  if (static_cast<std::size_t>(in.addresses_size()) > kAddressesMax
-      || static_cast<std::size_t>(in.neighbours_size()) > kNeighboursMax) {
-    return invalid(fmt::format("peer record of {} addresses and {} neighbours",
-                               in.addresses_size(),
-                               in.neighbours_size()));
+  if (static_cast<std::size_t>(in.addresses_size()) > kAddressesMax) {
+    return invalid(fmt::format("peer record of {} addresses", in.addresses_size()));
   }
   for (const std::string& address : in.addresses()) {
     info.addresses.push_back(WEFT_TRY(Ip::from_bytes(as_bytes(address))));
-  }
-  for (const wire::PeerInfo::Neighbour& neighbour : in.neighbours()) {
-    const PeerName name = WEFT_TRY(to_name(neighbour.name()));
-    info.neighbours.push_back({name, WEFT_TRY(Ip::from_bytes(as_bytes(neighbour.address())))});
   }
   if (in.key().size() != info.key.size()) {
     return invalid(fmt::format("static key of {} bytes", in.key().size()));

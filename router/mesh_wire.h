@@ -17,7 +17,9 @@
 #include "base/peer_name.h"
 #include "base/result.h"
 #include "router/keys.h"
-#include "router/records.h"
+#include "router/overlay/link_meter.h"
+#include "router/overlay/reconcile.h"
+#include "router/overlay/records.h"
 
 namespace weft::router {
 
@@ -25,9 +27,10 @@ namespace weft::router {
 inline constexpr std::size_t kNicknameMax = 253;
 inline constexpr std::size_t kVersionTextMax = 64;
 inline constexpr std::size_t kReasonMax = 512;
-// Addresses a peer states of itself, and neighbours it lists: links_max of any sane configuration.
+// Addresses a peer states of itself.
 inline constexpr std::size_t kAddressesMax = 16;
-inline constexpr std::size_t kNeighboursMax = 1024;
+// Others a full peer names: as many as a newcomer may need to try.
+inline constexpr std::size_t kReferralsMax = 8;
 // Way beyond the diameter of any connected graph the discovery builds; ends a transient loop.
 inline constexpr std::uint8_t kHopsMax = 32;
 
@@ -40,6 +43,8 @@ struct Hello {
   std::uint16_t port = 0;
   std::uint64_t dial_serial = 0;
   std::optional<Ip> observed{};  // Where the sender sees the receiver.
+  bool alone = false;            // The sender has no other connection.
+  bool fixed = false;            // The sender connects where its operator says and nowhere else.
 
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -48,25 +53,40 @@ struct Verdict {
   enum class Code : std::uint8_t { Accept, Duplicate, Self, Clone, Fenced, Full, Malformed };
   Code code = Code::Accept;
   std::string reason;
+  std::vector<Endpoint> referrals{};  // With Full: who may have room.
 
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };
 
 struct Heartbeat {
+  Beat beat;
+  std::uint32_t hash = 0;      // Of the sender's store.
+  std::uint64_t received = 0;  // Bytes of Delta frames received on this connection.
+  bool suspected = false;      // The receiver is accused of silence.
+
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
-struct DigestMessage {
-  Digest digest;
-  bool partial = false;
+// Asks for what is newer than these; `graft`: and for all news from now on.
+struct Want {
+  Digest entries;
+  bool graft = false;
 
-  friend bool operator==(const DigestMessage&, const DigestMessage&) = default;
+  friend bool operator==(const Want&, const Want&) = default;
 };
 
-struct Summary {
-  std::uint64_t hash = 0;
+struct Announce {
+  Digest entries;
 
-  friend bool operator==(const Summary&, const Summary&) = default;
+  friend bool operator==(const Announce&, const Announce&) = default;
+};
+
+struct Prune {
+  friend bool operator==(const Prune&, const Prune&) = default;
+};
+
+struct Goodbye {
+  friend bool operator==(const Goodbye&, const Goodbye&) = default;
 };
 
 struct Payload {
@@ -104,22 +124,24 @@ struct UnknownMessage {
   friend bool operator==(const UnknownMessage&, const UnknownMessage&) = default;
 };
 
-using Message = std::
-    variant<Verdict, Heartbeat, DigestMessage, Summary, Delta, Payload, Routed, UnknownMessage>;
+using Message = std::variant<Verdict,
+                             Heartbeat,
+                             Want,
+                             Ranges,
+                             Delta,
+                             Payload,
+                             Routed,
+                             Announce,
+                             Prune,
+                             Goodbye,
+                             UnknownMessage>;
 
 // The value of a Peer record.
 struct PeerInfo {
-  struct Neighbour {
-    PeerName name;
-    Ip address;  // As seen on the connection.
-
-    friend bool operator==(const Neighbour&, const Neighbour&) = default;
-  };
   std::string nickname;
   std::string version;
   std::uint16_t port = 0;
   std::vector<Ip> addresses;
-  std::vector<Neighbour> neighbours;
   PublicKey key{};
 
   friend bool operator==(const PeerInfo&, const PeerInfo&) = default;

@@ -2,6 +2,9 @@
 // and keeps what survives a restart (name, key, incarnation) as the agent's store does.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,18 +29,21 @@ struct MeshIdentity {
   std::uint64_t incarnation = 0;  // Of the last run.
 };
 
-class MeshNode final : public Net::Host {
+class MeshNode final : public Net::Host, private EventSink {
  public:
+  // What is kept of what modules are told: all of a thousand peers would be most of a run's memory.
+  enum class Watch : std::uint8_t { All, Counts };
   struct Options {
     Ip address;
     std::string nickname;
     std::optional<router::Psk> psk;
-    std::size_t full_mesh_max = 32;
-    std::size_t degree = 6;
+    std::size_t full_mesh_max = router::Mesh::Options{}.full_mesh_max;
+    std::size_t degree = router::Mesh::Options{}.degree;
     std::size_t links_max = 200;
+    router::RecordPool* pool = nullptr;
+    Watch watch = Watch::All;
   };
   static constexpr std::uint16_t kPort = 6783;
-
   MeshNode(World& world, Net& net, Options options, MeshIdentity identity)
       : world_(world),
         net_(net),
@@ -53,11 +59,17 @@ class MeshNode final : public Net::Host {
 
   // What the node's modules have seen since its start.
   const std::set<PeerName>& neighbours() const { return neighbours_; }
-  const std::set<PeerName>& reachable() const { return reachable_; }
+  const std::vector<PeerName>& reachable() const { return reachable_; }  // Ascending.
+  bool reaches(PeerName peer) const {
+    return std::binary_search(reachable_.begin(), reachable_.end(), peer);
+  }
   const std::map<std::pair<PeerName, RecordKey>, Bytes>& records() const { return records_; }
   const std::vector<router::Deliver>& delivered() const { return delivered_; }
   const std::vector<router::MeshEvent>& events() const { return events_; }
   std::size_t withdrawals() const { return withdrawals_; }
+  std::size_t losses() const { return losses_; }  // PeerUnreachable so far.
+  std::function<void(PeerName)> on_lost = nullptr;
+  std::function<void(const RecordChanged&)> on_changed = nullptr;
 
   void start() {
     WEFT_ASSERT(!running());
@@ -69,6 +81,7 @@ class MeshNode final : public Net::Host {
     delivered_.clear();
     events_.clear();
     withdrawals_ = 0;
+    losses_ = 0;
     router::Mesh::Options mesh;
     mesh.name = identity_.name;
     mesh.incarnation = Incarnation(identity_.incarnation);
@@ -81,8 +94,17 @@ class MeshNode final : public Net::Host {
     mesh.full_mesh_max = options_.full_mesh_max;
     mesh.degree = options_.degree;
     mesh.links_max = options_.links_max;
+    mesh.peers_max = 16384;
+    mesh.pool = options_.pool;
     mesh_ = std::make_unique<router::Mesh>(std::move(mesh), world_.rng().fork(), entropy_);
     net_.attach({options_.address, kPort}, *this);
+    settle();
+  }
+
+  // The process is stopped for a while.
+  void freeze() { net_.freeze(*this); }
+  void thaw() {
+    net_.thaw(*this);
     settle();
   }
 
@@ -177,14 +199,19 @@ class MeshNode final : public Net::Host {
       return;
     }
     armed_ = due;
-    world_.at(due, [this, due, generation = generation_] {
-      // A later run, or an earlier timer that took its place.
-      if (generation != generation_ || armed_ != due) {
-        return;
-      }
-      armed_ = kNever;
+    world_.at(due, *this, generation_, static_cast<std::uint64_t>(due.time_since_epoch().count()));
+  }
+
+  void on_event(std::uint64_t generation, std::uint64_t due) override {
+    // A later run, or an earlier timer that took its place.
+    const auto armed = static_cast<std::uint64_t>(armed_.time_since_epoch().count());
+    if (generation != generation_ || armed != due) {
+      return;
+    }
+    armed_ = kNever;
+    if (!net_.is_frozen(*this)) {
       settle();
-    });
+    }
   }
 
   void perform(router::MeshAction action) {
@@ -207,16 +234,39 @@ class MeshNode final : public Net::Host {
             },
             [this](router::NeighbourUp&& a) { neighbours_.insert(a.peer); },
             [this](router::NeighbourDown&& a) { WEFT_ASSERT(neighbours_.erase(a.peer) == 1); },
-            [this](router::PeerReachable&& a) { WEFT_ASSERT(reachable_.insert(a.peer).second); },
-            [this](router::PeerUnreachable&& a) { WEFT_ASSERT(reachable_.erase(a.peer) == 1); },
+            [this](router::PeerReachable&& a) {
+              const auto at = std::lower_bound(reachable_.begin(), reachable_.end(), a.peer);
+              WEFT_ASSERT(at == reachable_.end() || *at != a.peer);
+              reachable_.insert(at, a.peer);
+            },
+            [this](router::PeerUnreachable&& a) {
+              const auto at = std::lower_bound(reachable_.begin(), reachable_.end(), a.peer);
+              WEFT_ASSERT(at != reachable_.end() && *at == a.peer);
+              reachable_.erase(at);
+              ++losses_;
+              if (on_lost) {
+                on_lost(a.peer);
+              }
+            },
             [this](RecordChanged&& a) { on_record(std::move(a)); },
             [this](router::Deliver&& a) { delivered_.push_back(std::move(a)); },
-            [this](router::MeshEvent&& a) { events_.push_back(std::move(a)); },
+            [this](router::MeshEvent&& a) {
+              if (options_.watch == Watch::All) {
+                events_.push_back(std::move(a));
+              }
+            },
         },
         std::move(action));
   }
 
   void on_record(RecordChanged change) {
+    if (on_changed) {
+      on_changed(change);
+    }
+    if (options_.watch == Watch::Counts) {
+      withdrawals_ += change.value ? 0U : 1U;
+      return;
+    }
     const std::pair key(change.origin, change.key);
     if (change.value) {
       records_[key] = std::move(*change.value);
@@ -239,11 +289,12 @@ class MeshNode final : public Net::Host {
   std::map<router::LinkId, EndId> ends_;
 
   std::set<PeerName> neighbours_;
-  std::set<PeerName> reachable_;
+  std::vector<PeerName> reachable_;
   std::map<std::pair<PeerName, RecordKey>, Bytes> records_;
   std::vector<router::Deliver> delivered_;
   std::vector<router::MeshEvent> events_;
   std::size_t withdrawals_ = 0;
+  std::size_t losses_ = 0;
 };
 
 }  // namespace weft::sim

@@ -10,10 +10,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/address.h"
 #include "base/assert.h"
@@ -26,7 +28,7 @@ namespace weft::sim {
 // One end of a stream; the other end differs in the lowest bit.
 using EndId = StrongId<struct EndIdTag>;
 
-class Net {
+class Net final : private EventSink {
  public:
   class Host {
    public:
@@ -60,34 +62,9 @@ class Net {
     dark_.erase(where.address);
   }
   enum class Death : std::uint8_t { Process, Machine };
-  void detach(const Ip& address, Death death) {
-    hosts_.erase(address);
-    if (death == Death::Machine) {
-      dark_.insert(address);
-    }
-    for (auto& [id, end] : ends_) {
-      if (end.local.address == address && end.open) {
-        end.open = false;
-        if (death == Death::Process) {
-          transmit(id,
-                   Segment{.arrives = {}, .bytes = {}, .last = true, .reason = "connection reset"});
-        }
-      }
-    }
-  }
+  void detach(const Ip& address, Death death);
 
-  EndId dial(const Ip& from, Endpoint to) {
-    const EndId id(next_end_);
-    next_end_ += 2;
-    const std::uint16_t port = static_cast<std::uint16_t>(32768 + next_end_ % 28000);
-    ends_[id].local = {from, port};
-    ends_[id].remote = to;
-    ends_[id].open = true;
-    ends_[other(id)].local = to;
-    ends_[other(id)].remote = {from, port};
-    world_.after(delay(), [this, id] { on_syn(id, 0); });
-    return id;
-  }
+  EndId dial(const Ip& from, Endpoint to);
 
   void send(EndId id, Bytes bytes) {
     const auto at = ends_.find(id);
@@ -118,6 +95,19 @@ class Net {
   }
   void heal() { cuts_.clear(); }
 
+  // The process is stopped (SIGSTOP): its kernel still takes connections and bytes, which it finds
+  // all at once when it goes on.
+  void freeze(Host& host) { frozen_.try_emplace(&host); }
+  void thaw(Host& host) {
+    auto waiting = frozen_.extract(&host);
+    if (!waiting.empty()) {
+      for (const auto& message : waiting.mapped()) {
+        message();
+      }
+    }
+  }
+  bool is_frozen(const Host& host) const { return frozen_.contains(&host); }
+
   std::size_t dials() const { return (next_end_ - 2) / 2; }
 
  private:
@@ -137,8 +127,18 @@ class Net {
     bool open = false;
     std::deque<Segment> inbound;  // On its way to this end.
     bool pumping = false;
+    int tries = 0;
     TimePoint ready;  // Nothing arrives at a dialler before its connection stands.
   };
+
+  // What happens to an end at a certain time.
+  enum class Step : std::uint64_t { Syn, Refused, Stands, Arrives };
+
+  void on_event(std::uint64_t what, std::uint64_t detail) override;
+  void schedule(TimePoint when, Step step, EndId id) {
+    world_.at(when, *this, static_cast<std::uint64_t>(step), id.value());
+  }
+  void after(Duration delay, Step step, EndId id) { schedule(world_.now() + delay, step, id); }
 
   static EndId other(EndId id) { return EndId(id.value() ^ 1U); }
 
@@ -159,39 +159,19 @@ class Net {
   }
 
   // The dialler tries for half a minute; whoever gave up before has closed its end.
-  void on_syn(EndId id, int tries) {
-    const auto at = ends_.find(id);
-    if (at == ends_.end() || !at->second.open) {
-      return;  // Given up.
+  void on_syn(EndId id);
+
+  void on_stands(EndId id);
+
+  // To the process, which may be stopped; the kernel goes on without it.
+  template <class Message>
+  void deliver(Host& host, Message message) {
+    const auto frozen = frozen_.find(&host);
+    if (frozen == frozen_.end()) {
+      message(host);
+    } else {
+      frozen->second.push_back([&host, message = std::move(message)] { message(host); });
     }
-    End& dialler = at->second;
-    if (!passes(dialler.local, dialler.remote) || !passes(dialler.remote, dialler.local)) {
-      if (tries < 30) {
-        world_.after(std::chrono::seconds(1), [this, id, tries] { on_syn(id, tries + 1); });
-      } else {
-        finish(id, "connection timed out");
-      }
-      return;
-    }
-    const auto listener = hosts_.find(dialler.remote.address);
-    if (listener == hosts_.end() || listener->second.port != dialler.remote.port) {
-      world_.after(delay(), [this, id] { finish(id, "connection refused"); });
-      return;
-    }
-    End& acceptor = ends_.at(other(id));
-    acceptor.open = true;
-    Host* host = listener->second.host;
-    dialler.ready = world_.now() + delay();
-    world_.at(dialler.ready, [this, id] {
-      const auto dialled = ends_.find(id);
-      if (dialled == ends_.end() || !dialled->second.open) {
-        return;
-      }
-      if (Host* dialler_host = host_of(id)) {
-        dialler_host->on_connected(id, dialled->second.local, dialled->second.remote);
-      }
-    });
-    host->on_accepted(other(id), acceptor.local, acceptor.remote);
   }
 
   Host* host_of(EndId id) {
@@ -199,72 +179,11 @@ class Net {
     return at == hosts_.end() ? nullptr : at->second.host;
   }
 
-  void transmit(EndId from, Segment segment) {
-    const EndId to = other(from);
-    End& end = ends_.at(to);
-    segment.arrives = std::max(world_.now() + delay(), end.ready);
-    if (!end.inbound.empty()) {
-      segment.arrives = std::max(segment.arrives, end.inbound.back().arrives);
-    }
-    end.inbound.push_back(std::move(segment));
-    if (!end.pumping) {
-      end.pumping = true;
-      world_.at(end.inbound.front().arrives, [this, to] { pump(to); });
-    }
-  }
+  void transmit(EndId from, Segment segment);
 
-  void pump(EndId to) {
-    const auto at = ends_.find(to);
-    if (at == ends_.end()) {
-      return;
-    }
-    End& end = at->second;
-    end.pumping = false;
-    if (end.inbound.empty()) {
-      return;
-    }
-    if (!passes(end.remote, end.local)) {
-      end.pumping = true;
-      world_.after(std::chrono::milliseconds(500), [this, to] { pump(to); });
-      return;
-    }
-    const Segment segment = std::move(end.inbound.front());
-    end.inbound.pop_front();
-    if (!end.inbound.empty()) {
-      end.pumping = true;
-      world_.at(std::max(world_.now(), end.inbound.front().arrives), [this, to] { pump(to); });
-    }
-    world_.note(to.value() ^ (segment.bytes.size() << 32U)
-                ^ static_cast<std::uint64_t>(world_.now().time_since_epoch().count()));
-    if (!end.open) {
-      if (segment.last) {
-        forget(to);
-      }
-      return;
-    }
-    if (segment.last) {
-      finish(to, segment.reason);
-    } else if (Host* host = host_of(to)) {
-      host->on_bytes(to, segment.bytes);
-    }
-  }
+  void pump(EndId to);
 
-  void finish(EndId id, const std::string& reason) {
-    const auto at = ends_.find(id);
-    if (at == ends_.end()) {
-      return;
-    }
-    const bool was_open = std::exchange(at->second.open, false);
-    Host* host = host_of(id);
-    // The other end may still be sending; it is told, too.
-    const auto peer = ends_.find(other(id));
-    if (peer != ends_.end() && !peer->second.open) {
-      forget(id);
-    }
-    if (was_open && host != nullptr) {
-      host->on_closed(id, reason);
-    }
-  }
+  void finish(EndId id, const std::string& reason);
 
   void forget(EndId id) {
     const auto peer = ends_.find(other(id));
@@ -280,6 +199,7 @@ class Net {
   std::set<Ip> dark_;  // Machines that are off.
   std::set<std::pair<Ip, Ip>> cuts_;
   std::map<EndId, End> ends_;
+  std::map<const Host*, std::vector<std::function<void()>>> frozen_;
   std::uint64_t next_end_ = 2;
 };
 

@@ -1,5 +1,6 @@
-// Whatever bytes arrive as a message, a hello or a Peer record: they are refused, or they are a
-// value that survives being encoded and decoded again. A delta that decodes leaves any store valid.
+// Whatever bytes arrive as a message, a hello, a Peer or a Links record: they are refused, or they
+// are a value that survives being encoded and decoded again. A delta that decodes leaves any store
+// valid.
 //
 // The first byte chooses the decoder.
 #include <cstddef>
@@ -8,7 +9,8 @@
 
 #include "base/assert.h"
 #include "router/mesh_wire.h"
-#include "router/records.h"
+#include "router/overlay/links_record.h"
+#include "router/overlay/records.h"
 
 namespace weft::router {
 namespace {
@@ -47,6 +49,14 @@ void try_peer_info(ByteView bytes) {
   }
 }
 
+void try_links(ByteView bytes) {
+  const auto links = decode_links(bytes);
+  if (links.ok()) {
+    WEFT_ASSERT(decode_links(encode(links.value())).value() == links.value());
+    WEFT_ASSERT(link_count(bytes) == links.value().links.size());
+  }
+}
+
 }  // namespace
 
 }  // namespace weft::router
@@ -56,15 +66,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const weft::ByteView bytes(data + 1, size - 1);
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       weft::router::try_message(bytes);
       break;
     case 1:
       weft::router::try_hello(bytes);
       break;
-    default:
+    case 2:
       weft::router::try_peer_info(bytes);
+      break;
+    default:
+      weft::router::try_links(bytes);
       break;
   }
   return 0;

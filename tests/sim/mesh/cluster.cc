@@ -8,6 +8,9 @@ namespace weft::sim {
 
 Cluster::Cluster(Options options) : options_(options), world_(options.seed), net_(world_) {
   net_.options().loss_percent = options_.loss_percent;
+  if (options_.latency) {
+    net_.options().latency_min = net_.options().latency_max = *options_.latency;
+  }
   for (std::size_t i = 0; i < options_.peers; ++i) {
     add(std::nullopt, password(1));
   }
@@ -37,6 +40,8 @@ MeshNode& Cluster::add(std::optional<MeshIdentity> identity, std::optional<route
   node.psk = std::move(psk);
   node.full_mesh_max = options_.full_mesh_max;
   node.degree = options_.degree;
+  node.pool = &pool_;
+  node.watch = options_.watch;
   nodes_.push_back(std::make_unique<MeshNode>(world_, net_, std::move(node), *identity));
   return *nodes_.back();
 }
@@ -57,14 +62,58 @@ bool Cluster::run_until(Duration limit, const std::function<bool()>& done) {
     if (world_.now() >= end) {
       return false;
     }
-    world_.run_for(std::chrono::milliseconds(250));
-    for (const auto& node : nodes_) {
-      if (node->running()) {
-        node->mesh().check_invariants();
+    world_.run_for(nodes_.size() < 100 ? std::chrono::milliseconds(250)
+                                       : std::chrono::milliseconds(100));
+    // Of a large cluster, another part each time.
+    const std::size_t step = std::max<std::size_t>(1, nodes_.size() / 100);
+    for (std::size_t i = ++checks_ % step; i < nodes_.size(); i += step) {
+      if (nodes_[i]->running()) {
+        nodes_[i]->mesh().check_invariants();
       }
     }
   }
   return true;
+}
+
+bool Cluster::settled() const {
+  std::size_t running = 0;
+  for (const auto& node : nodes_) {
+    running += node->running() ? 1U : 0U;
+  }
+  for (const auto& node : nodes_) {
+    if (!node->running() || net_.is_frozen(*node)) {
+      continue;
+    }
+    if (node->reachable().size() + 1 < running) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool Cluster::stores_agree() const {
+  std::optional<std::uint64_t> hash;
+  for (const auto& node : nodes_) {
+    if (node->running() && !net_.is_frozen(*node)) {
+      if (hash.value_or(node->mesh().records_hash()) != node->mesh().records_hash()) {
+        return false;
+      }
+      hash = node->mesh().records_hash();
+    }
+  }
+  return true;
+}
+
+bool Cluster::settles_within(Duration limit) {
+  return run_until(limit, [this] { return settled(); });
+}
+
+std::size_t Cluster::degree_max() const {
+  std::size_t most = 0;
+  for (const auto& node : nodes_) {
+    most = std::max(most, node->running() ? node->neighbours().size() : 0);
+  }
+  return most;
 }
 
 bool Cluster::converges_within(Duration limit) {
@@ -106,7 +155,7 @@ bool Cluster::sees_all(const MeshNode& node, const std::set<std::size_t>& member
   return std::all_of(members.begin(), members.end(), [&](std::size_t index) {
     const MeshNode& peer = *nodes_[index];
     return &peer == &node
-           || (node.reachable().contains(peer.name())
+           || (node.reaches(peer.name())
                && node.records().contains({peer.name(), RecordKey{RecordKind::Peer, {}}}));
   });
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "router/overlay/record_pool.h"
 #include "tests/sim/mesh_node.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
@@ -24,8 +25,10 @@ class Cluster {
     std::size_t peers = 3;
     std::uint64_t seed = 1;
     std::uint32_t loss_percent = 0;
-    std::size_t full_mesh_max = 32;
-    std::size_t degree = 6;
+    std::size_t full_mesh_max = router::Mesh::Options{}.full_mesh_max;
+    std::size_t degree = router::Mesh::Options{}.degree;
+    MeshNode::Watch watch = MeshNode::Watch::All;
+    std::optional<Duration> latency{};  // One way, of everybody; without: Net's own.
   };
 
   explicit Cluster(Options options);
@@ -56,6 +59,12 @@ class Cluster {
   bool routes_lead_home() const;
   std::size_t connections() const;
 
+  // For clusters too large for converged(): everybody reaches everybody; all stores are alike.
+  bool settled() const;
+  bool stores_agree() const;
+  bool settles_within(Duration limit);
+  std::size_t degree_max() const;
+
  private:
   bool sees_all(const MeshNode& node, const std::set<std::size_t>& members) const;
   std::optional<std::size_t> index_of(PeerName name) const;
@@ -63,7 +72,9 @@ class Cluster {
   const Options options_;
   World world_;
   Net net_;
+  router::RecordPool pool_;
   std::vector<std::unique_ptr<MeshNode>> nodes_;
+  std::size_t checks_ = 0;
 };
 
 // WEFT_SEED repeats a run; otherwise the scenario's own seed.

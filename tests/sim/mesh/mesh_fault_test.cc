@@ -71,7 +71,7 @@ TEST_F(MeshFault, LossDelaysButCutsNobodyOff) {
 }
 
 TEST_F(MeshFault, APartitionSplitsTheViewKeepsTheRecordsAndHeals) {
-  Cluster cluster({.peers = 12, .seed = seed_});
+  Cluster cluster({.peers = 12, .seed = seed_, .full_mesh_max = 12});
   form(cluster);
   cluster.node(0).publish({endpoint(1), to_bytes("x")});
   cluster.world().run_for(seconds(1));
@@ -88,7 +88,8 @@ TEST_F(MeshFault, APartitionSplitsTheViewKeepsTheRecordsAndHeals) {
   cluster.node(0).publish({endpoint(2), to_bytes("y")});
   cluster.net().heal();
 
-  EXPECT_TRUE(cluster.converges_within(seconds(60)));
+  // Of the two halves somebody tries somebody of the other every second.
+  EXPECT_TRUE(cluster.converges_within(seconds(5)));
   EXPECT_TRUE(cluster.node(11).records().contains({cluster.node(0).name(), endpoint(2)}));
   EXPECT_TRUE(cluster.run_until(seconds(90), [&] { return cluster.connections() == 66; }));
 }
@@ -102,7 +103,7 @@ TEST_F(MeshFault, HalvesOfALargeClusterFindEachOtherAgain) {
   EXPECT_EQ(cluster.node(0).reachable().size(), 19U);
   cluster.net().heal();
 
-  EXPECT_TRUE(cluster.converges_within(seconds(60)));
+  EXPECT_TRUE(cluster.converges_within(seconds(6)));
   EXPECT_TRUE(cluster.run_until(seconds(3), [&] { return cluster.routes_lead_home(); }));
 }
 
@@ -162,10 +163,10 @@ TEST_F(MeshFault, AHostThatLosesPowerIsNoticedAndItsRecordsStay) {
   const PeerName name = cluster.node(4).name();
 
   cluster.node(4).stop(Net::Death::Machine);
-  cluster.world().run_for(seconds(7));
+  cluster.world().run_for(seconds(3));
 
   for (std::size_t i = 0; i < 4; ++i) {
-    EXPECT_FALSE(cluster.node(i).reachable().contains(name));
+    EXPECT_FALSE(cluster.node(i).reaches(name));
     EXPECT_EQ(cluster.node(i).withdrawals(), 0U);
   }
   cluster.world().run_for(seconds(60));
@@ -275,9 +276,9 @@ TEST_F(MeshFault, AMassRestartRampsUpAndConverges) {
   }
 
   EXPECT_TRUE(cluster.converges_within(seconds(20)));
-  EXPECT_TRUE(cluster.run_until(seconds(60), [&] { return cluster.connections() == 435; }));
-  // Each pair once, and what happens to be dialled from both ends at a time.
-  EXPECT_LE(cluster.net().dials() - before, 2 * 435U);
+  // Each keeps a handful of connections, and finds them within as many attempts again.
+  EXPECT_LE(cluster.degree_max(), 12U);
+  EXPECT_LE(cluster.net().dials() - before, 30 * 12U);
 }
 
 TEST_F(MeshFault, AnybodyMayComeAndGoAndTheRestConverges) {

@@ -55,6 +55,7 @@ TEST_F(MeshJoin, EveryPublishedRecordReachesEveryPeerWithinASecond) {
   Cluster cluster({.peers = 25, .seed = seed_});
   cluster.start_all(milliseconds(20));
   ASSERT_TRUE(cluster.converges_within(seconds(40)));
+  cluster.world().run_for(seconds(5));
 
   for (std::size_t i = 0; i < cluster.size(); ++i) {
     const Bytes mac(6, static_cast<std::uint8_t>(i));
@@ -101,7 +102,7 @@ TEST_P(MeshJoinOfSize, PeersKnowingOneOtherConvergeToFullKnowledgeAndStayThere) 
 
   EXPECT_TRUE(cluster.converges_within(seconds(40)));
   // Everybody computes paths from the same records within a moment.
-  EXPECT_TRUE(cluster.run_until(seconds(3), [&] { return cluster.routes_lead_home(); }));
+  EXPECT_TRUE(cluster.run_until(seconds(5), [&] { return cluster.routes_lead_home(); }));
   std::cout << "converged after " << (cluster.world().now() - TimePoint()) / milliseconds(1)
             << " ms, " << cluster.connections() << " connections, " << cluster.world().events_run()
             << " events\n";

@@ -38,6 +38,7 @@ std::vector<router::ConnectionStatus> connections() {
            .nickname = "host2",
            .authenticated = true,
            .old_password = true,
+           .rtt = std::nullopt,
            .reason = ""},
           {.address = "192.0.2.3:6783",
            .outbound = true,
@@ -46,6 +47,7 @@ std::vector<router::ConnectionStatus> connections() {
            .nickname = "",
            .authenticated = false,
            .old_password = false,
+           .rtt = std::nullopt,
            .reason = "connection refused, retry in 4 s"},
           {.address = "[fd00::4]:50123",
            .outbound = false,
@@ -54,6 +56,7 @@ std::vector<router::ConnectionStatus> connections() {
            .nickname = "",
            .authenticated = false,
            .old_password = false,
+           .rtt = std::nullopt,
            .reason = ""}};
 }
 

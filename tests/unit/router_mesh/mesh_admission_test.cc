@@ -121,8 +121,8 @@ TEST(MeshAdmission, AThousandHostileConnectionsCostNoMultiplication) {
 TEST(MeshAdmission, AMemberGetsInWhileStrangersHoldEveryPlace) {
   MeshUnderTest alice(member(1, password(1)));
   MeshUnderTest bob(member(2, password(1)), 2);
-  for (std::uint32_t i = 0; i < 150; ++i) {
-    (void)alice->on_accepted(kStart, {}, {Ipv4(1000 + i % 10), 40000}, alice.out);
+  for (std::uint32_t i = 0; i < 400; ++i) {
+    (void)alice->on_accepted(kStart, {}, {Ipv4(1000 + i % 30), 40000}, alice.out);
   }
 
   Wire wire(kStart, bob, dial(bob, kStart, "alice"), alice);

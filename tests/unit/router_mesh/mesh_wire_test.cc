@@ -37,10 +37,18 @@ TEST(MeshWire, EveryMessageComesBackAsItWas) {
                   {{RecordKind::Endpoint, {}}, 9, Bytes{}}};
   const std::vector<Message> messages{
       Verdict{Verdict::Code::Clone, "two hosts"},
+      Verdict{Verdict::Code::Full, "enough", {{Ipv4(7), 6783}, {Ip::parse("fe80::1").value(), 1}}},
       Heartbeat{},
-      DigestMessage{{{kAlice, {Incarnation(1), 2}}, {kBob, {Incarnation(3), 4}}}, true},
-      Summary{0x1234567890abcdef},
+      Heartbeat{
+          .beat = {3, 2, 70000}, .hash = 0xdeadbeef, .received = 1U << 20U, .suspected = true},
+      Want{{{kAlice, {Incarnation(1), 2}}, {kBob, {Incarnation(3), 4}}}, true},
+      Ranges{{{kAlice, kBob, 0x1234567890abcdef, {}},
+              {kBob, PeerName(9), std::nullopt, {{kBob, {Incarnation(3), 4}}}}}},
+      Announce{{{kAlice, {Incarnation(1), 2}}}},
+      Prune{},
+      Goodbye{},
       Delta{{part}},
+      Delta{{part}, true},
       Payload{Topic::Ipam, {1, 2, 3}},
       Routed{kAlice, kBob, 5, Payload{Topic::Ring, {}}},
       Routed{kAlice, kBob, 0, Challenge{Incarnation(1), 77}},
@@ -60,7 +68,6 @@ TEST(MeshWire, HelloAndPeerRecordComeBackAsTheyWere) {
   info.version = "0.1";
   info.port = 6783;
   info.addresses = {Ipv4(1), Ip::parse("fe80::1").value()};
-  info.neighbours = {{kBob, Ipv4(2)}};
   info.key.fill(9);
   EXPECT_EQ(decode_peer_info(encode(info)).value(), info);
 }
@@ -76,11 +83,24 @@ TEST(MeshWire, RefusesWhatDoesNotParse) {
   EXPECT_EQ(decode_peer_info(Bytes{0xff}).error().code, Errc::Invalid);
 }
 
+TEST(MeshWire, RefusesRangesThatRunBackwardsAndReferralsWithoutEnd) {
+  wire::Frame frame;
+  wire::Ranges::Part& part = *frame.mutable_ranges()->add_parts();
+  part.set_first(5);
+  part.set_last(4);
+  EXPECT_THAT(refusal(frame), HasSubstr("range 0x5 to 0x4"));
+
+  for (std::size_t i = 0; i <= kReferralsMax; ++i) {
+    frame.mutable_verdict()->add_referrals()->set_address("abcd");
+  }
+  EXPECT_THAT(refusal(frame), HasSubstr("9 referrals"));
+}
+
 TEST(MeshWire, RefusesNamesThatAreNone) {
   wire::Frame frame;
-  frame.mutable_digest()->add_entries()->set_origin(0);
+  frame.mutable_want()->add_entries()->set_origin(0);
   EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
-  frame.mutable_digest()->mutable_entries(0)->set_origin(std::uint64_t{1} << 48U);
+  frame.mutable_want()->mutable_entries(0)->set_origin(std::uint64_t{1} << 48U);
   EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
 }
 
@@ -156,8 +176,8 @@ TEST(MeshWire, TextStaysOnlyIfItIsUtf8) {
 
 TEST(MeshWire, RefusesPeerRecordsOverTheirLimits) {
   PeerInfo info;
-  info.neighbours.resize(kNeighboursMax + 1, {kBob, Ipv4(2)});
-  EXPECT_THAT(decode_peer_info(encode(info)).error().what, HasSubstr("1025 neighbours"));
+  info.addresses.resize(kAddressesMax + 1, Ipv4(2));
+  EXPECT_THAT(decode_peer_info(encode(info)).error().what, HasSubstr("17 addresses"));
 
   wire::PeerInfo odd;
   odd.add_addresses("abc");

@@ -1,4 +1,4 @@
-#include "router/records.h"
+#include "router/overlay/records.h"
 
 #include <algorithm>
 #include <array>
@@ -146,7 +146,7 @@ TEST(RecordStore, RecordsOfAnEarlierRunStayUntilTheNewOneHasRestatedItsOwn) {
   EXPECT_THAT(restarted.changes, IsEmpty());
   EXPECT_NE(bob.find(kAlice, key(2)), nullptr);
 
-  after.restate();
+  after.complete();
   const auto restated = bob.merge(difference(after, bob));
 
   EXPECT_THAT(restated.changes, ElementsAre(RecordChanged{kAlice, key(2), std::nullopt}));

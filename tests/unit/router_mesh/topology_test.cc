@@ -1,4 +1,4 @@
-#include "router/topology.h"
+#include "router/overlay/topology.h"
 
 #include <map>
 #include <memory>
@@ -21,93 +21,128 @@ const PeerName kBob(2);
 const PeerName kCarol(3);
 const PeerName kDave(4);
 
+using Links = std::map<PeerName, std::map<PeerName, std::uint32_t>>;
+
+LinkGraph graph_of(const Links& links) {
+  LinkGraph graph;
+  for (const auto& [peer, neighbours] : links) {
+    std::vector<LinkGraph::Edge> edges;
+    for (const auto& [neighbour, cost] : neighbours) {
+      edges.push_back({neighbour, cost});
+    }
+    graph.add(peer, edges);
+  }
+  return graph;
+}
+
+Topology::Changes update(Topology& topology, const Links& links) {
+  LinkGraph graph = graph_of(links);
+  return topology.update(graph);
+}
+
 TEST(Topology, AnOwnLinkCountsBeforeTheOtherEndListsIt) {
   Topology topology(kSelf);
 
-  EXPECT_TRUE(topology.add_link(kBob));
-
-  EXPECT_THAT(topology.update().reachable, ElementsAre(kBob));
+  EXPECT_THAT(update(topology, {{kSelf, {{kBob, 1}}}, {kBob, {}}}).reachable, ElementsAre(kBob));
   EXPECT_EQ(topology.next_hop(kBob), kBob);
 }
 
 TEST(Topology, AConnectionThatOnlyOneEndListsDoesNotCount) {
   Topology topology(kSelf);
-  (void)topology.add_link(kBob);
-  (void)topology.set_neighbours(kBob, {kSelf, kCarol});
+  Links links{{kSelf, {{kBob, 1}}}, {kBob, {{kSelf, 1}, {kCarol, 1}}}, {kCarol, {}}};
 
-  EXPECT_THAT(topology.update().reachable, ElementsAre(kBob));
+  EXPECT_THAT(update(topology, links).reachable, ElementsAre(kBob));
 
-  (void)topology.set_neighbours(kCarol, {kBob});
-  EXPECT_THAT(topology.update().reachable, ElementsAre(kCarol));
+  links[kCarol] = {{kBob, 1}};
+  EXPECT_THAT(update(topology, links).reachable, ElementsAre(kCarol));
   EXPECT_EQ(topology.next_hop(kCarol), kBob);
 }
 
 TEST(Topology, ALostLinkTakesWhatWasBehindItAway) {
   Topology topology(kSelf);
-  (void)topology.add_link(kBob);
-  (void)topology.set_neighbours(kBob, {kSelf, kCarol});
-  (void)topology.set_neighbours(kCarol, {kBob});
-  (void)topology.update();
+  Links links{{kSelf, {{kBob, 1}}}, {kBob, {{kSelf, 1}, {kCarol, 1}}}, {kCarol, {{kBob, 1}}}};
+  (void)update(topology, links);
 
-  EXPECT_TRUE(topology.remove_link(kBob));
+  links[kSelf].clear();
 
-  EXPECT_THAT(topology.update().unreachable, ElementsAre(kBob, kCarol));
+  EXPECT_THAT(update(topology, links).unreachable, ElementsAre(kBob, kCarol));
   EXPECT_EQ(topology.next_hop(kCarol), std::nullopt);
 }
 
-TEST(Topology, TakesTheShortestWay) {
+TEST(Topology, OfTwoWaysTheCheaperIsTakenWhateverTheNumberOfHops) {
   Topology topology(kSelf);
-  (void)topology.add_link(kBob);
-  (void)topology.add_link(kDave);
-  (void)topology.set_neighbours(kBob, {kSelf, kCarol});
-  (void)topology.set_neighbours(kCarol, {kBob, kDave});
-  (void)topology.set_neighbours(kDave, {kSelf, kCarol});
-  (void)topology.update();
+  const Links links{{kSelf, {{kBob, 10}, {kDave, 100}}},
+                    {kBob, {{kSelf, 10}, {kCarol, 10}}},
+                    {kCarol, {{kBob, 10}, {kDave, 10}}},
+                    {kDave, {{kSelf, 100}, {kCarol, 10}}}};
 
-  EXPECT_EQ(topology.next_hop(kDave), kDave);
-  EXPECT_EQ(topology.next_hop(kCarol), kBob);  // Of two equal ways the lower name.
+  (void)update(topology, links);
+
+  EXPECT_EQ(topology.next_hop(kDave), kBob);
+  EXPECT_EQ(topology.distance(kDave), 30U);
 }
 
-TEST(Topology, SettingTheSameNeighboursAgainIsNoChange) {
+TEST(Topology, ALinkCostsWhatTheSlowerEndMeasured) {
   Topology topology(kSelf);
 
-  EXPECT_TRUE(topology.set_neighbours(kBob, {kCarol}));
-  EXPECT_FALSE(topology.set_neighbours(kBob, {kCarol}));
-  EXPECT_TRUE(topology.remove(kBob));
-  EXPECT_FALSE(topology.remove(kBob));
+  (void)update(topology, {{kSelf, {{kBob, 10}}}, {kBob, {{kSelf, 70}}}});
+
+  EXPECT_EQ(topology.distance(kBob), 70U);
+}
+
+TEST(Topology, OfTwoEqualWaysTheLowerNameIsTaken) {
+  Topology topology(kSelf);
+  const Links links{{kSelf, {{kBob, 1}, {kDave, 1}}},
+                    {kBob, {{kSelf, 1}, {kCarol, 1}}},
+                    {kCarol, {{kBob, 1}, {kDave, 1}}},
+                    {kDave, {{kSelf, 1}, {kCarol, 1}}}};
+
+  (void)update(topology, links);
+
+  EXPECT_EQ(topology.next_hop(kCarol), kBob);
+}
+
+TEST(BroadcastTree, OfAnUnknownOriginHasNeitherParentNorChildren) {
+  LinkGraph graph = graph_of({{kSelf, {{kBob, 1}}}, {kBob, {{kSelf, 1}}}});
+
+  EXPECT_EQ(broadcast_tree(graph, kDave, kSelf), BroadcastTree{});
+}
+
+TEST(BroadcastTree, ALinkThatOnlyOneEndListsIsNoBranch) {
+  LinkGraph graph = graph_of({{kSelf, {{kBob, 1}}}, {kBob, {}}});
+
+  EXPECT_THAT(broadcast_tree(graph, kSelf, kSelf).children, IsEmpty());
+}
+
+Links random_graph(Rng& rng) {
+  const std::uint32_t count = 2 + rng.below(20);
+  Links graph;
+  for (std::uint32_t i = 0; i < count * 2; ++i) {
+    const PeerName a(1 + rng.below(count));
+    const PeerName b(1 + rng.below(count));
+    if (a != b) {
+      // Few different costs, so that equal ways are common; each end has its own idea.
+      graph[a][b] = 1 + rng.below(3);
+      graph[b][a] = 1 + rng.below(3);
+    }
+  }
+  return graph;
 }
 
 // Any graph, seen the same by all: next hops lead everywhere without a loop.
 TEST(TopologyProperty, NextHopsLeadToTheDestinationInAnyGraph) {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     Rng rng(seed);
-    const std::uint32_t count = 2 + rng.below(20);
-    std::map<PeerName, std::set<PeerName>> graph;
-    for (std::uint32_t i = 0; i < count * 2; ++i) {
-      const PeerName a(1 + rng.below(count));
-      const PeerName b(1 + rng.below(count));
-      if (a != b) {
-        graph[a].insert(b);
-        graph[b].insert(a);
-      }
-    }
+    const Links graph = random_graph(rng);
     std::map<PeerName, std::unique_ptr<Topology>> views;
     for (const auto& [self, links] : graph) {
       views[self] = std::make_unique<Topology>(self);
-      for (const PeerName link : links) {
-        (void)views[self]->add_link(link);
-      }
-      for (const auto& [peer, neighbours] : graph) {
-        if (peer != self) {
-          (void)views[self]->set_neighbours(peer, neighbours);
-        }
-      }
-      (void)views[self]->update();
+      (void)update(*views[self], graph);
       views[self]->check_invariants();
     }
     for (const auto& [self, view] : views) {
-      for (const auto& [to, hop] : view->next_hops()) {
-        EXPECT_TRUE(views.at(to)->reachable(self)) << "seed " << seed;
+      for (const PeerName to : view->reachable_peers()) {
+        EXPECT_EQ(views.at(to)->distance(self), view->distance(to)) << "seed " << seed;
         PeerName at = self;
         std::size_t steps = 0;
         while (at != to && steps <= graph.size()) {
@@ -116,6 +151,31 @@ TEST(TopologyProperty, NextHopsLeadToTheDestinationInAnyGraph) {
         }
         ASSERT_EQ(at, to) << "seed " << seed;
       }
+    }
+  }
+}
+
+// Any graph, any origin: a broadcast passed along the tree reaches whoever can be reached once.
+TEST(BroadcastTreeProperty, EveryPeerIsReachedExactlyOnceInAnyGraph) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    Rng rng(seed);
+    const Links links = random_graph(rng);
+    for (const auto& [origin, unused] : links) {
+      LinkGraph graph = graph_of(links);
+      std::map<PeerName, std::size_t> heard{{origin, 1}};
+      std::vector<PeerName> queue{origin};
+      while (!queue.empty()) {
+        const PeerName at = queue.back();
+        queue.pop_back();
+        for (const PeerName child : broadcast_tree(graph, origin, at).children) {
+          EXPECT_EQ(broadcast_tree(graph, origin, child).parent, at);
+          ASSERT_EQ(++heard[child], 1U) << "seed " << seed;
+          queue.push_back(child);
+        }
+      }
+      Topology view(origin);
+      (void)view.update(graph);
+      EXPECT_EQ(heard.size(), view.reachable_count() + 1) << "seed " << seed;
     }
   }
 }

@@ -1,0 +1,107 @@
+// The times and limits of the mesh, each with its reason. Private to mesh_*.cc.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace weft::router {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A dial, a handshake or a verdict that takes longer is not going to work: five round trips of the
+// worst satellite link.
+inline constexpr Duration kHandshakeMax = seconds(5);
+// A sign of life each half second, about 50 bytes. Three missed ones are a suspicion, which costs
+// nobody anything but the use of that link; it is closed only much later, because a peer that was
+// merely stopped for a while goes on with it as if nothing had happened.
+inline constexpr Duration kHeartbeatInterval = milliseconds(500);
+inline constexpr Duration kSuspectAfter = milliseconds(1500);
+inline constexpr Duration kSilenceMax = seconds(5);
+// Our own timers are late by this much: we are the slow one.
+inline constexpr Duration kLateMin = milliseconds(250);
+// An accusation has done its work by then, one way or the other.
+inline constexpr Duration kAccusationLife = seconds(30);
+// Time in which our own process did not run says nothing about others.
+inline constexpr Duration kStarvedMin = seconds(2);
+// How long an earlier run of an agent has to prove that it is alive before a later one replaces it.
+inline constexpr Duration kChallengeMax = seconds(1);
+// Accepted connections that have not proved anything yet; memory and CPU for strangers. A member
+// proves itself within a round trip. The second is for one source: many hosts may share a NAT.
+inline constexpr std::size_t kStrangersMax = 256;
+inline constexpr std::size_t kSourceStrangersMax = 16;
+// Keys change this often, so that a stolen one opens little. Nobody notices the cost: one block.
+inline constexpr Duration kRekeyInterval = std::chrono::minutes(5);
+// Refused connections are shown for this long after their last attempt, which is longer than the
+// longest pause between two attempts of one peer.
+inline constexpr Duration kRefusalShown = std::chrono::minutes(2);
+inline constexpr std::size_t kRefusalsMax = 64;
+// Warnings are repeated by whatever causes them; without it they go.
+inline constexpr Duration kWarningShown = std::chrono::minutes(10);
+inline constexpr std::size_t kWarningsMax = 16;
+// Addresses that others see us at: one per network we are behind.
+inline constexpr std::size_t kObservedMax = 4;
+// Our Links record follows our connections after this delay if others wait for it (a peer that can
+// be reached over us only, a loss), else after the second: a joining peer makes many links.
+inline constexpr Duration kStatementDelay = milliseconds(50);
+inline constexpr Duration kStatementDelayCalm = milliseconds(1000);
+// A peer that many join over would state something every few milliseconds; in a large cluster each
+// statement goes to many.
+inline constexpr Duration kStatementInterval = milliseconds(300);
+inline constexpr Duration kStatementIntervalLarge = milliseconds(1000);
+inline constexpr std::size_t kLarge = 200;
+inline constexpr std::size_t kSmall = 32;
+// Paths follow what is stated; while changes go on, the pause between two computations doubles (as
+// OSPF implementations throttle theirs) up to so much for each member, which keeps it a small part
+// of one core: 1,000 peers cost half a millisecond.
+inline constexpr Duration kTopologyDelay = milliseconds(50);
+inline constexpr Duration kTopologyHold = milliseconds(200);
+inline constexpr Duration kTopologyHoldPerMember = milliseconds(2);
+inline constexpr Duration kTopologyHoldMax = seconds(2);
+// Bytes of records per frame: a window of router/overlay/broadcast.h holds four.
+inline constexpr std::size_t kDeltaBytesMax = 64U << 10U;
+// A neighbour confirms what it received with its heartbeats, and at once after this much.
+inline constexpr std::uint64_t kConfirmBytes = 64U << 10U;
+// Heartbeats whose hash differs from ours before we compare stores. News on its way explains a
+// few; in a cluster that never rests, the second number says that something may be missing anyway.
+inline constexpr unsigned kDiffersQuiet = 3;
+inline constexpr unsigned kDiffersMax = 6;
+inline constexpr Duration kQuiet = milliseconds(1500);
+inline constexpr Duration kReconcilePause = seconds(1);
+// After a start, modules state their records anew within a few seconds; dockerd may take longer to
+// come up. What was not restated by then is gone.
+inline constexpr Duration kRestateGrace = seconds(30);
+// An unreachable peer is forgotten after a day: longer than any outage that is being repaired.
+inline constexpr Duration kForgetAfter = hours(24);
+inline constexpr Duration kDiscoveryInterval = seconds(1);
+// After news that may change whom to look for: at once while we have no connection, and where a
+// full mesh is the aim; else what is known gets better with a little patience.
+inline constexpr Duration kDiscoveryDelay = milliseconds(20);
+inline constexpr Duration kDiscoveryDelayLinked = milliseconds(400);
+// Of two peers the lower name dials at once, the other after this, in case the first cannot.
+inline constexpr Duration kSecondDialDelay = seconds(3);
+// The first few connections of a full mesh are made at once, each further one this much later:
+// a cluster that is starting up learns how large it is before everybody has dialled everybody.
+inline constexpr std::size_t kAtOnce = 4;
+inline constexpr Duration kFullMeshPace = milliseconds(150);
+// All peers that can reach each other together try so many of those they cannot reach per second,
+// and each of them one every so often at least: a healed partition is noticed within a second or
+// two, whatever its size, and nobody is stampeded.
+inline constexpr std::size_t kRescuesPerSecond = 4;
+inline constexpr std::size_t kRescueSecondsMax = 30;
+// After ten minutes a twentieth of that: who is gone that long comes back by itself.
+inline constexpr Duration kRescueEager = std::chrono::minutes(10);
+inline constexpr std::size_t kRescueLateFactor = 20;
+// Peers that probe a suspect of their own accord, and probes under way at a time.
+inline constexpr std::size_t kProbers = 3;
+inline constexpr std::size_t kProbesMax = 4;
+// Peers a full one named to us and that we have not tried yet.
+inline constexpr std::size_t kReferralsHeldMax = 16;
+// Failures remembered in order to report each once.
+inline constexpr std::size_t kReportedMax = 1024;
+
+}  // namespace weft::router

@@ -1,0 +1,139 @@
+// How news of records travels: pushed along a tree, announced beside it (Plumtree: Leitao, Pereira,
+// Rodrigues 2007).
+//
+// Each neighbour is eager (a branch of the tree: gets news itself) or lazy (hears only that there
+// is news). Plumtree grows its tree from chance; here the owner knows who is connected to whom and
+// sets the branches of a tree that everybody computes alike (set_role). Between two computations
+// the tree mends itself as Plumtree's does: a link that joins two parts of the cluster starts
+// eager, one between peers that already knew of each other lazy; what arrives twice prunes the
+// second way; what was announced and does not arrive is asked for, and grafts the way it was
+// announced on; when a branch breaks, all others become eager.
+//
+// What a neighbour is owed is a set of origins, not a queue of messages: while a slow neighbour
+// catches up, updates merge. Nothing more is pushed to one that has not yet confirmed a window of
+// bytes.
+//
+// Pure; lives on the control strand. The owner turns steps into frames (router/mesh_gossip.cc).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/peer_name.h"
+#include "base/time.h"
+#include "router/overlay/records.h"
+
+namespace weft::router {
+
+class Broadcast {
+ public:
+  enum class Role : std::uint8_t { Eager, Lazy };
+
+  struct Options {
+    // A first piece of news leaves at once; what follows it within this time travels together.
+    Duration push_pace = std::chrono::milliseconds(50);
+    // After a push of many origins the cluster is in upheaval, and more of it is on its way.
+    Duration push_pace_busy = std::chrono::milliseconds(150);
+    std::size_t push_busy_min = 16;
+    // Announcements wait for each other, and for the tree, which is nearly always faster.
+    Duration announce_delay = std::chrono::milliseconds(200);
+    // More origins than this at once are not announced: comparing hashes costs less.
+    std::size_t announce_max = 16;
+    // What was announced is asked for if it has not arrived by then: a few hops of the tree.
+    Duration graft_delay = std::chrono::milliseconds(200);
+    std::size_t missing_max = 1024;
+    // Pushed and not confirmed. Confirmations come with every heartbeat, and at once every quarter
+    // of it: 256 KiB in a round trip of 100 ms are 2.5 MB/s.
+    std::uint64_t window_bytes = 256U << 10U;
+  };
+
+  // What to do, in order.
+  struct Push {
+    PeerName to;
+    std::map<PeerName, OriginVersion> news;  // Origins, and what the neighbour holds of each.
+    bool solicited = false;                  // It asked for some of it.
+  };
+  struct Announce {
+    PeerName to;
+    std::vector<PeerName> origins;
+  };
+  struct Graft {  // Ask `to` for these, and to be eager; none: just to be eager.
+    PeerName to;
+    std::vector<PeerName> origins;
+  };
+  struct Prune {
+    PeerName to;
+  };
+  using Step = std::variant<Push, Announce, Graft, Prune>;
+
+  struct Stats {
+    std::uint64_t announcements_skipped = 0;  // Over announce_max.
+    std::uint64_t missing_skipped = 0;        // Over missing_max.
+    std::uint64_t windows_full = 0;           // Pushes put off for a slow neighbour.
+  };
+
+  explicit Broadcast(Options options) : options_(options) {}
+
+  void add(PeerName neighbour, Role role);
+  void remove(PeerName neighbour);
+  // Both ends know, and nothing needs to be said.
+  void set_role(PeerName neighbour, Role role);
+
+  // We now hold more of `origin` than `before`; `from` told us, or nobody: it is our own.
+  void on_news(TimePoint now, PeerName origin, OriginVersion before, std::optional<PeerName> from);
+  // `from` pushed what we had.
+  void on_duplicate(PeerName from);
+  void on_pruned(PeerName from);
+  void on_grafted(PeerName from);
+  // `from` announced more of `origin` than we hold.
+  void on_announced(TimePoint now, PeerName from, PeerName origin);
+  // A neighbour is known to hold no more of `origin` than `held` and to want the rest.
+  void owe(TimePoint now, PeerName neighbour, PeerName origin, OriginVersion held);
+
+  // Flow control: what was pushed, and what the neighbour says it has received in all.
+  void on_sent(TimePoint now, PeerName neighbour, std::uint64_t bytes, std::size_t origins);
+  void on_confirmed(TimePoint now, PeerName neighbour, std::uint64_t bytes);
+
+  void on_deadline(TimePoint now, std::vector<Step>& out);
+  TimePoint next_deadline() const;
+
+  bool is_eager(PeerName neighbour) const;
+  std::size_t owed_count(PeerName neighbour) const;
+  const Stats& stats() const { return stats_; }
+  void check_invariants() const;
+
+ private:
+  struct Neighbour {
+    Role role = Role::Lazy;
+    std::map<PeerName, OriginVersion> owed;  // At most as many as there are origins.
+    bool solicited = false;
+    TimePoint push_due = kNever;
+    TimePoint push_after{};  // Not before.
+    std::set<PeerName> announce;
+    TimePoint announce_due = kNever;
+    bool prune_due = false;
+    bool graft_due = false;
+    std::uint64_t sent = 0;
+    std::uint64_t confirmed = 0;
+  };
+  struct Missing {
+    PeerName at;
+    TimePoint due;
+  };
+
+  void schedule(TimePoint now, Neighbour& neighbour) const;
+  void run_missing(TimePoint now, std::vector<Step>& out);
+
+  const Options options_;
+  std::map<PeerName, Neighbour> neighbours_;
+  std::map<PeerName, Missing> missing_;
+  Stats stats_;
+};
+
+}  // namespace weft::router
