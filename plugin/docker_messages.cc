@@ -7,10 +7,19 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "plugin/docker_json.h"
+
 namespace weft::plugin {
 namespace {
 
 namespace json = boost::json;
+using fields::child;
+using fields::find;
+using fields::flag;
+using fields::list;
+using fields::text;
+using fields::view;
+using fields::wrong_type;
 
 // Keys of libnetwork (package netlabel and ipamapi).
 constexpr std::string_view kGenericOptions = "com.docker.network.generic";
@@ -42,47 +51,6 @@ Result<json::object> parse_object(std::string_view body) {
     return Error{Errc::Invalid, "body is not a JSON object"};
   }
   return std::move(value.as_object());
-}
-
-// Nothing where the field is absent or null.
-const json::value* find(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(json::string_view(name.data(), name.size()));
-  return value != nullptr && !value->is_null() ? value : nullptr;
-}
-
-Error wrong_type(std::string_view name, std::string_view expected) {
-  return Error{Errc::Invalid, fmt::format("{} is not {}", name, expected)};
-}
-
-Result<std::string> text(const json::object& object, std::string_view name) {
-  const json::value* value = find(object, name);
-  if (value == nullptr) {
-    return std::string();
-  }
-  if (!value->is_string()) {
-    return wrong_type(name, "a string");
-  }
-  return std::string(value->as_string().data(), value->as_string().size());
-}
-
-Result<bool> flag(const json::object& object, std::string_view name) {
-  const json::value* value = find(object, name);
-  if (value == nullptr) {
-    return false;
-  }
-  if (!value->is_bool()) {
-    return wrong_type(name, "true or false");
-  }
-  return value->as_bool();
-}
-
-// A null pointer where there is none.
-Result<const json::object*> child(const json::object& object, std::string_view name) {
-  const json::value* value = find(object, name);
-  if (value != nullptr && !value->is_object()) {
-    return wrong_type(name, "an object");
-  }
-  return value != nullptr ? &value->as_object() : static_cast<const json::object*>(nullptr);
 }
 
 // Ids become keys of the store and parts of interface names.
@@ -181,20 +149,8 @@ Result<Ok> take_pool_data(const json::value& value, CreateNetworkCall& out) {
   return Ok{};
 }
 
-Result<const json::array*> list(const json::object& object, std::string_view name) {
-  const json::value* value = find(object, name);
-  if (value != nullptr && !value->is_array()) {
-    return wrong_type(name, "a list");
-  }
-  return value != nullptr ? &value->as_array() : static_cast<const json::array*>(nullptr);
-}
-
 std::string to_text(const json::value& value) {
   return json::serialize(value);
-}
-
-json::string_view view(std::string_view text) {
-  return {text.data(), text.size()};
 }
 
 bool is_text(const json::value* value, std::string_view expected) {

@@ -6,10 +6,15 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "plugin/docker_json.h"
+
 namespace weft::plugin {
 namespace {
 
 namespace json = boost::json;
+using fields::flag;
+using fields::text;
+using fields::view;
 
 // Weave Net's names; nine of sixteen hexadecimal digits' worth is 36 bits, and a clash is refused.
 constexpr std::string_view kGuestPrefix = "vethwg";
@@ -23,10 +28,6 @@ constexpr std::array<std::pair<EndpointRecord::State, std::string_view>, 4> kSta
     {EndpointRecord::State::Joined, "joined"},
     {EndpointRecord::State::Removing, "removing"},
 }};
-
-json::string_view view(std::string_view text) {
-  return {text.data(), text.size()};
-}
 
 Bytes to_row(const json::object& object) {
   return to_bytes(std::string_view(json::serialize(object)));
@@ -42,22 +43,6 @@ Result<json::object> parse_row(ByteView row) {
   return std::move(value.as_object());
 }
 
-Result<std::string> text(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(view(name));
-  if (value == nullptr || !value->is_string()) {
-    return Error{Errc::Invalid, fmt::format("{} is not a string", name)};
-  }
-  return std::string(value->as_string().data(), value->as_string().size());
-}
-
-Result<bool> flag(const json::object& object, std::string_view name) {
-  const json::value* value = object.if_contains(view(name));
-  if (value == nullptr || !value->is_bool()) {
-    return Error{Errc::Invalid, fmt::format("{} is not a flag", name)};
-  }
-  return value->as_bool();
-}
-
 json::array to_list(const std::vector<Cidr>& blocks) {
   json::array list;
   for (const Cidr& block : blocks) {
@@ -67,18 +52,27 @@ json::array to_list(const std::vector<Cidr>& blocks) {
 }
 
 Result<std::vector<Cidr>> blocks(const json::object& object, std::string_view name) {
-  const json::value* list = object.if_contains(view(name));
-  if (list == nullptr || !list->is_array()) {
-    return Error{Errc::Invalid, fmt::format("{} is not a list", name)};
-  }
   std::vector<Cidr> blocks;
-  for (const json::value& block : list->as_array()) {
+  const json::array* list = WEFT_TRY(fields::list(object, name));
+  if (list == nullptr) {
+    return blocks;
+  }
+  for (const json::value& block : *list) {
     if (!block.is_string()) {
-      return Error{Errc::Invalid, fmt::format("element of {} is not a string", name)};
+      return fields::wrong_type(fmt::format("element of {}", name), "a string");
     }
     blocks.push_back(WEFT_TRY(Cidr::parse({block.as_string().data(), block.as_string().size()})));
   }
   return blocks;
+}
+
+// A row is written whole: what lacks one of these is none of ours.
+template <std::size_t kCount>
+Result<Ok> require(const json::object& object, const std::array<std::string_view, kCount>& names) {
+  for (const std::string_view name : names) {
+    WEFT_TRY(fields::require(object, name));
+  }
+  return Ok{};
 }
 
 std::string_view state_name(EndpointRecord::State wanted) {
@@ -145,17 +139,14 @@ StoreWrite erase_endpoint(const std::string& id) {
 
 Result<NetworkRecord> decode_network_record(ByteView row) {
   const json::object object = WEFT_TRY(parse_row(row));
+  // Rows of agents that had no gateways lack the rest.
+  constexpr std::array<std::string_view, 2> kRequired = {"multicast", "reserved"};
+  WEFT_TRY(require(object, kRequired));
   NetworkRecord record;
   record.multicast = WEFT_TRY(flag(object, "multicast"));
   record.reserved = WEFT_TRY(blocks(object, "reserved"));
-  // Rows of agents that had no gateways lack the rest.
-  if (object.contains("subnets")) {
-    record.subnets = WEFT_TRY(blocks(object, "subnets"));
-  }
-  std::string gateway;
-  if (object.contains("gateway")) {
-    gateway = WEFT_TRY(text(object, "gateway"));
-  }
+  record.subnets = WEFT_TRY(blocks(object, "subnets"));
+  const std::string gateway = WEFT_TRY(text(object, "gateway"));
   if (!gateway.empty()) {
     record.gateway = WEFT_TRY(Cidr::parse(gateway));
     if (!record.gateway->is_v4()) {
@@ -167,6 +158,9 @@ Result<NetworkRecord> decode_network_record(ByteView row) {
 
 Result<EndpointRecord> decode_endpoint_record(ByteView row) {
   const json::object object = WEFT_TRY(parse_row(row));
+  constexpr std::array<std::string_view, 7> kRequired = {
+      "state", "network", "address", "mac", "is_mac_ours", "pool", "multicast_sandbox"};
+  WEFT_TRY(require(object, kRequired));
   EndpointRecord record;
   const std::string state = WEFT_TRY(text(object, "state"));
   record.state = WEFT_TRY(state_of(state));

@@ -1,8 +1,6 @@
 #include "plugin/io/docker_service.h"
 
 #include <deque>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "base/overloaded.h"
@@ -14,16 +12,6 @@ namespace {
 // What dockerd names in its Accept header; versions up to 20.10 send 1.1 or 1.2 and take either.
 constexpr const char* kContentType = "application/vnd.docker.plugins.v1.1+json";
 
-Result<Ok> make_folder_of(const std::string& socket) {
-  std::error_code failure;
-  std::filesystem::create_directories(std::filesystem::path(socket).parent_path(), failure);
-  if (failure) {
-    return Error{
-        Errc::Os, "create folder of " + socket + ": " + failure.message(), failure.value()};
-  }
-  return Ok{};
-}
-
 }  // namespace
 
 class DockerService::Impl {
@@ -33,7 +21,6 @@ class DockerService::Impl {
         on_action_(std::move(on_action)) {}
 
   Result<Ok> listen(boost::asio::any_io_executor executor, const Options& options) {
-    (void)WEFT_TRY(make_folder_of(options.socket));
     server_ = WEFT_TRY(sys::listen_http(
         std::move(executor),
         {.path = options.socket, .group = {}, .connections_max = options.connections_max},

@@ -573,13 +573,17 @@ TEST(DockerError, NetworksEndpointsCallsAndUnusedAddressesAreBounded) {
 TEST(DockerError, RowsThatDoNotDecodeAreNamed) {
   const std::vector<std::tuple<std::string, std::string, std::string>> cases = {
       {"docker_networks", "{", "row is not a JSON object"},
-      {"docker_networks", "{}", "multicast is not a flag"},
-      {"docker_networks", R"({"multicast":true})", "reserved is not a list"},
+      {"docker_networks", "{}", "multicast is missing"},
+      {"docker_networks", R"({"multicast":true})", "reserved is missing"},
       {"docker_networks",
        R"({"multicast":true,"reserved":[1]})",
        "element of reserved is not a string"},
-      {"docker_endpoints", "{}", "state is not a string"},
-      {"docker_endpoints", R"({"state":"odd"})", "unknown state odd"},
+      {"docker_endpoints", "{}", "state is missing"},
+      {"docker_endpoints", R"({"state":"odd"})", "network is missing"},
+      {"docker_endpoints",
+       R"({"state":"odd","network":"n","address":"10.32.0.1/12","mac":"02:00:00:00:00:01",)"
+       R"("is_mac_ours":true,"pool":"","multicast_sandbox":""})",
+       "unknown state odd"},
   };
   for (const auto& [table, row, what] : cases) {
     DockerDriver::Stored stored;
