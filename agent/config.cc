@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "dns/message.h"
 #include "router/connector.h"
 #include "router/mesh.h"
 
@@ -24,6 +25,21 @@ Number number_of(std::string_view text) {
 // cannot be on two networks whose subnets overlap.
 Cidr first_half(const Cidr& range) {
   return {range.address(), static_cast<std::uint8_t>(range.prefix() + 1)};
+}
+
+Result<DnsConfig> make_dns_config(const Settings& settings) {
+  DnsConfig config{
+      .enabled = !settings.flag("no-dns"),
+      .domain = WEFT_TRY(dns::Name::parse(settings.text("dns-domain"))),
+      .listen = std::nullopt,
+      .ttl_seconds = seconds_of(settings.text("dns-ttl")),
+      .local_first = settings.flag("dns-local-first"),
+      .resolv_conf = settings.text("resolv-conf"),
+      .upstream_timeout = std::chrono::seconds(seconds_of(settings.text("dns-fallback-timeout")))};
+  if (settings.is_given("dns-listen-address")) {
+    config.listen = WEFT_TRY(parse_listen(settings.text("dns-listen-address"), dns::kPort));
+  }
+  return config;
 }
 
 }  // namespace
@@ -50,6 +66,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.discovery = !settings.flag("no-discovery");
   config.bpf = !settings.flag("no-bpf");
   config.docker = !settings.flag("no-docker");
+  config.dns = WEFT_TRY(make_dns_config(settings));
   config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
   config.bridge = settings.text("bridge");
   config.docker_plugin_socket = settings.text("docker-plugin-socket");

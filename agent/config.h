@@ -12,8 +12,20 @@
 #include "base/netdev.h"
 #include "base/peer_name.h"
 #include "base/result.h"
+#include "base/time.h"
+#include "dns/name.h"
 
 namespace weft::agent {
+
+struct DnsConfig {
+  bool enabled = true;
+  dns::Name domain;
+  std::optional<Endpoint> listen;  // Nothing: at the bridge of Docker's.
+  std::uint32_t ttl_seconds = 1;
+  bool local_first = false;
+  std::string resolv_conf;
+  Duration upstream_timeout{};
+};
 
 struct Config {
   std::optional<PeerName> name;
@@ -29,6 +41,7 @@ struct Config {
   bool discovery = true;
   bool bpf = true;
   bool docker = true;
+  DnsConfig dns;
   std::uint32_t mtu = 0;
   std::string bridge;
   std::string docker_plugin_socket;

@@ -95,6 +95,9 @@ sys::HttpResponse post(std::string_view path, std::string_view body, const Contr
 
 sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlHooks& hooks) {
   const std::string_view path = path_of(request);
+  if (is_dns_path(path)) {
+    return handle_dns(request, hooks.dns ? &*hooks.dns : nullptr);
+  }
   if (request.method == "GET") {
     return get(path, hooks);
   }

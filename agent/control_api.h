@@ -7,15 +7,18 @@
 //   POST /connect, /forget           {"peers": ["host", …], "replace": false}
 //   POST /reload                     reads the password file again
 //   POST /stop
+//   /name, /domain, /dns-…           agent/dns/dns_api.h
 //
 // A failure answers {"error": "…"} with a status of 4xx or 5xx and changes nothing.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "agent/dns/dns_api.h"
 #include "agent/status.h"
 #include "base/result.h"
 #include "sys/http_server.h"
@@ -34,7 +37,8 @@ struct ControlHooks {
   std::function<Result<Ok>(const TargetsCall& call)> connect;
   std::function<Result<Ok>(const TargetsCall& call)> forget;
   std::function<Result<Ok>()> reload;
-  std::function<void()> stop;  // Must return; the answer is sent first.
+  std::function<void()> stop;     // Must return; the answer is sent first.
+  std::optional<DnsHooks> dns{};  // Nothing with --no-dns.
 };
 
 sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlHooks& hooks);

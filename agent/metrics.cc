@@ -198,6 +198,46 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
   }
 }
 
+void add_dns(const dns::DnsStatus& dns, Page& page) {
+  page.gauge(
+      "weave_dns_entries", "Number of DNS entries.", static_cast<double>(dns.stats.own_entries));
+  const std::string help = "Names of all peers.";
+  page.gauge(
+      "weft_dns_names", help, static_cast<double>(dns.stats.entries), {{"state", "answered"}});
+  page.gauge(
+      "weft_dns_names", help, static_cast<double>(dns.stats.suspended), {{"state", "suspended"}});
+  page.counter("weft_dns_records_refused_total",
+               "Records of names that were malformed or over a limit.",
+               dns.stats.records_refused);
+  page.counter("weft_dns_queries_total", "Questions that arrived.", dns.queries.queries);
+  const std::vector<std::pair<std::string, std::uint64_t>> answers{
+      {"absent", dns.queries.absent},
+      {"malformed", dns.queries.malformed},
+      {"truncated", dns.queries.truncated},
+      {"forwarded", dns.queries.forwarded},
+      {"dropped", dns.dropped}};
+  for (const auto& [fate, count] : answers) {
+    page.counter("weft_dns_answers_total",
+                 "Questions that were not simply answered, by what became of them.",
+                 count,
+                 {{"fate", fate}});
+  }
+  const std::vector<std::pair<std::string, std::uint64_t>> forwarded{
+      {"asked", dns.forwarded.asked},
+      {"cached", dns.forwarded.cached},
+      {"joined", dns.forwarded.joined},
+      {"failed", dns.forwarded.failed},
+      {"refused", dns.forwarded.refused},
+      {"loop", dns.forwarded.loops},
+      {"mismatched", dns.forwarded.mismatched}};
+  for (const auto& [fate, count] : forwarded) {
+    page.counter("weft_dns_forwarded_total",
+                 "Questions for other servers, and their answers.",
+                 count,
+                 {{"fate", fate}});
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const AgentStatus& status) {
@@ -209,6 +249,9 @@ std::string metrics_text(const AgentStatus& status) {
   add_mesh(status.mesh, page);
   add_ipam(status, page);
   add_datapath(status.datapath, page);
+  if (status.dns) {
+    add_dns(*status.dns, page);
+  }
   return page.text();
 }
 

@@ -11,6 +11,7 @@
 #include <boost/json/object.hpp>
 
 #include "base/result.h"
+#include "dns/io/dns_service.h"
 #include "ipam/allocator.h"
 #include "router/io/datapath_service.h"
 #include "router/mesh.h"
@@ -36,6 +37,7 @@ struct AgentStatus {
   router::MeshStats mesh;
   ipam::AllocatorStatus ipam;
   router::DatapathStatus datapath;
+  std::optional<dns::DnsStatus> dns;   // Nothing with --no-dns.
   std::optional<DockerStatus> docker;  // Nothing with --no-docker.
 };
 
@@ -44,7 +46,7 @@ boost::json::object to_json(const AgentStatus& status);
 std::string_view text_of(router::ConnectionState state);
 
 // The parts of a status, as `weft status PART` and GET /status/PART name them.
-enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets };
+enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets, Dns };
 Result<StatusPart> parse_status_part(std::string_view name);
 
 // That part of what to_json() made; the whole for Summary.

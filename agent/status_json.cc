@@ -2,6 +2,7 @@
 #include <boost/json/value_from.hpp>
 #include <fmt/format.h>
 
+#include "agent/dns/dns_api.h"
 #include "agent/status.h"
 
 namespace weft::agent {
@@ -162,6 +163,37 @@ json::object to_json(const router::DatapathStatus& datapath) {
             {"fast_refused", fast.refused}}}};
 }
 
+json::object to_json(const dns::DnsStatus& dns) {
+  const dns::Names::Stats& names = dns.stats;
+  const dns::ResponderStats& queries = dns.queries;
+  const dns::Forwarder::Stats& forwarded = dns.forwarded;
+  return {{"domain", dns.domain.to_string()},
+          {"ttl", dns.ttl_seconds},
+          {"address", dns.address ? dns.address->to_string() : ""},
+          {"reason", dns.reason},
+          {"upstream", texts_of(dns.upstream)},
+          {"entries", names.entries},
+          {"names", names_json(dns)},
+          {"stats",
+           {{"own_entries", names.own_entries},
+            {"suspended", names.suspended},
+            {"records_refused", names.records_refused},
+            {"addresses_refused", names.addresses_refused},
+            {"queries", queries.queries},
+            {"absent", queries.absent},
+            {"malformed", queries.malformed},
+            {"truncated", queries.truncated},
+            {"forwarded", queries.forwarded},
+            {"forward_asked", forwarded.asked},
+            {"forward_cached", forwarded.cached},
+            {"forward_joined", forwarded.joined},
+            {"forward_failed", forwarded.failed},
+            {"forward_refused", forwarded.refused},
+            {"forward_loops", forwarded.loops},
+            {"forward_mismatched", forwarded.mismatched},
+            {"dropped", dns.dropped}}}};
+}
+
 }  // namespace
 
 std::string_view text_of(router::ConnectionState state) {
@@ -206,6 +238,9 @@ json::object to_json(const AgentStatus& status) {
                       {"router", std::move(router)},
                       {"datapath", to_json(status.datapath)},
                       {"ipam", to_json(status.ipam, status.peers)}};
+  if (status.dns) {
+    object["dns"] = to_json(*status.dns);
+  }
   if (status.docker) {
     object["docker"] = {{"socket", status.docker->socket},
                         {"networks", status.docker->network_count},
@@ -226,6 +261,8 @@ json::value part_of(const json::object& status, StatusPart part) {
       return status.at("ipam");
     case StatusPart::Targets:
       return status.at("router").at("targets");
+    case StatusPart::Dns:
+      return status.contains("dns") ? status.at("dns") : nullptr;
   }
   return nullptr;
 }
@@ -246,9 +283,12 @@ Result<StatusPart> parse_status_part(std::string_view name) {
   if (name == "targets") {
     return StatusPart::Targets;
   }
+  if (name == "dns") {
+    return StatusPart::Dns;
+  }
   return Error{
       Errc::NotFound,
-      fmt::format("status part \"{}\" (expected peers, connections, ipam or targets)", name)};
+      fmt::format("status part \"{}\" (expected peers, connections, ipam, dns or targets)", name)};
 }
 
 }  // namespace weft::agent

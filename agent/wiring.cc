@@ -11,7 +11,8 @@
 //   ipam    GossipAll, GossipTo    -> mesh.send
 //   app     SendWatch              -> probe.on_watch here, mesh.send elsewhere
 //   probe   Tell                   -> app.on_report here, mesh.send elsewhere
-//   datapath PublishRecord         -> mesh.publish
+//   mesh    RecordChanged Name, PeerReachable, PeerUnreachable -> dns
+//   datapath, dns PublishRecord    -> mesh.publish
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
 //   docker  CancelAddress          -> ipam.cancel -> docker.on_address
 //   docker  ReleaseAddress         -> ipam.release
@@ -19,9 +20,11 @@
 //   docker  PlugPort, UnplugPort   -> datapath -> docker.on_plugged
 //   docker  SetGateways            -> datapath -> docker.on_gateways
 //   docker  Persist                -> store
+//   docker  ContainerNames         -> dns.watch, dns.remove
 //   control POST /connect, /forget -> store, mesh
 //   control POST /reload, SIGHUP   -> mesh.set_passwords
 //   control /ip /ipinfo /ring /peer -> ipam (agent/ipam/api.h)
+//   control /name, /domain, /dns-… -> dns
 //   control GET /status            -> status of all
 //
 // Each hop is posted, so that no module is entered while it is still carrying out actions. The one
@@ -45,33 +48,41 @@ namespace weft::agent {
 // From the mesh -------------------------------------------------------------------------------
 
 void Agent::on_mesh(router::MeshAction action) {
-  std::visit(
-      overloaded{
-          [this](const router::NeighbourUp& up) {
-            ipam_->on_neighbour_up(up.peer);
-            place_peer_later(up.peer);
-          },
-          [this](const router::PeerReachable& reachable) {
-            ipam_->on_peer_reachable(reachable.peer);
-            place_peer_later(reachable.peer);
-          },
-          [this](const router::PeerUnreachable& lost) { ipam_->on_peer_unreachable(lost.peer); },
-          [this](const RecordChanged& change) { on_record(change); },
-          [this](const router::Deliver& delivery) {
-            if (delivery.topic == Topic::Probe) {
-              on_probe_message(delivery.from, delivery.payload);
-            } else {
-              ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
-            }
-          },
-          [](const router::MeshEvent& event) {
-            const auto write =
-                event.level == router::MeshEvent::Level::Warning ? &log::warning : &log::info;
-            write(event.what, {"peer", event.peer}, {"detail", event.detail}, {}, {}, {});
-          },
-          [](const auto&) {},  // Sockets' business, done by the service.
-      },
-      std::move(action));
+  std::visit(overloaded{
+                 [this](const router::NeighbourUp& up) {
+                   ipam_->on_neighbour_up(up.peer);
+                   place_peer_later(up.peer);
+                 },
+                 [this](const router::PeerReachable& reachable) {
+                   ipam_->on_peer_reachable(reachable.peer);
+                   if (dns_) {
+                     dns_->on_peer_reachable(reachable.peer);
+                   }
+                   place_peer_later(reachable.peer);
+                 },
+                 [this](const router::PeerUnreachable& lost) {
+                   ipam_->on_peer_unreachable(lost.peer);
+                   if (dns_) {
+                     dns_->on_peer_unreachable(lost.peer);
+                   }
+                 },
+                 [this](const RecordChanged& change) { on_record(change); },
+                 [this](const router::Deliver& delivery) {
+                   if (delivery.topic == Topic::Probe) {
+                     on_probe_message(delivery.from, delivery.payload);
+                   } else {
+                     ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
+                   }
+                 },
+                 [](const router::MeshEvent& event) {
+                   const auto write = event.level == router::MeshEvent::Level::Warning
+                                          ? &log::warning
+                                          : &log::info;
+                   write(event.what, {"peer", event.peer}, {"detail", event.detail}, {}, {}, {});
+                 },
+                 [](const auto&) {},  // Sockets' business, done by the service.
+             },
+             std::move(action));
 }
 
 void Agent::on_record(const RecordChanged& change) {
@@ -80,6 +91,10 @@ void Agent::on_record(const RecordChanged& change) {
       datapath_->on_record(change);
       return;
     case RecordKind::Name:
+      if (dns_) {
+        dns_->on_record(change);
+      }
+      return;
     case RecordKind::Links:  // The mesh's own.
       return;
     case RecordKind::Peer:
@@ -357,11 +372,15 @@ AgentStatus Agent::status() const {
       .mesh = mesh.stats(),
       .ipam = ipam_->allocator().status(),
       .datapath = datapath_->status(),
+      .dns = std::nullopt,
       .docker = std::nullopt,
   };
   std::erase_if(status.targets, [this](const std::string& target) {
     return old_friends_.contains(target_of(target));
   });
+  if (dns_) {
+    status.dns = dns_->status();
+  }
   if (docker_) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
                                  .network_count = docker_->driver().network_count(),

@@ -19,6 +19,7 @@
 
 #include "agent/config.h"
 #include "agent/control_api.h"
+#include "agent/dns/dns_api.h"
 #include "agent/identity.h"
 #include "agent/ipam/api.h"
 #include "agent/password_file.h"
@@ -26,8 +27,10 @@
 #include "app/io/app_service.h"
 #include "base/entropy.h"
 #include "base/result.h"
+#include "dns/io/dns_service.h"
 #include "ipam/io/ipam_service.h"
 #include "plugin/io/docker_service.h"
+#include "plugin/io/docker_watch.h"
 #include "probe/io/probe_service.h"
 #include "router/connector.h"
 #include "router/io/datapath_service.h"
@@ -75,6 +78,10 @@ class Agent {
   Result<Ok> start_mesh(const Seat& seat);
   void look_for_old_friends(const std::vector<std::string>& targets);
   Result<Ok> start_metrics();
+  Result<Ok> start_dns(const Identity& identity);
+  void listen_for_dns();
+  void watch_containers();
+  void on_container(const plugin::ContainerNames& container);
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
   void start_app(PeerName self);
@@ -107,6 +114,9 @@ class Agent {
   void place_peers();
   void remember(const StoreBatch& changes);
 
+  Result<Ok> add_name(const NameRequest& request);
+  DnsHooks dns_hooks();
+
   Result<Ok> connect(const TargetsCall& call);
   Result<Ok> forget(const TargetsCall& call);
   router::Target target_of(const std::string& text) const;
@@ -127,6 +137,9 @@ class Agent {
   std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<probe::ProbeService> probe_;
   std::unique_ptr<app::AppService> app_;  // Nothing with --ui-listen off, or if that is taken.
+  std::unique_ptr<dns::DnsService> dns_;  // Nothing with --no-dns.
+  std::string dns_reason_;                // Why it does not listen.
+  std::unique_ptr<plugin::DockerWatch> watch_;  // Nothing without DNS or Docker.
   std::unique_ptr<sys::HttpServer> control_;
   std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
   Placement placement_;

@@ -24,8 +24,12 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   WEFT_TRY(agent->start_datapath(seat.identity.name));
   WEFT_TRY(agent->start_ipam(seat.identity.name, seat.targets.size()));
   WEFT_TRY(agent->start_mesh(seat));
+  if (agent->config_.dns.enabled) {
+    WEFT_TRY(agent->start_dns(seat.identity));
+  }
   if (agent->config_.docker) {
     WEFT_TRY(agent->start_docker());
+    agent->watch_containers();
   } else {
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
@@ -159,12 +163,13 @@ Result<Ok> Agent::start_docker() {
 }
 
 Result<Ok> Agent::start_control(std::function<void()> on_stop) {
-  const ControlHooks hooks{
+  ControlHooks hooks{
       .status = [this] { return status(); },
       .connect = [this](const TargetsCall& call) { return connect(call); },
       .forget = [this](const TargetsCall& call) { return forget(call); },
       .reload = [this] { return reload(); },
       .stop = std::move(on_stop),
+      .dns = dns_ ? std::optional(dns_hooks()) : std::nullopt,
   };
   ipam_api_ = std::make_unique<IpamApi>(
       *ipam_,

@@ -72,11 +72,29 @@ Result<NameKey> decode_name_key(const RecordKey& key) {
   return out;
 }
 
-Bytes encode_names(const std::vector<NameEntry>& entries) {
-  WEFT_ASSERT(entries.size() <= kPartEntriesMax);
+Bytes encode_run(const RunOfNames& run) {
   Writer writer;
-  writer.u8(kVersion);
-  for (const NameEntry& entry : entries) {
+  writer.u8(kVersion).u64(run.run).u64(run.count);
+  return writer.take();
+}
+
+Result<RunOfNames> decode_run(ByteView value) {
+  Reader reader(value);
+  const auto version = WEFT_TRY(reader.u8());
+  RunOfNames run;
+  run.run = WEFT_TRY(reader.u64());
+  run.count = WEFT_TRY(reader.u64());
+  if (version != kVersion || !reader.empty()) {
+    return Error{Errc::Invalid, fmt::format("run of version {} (expected {})", version, kVersion)};
+  }
+  return run;
+}
+
+Bytes encode_names(const NamesOfPart& part) {
+  WEFT_ASSERT(part.entries.size() <= kPartEntriesMax);
+  Writer writer;
+  writer.u8(kVersion).u64(part.run);
+  for (const NameEntry& entry : part.entries) {
     const Bytes address = entry.address.bytes();
     writer.u8(static_cast<std::uint8_t>(entry.name.wire().size()))
         .append(as_bytes(entry.name.wire()))
@@ -87,16 +105,17 @@ Bytes encode_names(const std::vector<NameEntry>& entries) {
   return writer.take();
 }
 
-Result<std::vector<NameEntry>> decode_names(ByteView value) {
+Result<NamesOfPart> decode_names(ByteView value) {
   Reader reader(value);
   const auto version = WEFT_TRY(reader.u8());
   if (version != kVersion) {
     return Error{Errc::Invalid,
                  fmt::format("names of version {} (expected {})", version, kVersion)};
   }
-  std::vector<NameEntry> entries;
+  NamesOfPart part;
+  part.run = WEFT_TRY(reader.u64());
   while (!reader.empty()) {
-    if (entries.size() == kPartEntriesMax) {
+    if (part.entries.size() == kPartEntriesMax) {
       return Error{Errc::Invalid, fmt::format("more than {} names", kPartEntriesMax)};
     }
     NameEntry entry;
@@ -111,9 +130,9 @@ Result<std::vector<NameEntry>> decode_names(ByteView value) {
     const ByteView address = WEFT_TRY(reader.take(address_size));
     entry.address = WEFT_TRY(Ip::from_bytes(address));
     entry.port = WEFT_TRY(reader.u16());
-    entries.push_back(std::move(entry));
+    part.entries.push_back(std::move(entry));
   }
-  return entries;
+  return part;
 }
 
 }  // namespace weft::dns

@@ -3,8 +3,13 @@
 //
 //   key:    part (2 octets), form (1), owner: form 1 is a container's id of 64 hexadecimal digits
 //           as 32 octets, form 0 is text
-//   value:  version (1 octet, 1), then per entry: the name (size, 1 octet; uncompressed wire form),
-//           the address (size, 1 octet, 4 or 16; octets), the port (2 octets; 0 is no service)
+//   value:  version (1 octet, 1), run (8), then per entry: the name (size, 1 octet; wire form, not
+//           compressed), the address (size, 1 octet, 4 or 16; octets), the port (2; 0: no service)
+//
+// Records outlive a restart of their origin for a while (router/records.h). Which run of the agent
+// stated a record tells what the present one has not said. A record with an empty key is the first
+// that a run states: version (1 octet, 1), run (8), and a count (8) that says when it is stated
+// anew.
 #pragma once
 
 #include <compare>
@@ -44,6 +49,14 @@ struct NameKey {
   friend bool operator==(const NameKey&, const NameKey&) = default;
 };
 
+// What a record's value says.
+struct NamesOfPart {
+  std::uint64_t run = 0;
+  std::vector<NameEntry> entries;
+
+  friend bool operator==(const NamesOfPart&, const NamesOfPart&) = default;
+};
+
 // Text that is printable, has no blanks and is short enough.
 Result<Ok> check_owner(const std::string& owner);
 
@@ -52,7 +65,19 @@ RecordKey encode_name_key(const NameKey& key);
 Result<NameKey> decode_name_key(const RecordKey& key);
 
 // Precondition: at most kPartEntriesMax.
-Bytes encode_names(const std::vector<NameEntry>& entries);
-Result<std::vector<NameEntry>> decode_names(ByteView value);
+Bytes encode_names(const NamesOfPart& part);
+Result<NamesOfPart> decode_names(ByteView value);
+
+struct RunOfNames {
+  std::uint64_t run = 0;
+  std::uint64_t count = 0;
+
+  friend bool operator==(const RunOfNames&, const RunOfNames&) = default;
+};
+Bytes encode_run(const RunOfNames& run);
+Result<RunOfNames> decode_run(ByteView value);
+
+// The key of what a run states first.
+inline const RecordKey kRunKey{.kind = RecordKind::Name, .key = {}};
 
 }  // namespace weft::dns

@@ -9,9 +9,27 @@
 
 namespace weft::dns {
 
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A healed partition makes many peers reachable within a moment; one word is enough for all.
+constexpr Duration kSayDelay = milliseconds(20);
+// Who never noticed that we could not reach it has no reason to give its word. By then what it
+// withdrew meanwhile has come; a lost message is repeated within a second.
+constexpr Duration kAwaitMax = seconds(3);
+
+}  // namespace
+
 Names::Names(Options options)
     : options_(std::move(options)),
       builder_(options_.zone, options_.seed) {}
+
+void Names::start(NamesActions& out) {
+  out.push_back(
+      {.key = kRunKey, .value = encode_run({.run = options_.run, .count = ++said_count_})});
+}
 
 Result<std::optional<Name>> Names::qualify(std::string_view text) const {
   const Name name = WEFT_TRY(Name::parse(text));
@@ -97,11 +115,11 @@ void Names::publish(const std::string& owner, const Changed& changed, NamesActio
     const auto part = own.parts.find(number);
     std::optional<Bytes> value;
     if (!part->second.empty()) {
-      Part entries;
+      NamesOfPart stated{.run = options_.run, .entries = {}};
       for (const NameEntry* entry : part->second) {
-        entries.push_back(*entry);
+        stated.entries.push_back(*entry);
       }
-      value = encode_names(entries);
+      value = encode_names(stated);
     } else {
       own.parts.erase(part);
       own.roomy.erase(number);
@@ -167,78 +185,161 @@ std::size_t Names::remove(const Filter& filter, NamesActions& out) {
 
 // Of others -----------------------------------------------------------------------------------
 
-void Names::show(PeerName origin, const NameKey& key, const Part& part) {
-  for (const NameEntry& entry : part) {
-    builder_.add(zone_entry(origin, key.owner, entry));
-  }
-  stats_.entries += part.size();
+bool Names::is_shown(PeerName peer, const Origin& origin, const NamesOfPart& part) const {
+  return origin.trusted && part.run == origin.run && reachable_.contains(peer);
 }
 
-void Names::hide(PeerName origin, const NameKey& key, const Part& part) {
-  for (const NameEntry& entry : part) {
-    builder_.remove(zone_entry(origin, key.owner, entry));
+void Names::count(const NamesOfPart& part, bool shown, int sign) {
+  std::size_t& counter = shown ? stats_.entries : stats_.suspended;
+  counter = sign > 0 ? counter + part.entries.size() : counter - part.entries.size();
+}
+
+void Names::set_visible(PeerName peer, const NameKey& key, const NamesOfPart& part, bool visible) {
+  for (const NameEntry& entry : part.entries) {
+    const ZoneEntry zone = zone_entry(peer, key.owner, entry);
+    visible ? builder_.add(zone) : builder_.remove(zone);
   }
-  stats_.entries -= part.size();
+}
+
+// What an earlier run stated stays in the records until the new one has had time to state it anew.
+void Names::set_run(PeerName peer, Origin& origin, std::uint64_t run) {
+  if (run <= origin.run) {
+    return;
+  }
+  for (const auto& [key, part] : origin.parts) {
+    if (is_shown(peer, origin, part)) {
+      set_visible(peer, key, part, false);
+      count(part, true, -1);
+      count(part, false, 1);
+    }
+  }
+  origin.run = run;
+}
+
+void Names::forget(PeerName peer, const NameKey& key) {
+  Origin& origin = others_[peer];
+  const auto known = origin.parts.find(key);
+  if (known == origin.parts.end()) {
+    return;
+  }
+  const bool was_shown = is_shown(peer, origin, known->second);
+  if (was_shown) {
+    set_visible(peer, known->first, known->second, false);
+  }
+  count(known->second, was_shown, -1);
+  origin.parts.erase(known);
+}
+
+void Names::learn(PeerName peer, const NameKey& key, NamesOfPart part) {
+  Origin& origin = others_[peer];
+  set_run(peer, origin, part.run);
+  const bool shown = is_shown(peer, origin, part);
+  count(part, shown, 1);
+  if (shown) {
+    set_visible(peer, key, part, true);
+  }
+  origin.parts.emplace(key, std::move(part));
 }
 
 void Names::on_record(const RecordChanged& change) {
   if (change.origin == options_.self || change.key.kind != RecordKind::Name) {
     return;
   }
+  if (change.key == kRunKey) {
+    const auto run = change.value ? decode_run(*change.value) : Result<RunOfNames>(RunOfNames{});
+    stats_.records_refused += run.ok() ? 0U : 1U;
+    if (run.ok() && change.value) {
+      on_run(change.origin, run.value());
+    }
+    return;
+  }
+  auto part = change.value ? decode_names(*change.value) : Result<NamesOfPart>(NamesOfPart{});
   const auto key = decode_name_key(change.key);
   if (!key.ok()) {
     ++stats_.records_refused;
     return;
   }
-  const bool is_shown = reachable_.contains(change.origin);
-  auto& parts = others_[change.origin];
-  if (const auto known = parts.find(key.value()); known != parts.end()) {
-    if (is_shown) {
-      hide(change.origin, key.value(), known->second);
-    } else {
-      stats_.suspended -= known->second.size();
-    }
-    parts.erase(known);
+  forget(change.origin, key.value());
+  if (!part.ok()
+      || stats_.entries + stats_.suspended + part.value().entries.size() > options_.entries_max) {
+    ++stats_.records_refused;
+    return;
   }
   if (change.value) {
-    auto part = decode_names(*change.value);
-    if (!part.ok()
-        || stats_.entries + stats_.suspended + part.value().size() > options_.entries_max) {
-      ++stats_.records_refused;
-    } else {
-      const auto at = parts.emplace(key.value(), std::move(part).value()).first;
-      if (is_shown) {
-        show(change.origin, at->first, at->second);
-      } else {
-        stats_.suspended += at->second.size();
-      }
-    }
-  }
-  if (parts.empty()) {
-    others_.erase(change.origin);
+    learn(change.origin, key.value(), std::move(part).value());
   }
 }
 
-void Names::on_peer_reachable(PeerName peer) {
+void Names::on_run(PeerName peer, const RunOfNames& run) {
+  set_run(peer, others_[peer], run.run);
+  set_trusted(peer, true);
+}
+
+void Names::set_trusted(PeerName peer, bool trusted) {
+  Origin& origin = others_[peer];
+  awaited_.erase(peer);
+  if (origin.trusted == trusted) {
+    return;
+  }
+  if (trusted) {
+    origin.trusted = true;
+    show_all(peer, true);
+  } else {
+    show_all(peer, false);
+    origin.trusted = false;
+  }
+}
+
+void Names::on_peer_reachable(TimePoint now, PeerName peer) {
   if (!reachable_.insert(peer).second) {
     return;
   }
-  if (const auto at = others_.find(peer); at != others_.end()) {
-    for (const auto& [key, part] : at->second) {
-      stats_.suspended -= part.size();
-      show(peer, key, part);
-    }
+  say_due_ = std::min(say_due_, now + kSayDelay);
+  const auto at = others_.find(peer);
+  if (at != others_.end() && at->second.trusted) {
+    show_all(peer, true);
+  } else {
+    awaited_[peer] = now + kAwaitMax;
   }
 }
 
 void Names::on_peer_unreachable(PeerName peer) {
-  if (reachable_.erase(peer) == 0) {
+  set_trusted(peer, false);
+  reachable_.erase(peer);
+}
+
+void Names::on_deadline(TimePoint now, NamesActions& out) {
+  if (say_due_ <= now) {
+    say_due_ = kNever;
+    start(out);
+  }
+  for (auto at = awaited_.begin(); at != awaited_.end();) {
+    const auto [peer, due] = *at++;
+    if (due <= now) {
+      set_trusted(peer, true);
+    }
+  }
+}
+
+TimePoint Names::next_deadline() const {
+  TimePoint due = say_due_;
+  for (const auto& [peer, awaited] : awaited_) {
+    due = std::min(due, awaited);
+  }
+  return due;
+}
+
+// Precondition: it is trusted, and of its latest run nothing is shown, or everything.
+void Names::show_all(PeerName peer, bool visible) {
+  const auto at = others_.find(peer);
+  if (at == others_.end()) {
     return;
   }
-  if (const auto at = others_.find(peer); at != others_.end()) {
-    for (const auto& [key, part] : at->second) {
-      hide(peer, key, part);
-      stats_.suspended += part.size();
+  for (const auto& [key, part] : at->second.parts) {
+    if (is_shown(peer, at->second, part)) {
+      count(part, !visible, -1);
+      count(part, visible, 1);
+      set_visible(peer, key, part, visible);
     }
   }
 }
@@ -252,13 +353,13 @@ std::vector<Names::Listed> Names::list() const {
       listed.push_back({.entry = entry, .origin = options_.self, .owner = owner});
     }
   }
-  for (const auto& [origin, parts] : others_) {
-    for (const auto& [key, part] : parts) {
-      for (const NameEntry& entry : part) {
+  for (const auto& [peer, origin] : others_) {
+    for (const auto& [key, part] : origin.parts) {
+      for (const NameEntry& entry : part.entries) {
         listed.push_back({.entry = entry,
-                          .origin = origin,
+                          .origin = peer,
                           .owner = key.owner,
-                          .suspended = !reachable_.contains(origin)});
+                          .suspended = !is_shown(peer, origin, part)});
       }
     }
   }
@@ -287,11 +388,11 @@ void Names::check_invariants() const {
   }
   std::size_t shown = own;
   std::size_t suspended = 0;
-  for (const auto& [origin, parts] : others_) {
-    WEFT_ASSERT(origin != options_.self);
-    WEFT_ASSERT(!parts.empty());
-    for (const auto& [key, part] : parts) {
-      (reachable_.contains(origin) ? shown : suspended) += part.size();
+  for (const auto& [peer, origin] : others_) {
+    WEFT_ASSERT(peer != options_.self);
+    for (const auto& [key, part] : origin.parts) {
+      WEFT_ASSERT(part.run <= origin.run);
+      (is_shown(peer, origin, part) ? shown : suspended) += part.entries.size();
     }
   }
   WEFT_ASSERT(own == stats_.own_entries);

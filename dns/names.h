@@ -2,8 +2,10 @@
 // other peers state about themselves.
 //
 // A name is answered while its origin can be reached. When it cannot, its names are suspended:
-// kept, not answered, and back as soon as it is reachable, less what it withdrew meanwhile. The
-// mesh's records (base/records.h) carry them; tombstones and repair are theirs.
+// kept, not answered. They are back once the origin, reachable again, has said so itself: what it
+// states then comes behind everything it withdrew meanwhile (router/records.h: a store holds all
+// that an origin said up to a point), so nothing that is gone is answered again. What an earlier
+// run of the origin's agent stated is not answered, as nobody may have been there to withdraw it.
 //
 // An owner is a container's id or a reserved identity that no container's life bounds. What a
 // runtime says of a container (watched) is replaced as a whole; what somebody added by hand stays
@@ -25,6 +27,7 @@
 #include "base/peer_name.h"
 #include "base/records.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "dns/name_record.h"
 #include "dns/zone.h"
 
@@ -40,6 +43,7 @@ class Names {
  public:
   struct Options {
     PeerName self;
+    std::uint64_t run = 0;  // Of this agent: rises with each start.
     Zone::Settings zone;
     std::uint64_t seed = 0;
     // A quarter more than the names lookups are measured with; 4 MiB of records.
@@ -69,6 +73,9 @@ class Names {
 
   explicit Names(Options options);
 
+  // Says that this run has begun. Call once, before anything else is stated.
+  void start(NamesActions& out);
+
   // "web" and "web.sub" get the domain behind them; "web.weft.local" and anything with a final dot
   // is taken as it is. Fails where that is no name; nothing if it lies outside the domain.
   Result<std::optional<Name>> qualify(std::string_view text) const;
@@ -83,8 +90,10 @@ class Names {
   std::size_t remove(const Filter& filter, NamesActions& out);
 
   void on_record(const RecordChanged& change);
-  void on_peer_reachable(PeerName peer);
+  void on_peer_reachable(TimePoint now, PeerName peer);
   void on_peer_unreachable(PeerName peer);
+  void on_deadline(TimePoint now, NamesActions& out);
+  TimePoint next_deadline() const;
 
   // As of now; the same object while nothing changed.
   std::shared_ptr<const Zone> zone() { return builder_.build(); }
@@ -108,7 +117,11 @@ class Names {
     std::map<std::uint16_t, std::vector<const NameEntry*>> parts;  // Of the keys above.
     std::set<std::uint16_t> roomy;                                 // Parts that are not full.
   };
-  using Part = std::vector<NameEntry>;
+  struct Origin {
+    std::uint64_t run = 0;  // The latest it was heard of.
+    bool trusted = false;   // What we hold is all it said when it was last reachable.
+    std::map<NameKey, NamesOfPart> parts;
+  };
   using Changed = std::set<std::uint16_t>;  // Parts that are to be published.
   enum class Source { Watched, ByHand };
 
@@ -116,14 +129,24 @@ class Names {
   void erase_unclaimed(const std::string& owner, Changed& changed);
   void publish(const std::string& owner, const Changed& changed, NamesActions& out);
   ZoneEntry zone_entry(PeerName origin, const std::string& owner, const NameEntry& entry) const;
-  void show(PeerName origin, const NameKey& key, const Part& part);
-  void hide(PeerName origin, const NameKey& key, const Part& part);
+  bool is_shown(PeerName peer, const Origin& origin, const NamesOfPart& part) const;
+  void count(const NamesOfPart& part, bool shown, int sign);
+  void set_visible(PeerName peer, const NameKey& key, const NamesOfPart& part, bool visible);
+  void show_all(PeerName peer, bool visible);
+  void set_trusted(PeerName peer, bool trusted);
+  void on_run(PeerName peer, const RunOfNames& run);
+  void set_run(PeerName peer, Origin& origin, std::uint64_t run);
+  void forget(PeerName peer, const NameKey& key);
+  void learn(PeerName peer, const NameKey& key, NamesOfPart part);
 
   const Options options_;
   ZoneBuilder builder_;
   std::map<std::string, Own> own_;  // By owner.
-  std::map<PeerName, std::map<NameKey, Part>> others_;
+  std::map<PeerName, Origin> others_;
   std::set<PeerName> reachable_;
+  std::map<PeerName, TimePoint> awaited_;  // Until when their word is waited for.
+  std::uint64_t said_count_ = 0;           // How often we gave ours,
+  TimePoint say_due_ = kNever;             // and when to give it again.
   Stats stats_;
 };
 

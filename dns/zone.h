@@ -16,6 +16,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/address.h"
@@ -127,7 +128,11 @@ class ZoneBuilder {
     PeerName origin;
     std::string owner;
 
-    friend auto operator<=>(const Pointer&, const Pointer&) = default;
+    friend bool operator<(const Pointer& a, const Pointer& b) {
+      // By text, as it is read; the octets begin with a label's size.
+      return std::tuple(a.name.to_string(), a.name, a.origin, a.owner)
+             < std::tuple(b.name.to_string(), b.name, b.origin, b.owner);
+    }
   };
   struct Node {
     std::multiset<Member> members;

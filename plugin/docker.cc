@@ -319,6 +319,10 @@ void DockerDriver::on_port_gone(const std::string& id, DockerActions& out) {
   impl_->networks().on_port_gone(id, out);
 }
 
+bool DockerDriver::has_port(const std::string& id) const {
+  return impl_->networks().has_endpoint(id);
+}
+
 std::vector<Port> DockerDriver::ports() const {
   return impl_->networks().ports();
 }

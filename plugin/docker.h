@@ -176,6 +176,7 @@ class DockerDriver {
 
   // Every port that may exist in the kernel: all else that carries one of our names is left over.
   std::vector<Port> ports() const;
+  bool has_port(const std::string& id) const;
   std::size_t network_count() const;
   Stats stats() const;
   void check_invariants() const;

@@ -63,6 +63,7 @@ class DockerNetworks {
   bool has_subnet(const Cidr& subnet) const;
 
   std::vector<Port> ports() const;
+  bool has_endpoint(const std::string& id) const { return endpoints_.contains(id); }
   std::size_t network_count() const { return networks_.size(); }
   bool is_waiting(RequestId id) const { return waiting_.contains(id); }
   std::size_t waiting_count() const { return waiting_.size(); }

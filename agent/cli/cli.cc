@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/cli/client.h"
+#include "agent/cli/dns.h"
 #include "agent/cli/help.h"
 #include "agent/cli/ipam_commands.h"
 #include "agent/cli/launch.h"
@@ -94,6 +95,14 @@ ExitCode run_command(Command command,
       return run_report(settings);
     case Command::Reload:
       return run_reload(settings);
+    case Command::DnsAdd:
+      return run_dns_add(settings);
+    case Command::DnsRemove:
+      return run_dns_remove(settings);
+    case Command::DnsLookup:
+      return run_dns_lookup(settings);
+    case Command::DnsArgs:
+      return run_dns_args(settings);
     case Command::Reset:
       return run_reset(settings);
     case Command::Version:

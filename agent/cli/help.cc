@@ -35,6 +35,12 @@ std::string_view placeholder(ValueKind kind) {
       return "INTERFACE";
     case ValueKind::IpallocInit:
       return "HOW";
+    case ValueKind::Domain:
+      return "DOMAIN";
+    case ValueKind::Place:
+      return "ADDRESS";
+    case ValueKind::Seconds:
+      return "SECONDS";
     case ValueKind::LogLevel:
       return "LEVEL";
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -15,6 +16,7 @@
 #include "base/log.h"
 #include "base/netdev.h"
 #include "base/peer_name.h"
+#include "dns/message.h"
 
 namespace weft::agent {
 
@@ -28,6 +30,9 @@ constexpr std::uint32_t kRun = bit(Command::Agent) | bit(Command::Launch);
 constexpr std::uint32_t kControl =
     bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status)
     | bit(Command::Prime) | bit(Command::Rmpeer) | bit(Command::Report) | bit(Command::Reload);
+
+constexpr std::uint32_t kNames = bit(Command::DnsAdd) | bit(Command::DnsRemove);
+constexpr std::uint32_t kDns = kNames | bit(Command::DnsLookup) | bit(Command::DnsArgs);
 
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
@@ -59,7 +64,7 @@ constexpr std::array kCommands{
                 false},
     CommandSpec{Command::Status,
                 "status",
-                "[peers|connections|ipam|targets]",
+                "[peers|connections|ipam|dns|targets]",
                 "show what the agent knows",
                 0,
                 1,
@@ -83,6 +88,34 @@ constexpr std::array kCommands{
                 "reload",
                 "",
                 "read the password file again; connections stay (SIGHUP does the same)",
+                0,
+                0,
+                false},
+    CommandSpec{Command::DnsAdd,
+                "dns-add",
+                "[IP…] [CONTAINER] [-h NAME]",
+                "give a container's addresses, or addresses outside, a name",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::DnsRemove,
+                "dns-remove",
+                "[IP…] [CONTAINER] [-h NAME]",
+                "take names back; without -h all of them",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::DnsLookup,
+                "dns-lookup",
+                "NAME|IP",
+                "ask this host's DNS and print bare answers",
+                1,
+                1,
+                false},
+    CommandSpec{Command::DnsArgs,
+                "dns-args",
+                "",
+                "print what docker run needs to use this DNS",
                 0,
                 0,
                 false},
@@ -188,8 +221,8 @@ constexpr std::array kOptions{
     OptionSpec{"docker-socket",
                ValueKind::Path,
                "/run/docker.sock",
-               "where the Docker engine answers; asked what runs while somebody looks",
-               kRun},
+               "where the Docker engine answers: what runs, and what it is called",
+               kRun | kNames},
     OptionSpec{"ui-listen",
                ValueKind::Listen,
                "127.0.0.1:4040",
@@ -204,7 +237,45 @@ constexpr std::array kOptions{
                ValueKind::Path,
                "/run/weft",
                "where the control socket weft.sock is",
-               kRun | kControl | bit(Command::Reset)},
+               kRun | kControl | kDns | bit(Command::Reset)},
+    OptionSpec{"no-dns", ValueKind::Flag, "false", "do not serve DNS", kRun},
+    OptionSpec{"dns-domain",
+               ValueKind::Domain,
+               "weft.local.",
+               "the domain containers' names are in; the same on every host",
+               kRun},
+    OptionSpec{"dns-listen-address",
+               ValueKind::Place,
+               "",
+               "ADDRESS[:PORT] to serve DNS at (default: port 53 of the bridge docker0)",
+               kRun},
+    OptionSpec{
+        "dns-ttl", ValueKind::Seconds, "1", "seconds that answers may be kept by clients", kRun},
+    OptionSpec{"dns-local-first",
+               ValueKind::Flag,
+               "false",
+               "answer containers on this host before others",
+               kRun},
+    OptionSpec{"dns-fallback-timeout",
+               ValueKind::Seconds,
+               "5",
+               "seconds to wait for each server that other names are asked of",
+               kRun},
+    OptionSpec{"resolv-conf",
+               ValueKind::Path,
+               "/etc/resolv.conf",
+               "where those servers are listed; changes are followed",
+               kRun},
+    OptionSpec{"fqdn",
+               ValueKind::Text,
+               "",
+               "the name, also as -h; without a dot below the domain",
+               kNames},
+    OptionSpec{"service-port",
+               ValueKind::Port,
+               "",
+               "make the name a service at this port: _http._tcp.web (SRV)",
+               bit(Command::DnsAdd)},
     OptionSpec{"log-level", ValueKind::LogLevel, "info", "debug, info, warning or error", kRun},
     OptionSpec{"log-file",
                ValueKind::Path,
@@ -273,6 +344,21 @@ Result<std::string> checked_number(const std::string& text,
                      : expected(text, fmt::format("{}a number from {} to {}", prefix, min, max));
 }
 
+Result<std::string> checked_domain(const std::string& text) {
+  const auto name = dns::Name::parse(text);
+  return name.ok() && !name.value().is_root() ? Result<std::string>(text)
+                                              : expected(text, "a domain such as weft.local");
+}
+
+Result<std::string> checked_seconds(const std::string& text) {
+  constexpr std::uint32_t kDay = 86400;
+  const std::string_view number =
+      std::string_view(text).substr(0, text.size() - (text.ends_with('s') ? 1 : 0));
+  const auto seconds = parse_number(number, 1, kDay);
+  return seconds.ok() ? Result<std::string>(text)
+                      : expected(text, fmt::format("seconds from 1 to {}", kDay));
+}
+
 Result<std::string> checked_interface(const std::string& text) {
   // The kernel's rule (dev_valid_name) less the characters nobody means.
   const bool valid = !text.empty() && text.size() <= kInterfaceNameMax && text.front() != '.'
@@ -321,6 +407,13 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
     case ValueKind::IpallocInit:
       (void)WEFT_TRY(parse_ipam_init(text));
       return text;
+    case ValueKind::Domain:
+      return checked_domain(text);
+    case ValueKind::Place:
+      return parse_listen(text, dns::kPort).ok() ? Result<std::string>(text)
+                                                 : expected(text, "an address, or address:port");
+    case ValueKind::Seconds:
+      return checked_seconds(text);
     case ValueKind::LogLevel:
       (void)WEFT_TRY(log::parse_level(text));
       return text;
@@ -397,6 +490,20 @@ Result<Command> parse_command(std::string_view name) {
                            near ? fmt::format("; did you mean \"{}\"?", *near) : "")};
 }
 
+std::uint32_t seconds_of(std::string_view text) {
+  if (text.ends_with('s')) {
+    text.remove_suffix(1);
+  }
+  return parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()).value();
+}
+
+Result<Endpoint> parse_listen(std::string_view text, std::uint16_t default_port) {
+  if (const auto address = Ip::parse(text); address.ok()) {
+    return Endpoint{address.value(), default_port};
+  }
+  return Endpoint::parse(text);
+}
+
 const std::string& Settings::text(std::string_view option) const {
   const auto found = values_.find(option);
   WEFT_ASSERT(found != values_.end());
@@ -415,13 +522,15 @@ class SettingsParser {
   SettingsParser(Command command, const Environment& environment)
       : command_(command),
         environment_(environment) {
+    app_.set_help_flag();
     for (const OptionSpec& option : kOptions) {
       if (option.applies_to(command)) {
         declare(option);
       }
     }
-    app_.set_help_flag();
-    app_.add_flag("-h,--help", settings_.help_wanted_);
+    // Where -h is the name, as Weave's scripts have it, help is --help alone.
+    const bool takes_name = words_.contains("fqdn");
+    app_.add_flag(takes_name ? "--help" : "-h,--help", settings_.help_wanted_);
     app_.add_option("arguments", settings_.arguments_);
     app_.allow_extras();
   }
@@ -445,7 +554,7 @@ class SettingsParser {
 
  private:
   void declare(const OptionSpec& option) {
-    const std::string flag = fmt::format("--{}", option.name);
+    const std::string flag = fmt::format("{}--{}", option.name == "fqdn" ? "-h," : "", option.name);
     std::string& word = words_[std::string(option.name)];
     auto* declared =
         option.kind == ValueKind::Flag ? app_.add_flag(flag, word) : app_.add_option(flag, word);

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/result.h"
 
 namespace weft::agent {
@@ -25,6 +26,10 @@ enum class Command : std::uint8_t {
   Connect,
   Forget,
   Status,
+  DnsAdd,
+  DnsRemove,
+  DnsLookup,
+  DnsArgs,
   Prime,
   Rmpeer,
   Report,
@@ -59,6 +64,9 @@ enum class ValueKind : std::uint8_t {
   Interface,
   IpallocInit,
   LogLevel,
+  Domain,
+  Place,
+  Seconds,
 };
 
 struct OptionSpec {
@@ -103,6 +111,11 @@ class Settings {
   std::vector<std::string> arguments_;
   bool help_wanted_ = false;
 };
+
+// "5" or, as Weave's flags had it, "5s". Precondition: a checked ValueKind::Seconds.
+std::uint32_t seconds_of(std::string_view text);
+// "address" or "address:port" ("[v6]:port").
+Result<Endpoint> parse_listen(std::string_view text, std::uint16_t default_port);
 
 // getenv(3) in production, a map in tests.
 using Environment = std::function<std::optional<std::string>(const std::string& name)>;

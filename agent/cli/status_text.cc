@@ -136,6 +136,25 @@ std::string ipam_summary(const json::value& ipam) {
   return text;
 }
 
+std::string dns_summary(const json::value& dns) {
+  std::string upstream;
+  for (const json::value& server : dns.at("upstream").as_array()) {
+    // Without the port, which is always the same.
+    const std::string_view address(server.as_string());
+    upstream += upstream.empty() ? "" : ", ";
+    upstream += address.substr(0, address.rfind(':'));
+  }
+  const std::string_view reason = text_at(dns, "reason");
+  std::string text = line("Service", "dns");
+  text += line("Domain", text_at(dns, "domain"));
+  text += reason.empty() ? line("Address", text_at(dns, "address"))
+                         : line("Address", fmt::format("none ({})", reason));
+  text += line("Upstream", upstream.empty() ? "none" : upstream);
+  text += line("TTL", fmt::format("{}", number_at(dns, "ttl")));
+  text += line("Entries", fmt::format("{}", number_at(dns, "entries")));
+  return text;
+}
+
 std::string docker_summary(const json::value& docker) {
   std::string text = line("Service", "plugin");
   text += line("DriverName", "weft");
@@ -149,6 +168,9 @@ std::string summary_text(const json::value& status) {
   text += "\n" + router_summary(status.at("router"));
   text += "\n" + datapath_summary(status.at("datapath"));
   text += "\n" + ipam_summary(status.at("ipam"));
+  if (const json::value* dns = status.as_object().if_contains("dns")) {
+    text += "\n" + dns_summary(*dns);
+  }
   if (const json::value* docker = status.as_object().if_contains("docker")) {
     text += "\n" + docker_summary(*docker);
   }
@@ -222,6 +244,28 @@ std::string targets_text(const json::value& targets) {
   return text;
 }
 
+// Name without the domain, address, the owner's first 12 characters, origin.
+std::string dns_text(const json::value& dns) {
+  if (dns.is_null()) {
+    return "";
+  }
+  const std::string domain = fmt::format(".{}", text_at(dns, "domain"));
+  std::string text;
+  for (const json::value& name : dns.at("names").as_array()) {
+    std::string_view host = text_at(name, "Hostname");
+    if (host.ends_with(domain)) {
+      host.remove_suffix(domain.size());
+    }
+    text += fmt::format("{:<12} {:<15} {:>12} {}{}\n",
+                        host,
+                        text_at(name, "Address"),
+                        text_at(name, "ContainerID").substr(0, 12),
+                        text_at(name, "Origin"),
+                        flag_at(name, "Suspended") ? " - unreachable!" : "");
+  }
+  return text;
+}
+
 std::string text_of(const json::value& status, StatusPart part) {
   switch (part) {
     case StatusPart::Summary:
@@ -234,6 +278,8 @@ std::string text_of(const json::value& status, StatusPart part) {
       return ipam_text(status);
     case StatusPart::Targets:
       return targets_text(status);
+    case StatusPart::Dns:
+      return dns_text(status);
   }
   return "";
 }

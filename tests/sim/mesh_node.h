@@ -71,6 +71,11 @@ class MeshNode final : public Net::Host, private EventSink {
   std::function<void(PeerName)> on_lost = nullptr;
   std::function<void(const RecordChanged&)> on_changed = nullptr;
 
+  // Sees what modules are told, as it happens.
+  void set_listener(std::function<void(const router::MeshAction& action)> listener) {
+    listener_ = std::move(listener);
+  }
+
   void start() {
     WEFT_ASSERT(!running());
     ++identity_.incarnation;
@@ -215,6 +220,9 @@ class MeshNode final : public Net::Host, private EventSink {
   }
 
   void perform(router::MeshAction action) {
+    if (listener_) {
+      listener_(action);
+    }
     std::visit(
         overloaded{
             [this](router::Dial&& a) {
@@ -281,6 +289,7 @@ class MeshNode final : public Net::Host, private EventSink {
   const Options options_;
   MeshIdentity identity_;
   SeededEntropy entropy_;
+  std::function<void(const router::MeshAction& action)> listener_;
   std::unique_ptr<router::Mesh> mesh_;
   std::uint64_t generation_ = 0;
   TimePoint armed_ = kNever;

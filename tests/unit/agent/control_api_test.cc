@@ -176,7 +176,7 @@ TEST(ControlApi, RefusesUnknownPathsAndMethods) {
 
   EXPECT_EQ(handle_control(request("GET", "/"), calls.hooks()).status, 404U);
   EXPECT_EQ(handle_control(request("GET", "/stop"), calls.hooks()).status, 404U);
-  EXPECT_EQ(handle_control(request("GET", "/status/dns"), calls.hooks()).status, 404U);
+  EXPECT_EQ(handle_control(request("GET", "/status/nothing"), calls.hooks()).status, 404U);
   EXPECT_EQ(handle_control(request("GET", "/statusx"), calls.hooks()).status, 404U);
   EXPECT_EQ(handle_control(request("POST", "/status"), calls.hooks()).status, 404U);
   EXPECT_EQ(handle_control(request("DELETE", "/status"), calls.hooks()).status, 405U);

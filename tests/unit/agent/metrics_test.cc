@@ -33,6 +33,9 @@ AgentStatus busy_status() {
   status.ipam.ranges = {
       {.owner = PeerName(1), .address_count = 192, .used_count = 5, .reachable = true},
       {.owner = PeerName(2), .address_count = 64, .used_count = 0, .reachable = false}};
+  status.dns = dns::DnsStatus{};
+  status.dns->stats.own_entries = 3;
+  status.dns->queries.absent = 4;
   return status;
 }
 
@@ -48,6 +51,13 @@ TEST(Metrics, CountConnectionsAsWeaveDid) {
   EXPECT_THAT(text,
               HasSubstr(R"(weave_connections{encryption="",state="retrying",type="unknown"} 1)"));
   EXPECT_THAT(text, HasSubstr("weave_connection_terminations_total 2"));
+}
+
+TEST(Metrics, CountNamesAndQuestions) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text, HasSubstr("weave_dns_entries 3"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_dns_answers_total{fate="absent"} 4)"));
 }
 
 TEST(Metrics, TellWhyHandshakesWereRefused) {

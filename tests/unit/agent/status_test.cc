@@ -177,7 +177,35 @@ TEST(StatusJson, HasTheDocumentedShape) {
 TEST(StatusPart, IsNamedAsOnTheCommandLine) {
   EXPECT_EQ(parse_status_part("").value(), StatusPart::Summary);
   EXPECT_EQ(parse_status_part("ipam").value(), StatusPart::Ipam);
-  EXPECT_EQ(parse_status_part("dns").error().code, Errc::NotFound);
+  EXPECT_EQ(parse_status_part("dns").value(), StatusPart::Dns);
+  EXPECT_EQ(parse_status_part("nothing").error().code, Errc::NotFound);
+}
+
+TEST(Status, ShowsNamesAsWeaveDid) {
+  AgentStatus status;
+  status.dns = dns::DnsStatus{.domain = dns::Name::parse("weft.local").value(), .ttl_seconds = 1};
+  status.dns->reason = "there is no docker0 yet";
+  status.dns->upstream = {{Ipv4(0xc0000201), 53}};
+  status.dns->stats.entries = 1;
+  status.dns->names = {
+      {.entry = {.name = dns::Name::parse("web.weft.local").value(), .address = Ipv4(0x0a200001)},
+       .origin = PeerName(1),
+       .owner = std::string(64, 'c'),
+       .suspended = true}};
+  const auto dns = to_json(status).at("dns");
+
+  EXPECT_EQ(status_text(dns, StatusPart::Dns).value(),
+            "web          10.32.0.1       cccccccccccc 00:00:00:00:00:01 - unreachable!\n");
+  status.ipam.range = Cidr::parse("10.32.0.0/12").value();
+  const std::string summary = status_text(to_json(status), StatusPart::Summary).value();
+  EXPECT_NE(summary.find("        Service: dns\n"
+                         "         Domain: weft.local.\n"
+                         "        Address: none (there is no docker0 yet)\n"
+                         "       Upstream: 192.0.2.1\n"
+                         "            TTL: 1\n"
+                         "        Entries: 1\n"),
+            std::string::npos)
+      << summary;
 }
 
 }  // namespace

@@ -8,9 +8,11 @@ namespace weft::dns {
 namespace {
 
 TEST(NameRecord, IsReadAsItWasWritten) {
-  const std::vector<NameEntry> entries{
-      {.name = name("Web.weft.local"), .address = ip("10.32.0.1")},
-      {.name = name("_http._tcp.web.weft.local"), .address = ip("fd00::1"), .port = 80}};
+  const NamesOfPart entries{
+      .run = 7,
+      .entries = {
+          {.name = name("Web.weft.local"), .address = ip("10.32.0.1")},
+          {.name = name("_http._tcp.web.weft.local"), .address = ip("fd00::1"), .port = 80}}};
   EXPECT_EQ(decode_names(encode_names(entries)).value(), entries);
   for (const std::string& owner : {std::string("weave:extern"), std::string(64, 'a')}) {
     const NameKey key{.part = 3, .owner = owner};
@@ -19,9 +21,19 @@ TEST(NameRecord, IsReadAsItWasWritten) {
   }
 }
 
+TEST(NameRecord, OfARunIsReadAsItWasWritten) {
+  const RunOfNames run{.run = 3, .count = 4};
+  EXPECT_EQ(decode_run(encode_run(run)).value(), run);
+  EXPECT_EQ(decode_run({}).error().code, Errc::Invalid);
+  Bytes longer = encode_run(run);
+  longer.push_back(0);
+  EXPECT_EQ(decode_run(longer).error().code, Errc::Invalid);
+}
+
 TEST(NameRecord, RefusesWhatIsNotOne) {
-  const Bytes good = encode_names({{.name = name("web.weft.local"), .address = ip("10.32.0.1")}});
-  for (std::size_t size = 2; size < good.size(); ++size) {
+  const Bytes good = encode_names(
+      {.run = 7, .entries = {{.name = name("web.weft.local"), .address = ip("10.32.0.1")}}});
+  for (std::size_t size = 10; size < good.size(); ++size) {
     EXPECT_EQ(decode_names(ByteView(good).first(size)).error().code, Errc::Invalid) << size;
   }
   Bytes later = good;

@@ -11,6 +11,7 @@ namespace {
 using testing::IsEmpty;
 using testing::SizeIs;
 
+constexpr TimePoint kNow{};
 const std::string kContainer(64, 'c');
 
 Names::Options options(std::uint64_t self) {
@@ -33,6 +34,13 @@ void tell(Names& to, std::uint64_t from, const NamesActions& said) {
   }
 }
 
+// What a peer says when it starts, or finds us reachable again.
+void give_word(Names& from, Names& to, std::uint64_t self) {
+  NamesActions said;
+  from.start(said);
+  tell(to, self, said);
+}
+
 TEST(Names, AreKnownToPeersWhileTheirOriginIsReachable) {
   Names one(options(1));
   Names two(options(2));
@@ -41,15 +49,37 @@ TEST(Names, AreKnownToPeersWhileTheirOriginIsReachable) {
   EXPECT_TRUE(knows(one, "web.weft.local"));
 
   tell(two, 1, said);
+  give_word(one, two, 1);
   EXPECT_FALSE(knows(two, "web.weft.local"));
-  two.on_peer_reachable(PeerName(1));
+  two.on_peer_reachable(kNow, PeerName(1));
   EXPECT_TRUE(knows(two, "web.weft.local"));
   two.on_peer_unreachable(PeerName(1));
   EXPECT_FALSE(knows(two, "web.weft.local"));
   EXPECT_EQ(two.stats().suspended, 1U);
   EXPECT_TRUE(two.list().front().suspended);
-  two.on_peer_reachable(PeerName(1));
+  two.on_peer_reachable(kNow, PeerName(1));
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+  give_word(one, two, 1);
   EXPECT_TRUE(knows(two, "web.weft.local"));
+}
+
+TEST(Names, AreNotWaitedForLongerThanNeeded) {
+  Names one(options(1));
+  Names two(options(2));
+  NamesActions said;
+  ASSERT_TRUE(one.watch(kContainer, {web()}, said).ok());
+  tell(two, 1, said);
+  two.on_peer_reachable(kNow, PeerName(1));
+  said.clear();
+
+  two.on_deadline(kNow + std::chrono::milliseconds(20), said);
+  EXPECT_THAT(said, SizeIs(1));  // Its own word.
+  EXPECT_EQ(said.front().key, kRunKey);
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+  EXPECT_EQ(two.next_deadline(), kNow + std::chrono::seconds(3));
+  two.on_deadline(two.next_deadline(), said);
+  EXPECT_TRUE(knows(two, "web.weft.local"));
+  EXPECT_EQ(two.next_deadline(), kNever);
 }
 
 TEST(Names, WithdrawnWhileSuspendedDoNotComeBack) {
@@ -57,17 +87,48 @@ TEST(Names, WithdrawnWhileSuspendedDoNotComeBack) {
   Names two(options(2));
   NamesActions said;
   ASSERT_TRUE(one.watch(kContainer, {web()}, said).ok());
-  two.on_peer_reachable(PeerName(1));
+  two.on_peer_reachable(kNow, PeerName(1));
   tell(two, 1, said);
+  give_word(one, two, 1);
   two.on_peer_unreachable(PeerName(1));
   NamesActions withdrawn;
   EXPECT_EQ(one.remove({.owner = kContainer, .address = {}, .name = {}}, withdrawn), 1U);
 
+  two.on_peer_reachable(kNow, PeerName(1));
+  EXPECT_FALSE(knows(two, "web.weft.local"));
   tell(two, 1, withdrawn);
-  two.on_peer_reachable(PeerName(1));
+  give_word(one, two, 1);
 
   EXPECT_FALSE(knows(two, "web.weft.local"));
   EXPECT_THAT(two.list(), IsEmpty());
+}
+
+TEST(Names, OfAnEarlierRunAreNotAnswered) {
+  Names::Options first = options(1);
+  first.run = 1;
+  Names::Options second = options(1);
+  second.run = 2;
+  Names before(first);
+  Names after(second);
+  Names two(options(2));
+  two.on_peer_reachable(kNow, PeerName(1));
+  NamesActions said;
+  before.start(said);
+  ASSERT_TRUE(before.watch(kContainer, {web()}, said).ok());
+  ASSERT_TRUE(before.add(kExternOwner, web("192.0.2.1"), said).ok());
+  tell(two, 1, said);
+  EXPECT_TRUE(knows(two, "web.weft.local"));
+
+  NamesActions restated;
+  after.start(restated);
+  tell(two, 1, restated);
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+  EXPECT_EQ(two.stats().suspended, 2U);
+  restated.clear();
+  ASSERT_TRUE(after.watch(kContainer, {web()}, restated).ok());
+  tell(two, 1, restated);
+  EXPECT_TRUE(knows(two, "1.0.32.10.in-addr.arpa"));
+  EXPECT_FALSE(knows(two, "1.2.0.192.in-addr.arpa"));
 }
 
 TEST(Names, OfAContainerAreReplacedAsAWholeButNotThoseAddedByHand) {
@@ -107,7 +168,7 @@ TEST(Names, AreRemovedByAnythingThatAgrees) {
 TEST(Names, ThatAreManyAreStatedInParts) {
   Names one(options(1));
   Names two(options(2));
-  two.on_peer_reachable(PeerName(1));
+  two.on_peer_reachable(kNow, PeerName(1));
   NamesActions said;
   constexpr std::uint32_t kCount = 3 * kPartEntriesMax + 1;
   for (std::uint32_t i = 0; i < kCount; ++i) {

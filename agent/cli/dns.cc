@@ -1,0 +1,308 @@
+#include "agent/cli/dns.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include "agent/cli/client.h"
+#include "dns/io/convert.h"
+#include "dns/message.h"
+#include "dns/names.h"
+#include "sys/http_server.h"
+#include "sys/netdev.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+// The agent and dockerd answer from memory; longer means that one of them hangs.
+constexpr int kCallTimeoutSeconds = 5;
+// All servers upstream may have been tried by then.
+constexpr std::chrono::seconds kLookupTimeout{15};
+
+std::string socket_of(const Settings& settings) {
+  return settings.text("run-dir") + "/weft.sock";
+}
+
+std::string without_line_end(std::string text) {
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text;
+}
+
+// The body of a 2xx answer; 404 is Errc::NotFound.
+Result<std::string> call(const Settings& settings,
+                         const std::string& method,
+                         const std::string& target) {
+  auto response =
+      WEFT_TRY(sys::http_call(socket_of(settings), method, target, "", kCallTimeoutSeconds));
+  std::string body = without_line_end(std::move(response.body));
+  if (response.status / 100 == 2) {
+    return body;
+  }
+  constexpr unsigned kNotFound = 404;
+  return Error{response.status == kNotFound ? Errc::NotFound : Errc::Invalid, std::move(body)};
+}
+
+// What the arguments of dns-add and dns-remove name.
+struct Subject {
+  std::string owner = dns::kExternOwner;
+  bool is_container = false;
+  std::vector<Ip> addresses;
+  std::string fqdn;
+};
+
+struct ContainerInfo {
+  std::string id;
+  std::string fqdn;  // Relative to the domain unless it has one of its own.
+};
+
+Result<ContainerInfo> inspect(const Settings& settings, const std::string& container) {
+  const auto response = WEFT_TRY(sys::http_call(settings.text("docker-socket"),
+                                                "GET",
+                                                "/containers/" + container + "/json",
+                                                "",
+                                                kCallTimeoutSeconds));
+  if (response.status != 200) {
+    return Error{Errc::NotFound, fmt::format("no such container: {}", container)};
+  }
+  try {
+    const json::value body = json::parse(response.body);
+    ContainerInfo info{.id = std::string(body.at("Id").as_string()), .fqdn = {}};
+    const json::value& config = body.at("Config");
+    const std::string host(config.at("Hostname").as_string());
+    const std::string domain(config.at("Domainname").as_string());
+    info.fqdn = domain.empty() ? std::string(body.at("Name").as_string()).substr(1)
+                               : fmt::format("{}.{}.", host, domain);
+    return info;
+  } catch (const std::exception& error) {
+    return Error{Errc::Invalid, fmt::format("dockerd says of {}: {}", container, error.what())};
+  }
+}
+
+// The addresses that names of this container have: those on weft's networks.
+Result<std::vector<Ip>> addresses_of(const Settings& settings, const std::string& id) {
+  const std::string body = WEFT_TRY(call(settings, "GET", "/name"));
+  std::vector<Ip> addresses;
+  try {
+    const json::value names = json::parse(body);
+    for (const json::value& name : names.as_array()) {
+      if (std::string_view(name.at("ContainerID").as_string()) != id) {
+        continue;
+      }
+      const Ip address = WEFT_TRY(Ip::parse(std::string_view(name.at("Address").as_string())));
+      if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+        addresses.push_back(address);
+      }
+    }
+  } catch (const std::exception& error) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())};
+  }
+  return addresses;
+}
+
+Result<Subject> subject_of(const Settings& settings) {
+  Subject subject;
+  subject.fqdn = settings.text("fqdn");
+  for (const std::string& word : settings.arguments()) {
+    if (const auto address = Ip::parse(word); address.ok()) {
+      subject.addresses.push_back(address.value());
+      continue;
+    }
+    if (subject.is_container) {
+      return Error{Errc::Invalid,
+                   fmt::format("\"{}\" is no address, and one container is enough", word)};
+    }
+    // An agent without Docker takes any identity.
+    const auto container = inspect(settings, word);
+    if (!container.ok() && container.error().code == Errc::NotFound) {
+      return container.error();
+    }
+    subject.is_container = true;
+    subject.owner = container.ok() ? container.value().id : word;
+    if (subject.fqdn.empty() && container.ok()) {
+      subject.fqdn = container.value().fqdn;
+    }
+  }
+  return subject;
+}
+
+// The name in full; what has no final dot may be relative to the domain.
+Result<std::string> qualified(const Settings& settings, const std::string& fqdn) {
+  if (fqdn.empty() || fqdn.ends_with('.')) {
+    return fqdn;
+  }
+  const std::string domain = WEFT_TRY(call(settings, "GET", "/domain"));
+  const dns::Name zone = WEFT_TRY(dns::Name::parse(domain));
+  const dns::Name name = WEFT_TRY(dns::Name::parse(fqdn));
+  const bool is_whole = name.is_within(zone) || name.label_count() > 1;
+  return is_whole ? fqdn + "." : fqdn + "." + domain;
+}
+
+Result<Ok> add(const Settings& settings) {
+  Subject subject = WEFT_TRY(subject_of(settings));
+  if (subject.fqdn.empty()) {
+    return Error{Errc::Invalid, "dns-add needs -h NAME, or a container that has one"};
+  }
+  if (subject.addresses.empty() && subject.is_container) {
+    subject.addresses = WEFT_TRY(addresses_of(settings, subject.owner));
+  }
+  if (subject.addresses.empty()) {
+    return Error{Errc::Invalid, "dns-add needs an address, or a container on a network of weft's"};
+  }
+  const std::string fqdn = WEFT_TRY(qualified(settings, subject.fqdn));
+  const std::string port = settings.text("service-port");
+  for (const Ip& address : subject.addresses) {
+    (void)WEFT_TRY(call(settings,
+                        "PUT",
+                        fmt::format("/name/{}/{}?fqdn={}{}{}",
+                                    subject.owner,
+                                    address.to_string(),
+                                    fqdn,
+                                    port.empty() ? "" : "&port=",
+                                    port)));
+  }
+  return Ok{};
+}
+
+Result<Ok> remove(const Settings& settings) {
+  const Subject subject = WEFT_TRY(subject_of(settings));
+  if (!subject.is_container && subject.addresses.empty()) {
+    return Error{Errc::Invalid, "dns-remove needs an address or a container"};
+  }
+  // Without -h all names go, a container's own too.
+  const std::string fqdn = WEFT_TRY(qualified(settings, settings.text("fqdn")));
+  const std::string query = fqdn.empty() ? "" : "?fqdn=" + fqdn;
+  if (subject.addresses.empty()) {
+    (void)WEFT_TRY(call(settings, "DELETE", "/name/" + subject.owner + query));
+  }
+  for (const Ip& address : subject.addresses) {
+    (void)WEFT_TRY(call(settings,
+                        "DELETE",
+                        fmt::format("/name/{}/{}{}", subject.owner, address.to_string(), query)));
+  }
+  return Ok{};
+}
+
+// One question and its answer over UDP.
+class Lookup {
+ public:
+  Result<std::vector<std::string>> run(const Endpoint& server, const dns::Question& question) {
+    constexpr std::uint16_t kId = 1;  // The socket is connected to an address of this host.
+    const Bytes query = dns::write_query(kId, question, dns::Edns{.udp_size = dns::kUdpSizeMax});
+    boost::system::error_code error;
+    socket_.connect({dns::to_asio(server.address), server.port}, error);
+    if (!error) {
+      socket_.send(boost::asio::buffer(query), 0, error);
+    }
+    if (error) {
+      return Error{Errc::Unavailable, fmt::format("{}: {}", server.to_string(), error.message())};
+    }
+    std::optional<std::size_t> size;
+    socket_.async_receive(boost::asio::buffer(buffer_), [&](const auto& failure, std::size_t got) {
+      size = failure ? std::nullopt : std::optional(got);
+    });
+    context_.run_for(kLookupTimeout);
+    if (!size) {
+      return Error{Errc::Unavailable, fmt::format("{} does not answer", server.to_string())};
+    }
+    return answers(ByteView(buffer_).first(*size));
+  }
+
+ private:
+  static Result<std::vector<std::string>> answers(ByteView octets) {
+    const dns::Message message = WEFT_TRY(dns::read_message(octets));
+    std::vector<std::string> lines;
+    for (const dns::Record& record : message.records) {
+      if (record.section != dns::Record::Section::Answer) {
+        continue;
+      }
+      if (record.type == dns::kA || record.type == dns::kAaaa) {
+        const Ip address =
+            WEFT_TRY(Ip::from_bytes(octets.subspan(record.data_at, record.data_size)));
+        lines.push_back(address.to_string());
+      } else if (record.type == dns::kPtr) {
+        std::size_t at = record.data_at;
+        const dns::Name name = WEFT_TRY(dns::read_name(octets, at));
+        lines.push_back(name.to_string());
+      }
+    }
+    return lines;
+  }
+
+  boost::asio::io_context context_{1};
+  boost::asio::ip::udp::socket socket_{context_};
+  std::array<std::uint8_t, dns::kUdpSizeMax> buffer_{};
+};
+
+// Addresses of both families, or the name of an address.
+Result<std::vector<std::string>> lookup(const Settings& settings) {
+  const std::string address = WEFT_TRY(call(settings, "GET", "/dns-address-port"));
+  const Endpoint server = WEFT_TRY(Endpoint::parse(address));
+  const std::string& word = settings.arguments().front();
+  if (const auto ip = Ip::parse(word); ip.ok()) {
+    return Lookup().run(server, {.name = dns::Name::reverse_of(ip.value()), .type = dns::kPtr});
+  }
+  const dns::Name name = WEFT_TRY(dns::Name::parse(word));
+  auto lines = WEFT_TRY(Lookup().run(server, {.name = name, .type = dns::kA}));
+  const auto v6 = WEFT_TRY(Lookup().run(server, {.name = name, .type = dns::kAaaa}));
+  lines.insert(lines.end(), v6.begin(), v6.end());
+  return lines;
+}
+
+// Where an agent would listen, for those who ask before it runs.
+std::string docker_bridge_address() {
+  const auto netdev = sys::open_netdev();
+  const auto addresses = netdev.ok() ? netdev.value()->addresses("docker0")
+                                     : Result<std::vector<Cidr>>(netdev.error());
+  return addresses.ok() && !addresses.value().empty()
+             ? addresses.value().front().address().to_string()
+             : "172.17.0.1";
+}
+
+}  // namespace
+
+ExitCode run_dns_add(const Settings& settings) {
+  const auto done = add(settings);
+  return done.ok() ? ExitCode::Ok : report(done.error());
+}
+
+ExitCode run_dns_remove(const Settings& settings) {
+  const auto done = remove(settings);
+  return done.ok() ? ExitCode::Ok : report(done.error());
+}
+
+ExitCode run_dns_lookup(const Settings& settings) {
+  const auto lines = lookup(settings);
+  if (!lines.ok()) {
+    return report(lines.error());
+  }
+  for (const std::string& line : lines.value()) {
+    fmt::print("{}\n", line);
+  }
+  return ExitCode::Ok;
+}
+
+ExitCode run_dns_args(const Settings& settings) {
+  const auto domain = call(settings, "GET", "/domain");
+  if (!domain.ok() && domain.error().code == Errc::NotFound) {
+    return ExitCode::Ok;  // Without DNS there is nothing to say.
+  }
+  const auto address = call(settings, "GET", "/dns-address");
+  fmt::print("--dns={} --dns-search={}",
+             address.ok() ? address.value() : docker_bridge_address(),
+             domain.ok() ? domain.value() : "weft.local.");
+  return ExitCode::Ok;
+}
+
+}  // namespace weft::agent

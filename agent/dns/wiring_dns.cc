@@ -1,0 +1,133 @@
+// DNS in the agent: where it listens, and whose names it is told.
+#include <array>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "agent/wiring.h"
+#include "base/log.h"
+
+namespace weft::agent {
+
+namespace {
+
+// Docker's own bridge: its address is one that every container of the host reaches, on whatever
+// network, and that nobody else's resolver listens at.
+constexpr const char* kDockerBridge = "docker0";
+
+// Docker may come up after us.
+constexpr std::chrono::seconds kListenRetry{1};
+
+}  // namespace
+
+Result<Ok> Agent::start_dns(const Identity& identity) {
+  std::array<std::uint8_t, 8> seed{};
+  host_.entropy.fill(seed);
+  const std::uint64_t seed_number = WEFT_TRY(Reader(seed).u64());
+  dns_ = WEFT_TRY(
+      dns::DnsService::start(host_.io.get_executor(),
+                             host_.clock,
+                             {.self = identity.name,
+                              .run = identity.incarnation.value(),
+                              .zone = {.domain = config_.dns.domain,
+                                       .ttl_seconds = config_.dns.ttl_seconds,
+                                       .local_first = config_.dns.local_first},
+                              .resolv_conf = config_.dns.resolv_conf,
+                              .upstream_timeout = config_.dns.upstream_timeout,
+                              .seed = seed_number},
+                             [this](PublishRecord record) {
+                               post([this, record = std::move(record)] { mesh_->publish(record); });
+                             }));
+  if (config_.dns.listen) {
+    return dns_->listen(*config_.dns.listen);
+  }
+  listen_for_dns();
+  return Ok{};
+}
+
+// At Docker's bridge, as soon as there is one. What is in the way there is said once and shown in
+// the status; containers' networks do not depend on it.
+void Agent::listen_for_dns() {
+  Result<Ok> listening = Error{Errc::NotFound, fmt::format("there is no {} yet", kDockerBridge)};
+  const auto addresses = host_.netdev.addresses(kDockerBridge);
+  for (const Cidr& address : addresses.ok() ? addresses.value() : std::vector<Cidr>()) {
+    if (address.is_v4()) {
+      listening = dns_->listen({address.address(), dns::kPort});
+      break;
+    }
+  }
+  if (listening.ok()) {
+    log::info("DNS listens", {"address", *dns_->status().address});
+    return;
+  }
+  if (dns_reason_ != listening.error().what) {
+    dns_reason_ = listening.error().what;
+    log::warning("DNS does not listen", {"why", listening.error()});
+    dns_->set_reason(dns_reason_);
+  }
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kListenRetry);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    if (!error) {
+      listen_for_dns();
+    }
+  });
+}
+
+void Agent::watch_containers() {
+  if (!dns_) {
+    return;
+  }
+  watch_ = std::make_unique<plugin::DockerWatch>(
+      host_.io.get_executor(),
+      host_.clock,
+      config_.docker_socket,
+      plugin::DockerEvents::Options{
+          .is_ours =
+              [this](const std::string& endpoint) { return docker_->driver().has_port(endpoint); }},
+      [this](const plugin::ContainerNames& container) { on_container(container); });
+}
+
+void Agent::on_container(const plugin::ContainerNames& container) {
+  if (!container.running) {
+    dns_->remove({.owner = container.container, .address = {}, .name = {}});
+    return;
+  }
+  std::vector<dns::NameEntry> entries;
+  for (const auto& [text, address] : container.entries) {
+    // What is no name, or one of another domain, is nobody's mistake: Docker's rules are its own.
+    if (const auto name = dns_->qualify(text).value_or(std::nullopt)) {
+      entries.push_back({.name = *name, .address = address});
+    }
+  }
+  if (const auto watched = dns_->watch(container.container, entries); !watched.ok()) {
+    log::warning("container without its names",
+                 {"container", container.container},
+                 {"why", watched.error()});
+  }
+}
+
+Result<Ok> Agent::add_name(const NameRequest& request) {
+  const auto name =
+      WEFT_TRY(dns_->qualify(request.fqdn + (request.fqdn.ends_with('.') ? "" : ".")));
+  if (!name) {
+    return Ok{};  // Outside the domain, which Weave ignores.
+  }
+  // A container that died meanwhile must not leave a name behind.
+  if (request.check_alive && request.owner.size() == dns::kContainerIdSize && watch_
+      && !watch_->events().may_run(request.owner)) {
+    return Ok{};
+  }
+  return dns_->add(request.owner,
+                   {.name = *name, .address = request.address, .port = request.port});
+}
+
+DnsHooks Agent::dns_hooks() {
+  return {.status = [this] { return dns_->status(); },
+          .add = [this](const NameRequest& request) { return add_name(request); },
+          .remove = [this](const dns::Names::Filter& filter) { return dns_->remove(filter); }};
+}
+
+}  // namespace weft::agent

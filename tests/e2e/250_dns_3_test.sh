@@ -1,0 +1,138 @@
+#!/bin/bash
+# Containers find each other by name on any host, as soon as they run and no longer than they live.
+source "$(dirname "$0")/../lab/lib.sh"
+
+# The name as a container sees it, through Docker's resolver: "NAME ADDRESS…", or nothing.
+resolves() {  # HOST CONTAINER NAME
+  inside "$1" "$2" nslookup -type=a "$3" 2>/dev/null | awk '/^Name:/ { seen = 1 } seen && /^Address/ { print $NF }' | sort
+}
+resolves_to() { [[ $(resolves "$1" "$2" "$3") == "$4" ]]; }
+known() { [[ -n $(on "$1" weft dns-lookup "$2") ]]; }  # HOST NAME
+unknown() { ! known "$@"; }
+
+# Milliseconds from now until every host's DNS knows a name, or knows it no more.
+milliseconds_until() {  # CMD NAME
+  local started host
+  started=$(microseconds)
+  for host in "${HOSTS[@]}"; do
+    until "$1" "$host" "$2"; do :; done
+  done
+  echo $((($(microseconds) - started) / 1000))
+}
+microseconds() { echo "${EPOCHREALTIME/./}"; }
+
+# When this host's DNS begins to answer for a name, in microseconds of the clock that all hosts share.
+answered_at() {  # HOST NAME
+  on "$1" python3 - "$2" <<'PYTHON'
+import socket, struct, sys, time
+name = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split(".")) + b"\0"
+query = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + name + struct.pack(">2H", 1, 1)
+dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+dns.connect(("172.17.0.1", 53))
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    dns.send(query)
+    if struct.unpack(">H", dns.recv(4096)[6:8])[0] > 0:
+        print(time.monotonic_ns() // 1000)
+        sys.exit()
+    time.sleep(0.0005)
+sys.exit("never")
+PYTHON
+}
+
+named() {  # HOST NAME NETWORK [options]: with this host's DNS.
+  local host=$1
+  shift
+  # shellcheck disable=SC2046  # Two words.
+  container "$host" "$@" $(on "$host" weft dns-args)
+}
+
+step "three hosts, each with its own DNS at Docker's bridge"
+lab_up 3 --docker
+launch_all
+network_everywhere weft-net --subnet 10.32.0.0/24
+for host in h1 h2 h3; do
+  wait_until 5 "DNS listens on $host" status_is "$host" '.dns.address != ""'
+done
+assert_equal "$(on h1 weft dns-args)" \
+  "--dns=$(on h1 ip -4 -br addr show docker0 | awk '{ sub("/.*", "", $3); print $3 }') --dns-search=weft.local." "dns-args"
+
+step "a container of h1 is found from h2 by its name, its host name and its alias"
+named h2 asker weft-net
+named h1 web weft-net --network-alias shop --hostname website
+address=$(address_of h1 web)
+wait_until 5 "h2 finds web" resolves_to h2 asker web.weft.local "$address"
+assert_equal "$(resolves h2 asker web)" "$address" "a single label"
+assert_equal "$(resolves h2 asker shop)" "$address" "an alias"
+assert_equal "$(resolves h2 asker WEB.weft.LOCAL)" "$address" "another case"
+assert_equal "$(on h3 weft dns-lookup web)" "$address" "dns-lookup"
+assert_equal "$(on h3 weft dns-lookup "$address" | head -n 1)" "shop.weft.local." "the address's name"
+assert_contains "$(on h3 weft status dns)" "web" "status dns"
+
+step "what one host answers, every host answers within 5 ms (the best of five, as the machine is shared)"
+best=1000000
+for round in 1 2 3 4 5; do
+  for host in "${HOSTS[@]}"; do
+    answered_at "$host" "swift$round.weft.local" >"$SCRATCH/answered.$host" &
+  done
+  named h1 "swift$round" weft-net
+  wait
+  on h1 docker rm -f "swift$round" >/dev/null
+  first=$(cat "$SCRATCH/answered.h1")
+  last=$(sort -n "$SCRATCH"/answered.h? | tail -n 1)
+  ((last - first >= best)) || best=$((last - first))
+done
+echo "known to all $best us after h1"
+((best <= 5000)) || fail "a name took $best us to get to every host"
+
+step "two containers of one name are both answered, and the one that dies no more"
+named h3 more weft-net --network-alias shop
+both=$(printf '%s\n' "$address" "$(address_of h3 more)" | sort)
+wait_until 5 "both are answered" resolves_to h2 asker shop "$both"
+on h3 docker kill more >/dev/null
+elapsed=$(milliseconds_until unknown more)
+((elapsed <= 1000)) || fail "the name outlived its container by $elapsed ms"
+assert_equal "$(resolves h2 asker shop)" "$address" "the one that lives"
+on h3 docker start more >/dev/null
+wait_until 5 "it is back" resolves_to h2 asker shop "$both"
+
+step "names follow containers that are renamed, and networks they join and leave"
+on h1 docker rename web front
+wait_until 5 "the new name" known h3 front
+wait_until 5 "not the old one" unknown h3 web.weft.local
+on h1 docker network disconnect weft-net front
+wait_until 5 "no address, no name" unknown h3 front
+on h1 docker network connect weft-net front
+wait_until 5 "an address, a name" known h3 front
+
+step "names added by hand, and taken back"
+on h1 weft dns-add 192.0.2.7 -h printer.weft.local
+wait_until 5 "printer" known h3 printer
+assert_equal "$(on h3 weft dns-lookup printer)" 192.0.2.7 "dns-add"
+on h1 weft dns-add front -h www.weft.local
+wait_until 5 "www" known h2 www.weft.local
+on h1 weft dns-remove 192.0.2.7 -h printer.weft.local
+wait_until 5 "no printer" unknown h3 printer
+on h1 docker kill front >/dev/null
+wait_until 5 "a container takes its names along" unknown h3 www
+on h1 docker start front >/dev/null
+wait_until 5 "but not its own" known h3 front
+
+step "what happens while the agent or dockerd is away is made up for"
+on h1 weft stop
+wait_until 15 "names of a host without agent are suspended" unknown h3 front
+on h1 docker kill front >/dev/null
+launch h1
+named h1 later weft-net
+wait_until 15 "what came is known" known h3 later
+assert_equal "$(on h3 weft dns-lookup front)" "" "what went is not"
+
+step "a partition hides names and its end brings back those that still hold"
+lab partition h1,h2 h3
+wait_until 15 "h3 does not answer for h1" unknown h3 later
+assert_contains "$(on h3 weft status dns)" "unreachable" "suspended names"
+on h1 docker rm -f later >/dev/null
+named h1 newer weft-net
+lab heal
+wait_until 60 "what came in between" known h3 newer
+assert_equal "$(on h3 weft dns-lookup later)" "" "what went in between"
