@@ -44,6 +44,21 @@ Result<DnsConfig> make_dns_config(const Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+// Blocks separated by commas; none for an empty text.
+Result<std::vector<Cidr>> parse_subnets(std::string_view text) {
+  std::vector<Cidr> subnets;
+  while (!text.empty()) {
+    const std::string_view one = text.substr(0, text.find(','));
+    subnets.push_back(WEFT_TRY(Cidr::parse(one)));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+  }
+  return subnets;
+}
+
+}  // namespace
+
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
   Config config;
   if (settings.is_given("name")) {
@@ -56,6 +71,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.port = number_of<std::uint16_t>(settings.text("port"));
   config.password_file = settings.text("password-file");
   config.plaintext_data = settings.flag("plaintext-data");
+  config.trusted_subnets = WEFT_TRY(parse_subnets(settings.text("trusted-subnets")));
   config.range = WEFT_TRY(Cidr::parse(settings.text("ipalloc-range")));
   config.default_subnet =
       settings.is_given("ipalloc-range") ? config.range : first_half(config.range);
@@ -103,12 +119,20 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
 }
 
 Result<Ok> check_encryption(const Config& config) {
-  if (config.password_file.empty() || config.plaintext_data) {
+  if (config.trusted_subnets.empty()) {
     return Ok{};
   }
-  return Error{Errc::Denied,
-               "a password is set, but this version of weft cannot encrypt containers' traffic "
-               "yet, only its own; pass --plaintext-data to accept that, or give no password"};
+  if (config.password_file.empty()) {
+    return Error{Errc::Invalid,
+                 "--trusted-subnets exempts hosts from encryption, but without --password-file "
+                 "nothing is encrypted"};
+  }
+  if (!config.bpf) {
+    return Error{Errc::Invalid,
+                 "--trusted-subnets needs the BPF fast path: with --no-bpf the kernel would take "
+                 "frames in clear from everybody"};
+  }
+  return Ok{};
 }
 
 Result<Ok> check_overlap(const Cidr& range,

@@ -35,6 +35,7 @@ struct Config {
   std::string password_file;  // Empty: none.
   std::size_t connections_max = 0;
   bool plaintext_data = false;
+  std::vector<Cidr> trusted_subnets;  // Pairs with both ends inside go in clear.
   Cidr range;
   Cidr default_subnet;
   IpamInit init;
@@ -62,7 +63,7 @@ struct Config {
 // Fails where values that are fine alone do not fit together, or a peer does not parse.
 Result<Config> make_config(const Settings& settings, const std::string& host_name);
 
-// Errc::Denied if containers' traffic would travel in clear although a password was set.
+// Errc::Invalid if the options about encryption contradict each other.
 Result<Ok> check_encryption(const Config& config);
 
 // Errc::Conflict naming the first route that shares addresses with the range. Default routes and

@@ -180,7 +180,7 @@ void Runner::run() {
         "no password: control traffic is encrypted but unauthenticated, whoever reaches the port "
         "can join",
         {"port", config_.port});
-  } else {
+  } else if (config_.plaintext_data) {
     log::warning("containers' traffic is not encrypted", {"because", "--plaintext-data"});
   }
   ::malloc_trim(0);  // What starting needed and running does not.

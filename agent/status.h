@@ -37,8 +37,9 @@ struct AgentStatus {
   router::MeshStats mesh;
   ipam::AllocatorStatus ipam;
   router::DatapathStatus datapath;
-  std::optional<dns::DnsStatus> dns;   // Nothing with --no-dns.
-  std::optional<DockerStatus> docker;  // Nothing with --no-docker.
+  std::optional<dns::DnsStatus> dns;           // Nothing with --no-dns.
+  std::optional<router::SealedStatus> sealed;  // Nothing if all goes in clear.
+  std::optional<DockerStatus> docker;          // Nothing with --no-docker.
 };
 
 boost::json::object to_json(const AgentStatus& status);

@@ -160,7 +160,69 @@ json::object to_json(const router::DatapathStatus& datapath) {
             {"fast_encapsulated", fast.encapsulated},
             {"fast_decapsulated", fast.decapsulated},
             {"fast_slow", fast.slow},
-            {"fast_refused", fast.refused}}}};
+            {"fast_refused", fast.refused},
+            {"fast_sealed", fast.sealed}}}};
+}
+
+// How frames for the peer travel, and why.
+json::object to_json(const router::SealedPeerStatus& peer,
+                     const std::vector<router::PeerStatus>& peers) {
+  const bool waits = !peer.established && !peer.clear;
+  return {{"name", peer.peer.to_string()},
+          {"nickname", nickname_of(peers, peer.peer)},
+          {"path", peer.clear ? "fastdp" : "encrypted"},
+          {"state", waits ? (peer.handshaking ? "handshake" : "idle") : "up"},
+          {"endpoint", peer.endpoint.to_string()},
+          {"cipher", peer.clear ? "" : peer.cipher},
+          {"reason", peer.clear ? "both hosts are in trusted subnets" : "a password is set"},
+          {"packets_out", peer.packets_out},
+          {"packets_in", peer.packets_in},
+          {"bytes_out", peer.bytes_out},
+          {"bytes_in", peer.bytes_in}};
+}
+
+json::object drops_to_json(const router::SealedWorkerStats& worker) {
+  using enum router::SealedDrop;
+  const auto of = [&worker](router::SealedDrop reason) {
+    return worker.drops.at(static_cast<std::size_t>(reason));
+  };
+  return {{"no_peer", of(NoPeer)},
+          {"too_big", of(TooBig)},
+          {"no_session", of(NoSession)},
+          {"send_failed", of(SendFailed)},
+          {"malformed", of(Malformed)},
+          {"unknown_session", of(UnknownIndex)},
+          {"replayed", of(Replayed)},
+          {"not_authentic", of(NotAuthentic)},
+          {"deliver_failed", of(DeliverFailed)}};
+}
+
+json::object to_json(const router::SealedStatus& sealed,
+                     const std::vector<router::PeerStatus>& peers) {
+  json::array entries;
+  for (const router::SealedPeerStatus& peer : sealed.peers) {
+    entries.push_back(to_json(peer, peers));
+  }
+  const router::SessionStats& sessions = sealed.sessions;
+  return {{"port", sealed.port},
+          {"ciphers", array_of(sealed.ciphers)},
+          {"peers", std::move(entries)},
+          {"drops", drops_to_json(sealed.worker)},
+          {"stats",
+           {{"frames_in", sealed.worker.frames_in},
+            {"frames_out", sealed.worker.frames_out},
+            {"datagrams_in", sealed.worker.datagrams_in},
+            {"datagrams_out", sealed.worker.datagrams_out},
+            {"handshakes", sessions.handshakes},
+            {"initiations", sessions.initiations_sent},
+            {"cookies_sent", sessions.cookies_sent},
+            {"malformed", sessions.malformed},
+            {"strangers", sessions.strangers},
+            {"replays", sessions.replays},
+            {"limited", sessions.limited},
+            {"unanswerable", sessions.unanswerable},
+            {"incompatible", sessions.incompatible},
+            {"events_refused", sealed.worker.events_refused}}}};
 }
 
 json::object to_json(const dns::DnsStatus& dns) {
@@ -225,7 +287,7 @@ json::object to_json(const AgentStatus& status) {
   json::object router{{"name", status.peers.empty() ? "" : status.peers.front().name.to_string()},
                       {"nickname", status.peers.empty() ? "" : status.peers.front().nickname},
                       {"authenticated", status.password_set},
-                      {"data_encrypted", false},
+                      {"data_encrypted", status.sealed.has_value()},
                       {"discovery", status.discovery},
                       {"port", status.port},
                       {"connections_max", status.connections_max},
@@ -240,6 +302,9 @@ json::object to_json(const AgentStatus& status) {
                       {"ipam", to_json(status.ipam, status.peers)}};
   if (status.dns) {
     object["dns"] = to_json(*status.dns);
+  }
+  if (status.sealed) {
+    object["encryption"] = to_json(*status.sealed, status.peers);
   }
   if (status.docker) {
     object["docker"] = {{"socket", status.docker->socket},

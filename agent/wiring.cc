@@ -105,6 +105,9 @@ void Agent::on_record(const RecordChanged& change) {
         placement_.forget(change.origin, changes);
         remember(changes);
         datapath_->set_underlay(change.origin, std::nullopt);
+        if (sealed_) {
+          sealed_->remove_peer(change.origin);
+        }
       }
       return;
   }
@@ -124,10 +127,34 @@ void Agent::place_peers() {
   for (const PeerName name : wanted) {
     const std::optional<router::PeerStatus> peer = mesh_->mesh().peer(name);
     if (peer && !peer->self && !peer->underlay.empty()) {
-      datapath_->set_underlay(name, placement_.choose(name, peer->underlay, changes));
+      place_peer(*peer, placement_.choose(name, peer->underlay, changes));
     }
   }
   remember(changes);
+}
+
+// Who it is before where it is: frames for it wait until both are known.
+void Agent::place_peer(const router::PeerStatus& peer, const Ip& underlay) {
+  if (sealed_) {
+    sealed_->set_peer(
+        peer.name,
+        {.key = peer.key, .endpoint = {underlay, peer.port}, .clear = is_trusted(underlay)});
+  }
+  datapath_->set_underlay(peer.name, underlay);
+}
+
+// Both ends lie in one of the trusted subnets; the other side must find so, too.
+bool Agent::is_trusted(const Ip& underlay) const {
+  const auto inside = [this](const Ip& address) {
+    return std::any_of(config_.trusted_subnets.begin(),
+                       config_.trusted_subnets.end(),
+                       [&address](const Cidr& subnet) { return subnet.contains(address); });
+  };
+  if (!inside(underlay)) {
+    return false;
+  }
+  const Result<PathInfo> path = host_.netdev.path_to(underlay);
+  return path.ok() && inside(path.value().source);
 }
 
 // For what a restart can do without.
@@ -340,6 +367,9 @@ Result<Ok> Agent::reload() {
     return keys.error();
   }
   mesh_->set_passwords(keys.value().current, keys.value().old);
+  if (sealed_) {
+    sealed_->set_passwords(keys.value().current, keys.value().old);
+  }
   log::info("password file read again", {"accepts_old_one", keys.value().old.has_value()});
   return Ok{};
 }
@@ -373,6 +403,7 @@ AgentStatus Agent::status() const {
       .ipam = ipam_->allocator().status(),
       .datapath = datapath_->status(),
       .dns = std::nullopt,
+      .sealed = sealed_ ? std::optional(sealed_->status()) : std::nullopt,
       .docker = std::nullopt,
   };
   std::erase_if(status.targets, [this](const std::string& target) {

@@ -35,6 +35,7 @@
 #include "router/connector.h"
 #include "router/io/datapath_service.h"
 #include "router/io/mesh_service.h"
+#include "router/io/sealed_path.h"
 #include "sys/clock.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
@@ -73,6 +74,7 @@ class Agent {
  private:
   Agent(const Host& host, Config config) : host_(host), config_(std::move(config)) {}
 
+  Result<Ok> start_sealed(const Seat& seat);
   Result<Ok> start_datapath(PeerName self);
   Result<Ok> start_ipam(PeerName self, std::size_t target_count);
   Result<Ok> start_mesh(const Seat& seat);
@@ -112,6 +114,8 @@ class Agent {
 
   void place_peer_later(PeerName peer);
   void place_peers();
+  void place_peer(const router::PeerStatus& peer, const Ip& underlay);
+  bool is_trusted(const Ip& underlay) const;
   void remember(const StoreBatch& changes);
 
   Result<Ok> add_name(const NameRequest& request);
@@ -130,6 +134,7 @@ class Agent {
 
   Host host_;
   Config config_;
+  std::unique_ptr<router::SealedPath> sealed_;  // Nothing without a password, or in clear.
   std::unique_ptr<router::DatapathService> datapath_;
   std::unique_ptr<ipam::IpamService> ipam_;
   std::unique_ptr<router::MeshService> mesh_;

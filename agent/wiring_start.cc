@@ -21,6 +21,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
                                             std::function<void()> on_stop) {
   std::unique_ptr<Agent> agent(new Agent(host, std::move(config)));
   agent->placement_ = WEFT_TRY(Placement::load(host.store));
+  WEFT_TRY(agent->start_sealed(seat));
   WEFT_TRY(agent->start_datapath(seat.identity.name));
   WEFT_TRY(agent->start_ipam(seat.identity.name, seat.targets.size()));
   WEFT_TRY(agent->start_mesh(seat));
@@ -41,6 +42,24 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   return agent;
 }
 
+// A password encrypts containers' traffic, too, unless the operator says otherwise.
+Result<Ok> Agent::start_sealed(const Seat& seat) {
+  if (!seat.passwords || config_.plaintext_data) {
+    return Ok{};
+  }
+  // UDP on the number of the mesh's TCP port, as users of Weave have it open in their firewalls.
+  sealed_ = WEFT_TRY(router::SealedPath::start(host_.io.get_executor(),
+                                               host_.clock,
+                                               host_.entropy,
+                                               {.host = config_.host,
+                                                .port = config_.port,
+                                                .key = seat.identity.key,
+                                                .psk = seat.passwords->current,
+                                                .old_psk = seat.passwords->old,
+                                                .incarnation = seat.identity.incarnation}));
+  return Ok{};
+}
+
 Result<Ok> Agent::start_datapath(PeerName self) {
   const router::DatapathService::Options options{
       .self = self,
@@ -49,6 +68,8 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .vxlan_port = static_cast<std::uint16_t>(config_.port + 1),
       .mtu = config_.mtu,
       .bridge = config_.bridge,
+      .sealed = sealed_.get(),
+      .clear_possible = !sealed_ || !config_.trusted_subnets.empty(),
   };
   datapath_ = WEFT_TRY(router::DatapathService::start(
       host_.io.get_executor(), host_.clock, host_.netdev, options, [this](PublishRecord record) {

@@ -38,6 +38,10 @@ struct VethSpec {
   std::string peer;
   Mac peer_mac;
   std::uint32_t mtu = 1450;
+  // The largest super-frame the peer end hands over (IFLA_GSO_MAX_SIZE); 0: the kernel's 65,536.
+  // Set when the pair is made.
+  std::uint32_t peer_gso_max = 0;
+  bool peer_is_silent = false;  // No IPv6 of its own, as the host end. Set when the pair is made.
 };
 
 // How a link behaves as a port of a bridge (IFLA_BRPORT_*).

@@ -156,6 +156,8 @@ PeerStatus Mesh::Impl::own_status() const {
                  .reachable = true,
                  .next_hop = std::nullopt,
                  .underlay = own_addresses(),
+                 .port = options_.port,
+                 .key = options_.key.pub,
                  .neighbours = {}};
   for (const auto& [peer, id] : up_) {
     own.neighbours.push_back(peer);
@@ -172,6 +174,8 @@ PeerStatus Mesh::Impl::status_of(PeerName peer, const PeerInfo& info) const {
                     .reachable = is_present(peer),
                     .next_hop = topology_.next_hop(peer),
                     .underlay = underlay_of(peer),
+                    .port = info.port,
+                    .key = info.key,
                     .neighbours = {}};
   if (const auto version = store_.version(peer)) {
     status.incarnation = version->incarnation;

@@ -152,6 +152,8 @@ struct PeerStatus {
   bool reachable = false;
   std::optional<PeerName> next_hop;  // Nothing for ourselves and for unreachable peers.
   std::vector<Ip> underlay;          // Its addresses, best first: as we see it, as it says.
+  std::uint16_t port = 0;            // Where it listens.
+  PublicKey key{};                   // Its static key.
   std::vector<PeerName> neighbours;
   std::optional<Duration> latency{};  // There and back along the path, as the links on it measure.
   std::string reason{};               // Why it is reachable or not.

@@ -22,6 +22,9 @@ namespace {
 
 // Section 8: pattern and modifiers, then the functions.
 std::string protocol_name(const HandshakeState::Options& options) {
+  if (options.pattern == Pattern::Ik) {
+    return "Noise_IKpsk2_25519_ChaChaPoly_SHA256";
+  }
   const std::string_view modifiers = options.psk0 && options.psk3 ? "psk0+psk3"
                                      : options.psk0               ? "psk0"
                                      : options.psk3               ? "psk3"
@@ -127,6 +130,11 @@ Result<Ok> CipherState::decrypt(ByteView ad, ByteView ciphertext, Bytes& out) {
   return Ok{};
 }
 
+const Secret& CipherState::key() const {
+  WEFT_ASSERT(has_key());
+  return *key_;
+}
+
 void CipherState::rekey() {
   WEFT_ASSERT(has_key());
   const std::array<std::uint8_t, kKeySize> zeros{};
@@ -200,8 +208,15 @@ SymmetricState::Split SymmetricState::split() const {
 HandshakeState::HandshakeState(Options options, Entropy& entropy)
     : options_(std::move(options)),
       entropy_(entropy),
-      symmetric_(as_bytes(protocol_name(options_))) {
+      symmetric_(as_bytes(protocol_name(options_))),
+      remote_static_(options_.remote_static) {
   symmetric_.mix_hash(options_.prologue);
+  if (options_.pattern == Pattern::Ik) {  // The pre-message "<- s".
+    const bool is_initiator = options_.role == Role::Initiator;
+    WEFT_ASSERT(options_.psk2.has_value());
+    WEFT_ASSERT(remote_static_.has_value() == is_initiator);
+    symmetric_.mix_hash(is_initiator ? *remote_static_ : options_.key.pub);
+  }
 }
 
 bool HandshakeState::is_writer() const {
@@ -215,6 +230,12 @@ std::span<const HandshakeState::Token> HandshakeState::tokens() const {
   static constexpr std::array kSecond{E, Ee, S, Es};
   static constexpr std::array kThird{S, Se};
   static constexpr std::array kThirdPsk{S, Se, Psk3};
+  static constexpr std::array kFirstIk{E, Es, S, Ss};
+  static constexpr std::array kSecondIk{E, Ee, Se, Psk2};
+  if (options_.pattern == Pattern::Ik) {
+    return message_index_ == 0 ? std::span<const Token>(kFirstIk)
+                               : std::span<const Token>(kSecondIk);
+  }
   if (message_index_ == 0) {
     return options_.psk0 ? std::span<const Token>(kFirstPsk) : std::span<const Token>(kFirst);
   }
@@ -227,6 +248,9 @@ std::span<const HandshakeState::Token> HandshakeState::tokens() const {
 std::size_t HandshakeState::overhead() const {
   WEFT_ASSERT(!finished());
   constexpr std::size_t kSealedKey = kKeySize + kTagSize;
+  if (options_.pattern == Pattern::Ik) {
+    return kKeySize + kTagSize + (message_index_ == 0 ? kSealedKey : 0);
+  }
   constexpr std::array kSizes{kKeySize, kKeySize + kSealedKey + kTagSize, kSealedKey + kTagSize};
   // Only with a pre-shared key is the first payload sealed.
   return kSizes[message_index_] + (message_index_ == 0 && has_psk() ? kTagSize : 0);
@@ -313,6 +337,11 @@ Result<Ok> HandshakeState::mix_shared(Token token) {
     case Token::Se:
       return is_initiator ? mix_dh(options_.key, remote_ephemeral_)
                           : mix_dh(ephemeral_, remote_static_);
+    case Token::Ss:
+      return mix_dh(options_.key, remote_static_);
+    case Token::Psk2:
+      symmetric_.mix_key_and_hash(options_.psk2->bytes());
+      return Ok{};
     case Token::Psk0:
       symmetric_.mix_key_and_hash(options_.psk0->bytes());
       return Ok{};

@@ -1,6 +1,6 @@
 // The Noise Protocol Framework, revision 34 (https://noiseprotocol.org/noise.html), as far as the
-// mesh needs it: pattern XX with modifiers psk0 and psk3 over 25519, ChaChaPoly and SHA256, on
-// libsodium primitives.
+// mesh and the encrypted data path need it: pattern XX with modifiers psk0 and psk3, and IKpsk2,
+// over 25519, ChaChaPoly and SHA256, on libsodium primitives.
 //
 // Names follow the specification, so that it can be read side by side. Sans-IO: the one thing drawn
 // from outside is the ephemeral key, 32 bytes of Entropy at the first own message. A state that has
@@ -33,6 +33,8 @@ class CipherState {
   explicit CipherState(const Secret& key) : key_(key) {}
 
   bool has_key() const { return key_.has_value(); }
+  // For those who use the key with a cipher of their own. Precondition: has_key().
+  const Secret& key() const;
   std::uint64_t nonce() const { return nonce_; }
   void set_nonce(std::uint64_t nonce) { nonce_ = nonce; }
 
@@ -76,10 +78,13 @@ class SymmetricState {
 
 enum class Role : std::uint8_t { Initiator, Responder };
 
-// Section 5.3. XX, with up to two pre-shared keys:
-//   -> [psk0,] e
-//   <- e, ee, s, es
-//   -> s, se[, psk3]
+// Xx with up to two pre-shared keys. Ik is always IKpsk2: its initiator knows the responder.
+//   -> [psk0,] e                    <- s
+//   <- e, ee, s, es                 -> e, es, s, ss
+//   -> s, se[, psk3]                <- e, ee, se, psk2
+enum class Pattern : std::uint8_t { Xx, Ik };
+
+// Section 5.3.
 class HandshakeState {
  public:
   struct Options {
@@ -88,13 +93,17 @@ class HandshakeState {
     std::optional<Psk> psk0;  // Each adds its modifier to the pattern.
     std::optional<Psk> psk3;
     Bytes prologue;
+    Pattern pattern = Pattern::Xx;
+    // Preconditions: psk2 is given with Ik, the responder's key to its initiator.
+    std::optional<Psk> psk2 = std::nullopt;
+    std::optional<PublicKey> remote_static = std::nullopt;
   };
 
   HandshakeState(Options options, Entropy& entropy);
 
   // Whose message is next; meaningless once finished().
   bool is_writer() const;
-  bool finished() const { return message_index_ == kMessageCount; }
+  bool finished() const { return message_index_ == message_count(); }
   std::size_t message_index() const { return message_index_; }
   // Size of the next message, either way, with an empty payload. Precondition: not finished().
   std::size_t overhead() const;
@@ -118,10 +127,10 @@ class HandshakeState {
   Transport split() const;
 
  private:
-  static constexpr std::size_t kMessageCount = 3;
-  enum class Token : std::uint8_t { E, S, Ee, Es, Se, Psk0, Psk3 };
+  enum class Token : std::uint8_t { E, S, Ee, Es, Se, Ss, Psk0, Psk2, Psk3 };
 
-  bool has_psk() const { return options_.psk0 || options_.psk3; }
+  std::size_t message_count() const { return options_.pattern == Pattern::Xx ? 3 : 2; }
+  bool has_psk() const { return options_.psk0 || options_.psk2 || options_.psk3; }
   std::span<const Token> tokens() const;
   Result<Ok> write_token(Token token, Bytes& out);
   Result<Ok> read_token(Token token, Reader& message);

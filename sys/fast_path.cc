@@ -276,8 +276,8 @@ class KernelFastPath final : public FastPath {
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
         to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
-        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_1))),
-        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_1))) {}
+        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_2))),
+        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_2))) {}
 
   Entries entries() const override {
     Entries result;
@@ -339,6 +339,13 @@ class KernelFastPath final : public FastPath {
     return put(peers_.get(), key_of(underlay), peer);
   }
 
+  Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device) override {
+    weft_peer peer{};
+    peer.ifindex = device;
+    peer.flags = WEFT_PEER_SEALED;
+    return put(peers_.get(), key_of(underlay), peer);
+  }
+
   Result<Ok> drop_peer(const Ip& underlay) override {
     return erase(peers_.get(), key_of(underlay));
   }
@@ -350,6 +357,7 @@ class KernelFastPath final : public FastPath {
     stats.decapsulated = sum(WEFT_COUNTER_DECAPSULATED);
     stats.slow = sum(WEFT_COUNTER_SLOW);
     stats.refused = sum(WEFT_COUNTER_REFUSED);
+    stats.sealed = sum(WEFT_COUNTER_SEALED);
     return stats;
   }
 
@@ -450,7 +458,7 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
   skeleton->rodata->weft_vni = options.vni;
   skeleton->rodata->weft_port_number = options.port;
   reuse_maps(
-      {skeleton->maps.weft_endpoint_1, skeleton->maps.weft_peer_1, skeleton->maps.weft_counter_1});
+      {skeleton->maps.weft_endpoint_1, skeleton->maps.weft_peer_2, skeleton->maps.weft_counter_2});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
     return Error{Errc::Unavailable,
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),

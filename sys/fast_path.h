@@ -20,7 +20,8 @@ struct FastPathStats {
   std::uint64_t encapsulated = 0;  // Frames sent to the underlay by BPF.
   std::uint64_t decapsulated = 0;  // Frames delivered from the underlay by BPF.
   std::uint64_t slow = 0;          // Frames left to the bridge.
-  std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown source, dropped.
+  std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
+  std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
 };
 
 class FastPath {
@@ -53,6 +54,8 @@ class FastPath {
   virtual Result<Ok> set_remote(Mac mac, const Ip& underlay) = 0;
   virtual Result<Ok> drop_mac(Mac mac) = 0;
   virtual Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) = 0;
+  // Frames for the peer appear to arrive on the device; VXLAN from it is refused.
+  virtual Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device) = 0;
   virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
 
   virtual FastPathStats stats() const = 0;

@@ -93,6 +93,27 @@ std::string router_summary(const json::value& router) {
   return text;
 }
 
+// One line per peer: how its frames travel, and why.
+std::string encryption_summary(const json::value& encryption) {
+  std::string text = line("Service", "encryption");
+  text += line("Port", fmt::format("{}", number_at(encryption, "port")));
+  for (const json::value& cipher : encryption.at("ciphers").as_array()) {
+    text += line("Cipher", std::string_view(cipher.as_string()));
+  }
+  for (const json::value& peer : encryption.at("peers").as_array()) {
+    const std::string_view cipher = text_at(peer, "cipher");
+    text += line("Peer",
+                 fmt::format("{} {} {}{}{} ({})",
+                             peer_label(peer, "name"),
+                             text_at(peer, "path"),
+                             text_at(peer, "state"),
+                             cipher.empty() ? "" : ", ",
+                             cipher,
+                             text_at(peer, "reason")));
+  }
+  return text;
+}
+
 std::string datapath_summary(const json::value& datapath) {
   std::string devices;
   for (const json::value& device : datapath.at("devices").as_array()) {
@@ -167,6 +188,9 @@ std::string summary_text(const json::value& status) {
   std::string text = "\n" + line("Version", text_at(status, "version"));
   text += "\n" + router_summary(status.at("router"));
   text += "\n" + datapath_summary(status.at("datapath"));
+  if (const json::value* encryption = status.as_object().if_contains("encryption")) {
+    text += "\n" + encryption_summary(*encryption);
+  }
   text += "\n" + ipam_summary(status.at("ipam"));
   if (const json::value* dns = status.as_object().if_contains("dns")) {
     text += "\n" + dns_summary(*dns);

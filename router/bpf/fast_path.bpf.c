@@ -1,6 +1,6 @@
 // The fast path: known unicast goes past the bridge and past the VXLAN device.
 //
-//   weft_port      veth's host end, ingress    container -> local container, or -> underlay
+//   weft_port      veth's host end, ingress    container -> local container, underlay, or agent
 //   weft_underlay  underlay device, ingress    VXLAN of ours -> local container
 //   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
 //   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
@@ -42,17 +42,17 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct weft_address);
   __type(value, struct weft_peer);
-} weft_peer_1 SEC(".maps");
+} weft_peer_2 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, WEFT_COUNTERS);
   __type(key, __u32);
   __type(value, __u64);
-} weft_counter_1 SEC(".maps");
+} weft_counter_2 SEC(".maps");
 
 static __always_inline void count(__u32 counter) {
-  __u64* value = bpf_map_lookup_elem(&weft_counter_1, &counter);
+  __u64* value = bpf_map_lookup_elem(&weft_counter_2, &counter);
   if (value) {
     *value += 1;
   }
@@ -84,18 +84,26 @@ static __always_inline struct weft_endpoint* endpoint_of(struct __sk_buff* skb) 
   return bpf_map_lookup_elem(&weft_endpoint_1, &mac);
 }
 
+static __always_inline const struct weft_peer* peer_of(const struct weft_endpoint* endpoint) {
+  return bpf_map_lookup_elem(&weft_peer_2, &endpoint->underlay);
+}
+
+static __always_inline int is_sealed(const struct weft_peer* peer) {
+  return peer && (peer->flags & WEFT_PEER_SEALED) != 0;
+}
+
 // Writes VXLAN in IPv4 around the frame and hands it to the peer's device. The kernel resolves the
 // next hop (bpf_redirect_neigh), so a changed route's MAC is never stale. Super-frames (GSO) stay
 // whole: the device or the kernel cuts them after the headers.
 static __always_inline int encapsulate(struct __sk_buff* skb,
-                                       const struct weft_endpoint* endpoint) {
+                                       const struct weft_endpoint* endpoint,
+                                       const struct weft_peer* peer) {
   // A tag in the metadata would end up on the outer frame. bpf_skb_adjust_room knows IP only.
   if (skb->vlan_present || skb->len > WEFT_INNER_MAX || !weft_is_mapped(&endpoint->underlay)
       || (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4)
           && skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV6))) {
     return leave();
   }
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_1, &endpoint->underlay);
   if (!peer || peer->ifindex == 0) {
     return leave();
   }
@@ -133,7 +141,13 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
     return leave();  // Broadcast, multicast, the host itself, unknown: the bridge knows.
   }
   if (endpoint->kind == WEFT_ENDPOINT_REMOTE) {
-    return encapsulate(skb, endpoint);
+    const struct weft_peer* peer = peer_of(endpoint);
+    if (is_sealed(peer)) {
+      // As if it had arrived on that device: the agent's packet socket hears it there.
+      count(WEFT_COUNTER_SEALED);
+      return bpf_redirect(peer->ifindex, BPF_F_INGRESS);
+    }
+    return encapsulate(skb, endpoint, peer);
   }
   if (skb->vlan_present || endpoint->ifindex == skb->ifindex) {
     return leave();  // The bridge drops what would return to its port.
@@ -170,7 +184,10 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   // Strangers, and packets that are routed through this host to another, are not decided here: the
   // stack forwards them, or hands them to the VXLAN device, where weft_from_vx refuses strangers.
   const struct weft_address source = weft_mapped(vxlan.source);
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_1, &source);
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_2, &source);
+  if (is_sealed(peer)) {
+    return refuse();  // Forged, or of a peer that is not configured as we are.
+  }
   if (!peer || weft_read32(peer->source.octets + 12) != weft_read32(vxlan.destination)) {
     return TC_ACT_UNSPEC;
   }
@@ -212,7 +229,8 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   } else {
     return refuse();
   }
-  if (key.tunnel_id != weft_vni || !bpf_map_lookup_elem(&weft_peer_1, &source)) {
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_2, &source);
+  if (key.tunnel_id != weft_vni || !peer || is_sealed(peer)) {
     return refuse();
   }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
@@ -227,6 +245,9 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   if (!endpoint || endpoint->kind != WEFT_ENDPOINT_REMOTE) {
     return TC_ACT_SHOT;  // Floods are the agent's business.
+  }
+  if (is_sealed(peer_of(endpoint))) {
+    return refuse();
   }
   struct bpf_tunnel_key key = {};
   key.tunnel_id = weft_vni;

@@ -33,10 +33,14 @@ struct weft_endpoint {
   struct weft_address underlay;
 };
 
+// Its frames go to the agent, which seals them: `ifindex` is the device the agent hears them on.
+// VXLAN from the peer is refused.
+#define WEFT_PEER_SEALED 1
+
 // How to reach a peer. `ifindex` 0: it is known, but there is no route to it now.
 struct weft_peer {
   __u32 ifindex;
-  __u32 zero;
+  __u32 flags;
   struct weft_address source;
 };
 
@@ -46,7 +50,8 @@ enum weft_counter {
   WEFT_COUNTER_DECAPSULATED = 2,
   WEFT_COUNTER_SLOW = 3,
   WEFT_COUNTER_REFUSED = 4,
-  WEFT_COUNTERS = 5,
+  WEFT_COUNTER_SEALED = 5,
+  WEFT_COUNTERS = 6,
 };
 
 #ifdef __cplusplus

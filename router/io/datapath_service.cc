@@ -38,15 +38,24 @@ constexpr std::uint32_t kMtuMax = 65000;
 // The longest suffix of our devices' names.
 constexpr std::string_view kTapSuffix = "-tap";
 constexpr std::string_view kVxlanSuffix = "-vx";
+constexpr std::string_view kSealPortSuffix = "-sp";
+constexpr std::string_view kSealEndSuffix = "-se";
 
-std::uint32_t overhead(const Ip& underlay) {
-  return underlay.is_v4() ? kOverheadIpv4 : kOverheadIpv6;
-}
+// What containers hand over at most when it is to be sealed: 44 packets, which with all their
+// headers still fit one UDP super-datagram. Larger frames would take a second, tiny send.
+constexpr std::uint32_t kSealedGsoMax = 60000;
 
 // The peer's name as a locally administered station address, so that the bridge keeps its MAC.
 Mac bridge_mac(PeerName self) {
   Mac::Octets octets = self.as_mac().octets();
   octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfeU) | 0x02U);
+  return Mac(octets);
+}
+
+// Nobody speaks to it; it must only differ from the bridge's.
+Mac seal_mac(PeerName self) {
+  Mac::Octets octets = bridge_mac(self).octets();
+  octets[5] ^= 1U;
   return Mac(octets);
 }
 
@@ -66,6 +75,8 @@ class DatapathService::Impl {
         on_publish_(std::make_shared<OnPublish>(std::move(on_publish))),
         vxlan_(options_.bridge + std::string(kVxlanSuffix)),
         tap_name_(options_.bridge + std::string(kTapSuffix)),
+        seal_port_(options_.bridge + std::string(kSealPortSuffix)),
+        seal_end_(options_.bridge + std::string(kSealEndSuffix)),
         timer_(executor_) {}
 
   Result<Ok> start();
@@ -88,6 +99,14 @@ class DatapathService::Impl {
 
   void load_programs();
   Result<Ok> ensure_devices();
+  Result<Ok> ensure_vxlan();
+  Result<Ok> ensure_seal();
+  bool is_sealed(const Ip& peer) const {
+    return options_.sealed != nullptr && !clear_.contains(peer);
+  }
+  void set_clear(const Ip& peer, bool agreed);
+  std::uint32_t overhead(const Ip& peer) const;
+  void send_to_peers(const FrameToPeers& action);
   Result<Ok> ensure_container_port(const std::string& host);
   Result<Ok> ensure_gateways();
   Forwarding::Adopted adopt();
@@ -100,6 +119,8 @@ class DatapathService::Impl {
 
   std::uint32_t wanted_mtu();
   void refresh_path(const Ip& peer);
+  void tell_fast_path(const Ip& peer);
+  void attach_underlay(const std::optional<PathInfo>& path);
   void refresh_mtu();
 
   void perform(ForwardingAction action);
@@ -119,6 +140,8 @@ class DatapathService::Impl {
   std::shared_ptr<OnPublish> on_publish_;
   std::string vxlan_;
   std::string tap_name_;
+  std::string seal_port_;
+  std::string seal_end_;
   boost::asio::steady_timer timer_;
 
   std::unique_ptr<sys::FastPath> fast_path_;  // Nothing in bridge mode.
@@ -126,6 +149,9 @@ class DatapathService::Impl {
   std::uint32_t mtu_ = 0;
   std::uint32_t bridge_index_ = 0;
   std::uint32_t vxlan_index_ = 0;
+  std::uint32_t seal_index_ = 0;  // Of the end that the sealing thread listens on.
+  std::map<Mac, Ip> remotes_;     // Of containers elsewhere, where there is a sealed path.
+  std::set<Ip> clear_;            // Peers that agreed to go in clear, where others are sealed.
   std::unique_ptr<sys::Tap> tap_;
   std::unique_ptr<VxlanSender> sender_;
   std::unique_ptr<sys::LinkRemover> remover_;
@@ -141,6 +167,9 @@ class DatapathService::Impl {
 };
 
 Result<Ok> DatapathService::Impl::start() {
+  if (options_.sealed != nullptr) {
+    options_.sealed->on_clear([this](const Ip& peer, bool agreed) { set_clear(peer, agreed); });
+  }
   if (tap_name_.size() > kInterfaceNameMax) {
     return Error{Errc::Invalid,
                  fmt::format("bridge name '{}' has more than {} characters",
@@ -148,11 +177,16 @@ Result<Ok> DatapathService::Impl::start() {
                              kInterfaceNameMax - kTapSuffix.size())};
   }
   load_programs();
+  if (options_.sealed != nullptr && options_.clear_possible && !fast_path_) {
+    // The kernel's own VXLAN device would take clear frames from anybody.
+    note("peers in clear", Error{Errc::Unavailable, "needs the BPF fast path; all are encrypted"});
+    options_.clear_possible = false;
+  }
   const sys::FastPath::Entries entries =
       fast_path_ ? fast_path_->entries() : sys::FastPath::Entries{};
   for (const Ip& peer : entries.peers) {
     peers_.emplace(peer, std::nullopt);
-    refresh_path(peer);
+    refresh_path(peer);  // An earlier run may have left it in clear: from here on it is not.
   }
   mtu_ = wanted_mtu();
   WEFT_TRY(ensure_tap());
@@ -212,6 +246,31 @@ void DatapathService::Impl::load_programs() {
 Result<Ok> DatapathService::Impl::ensure_devices() {
   const std::uint32_t bridge = WEFT_TRY(netdev_.ensure_bridge(
       {.name = options_.bridge, .mac = bridge_mac(options_.self), .mtu = mtu_}));
+  if (options_.clear_possible) {
+    WEFT_TRY(ensure_vxlan());
+  } else {
+    WEFT_TRY(netdev_.remove_link(vxlan_));  // Of an earlier run without a password.
+  }
+  if (options_.sealed != nullptr) {
+    WEFT_TRY(ensure_seal());
+  } else {
+    WEFT_TRY(netdev_.remove_link(seal_port_));
+  }
+  WEFT_TRY(ensure_tap());
+  WEFT_TRY(netdev_.ensure_port(
+      {.link = tap_name_, .bridge = options_.bridge, .learning = false, .isolated = true}));
+  if (bridge == bridge_index_) {
+    return Ok{};
+  }
+  // New, also to the containers that were on one of that name before.
+  bridge_index_ = bridge;
+  for (const auto& [host, port] : ports_) {
+    WEFT_TRY(ensure_container_port(host));
+  }
+  return Ok{};
+}
+
+Result<Ok> DatapathService::Impl::ensure_vxlan() {
   const std::uint32_t vxlan = WEFT_TRY(netdev_.ensure_vxlan({.name = vxlan_,
                                                              .external = fast_path_ != nullptr,
                                                              .vni = options_.vni,
@@ -229,16 +288,34 @@ Result<Ok> DatapathService::Impl::ensure_devices() {
                                 .flood_multicast = false,
                                 .flood_broadcast = false,
                                 .isolated = true}));
-  WEFT_TRY(ensure_tap());
-  WEFT_TRY(netdev_.ensure_port(
-      {.link = tap_name_, .bridge = options_.bridge, .learning = false, .isolated = true}));
-  if (bridge == bridge_index_) {
-    return Ok{};
+  return Ok{};
+}
+
+// The port neither learns nor is flooded to: it gets what an entry names it for, and floods the
+// frames that peers have flooded, never on to VXLAN or the agent.
+Result<Ok> DatapathService::Impl::ensure_seal() {
+  WEFT_TRY(netdev_.ensure_veth({.name = seal_port_,
+                                .peer = seal_end_,
+                                .peer_mac = seal_mac(options_.self),
+                                .mtu = mtu_,
+                                .peer_is_silent = true}));
+  WEFT_TRY(netdev_.ensure_port({.link = seal_port_,
+                                .bridge = options_.bridge,
+                                .learning = false,
+                                .flood_unknown = false,
+                                .flood_multicast = false,
+                                .flood_broadcast = false,
+                                .isolated = true}));
+  const std::optional<LinkInfo> end = WEFT_TRY(netdev_.find_link(seal_end_));
+  if (!end) {
+    return Error{Errc::NotFound, fmt::format("link {} is gone", seal_end_)};
   }
-  // New, also to the containers that were on one of that name before.
-  bridge_index_ = bridge;
-  for (const auto& [host, port] : ports_) {
-    WEFT_TRY(ensure_container_port(host));
+  if (end->index != seal_index_) {
+    WEFT_TRY(options_.sealed->set_device(end->index));
+    seal_index_ = end->index;
+    for (const auto& [peer, path] : peers_) {
+      tell_fast_path(peer);
+    }
   }
   return Ok{};
 }
@@ -268,8 +345,24 @@ Forwarding::Adopted DatapathService::Impl::adopt() {
   for (const FdbEntry& entry : present) {
     entries_[entry.mac].push_back(entry);
   }
+  for (const FdbEntry& entry : netdev_.fdb(seal_port_).value_or({})) {
+    if (adopted.remotes.contains(entry.mac)) {
+      entries_[entry.mac].push_back(entry);
+    } else {
+      (void)netdev_.remove_fdb(entry);  // Without an agent it has led nowhere.
+    }
+  }
   for (const auto& [mac, underlay] : adopted.remotes) {
     set_entries(mac, remote_entries(mac, underlay));
+  }
+  if (options_.sealed != nullptr) {
+    for (const auto& [mac, underlay] : adopted.remotes) {
+      options_.sealed->set_remote(mac, underlay);
+      remotes_.insert_or_assign(mac, underlay);
+    }
+    for (const auto& [mac, ifindex] : adopted.locals) {
+      options_.sealed->set_local(mac, ifindex);
+    }
   }
   for (const Ip& peer : adopted.peers) {
     peers_.emplace(peer, std::nullopt);
@@ -281,6 +374,9 @@ Forwarding::Adopted DatapathService::Impl::adopt() {
 // The bridge sends frames for the MAC to the VXLAN device, in both modes: frames of the host
 // itself, and those the fast path leaves alone. Without BPF the device needs an entry of its own.
 std::vector<FdbEntry> DatapathService::Impl::remote_entries(Mac mac, const Ip& underlay) const {
+  if (is_sealed(underlay)) {
+    return {{.mac = mac, .link = seal_port_, .remote = std::nullopt}};
+  }
   std::vector<FdbEntry> entries{{.mac = mac, .link = vxlan_, .remote = std::nullopt}};
   if (!fast_path_) {
     entries.push_back({.mac = mac, .link = vxlan_, .remote = underlay});
@@ -374,7 +470,7 @@ std::uint32_t DatapathService::Impl::wanted_mtu() {
       break;
     }
   }
-  return std::clamp(underlay - std::min(underlay, kOverheadIpv4), kMtuMin, kMtuMax);
+  return std::clamp(underlay - std::min(underlay, overhead(Ipv4())), kMtuMin, kMtuMax);
 }
 
 void DatapathService::Impl::refresh_path(const Ip& peer) {
@@ -386,15 +482,35 @@ void DatapathService::Impl::refresh_path(const Ip& peer) {
   } else {
     note("path to " + peer.to_string(), Ok{});
     const PathInfo& now = found.value();
-    if (path && path->ifindex == now.ifindex && path->source == now.source) {
-      path->mtu = now.mtu;
+    const bool is_same = path && path->ifindex == now.ifindex && path->source == now.source;
+    path = now;
+    if (options_.sealed != nullptr) {
+      options_.sealed->set_path_mtu(peer, now.mtu);
+    }
+    if (is_same) {
       return;
     }
-    path = now;
   }
+  tell_fast_path(peer);
+}
+
+void DatapathService::Impl::tell_fast_path(const Ip& peer) {
   if (!fast_path_) {
     return;
   }
+  const std::optional<PathInfo>& path = peers_[peer];
+  attach_underlay(path);
+  if (is_sealed(peer)) {
+    // Also without a route: nothing may leave past the agent.
+    note("peer in the fast path", fast_path_->set_sealed_peer(peer, seal_index_));
+    return;
+  }
+  note("peer in the fast path",
+       fast_path_->set_peer(peer, path ? path->source : Ip(), path ? path->ifindex : 0));
+}
+
+// Programs on the underlay take VXLAN in, or refuse it.
+void DatapathService::Impl::attach_underlay(const std::optional<PathInfo>& path) {
   if (path && !underlay_.contains(path->ifindex)) {
     const Result<Ok> attached = fast_path_->attach_underlay(path->ifindex);
     note("filter on " + path->link, attached);
@@ -402,8 +518,6 @@ void DatapathService::Impl::refresh_path(const Ip& peer) {
       underlay_.emplace(path->ifindex, path->link);
     }
   }
-  note("peer in the fast path",
-       fast_path_->set_peer(peer, path ? path->source : Ip(), path ? path->ifindex : 0));
 }
 
 void DatapathService::Impl::refresh_mtu() {
@@ -413,7 +527,14 @@ void DatapathService::Impl::refresh_mtu() {
   }
   log::info("overlay MTU changed", {"from", mtu_}, {"to", wanted});
   mtu_ = wanted;
-  for (const std::string& link : {options_.bridge, vxlan_, tap_name_}) {
+  std::vector<std::string> links{options_.bridge, tap_name_};
+  if (options_.clear_possible) {
+    links.push_back(vxlan_);
+  }
+  if (options_.sealed != nullptr) {
+    links.insert(links.end(), {seal_port_, seal_end_});
+  }
+  for (const std::string& link : links) {
     note("MTU of " + link, netdev_.set_mtu(link, mtu_));
   }
 }
@@ -421,8 +542,12 @@ void DatapathService::Impl::refresh_mtu() {
 Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
   remover_->wait_for(port.host);
   const auto present = WEFT_TRY(netdev_.find_link(port.host));
-  const std::uint32_t ifindex = WEFT_TRY(netdev_.ensure_veth(
-      {.name = port.host, .peer = port.guest, .peer_mac = port.mac, .mtu = mtu_}));
+  const std::uint32_t ifindex = WEFT_TRY(
+      netdev_.ensure_veth({.name = port.host,
+                           .peer = port.guest,
+                           .peer_mac = port.mac,
+                           .mtu = mtu_,
+                           .peer_gso_max = options_.sealed != nullptr ? kSealedGsoMax : 0}));
   Result<Ok> plugged = ensure_container_port(port.host);
   if (plugged.ok() && fast_path_) {
     plugged = fast_path_->attach_port(ifindex);
@@ -514,7 +639,7 @@ void DatapathService::Impl::perform(ForwardingAction action) {
                  [this](const SetPeer& a) { add_peer(a.underlay); },
                  [this](const DropPeer& a) { drop_peer(a.underlay); },
                  [this](const FrameToBridge& a) { tap_->write(a.frame); },
-                 [this](const FrameToPeers& a) { sender_->send(a.frame, a.underlay); },
+                 [this](const FrameToPeers& a) { send_to_peers(a); },
                  [this](PublishRecord& a) { publish(std::move(a)); },
              },
              action);
@@ -527,6 +652,10 @@ void DatapathService::Impl::place(const SetLocal& action) {
       set_entries(action.mac, {{.mac = action.mac, .link = host, .remote = std::nullopt}});
     }
   }
+  if (options_.sealed != nullptr) {
+    options_.sealed->set_local(action.mac, action.ifindex);
+    remotes_.erase(action.mac);
+  }
   if (fast_path_) {
     note("container in the fast path", fast_path_->set_local(action.mac, action.ifindex));
   }
@@ -534,6 +663,10 @@ void DatapathService::Impl::place(const SetLocal& action) {
 
 void DatapathService::Impl::place(const SetRemote& action) {
   set_entries(action.mac, remote_entries(action.mac, action.underlay));
+  if (options_.sealed != nullptr) {
+    options_.sealed->set_remote(action.mac, action.underlay);
+    remotes_.insert_or_assign(action.mac, action.underlay);
+  }
   if (fast_path_) {
     note("container in the fast path", fast_path_->set_remote(action.mac, action.underlay));
   }
@@ -541,9 +674,49 @@ void DatapathService::Impl::place(const SetRemote& action) {
 
 void DatapathService::Impl::drop(Mac mac) {
   set_entries(mac, {});
+  if (options_.sealed != nullptr) {
+    options_.sealed->drop_mac(mac);
+    remotes_.erase(mac);
+  }
   if (fast_path_) {
     note("container in the fast path", fast_path_->drop_mac(mac));
   }
+}
+
+void DatapathService::Impl::send_to_peers(const FrameToPeers& action) {
+  std::vector<Ip> sealed;
+  std::vector<Ip> clear;
+  for (const Ip& peer : action.underlay) {
+    (is_sealed(peer) ? sealed : clear).push_back(peer);
+  }
+  if (!sealed.empty()) {
+    options_.sealed->send(action.frame, sealed);
+  }
+  sender_->send(action.frame, clear);
+}
+
+void DatapathService::Impl::set_clear(const Ip& peer, bool agreed) {
+  if (agreed && options_.clear_possible) {
+    clear_.insert(peer);
+  } else {
+    clear_.erase(peer);
+  }
+  if (peers_.contains(peer)) {
+    tell_fast_path(peer);
+  }
+  for (const auto& [mac, underlay] : remotes_) {
+    if (underlay == peer) {
+      set_entries(mac, remote_entries(mac, underlay));
+    }
+  }
+}
+
+// A peer in clear may be sealed again at any time, and its packets must fit then.
+std::uint32_t DatapathService::Impl::overhead(const Ip& peer) const {
+  if (options_.sealed != nullptr) {
+    return SealedPath::overhead(peer);
+  }
+  return peer.is_v4() ? kOverheadIpv4 : kOverheadIpv6;
 }
 
 void DatapathService::Impl::add_peer(const Ip& peer) {
@@ -649,24 +822,6 @@ void DatapathService::set_underlay(PeerName peer, std::optional<Ip> underlay) {
 
 DatapathStatus DatapathService::status() const {
   return impl_->status();
-}
-
-Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge) {
-  WEFT_TRY(sys::detach_fast_path());
-  WEFT_TRY(netdev.ensure_gateway({.link = bridge, .addresses = {}}));
-  WEFT_TRY(sys::remove_gateway_rules(bridge));
-  WEFT_TRY(sys::remove_forward_accept(bridge));
-  const std::optional<LinkInfo> own = WEFT_TRY(netdev.find_link(bridge));
-  const std::vector<LinkInfo> links = WEFT_TRY(netdev.links());
-  for (const LinkInfo& link : links) {
-    // Ports of our bridge, the bridge itself, and what a start that failed halfway left loose.
-    const bool loose = link.master == 0 && link.kind != "bridge";
-    const bool belongs = loose || link.name == bridge || (own && link.master == own->index);
-    if (link.alias == kLinkAlias && belongs) {
-      WEFT_TRY(netdev.remove_link(link.name));
-    }
-  }
-  return Ok{};
 }
 
 }  // namespace weft::router

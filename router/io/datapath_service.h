@@ -7,6 +7,10 @@
 //
 // tc-BPF on each veth and on the underlay takes known unicast past the bridge. weft-vx and weft-tap
 // are isolated ports: what the agent floods never comes back through VXLAN, and the reverse.
+//
+// With a SealedPath nothing leaves in clear but to peers that agreed to it. Frames for all others
+// go to weft-sp, a port of the bridge whose other end (weft-se) the sealing thread listens on; BPF
+// takes them straight to that end. weft-vx then exists only if there can be peers in clear.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +28,7 @@
 #include "base/records.h"
 #include "base/result.h"
 #include "router/datapath/forwarding.h"
+#include "router/io/sealed_path.h"
 #include "sys/clock.h"
 #include "sys/fast_path.h"
 #include "sys/netdev.h"
@@ -54,6 +59,8 @@ class DatapathService {
     std::uint32_t vni = 0x776566;  // "wef"
     std::uint32_t mtu = 0;         // 0: from the underlay, less the encapsulation.
     std::string bridge = "weft";
+    SealedPath* sealed = nullptr;  // Nothing: all in clear. Must outlive the service.
+    bool clear_possible = true;    // Without it there is no VXLAN at all.
   };
   using OnPublish = std::function<void(PublishRecord record)>;
 

@@ -15,6 +15,7 @@ class FakeFastPath final : public FastPath {
   struct Route {
     Ip source;
     std::uint32_t ifindex = 0;
+    bool sealed = false;
 
     friend bool operator==(const Route&, const Route&) = default;
   };
@@ -49,7 +50,14 @@ class FakeFastPath final : public FastPath {
   Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) override {
     WEFT_TRY(check());
     entries_.peers.insert(underlay);
-    routes_.insert_or_assign(underlay, Route{.source = source, .ifindex = ifindex});
+    routes_.insert_or_assign(underlay,
+                             Route{.source = source, .ifindex = ifindex, .sealed = false});
+    return Ok{};
+  }
+  Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device) override {
+    WEFT_TRY(check());
+    entries_.peers.insert(underlay);
+    routes_.insert_or_assign(underlay, Route{.source = {}, .ifindex = device, .sealed = true});
     return Ok{};
   }
   Result<Ok> drop_peer(const Ip& underlay) override {

@@ -292,10 +292,16 @@ Result<Ok> KernelNetdev::create_veth(const VethSpec& spec) {
         peer.text(IFLA_IFNAME, spec.peer);
         peer.bytes(IFLA_ADDRESS, view(spec.peer_mac));
         peer.u32(IFLA_MTU, spec.mtu);
+        if (spec.peer_gso_max != 0) {
+          peer.u32(IFLA_GSO_MAX_SIZE, spec.peer_gso_max);
+        }
       });
     });
   });
   WEFT_TRY(netlink_->request(message, fmt::format("create veth {} with {}", spec.name, spec.peer)));
+  if (spec.peer_is_silent) {
+    WEFT_TRY(silence_ipv6(spec.peer));
+  }
   return silence_ipv6(spec.name);
 }
 

@@ -106,17 +106,27 @@ TEST_F(AgentProcess, RefusesARangeThatOverlapsARouteAndNamesIt) {
   EXPECT_EQ(elsewhere.exit_code, 0) << elsewhere.err;
 }
 
-TEST_F(AgentProcess, RefusesToCarryContainersTrafficInClearWithAPassword) {
+TEST_F(AgentProcess, EncryptsContainersTrafficWithAPasswordUnlessToldOtherwise) {
   host_.write_file("/run/password", "sesame");
 
-  const Outcome refused = launch({"--password-file=/run/password"});
-  const Outcome accepted = launch({"--password-file=/run/password", "--plaintext-data"});
+  const Outcome encrypting = launch({"--password-file=/run/password"});
+  const std::string encrypted = host_.weft({"status"}).out;
+  host_.weft({"stop"});
+  const Outcome clear = launch({"--password-file=/run/password", "--plaintext-data"});
 
-  EXPECT_EQ(refused.exit_code, 6);
-  EXPECT_THAT(refused.err, HasSubstr("--plaintext-data"));
-  EXPECT_EQ(accepted.exit_code, 0) << accepted.err;
+  EXPECT_EQ(encrypting.exit_code, 0) << encrypting.err;
+  EXPECT_THAT(encrypted, HasSubstr("Encryption: control: enabled; data: enabled"));
+  EXPECT_THAT(encrypted, HasSubstr("aes-256-gcm"));
+  EXPECT_EQ(clear.exit_code, 0) << clear.err;
   EXPECT_THAT(host_.weft({"status"}).out,
               HasSubstr("Encryption: control: enabled; data: disabled"));
+}
+
+TEST_F(AgentProcess, RefusesTrustedSubnetsWithoutAPassword) {
+  const Outcome refused = launch({"--trusted-subnets=10.0.0.0/8"});
+
+  EXPECT_EQ(refused.exit_code, 6);
+  EXPECT_THAT(refused.err, HasSubstr("--password-file"));
 }
 
 TEST_F(AgentProcess, SaysWhyItDidNotStart) {

@@ -88,18 +88,27 @@ TEST(Config, RefusesAPeerThatDoesNotParse) {
   EXPECT_EQ(config.error().code, Errc::Invalid);
 }
 
-TEST(Encryption, IsRefusedToBeSilentlyMissing) {
-  Config config = config_of({"--password-file=/etc/weft/password"}).value();
+TEST(Encryption, ReadsTrustedSubnets) {
+  const auto config =
+      config_of({"--password-file=/etc/weft/password", "--trusted-subnets=10.0.0.0/8,fd00::/8"});
 
-  const auto refused = check_encryption(config);
-  config.plaintext_data = true;
-  const auto accepted = check_encryption(config);
+  EXPECT_THAT(
+      config.value().trusted_subnets,
+      testing::ElementsAre(Cidr::parse("10.0.0.0/8").value(), Cidr::parse("fd00::/8").value()));
+  EXPECT_TRUE(check_encryption(config.value()).ok());
+  EXPECT_FALSE(config_of({"--trusted-subnets=ten"}).ok());
+}
 
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, Errc::Denied);
-  EXPECT_THAT(refused.error().what, HasSubstr("--plaintext-data"));
-  EXPECT_TRUE(accepted.ok());
-  EXPECT_TRUE(check_encryption(config_of({}).value()).ok());
+TEST(Encryption, TrustedSubnetsNeedAPasswordAndBpf) {
+  const auto alone = check_encryption(config_of({"--trusted-subnets=10.0.0.0/8"}).value());
+  const auto without_bpf = check_encryption(
+      config_of({"--password-file=/p", "--trusted-subnets=10.0.0.0/8", "--no-bpf"}).value());
+
+  ASSERT_FALSE(alone.ok());
+  EXPECT_THAT(alone.error().what, HasSubstr("--password-file"));
+  ASSERT_FALSE(without_bpf.ok());
+  EXPECT_THAT(without_bpf.error().what, HasSubstr("--no-bpf"));
+  EXPECT_TRUE(check_encryption(config_of({"--password-file=/p"}).value()).ok());
 }
 
 TEST(Overlap, NamesTheRouteInTheWay) {

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include <boost/json/parse.hpp>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "agent/cli/json_text.h"
@@ -12,6 +13,8 @@
 
 namespace weft::agent {
 namespace {
+
+using testing::HasSubstr;
 
 const PeerName kSelf(0x7a0102030405);
 const PeerName kOther(0x8e1112131415);
@@ -93,6 +96,28 @@ AgentStatus full_status() {
   status.datapath.remote_count = 5;
   status.docker =
       DockerStatus{.socket = "/run/docker/plugins/weft.sock", .network_count = 1, .port_count = 2};
+  return status;
+}
+
+AgentStatus encrypted_status() {
+  AgentStatus status = full_status();
+  router::SealedStatus sealed;
+  sealed.port = 6783;
+  sealed.ciphers = {"aes-256-gcm (intel-ipsec-mb) at 10.0 GB/s"};
+  sealed.peers = {{.peer = kOther,
+                   .endpoint = {Ip::parse("192.0.2.2").value(), 6783},
+                   .established = true,
+                   .clear = false,
+                   .handshaking = false,
+                   .cipher = "aes-256-gcm (intel-ipsec-mb)"},
+                  {.peer = kGone,
+                   .endpoint = {Ip::parse("192.0.2.3").value(), 6783},
+                   .established = true,
+                   .clear = true,
+                   .handshaking = false,
+                   .cipher = "aes-256-gcm (intel-ipsec-mb)"}};
+  sealed.worker.drops.at(static_cast<std::size_t>(router::SealedDrop::Replayed)) = 3;
+  status.sealed = sealed;
   return status;
 }
 
@@ -206,6 +231,19 @@ TEST(Status, ShowsNamesAsWeaveDid) {
                          "        Entries: 1\n"),
             std::string::npos)
       << summary;
+}
+
+TEST(Status, SaysHowEachPeersFramesTravelAndWhy) {
+  const boost::json::object object = to_json(encrypted_status());
+
+  const auto text = status_text(object, StatusPart::Summary);
+
+  EXPECT_TRUE(object.at("router").at("data_encrypted").as_bool());
+  EXPECT_EQ(object.at("encryption").at("drops").at("replayed").to_number<int>(), 3);
+  EXPECT_THAT(text.value(), HasSubstr("data: enabled"));
+  EXPECT_THAT(text.value(),
+              HasSubstr("(host2) encrypted up, aes-256-gcm (intel-ipsec-mb) (a password is set)"));
+  EXPECT_THAT(text.value(), HasSubstr("(host3) fastdp up (both hosts are in trusted subnets)"));
 }
 
 }  // namespace

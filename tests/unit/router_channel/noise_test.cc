@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, 6> kPayloads{
 
 struct Vector {
   bool with_psk = false;
+  Pattern pattern = Pattern::Xx;
   std::string_view handshake_hash;
   std::array<std::string_view, 6> ciphertexts;
 };
@@ -76,13 +77,33 @@ constexpr Vector kXxPsk3{
         "7d4e2c3873eef6a213b04e72f9df60a91666072d3544c5d96c34a09e2329b5030bee796741",
     }};
 
+constexpr Vector kIkPsk2{
+    .with_psk = true,
+    .pattern = Pattern::Ik,
+    .handshake_hash = "8310f86394dc0dabb40beb8210031556db4403ab1202db7034c526232147a700",
+    .ciphertexts = {
+        "ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c79442ec9b09893d0f510791784c10c"
+        "bc959f25b1766e0def6e301d14fbca1c7790ac829b8b3674f5f649a5f0e98479662cbfbf2b2c47cd4b09fcd266"
+        "cd29d7cb675f1808849707847840f6d178ec4d3733aa",
+        "95ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f1448088439a1b3cebf680b2c74217fcb5eb"
+        "a4ff58a9468cd90c4aca6194f57479b379a7",
+        "a8fde7a0accec190cd306c5950d4fd8e04a205ec288aa747d8b347",
+        "59caddd9984a3bbe24c4fb31a2bd455b7eba3fa0980674b1a3a5f9",
+        "3b9bfebd210c22ba0cff9de79b4007d7a552fffbf92616881faa8a883e25b80258",
+        "f37512df1043d564d7c46ac85c53d3b6a9a05724bc297e7142808f217561651217fe85b782",
+    }};
+
 HandshakeState::Options options(Role role, std::string_view secret, const Vector& vector) {
   HandshakeState::Options options;
   options.role = role;
   options.key = KeyPair::from_secret(secret_of(secret));
   options.prologue = from_hex(kPrologue).value();
   if (vector.with_psk) {
-    options.psk3 = secret_of(kPsk);
+    (vector.pattern == Pattern::Ik ? options.psk2 : options.psk3) = secret_of(kPsk);
+  }
+  options.pattern = vector.pattern;
+  if (vector.pattern == Pattern::Ik && role == Role::Initiator) {
+    options.remote_static = KeyPair::from_secret(secret_of(kResponderStatic)).pub;
   }
   return options;
 }
@@ -93,7 +114,8 @@ void expect_vector(const Vector& vector) {
   HandshakeState initiator(options(Role::Initiator, kInitiatorStatic, vector), initiator_entropy);
   HandshakeState responder(options(Role::Responder, kResponderStatic, vector), responder_entropy);
 
-  for (std::size_t i = 0; i < 3; ++i) {
+  const std::size_t handshake_count = vector.pattern == Pattern::Xx ? 3 : 2;
+  for (std::size_t i = 0; i < handshake_count; ++i) {
     HandshakeState& writer = i % 2 == 0 ? initiator : responder;
     HandshakeState& reader = i % 2 == 0 ? responder : initiator;
     const Bytes payload = from_hex(kPayloads[i]).value();
@@ -111,7 +133,7 @@ void expect_vector(const Vector& vector) {
   EXPECT_EQ(responder.remote_static(), KeyPair::from_secret(secret_of(kInitiatorStatic)).pub);
   auto initiator_transport = initiator.split();
   auto responder_transport = responder.split();
-  for (std::size_t i = 3; i < kPayloads.size(); ++i) {
+  for (std::size_t i = handshake_count; i < kPayloads.size(); ++i) {
     auto& writer = i % 2 == 0 ? initiator_transport : responder_transport;
     auto& reader = i % 2 == 0 ? responder_transport : initiator_transport;
     const Bytes payload = from_hex(kPayloads[i]).value();
@@ -130,6 +152,29 @@ TEST(Noise, XxAgreesWithThePublishedVector) {
 
 TEST(Noise, XxPsk3AgreesWithThePublishedVector) {
   expect_vector(kXxPsk3);
+}
+
+TEST(Noise, IkPsk2AgreesWithThePublishedVector) {
+  expect_vector(kIkPsk2);
+}
+
+TEST(Noise, IkWithAnotherPskDoesNotAgree) {
+  FixedEntropy initiator_entropy(kInitiatorEphemeral);
+  FixedEntropy responder_entropy(kResponderEphemeral);
+  HandshakeState::Options changed = options(Role::Responder, kResponderStatic, kIkPsk2);
+  changed.psk2->bytes()[0] ^= 1;
+  HandshakeState initiator(options(Role::Initiator, kInitiatorStatic, kIkPsk2), initiator_entropy);
+  HandshakeState responder(changed, responder_entropy);
+  Bytes first;
+  Bytes second;
+  ASSERT_TRUE(initiator.write_message({}, first).ok());
+  ASSERT_TRUE(responder.read_message(first).ok());
+  ASSERT_TRUE(responder.write_message({}, second).ok());
+
+  const Result<Bytes> payload = initiator.read_message(second);
+
+  ASSERT_FALSE(payload.ok());
+  EXPECT_EQ(payload.error().code, Errc::Denied);
 }
 
 TEST(Noise, PeersWithDifferentProloguesDoNotAgree) {

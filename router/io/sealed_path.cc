@@ -1,0 +1,525 @@
+#include "router/io/sealed_path.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "base/log.h"
+#include "base/overloaded.h"
+#include "router/sealed/session_wire.h"
+#include "sys/aead/aead.h"
+#include "sys/core_driver.h"
+
+namespace weft::router {
+namespace {
+
+// How often the thread's counters are looked at: the grain of keepalives and of noticing silence.
+constexpr auto kLook = std::chrono::milliseconds(200);
+
+constexpr std::uint32_t kUdpSize = 8;
+constexpr std::uint32_t kEthernetSize = 14;
+// Until the route has been asked for its MTU.
+constexpr std::uint32_t kPathMtu = 1500;
+
+std::uint32_t outer_size(const Ip& underlay) {
+  return (underlay.is_v4() ? 20U : 40U) + kUdpSize + static_cast<std::uint32_t>(kSealOverhead);
+}
+
+}  // namespace
+
+std::uint32_t SealedPath::overhead(const Ip& underlay) {
+  return outer_size(underlay) + kEthernetSize;
+}
+
+class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(boost::asio::any_io_executor executor,
+       const sys::Clock& clock,
+       Entropy& entropy,
+       const Options& options)
+      : executor_(std::move(executor)),
+        clock_(clock),
+        options_(options),
+        aeads_(sys::choose_aeads(clock)),
+        look_(executor_) {
+    Sessions::Options session_options;
+    session_options.key = options.key;
+    session_options.psk = options.psk;
+    session_options.old_psk = options.old_psk;
+    session_options.incarnation = options.incarnation;
+    for (const sys::MeasuredAead& measured : aeads_) {
+      session_options.ciphers.push_back(measured.aead->cipher());
+    }
+    sessions_ = std::make_unique<Sessions>(std::move(session_options), entropy, clock.now());
+  }
+
+  Result<Ok> start() {
+    auto socket = WEFT_TRY(sys::UdpSocket::open(options_.host, options_.port));
+    driver_ = std::make_unique<Driver>(executor_, clock_, *sessions_, [this](SessionAction action) {
+      perform(std::move(action));
+    });
+    addresses_ = socket.get();
+    worker_ = std::make_unique<SealedWorker>(std::move(socket),
+                                             [weak = weak_from_this(), executor = executor_] {
+                                               boost::asio::post(executor, [weak] {
+                                                 if (const auto self = weak.lock()) {
+                                                   self->on_events();
+                                                 }
+                                               });
+                                             });
+    return Ok{};
+  }
+
+  void set_peer(PeerName name, const Sessions::PeerSpec& spec) {
+    Peer& peer = peer_of(name);
+    if (peer.underlay != spec.endpoint.address) {
+      forget_underlay(name, peer);
+      peer.underlay = spec.endpoint.address;
+      routes_changed();
+    }
+    by_underlay_.insert_or_assign(spec.endpoint.address, name);
+    feed([&](Sessions& core, TimePoint now, SessionActions& out) {
+      core.set_peer(now, name, spec, out);
+    });
+  }
+
+  void remove_peer(PeerName name) {
+    feed([&](Sessions& core, TimePoint, SessionActions& out) { core.remove_peer(name, out); });
+    if (const auto it = peers_.find(name); it != peers_.end()) {
+      forget_underlay(name, it->second);
+      slots_.erase(it->second.slot);
+      peers_.erase(it);
+      routes_changed();
+    }
+  }
+
+  void set_passwords(const Psk& psk, const std::optional<Psk>& old) {
+    feed([&](Sessions& core, TimePoint now, SessionActions& out) {
+      core.set_passwords(now, psk, old, out);
+    });
+  }
+
+  void on_clear(OnClear on_clear) { on_clear_ = std::move(on_clear); }
+
+  Result<Ok> set_device(std::uint32_t ifindex) {
+    worker_->set_device(WEFT_TRY(sys::PacketSocket::open(ifindex)), ifindex);
+    return Ok{};
+  }
+
+  void set_local(Mac mac, std::uint32_t ifindex) {
+    remotes_.erase(mac);
+    locals_.insert_or_assign(mac, ifindex);
+    routes_changed();
+  }
+
+  void set_remote(Mac mac, const Ip& underlay) {
+    locals_.erase(mac);
+    remotes_.insert_or_assign(mac, underlay);
+    routes_changed();
+  }
+
+  void drop_mac(Mac mac) {
+    locals_.erase(mac);
+    remotes_.erase(mac);
+    routes_changed();
+  }
+
+  void set_path_mtu(const Ip& underlay, std::uint32_t mtu) {
+    if (std::exchange(path_mtus_[underlay], mtu) != mtu) {
+      keys_changed();
+    }
+  }
+
+  void send(ByteView frame, const std::vector<Ip>& underlay) {
+    std::vector<std::uint32_t> slots;
+    for (const Ip& address : underlay) {
+      if (const auto it = by_underlay_.find(address); it != by_underlay_.end()) {
+        slots.push_back(peers_.at(it->second).slot);
+      }
+    }
+    publish();
+    if (!slots.empty()) {
+      worker_->send_frame(to_bytes(frame), std::move(slots));
+    }
+  }
+
+  SealedStatus status() const {
+    SealedStatus status;
+    status.port = options_.port;
+    for (const sys::MeasuredAead& measured : aeads_) {
+      status.ciphers.push_back(fmt::format(
+          "{} at {:.1f} GB/s", describe(measured.aead->cipher()), measured.bytes_per_second / 1e9));
+    }
+    for (const PeerSessionStatus& session : sessions_->status()) {
+      SealedPeerStatus peer{.peer = session.peer,
+                            .endpoint = session.endpoint,
+                            .established = session.cipher.has_value(),
+                            .clear = session.clear,
+                            .handshaking = session.handshaking,
+                            .cipher = session.cipher ? describe(*session.cipher) : ""};
+      if (const auto it = peers_.find(session.peer); it != peers_.end()) {
+        const SealedPeerState& state = *it->second.state;
+        peer.packets_out = state.sent_data.get();
+        peer.packets_in = state.received_data.get();
+        peer.bytes_out = state.sent_bytes.get();
+        peer.bytes_in = state.received_bytes.get();
+      }
+      status.peers.push_back(std::move(peer));
+    }
+    status.sessions = sessions_->stats();
+    status.worker = worker_->stats();
+    return status;
+  }
+
+ private:
+  struct Peer {
+    std::shared_ptr<SealedPeerState> state;
+    std::uint32_t slot = 0;  // In SealedKeys::peers.
+    Ip underlay;             // As DatapathService names it.
+    Endpoint endpoint;       // Where its packets go.
+    std::shared_ptr<SealedSession> session;
+  };
+  using Driver = sys::CoreDriver<Sessions, SessionAction, std::function<void(SessionAction)>>;
+
+  template <class Input>
+  void feed(Input input) {
+    driver_->feed(input);
+  }
+
+  Peer& peer_of(PeerName name) {
+    const auto it = peers_.find(name);
+    if (it != peers_.end()) {
+      return it->second;
+    }
+    std::uint32_t slot = 0;
+    while (slots_.contains(slot)) {
+      ++slot;
+    }
+    slots_.insert(slot);
+    // Routes and keys name the place; both are told before it can mean another peer.
+    routes_changed();
+    return peers_
+        .emplace(name,
+                 Peer{.state = std::make_shared<SealedPeerState>(name),
+                      .slot = slot,
+                      .underlay = {},
+                      .endpoint = {},
+                      .session = nullptr})
+        .first->second;
+  }
+
+  void forget_underlay(PeerName name, const Peer& peer) {
+    const auto it = by_underlay_.find(peer.underlay);
+    if (it != by_underlay_.end() && it->second == name) {
+      by_underlay_.erase(it);
+    }
+  }
+
+  std::string describe(CipherId cipher) const {
+    for (const sys::MeasuredAead& measured : aeads_) {
+      if (measured.aead->cipher() == cipher) {
+        return fmt::format("{} ({})", to_string(cipher), measured.aead->name());
+      }
+    }
+    return std::string(to_string(cipher));
+  }
+
+  // Tables
+  // ------------------------------------------------------------------------------------------
+
+  void routes_changed() {
+    are_routes_new_ = true;
+    keys_changed();
+  }
+
+  // Told once per turn of the executor, however much changed in it.
+  void keys_changed() {
+    if (std::exchange(are_tables_new_, true)) {
+      return;
+    }
+    boost::asio::post(executor_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->publish();
+      }
+    });
+  }
+
+  void publish() {
+    if (std::exchange(are_tables_new_, false)) {
+      const bool with_routes = std::exchange(are_routes_new_, false);
+      worker_->set_tables(with_routes ? make_routes() : nullptr, make_keys());
+    }
+  }
+
+  std::shared_ptr<const SealedRoutes> make_routes() const {
+    auto routes = std::make_shared<SealedRoutes>();
+    routes->locals = FlatTable(locals_.size());
+    for (const auto& [mac, ifindex] : locals_) {
+      routes->locals.insert(mac_number(mac.octets().data()), ifindex);
+    }
+    routes->peers = FlatTable(remotes_.size());
+    for (const auto& [mac, underlay] : remotes_) {
+      if (const auto it = by_underlay_.find(underlay); it != by_underlay_.end()) {
+        routes->peers.insert(mac_number(mac.octets().data()), peers_.at(it->second).slot);
+      }
+    }
+    return routes;
+  }
+
+  std::shared_ptr<const SealedKeys> make_keys() const {
+    auto keys = std::make_shared<SealedKeys>();
+    keys->peers.resize(slots_.empty() ? 0 : *slots_.rbegin() + 1);
+    for (const auto& [name, peer] : peers_) {
+      keys->peers[peer.slot] = {.state = peer.state,
+                                .session = peer.session,
+                                .to = addresses_->address_of(peer.endpoint),
+                                .frame_max = frame_max(peer)};
+    }
+    keys->by_index = FlatTable(keyring_.size());
+    for (const auto& [local, session] : keyring_) {
+      keys->by_index.insert(local, static_cast<std::uint32_t>(keys->sessions.size()));
+      keys->sessions.push_back(session);
+    }
+    return keys;
+  }
+
+  std::size_t frame_max(const Peer& peer) const {
+    const auto it = path_mtus_.find(peer.underlay);
+    const std::uint32_t mtu = it == path_mtus_.end() ? kPathMtu : it->second;
+    const std::uint32_t outer = outer_size(peer.underlay);
+    return mtu > outer ? mtu - outer : 0;
+  }
+
+  // The core's decisions
+  // ----------------------------------------------------------------------------
+
+  void perform(SessionAction action) {
+    std::visit(overloaded{
+                   [this](SendDatagram& a) {
+                     const sys::SocketAddress to = addresses_->address_of(a.to);
+                     if (to.size > 0) {
+                       worker_->send_datagram(to, std::move(a.datagram));
+                     }
+                   },
+                   [this](AddSession& a) { add_session(a); },
+                   [this](const UseSession& a) { use_session(a); },
+                   [this](const RemoveSession& a) { remove_session(a); },
+                   [this](const SendKeepalive& a) {
+                     publish();
+                     worker_->send_keepalive(peer_of(a.peer).slot);
+                   },
+                   [this](const SetEndpoint& a) {
+                     peer_of(a.peer).endpoint = a.endpoint;
+                     keys_changed();
+                   },
+                   [this](const AgreeClear& a) { agree_clear(a); },
+               },
+               action);
+  }
+
+  void add_session(const AddSession& action) {
+    const auto measured =
+        std::find_if(aeads_.begin(), aeads_.end(), [&action](const sys::MeasuredAead& candidate) {
+          return candidate.aead->cipher() == action.cipher;
+        });
+    WEFT_ASSERT(measured != aeads_.end());  // Only ciphers of ours were proposed.
+    auto session = std::make_shared<SealedSession>();
+    session->local = action.local;
+    session->remote = action.remote;
+    session->cipher = action.cipher;
+    session->send_key = measured->aead->make_key(action.send_key.bytes());
+    session->receive_key = measured->aead->make_key(action.receive_key.bytes());
+    session->peer = peer_of(action.peer).state;
+    keyring_.insert_or_assign(action.local, std::move(session));
+    // What is sealed under it may arrive before this turn of the executor is over.
+    keys_changed();
+    publish();
+  }
+
+  void use_session(const UseSession& action) {
+    Peer& peer = peer_of(action.peer);
+    if (!peer.session) {
+      log::info("encrypted path up",
+                {"peer", action.peer},
+                {"at", peer.endpoint.to_string()},
+                {"cipher", describe(keyring_.at(action.local)->cipher)});
+    }
+    peer.session = keyring_.at(action.local);
+    keys_changed();
+    look_later();
+  }
+
+  void remove_session(const RemoveSession& action) {
+    if (const auto it = peers_.find(action.peer);
+        it != peers_.end() && it->second.session && it->second.session->local == action.local) {
+      it->second.session.reset();
+    }
+    keyring_.erase(action.local);
+    keys_changed();
+  }
+
+  void agree_clear(const AgreeClear& action) {
+    const auto it = peers_.find(action.peer);
+    if (it == peers_.end() || !on_clear_) {
+      return;
+    }
+    boost::asio::post(executor_, [weak = weak_from_this(), underlay = it->second.underlay, action] {
+      const auto self = weak.lock();
+      if (self && self->on_clear_) {
+        self->on_clear_(underlay, action.agreed);
+      }
+    });
+  }
+
+  // The thread's news
+  // -------------------------------------------------------------------------------
+
+  void on_events() {
+    for (SealedEvent& event : worker_->take_events()) {
+      feed([&](Sessions& core, TimePoint now, SessionActions& out) {
+        std::visit(
+            overloaded{
+                [&](const HandshakeArrived& e) { core.on_datagram(now, e.from, e.datagram, out); },
+                [&](const SessionWanted& e) {
+                  wanted_.insert(e.peer);
+                  core.on_wanted(now, e.peer, out);
+                },
+                [&](const SessionConfirmed& e) { core.on_confirmed(now, e.local, out); },
+                [&](const PeerMoved& e) { core.on_moved(e.local, e.from, out); },
+                [&](const UnknownSession& e) { core.on_unknown(now, e.from, out); },
+            },
+            event);
+      });
+    }
+    look_later();
+  }
+
+  void look_later() {
+    if (std::exchange(is_looking_, true)) {
+      return;
+    }
+    look_.expires_after(kLook);
+    look_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+      const auto self = weak.lock();
+      if (!error && self) {
+        self->is_looking_ = false;
+        self->look();
+      }
+    });
+  }
+
+  void look() {
+    for (const PeerName name : std::exchange(wanted_, {})) {
+      if (const auto it = peers_.find(name); it != peers_.end()) {
+        it->second.state->is_wanted = false;  // It may ask again.
+      }
+    }
+    bool is_any = false;
+    for (const auto& [name, peer] : peers_) {
+      if (!peer.session) {
+        continue;
+      }
+      is_any = true;
+      const SealedPeerState& state = *peer.state;
+      const Sessions::Activity activity{.sent_data = state.sent_data.get(),
+                                        .sent = state.sent.get(),
+                                        .received_data = state.received_data.get(),
+                                        .received = state.received.get(),
+                                        .counter = peer.session->counter.get()};
+      feed([&, peer_name = name](Sessions& core, TimePoint now, SessionActions& out) {
+        core.on_activity(now, peer_name, activity, out);
+      });
+    }
+    if (is_any) {
+      look_later();
+    }
+  }
+
+  boost::asio::any_io_executor executor_;
+  const sys::Clock& clock_;
+  Options options_;
+  std::vector<sys::MeasuredAead> aeads_;
+  boost::asio::steady_timer look_;
+  bool is_looking_ = false;
+  OnClear on_clear_;
+
+  std::map<PeerName, Peer> peers_;
+  std::set<std::uint32_t> slots_;
+  std::map<Ip, PeerName> by_underlay_;
+  std::map<Ip, std::uint32_t> path_mtus_;
+  std::map<Mac, Ip> remotes_;
+  std::map<Mac, std::uint32_t> locals_;
+  std::map<SessionIndex, std::shared_ptr<SealedSession>> keyring_;
+  std::set<PeerName> wanted_;
+  bool are_tables_new_ = false;
+  bool are_routes_new_ = false;
+
+  std::unique_ptr<Sessions> sessions_;
+  std::unique_ptr<Driver> driver_;
+  const sys::UdpSocket* addresses_ = nullptr;  // The worker's; for its address format.
+  std::unique_ptr<SealedWorker> worker_;
+};
+
+Result<std::unique_ptr<SealedPath>> SealedPath::start(boost::asio::any_io_executor executor,
+                                                      const sys::Clock& clock,
+                                                      Entropy& entropy,
+                                                      const Options& options) {
+  auto impl = std::make_shared<Impl>(std::move(executor), clock, entropy, options);
+  WEFT_TRY(impl->start());
+  return std::unique_ptr<SealedPath>(new SealedPath(std::move(impl)));
+}
+
+SealedPath::SealedPath(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SealedPath::~SealedPath() = default;
+
+void SealedPath::set_peer(PeerName peer, const Sessions::PeerSpec& spec) {
+  impl_->set_peer(peer, spec);
+}
+
+void SealedPath::remove_peer(PeerName peer) {
+  impl_->remove_peer(peer);
+}
+
+void SealedPath::set_passwords(const Psk& psk, const std::optional<Psk>& old) {
+  impl_->set_passwords(psk, old);
+}
+
+void SealedPath::on_clear(OnClear on_clear) {
+  impl_->on_clear(std::move(on_clear));
+}
+
+Result<Ok> SealedPath::set_device(std::uint32_t ifindex) {
+  return impl_->set_device(ifindex);
+}
+
+void SealedPath::set_local(Mac mac, std::uint32_t ifindex) {
+  impl_->set_local(mac, ifindex);
+}
+
+void SealedPath::set_remote(Mac mac, const Ip& underlay) {
+  impl_->set_remote(mac, underlay);
+}
+
+void SealedPath::drop_mac(Mac mac) {
+  impl_->drop_mac(mac);
+}
+
+void SealedPath::set_path_mtu(const Ip& underlay, std::uint32_t mtu) {
+  impl_->set_path_mtu(underlay, mtu);
+}
+
+void SealedPath::send(ByteView frame, const std::vector<Ip>& underlay) {
+  impl_->send(frame, underlay);
+}
+
+SealedStatus SealedPath::status() const {
+  return impl_->status();
+}
+
+}  // namespace weft::router

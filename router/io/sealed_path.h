@@ -1,0 +1,98 @@
+// The encrypted data path of one host: sessions with peers, and the thread that seals and opens.
+//
+// DatapathService says which frames go where (by MAC and underlay address) and hands over the
+// device they come from; the agent says who the peers are. Nothing leaves for a peer but sealed.
+// Runs on one executor; the thread is inside. Destroying it wipes all keys.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/entropy.h"
+#include "base/peer_name.h"
+#include "base/result.h"
+#include "router/io/sealed_worker.h"
+#include "router/keys.h"
+#include "router/sealed/sessions.h"
+#include "sys/clock.h"
+
+namespace weft::router {
+
+struct SealedPeerStatus {
+  PeerName peer;
+  Endpoint endpoint;
+  bool established = false;
+  bool clear = false;  // Both sides agreed to send in clear.
+  bool handshaking = false;
+  std::string cipher;  // Of the session in use, such as "aes-256-gcm (intel-ipsec-mb)".
+  std::uint64_t packets_out = 0;
+  std::uint64_t packets_in = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t bytes_in = 0;
+};
+
+struct SealedStatus {
+  std::uint16_t port = 0;
+  std::vector<std::string> ciphers;  // Best first, with the speed found at the start.
+  std::vector<SealedPeerStatus> peers;
+  SessionStats sessions;
+  SealedWorkerStats worker;
+};
+
+class SealedPath {
+ public:
+  struct Options {
+    Ip host;  // To listen on; unspecified: all.
+    std::uint16_t port = 6783;
+    KeyPair key;
+    Psk psk;
+    std::optional<Psk> old_psk;  // Accepted as well, while the password is being replaced.
+    Incarnation incarnation;
+  };
+  // The pair with the peer at this underlay address may go in clear from now on, or no longer.
+  using OnClear = std::function<void(Ip underlay, bool agreed)>;
+
+  static Result<std::unique_ptr<SealedPath>> start(boost::asio::any_io_executor executor,
+                                                   const sys::Clock& clock,
+                                                   Entropy& entropy,
+                                                   const Options& options);
+  ~SealedPath();
+
+  // Who is there.
+  void set_peer(PeerName peer, const Sessions::PeerSpec& spec);
+  void remove_peer(PeerName peer);
+
+  // From here on `psk` is preferred and `old` accepted.
+  void set_passwords(const Psk& psk, const std::optional<Psk>& old);
+
+  // Where things are; DatapathService's.
+  void on_clear(OnClear on_clear);
+  Result<Ok> set_device(std::uint32_t ifindex);
+  void set_local(Mac mac, std::uint32_t ifindex);
+  void set_remote(Mac mac, const Ip& underlay);
+  void drop_mac(Mac mac);
+  // How large an IP packet the path to the peer carries.
+  void set_path_mtu(const Ip& underlay, std::uint32_t mtu);
+  // To each of the peers, once.
+  void send(ByteView frame, const std::vector<Ip>& underlay);
+
+  SealedStatus status() const;
+
+  // What sealing adds to the inner packet: outer IP, UDP, headers and tag, inner Ethernet.
+  static std::uint32_t overhead(const Ip& underlay);
+
+ private:
+  class Impl;
+  explicit SealedPath(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace weft::router

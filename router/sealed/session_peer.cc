@@ -1,0 +1,83 @@
+#include "router/sealed/session_peer.h"
+
+#include <algorithm>
+#include <array>
+
+namespace weft::router {
+namespace {
+
+Duration rekey_after(const Session& session, const Sessions::Options& options) {
+  return session.initiator ? options.rekey_after : options.responder_rekey_after;
+}
+
+}  // namespace
+
+void SessionPeer::observe(TimePoint now,
+                          const Sessions::Activity& seen,
+                          const Sessions::Options& options) {
+  const Sessions::Activity before = std::exchange(activity, seen);
+  const bool heard = seen.received > before.received;
+  const bool heard_data = seen.received_data > before.received_data;
+  const bool said = seen.sent > before.sent;
+  const bool said_data = seen.sent_data > before.sent_data;
+  active = active || heard_data || said_data;
+  if (heard) {
+    unanswered_since.reset();
+  } else if (said_data && !unanswered_since) {
+    unanswered_since = now;
+  }
+  if (said) {
+    keepalive_at.reset();
+  } else if (heard_data && !keepalive_at) {
+    keepalive_at = now + options.keepalive_after;
+  }
+}
+
+bool SessionPeer::is_worn(TimePoint now, const Sessions::Options& options) const {
+  if (!current) {
+    return false;
+  }
+  // A pair in clear renews its consent; others renew what they use.
+  const bool used = active || clear;
+  return activity.counter >= options.rekey_after_packets
+         || (used && now >= current->born + rekey_after(*current, options));
+}
+
+TimePoint SessionPeer::deadline(const Sessions::Options& options) const {
+  TimePoint earliest = kNever;
+  const auto add = [&earliest](TimePoint when) { earliest = std::min(earliest, when); };
+  for (const auto* slot : {&previous, &current, &next}) {
+    if (*slot) {
+      add((*slot)->born + options.reject_after);
+    }
+  }
+  if (handshake) {
+    add(handshake->retry_at);
+  } else if (current && (active || clear)) {
+    add(current->born + rekey_after(*current, options));
+  }
+  if (unanswered_since) {
+    add(*unanswered_since + options.silence_max);
+  }
+  if (keepalive_at) {
+    add(*keepalive_at);
+  }
+  return earliest;
+}
+
+PeerSessionStatus SessionPeer::status(PeerName name) const {
+  return {.peer = name,
+          .endpoint = endpoint,
+          .cipher = current ? std::optional(current->cipher) : std::nullopt,
+          .clear = clear,
+          .handshaking = handshake.has_value(),
+          .attempts = attempts};
+}
+
+Duration with_jitter(Duration duration, Entropy& entropy) {
+  std::array<std::uint8_t, 4> bytes{};
+  entropy.fill(bytes);
+  return duration + duration / 2 * (Reader(bytes).u32().value() % 256) / 256;
+}
+
+}  // namespace weft::router
