@@ -1,0 +1,145 @@
+// The inside of DatapathService, in two files by what they are about:
+//
+//   datapath_service.cc  what others ask for, and what the Forwarding core decides
+//   datapath_devices.cc  the devices it stands on: made, adopted, repaired on the kernel's news
+//
+// Private to these files.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/steady_timer.hpp>
+
+#include "router/io/datapath_service.h"
+#include "router/io/vxlan_sender.h"
+#include "sys/core_driver.h"
+#include "sys/link_remover.h"
+#include "sys/network_watch.h"
+#include "sys/tap.h"
+
+namespace weft::router {
+
+// The longest suffix of our devices' names.
+inline constexpr std::string_view kTapSuffix = "-tap";
+inline constexpr std::string_view kVxlanSuffix = "-vx";
+inline constexpr std::string_view kSealPortSuffix = "-sp";
+inline constexpr std::string_view kSealEndSuffix = "-se";
+
+// The peer's name as a locally administered station address, so that the bridge keeps its MAC.
+Mac bridge_mac(PeerName self);
+
+class DatapathService::Impl {
+ public:
+  Impl(boost::asio::any_io_executor executor,
+       const sys::Clock& clock,
+       sys::Netdev& netdev,
+       Options options,
+       OnPublish on_publish)
+      : executor_(std::move(executor)),
+        clock_(clock),
+        netdev_(netdev),
+        options_(std::move(options)),
+        on_publish_(std::make_shared<OnPublish>(std::move(on_publish))),
+        vxlan_(options_.bridge + std::string(kVxlanSuffix)),
+        tap_name_(options_.bridge + std::string(kTapSuffix)),
+        seal_port_(options_.bridge + std::string(kSealPortSuffix)),
+        seal_end_(options_.bridge + std::string(kSealEndSuffix)),
+        timer_(executor_) {}
+
+  Result<Ok> start();
+  Result<Ok> plug(const PortRequest& port);
+  void unplug(const PortRequest& port);
+  void sweep(const std::string& prefix, const std::set<std::string>& owned);
+  bool has_port(const std::string& host);
+  Result<Ok> set_gateways(std::vector<Cidr> gateways);
+  void on_record(const RecordChanged& change);
+  void set_underlay(PeerName peer, const std::optional<Ip>& underlay);
+  DatapathStatus status() const;
+
+ private:
+  struct Port {
+    Mac mac;
+    std::uint32_t ifindex = 0;
+  };
+  using Driver =
+      sys::CoreDriver<Forwarding, ForwardingAction, std::function<void(ForwardingAction)>>;
+
+  void load_programs();
+  Result<Ok> ensure_devices();
+  Result<Ok> ensure_vxlan();
+  Result<Ok> ensure_seal();
+  bool is_sealed(const Ip& peer) const {
+    return options_.sealed != nullptr && !clear_.contains(peer);
+  }
+  void set_clear(const Ip& peer, bool agreed);
+  std::uint32_t overhead(const Ip& peer) const;
+  void send_to_peers(const FrameToPeers& action);
+  Result<Ok> ensure_container_port(const std::string& host);
+  Result<Ok> ensure_gateways();
+  Forwarding::Adopted adopt();
+  std::vector<FdbEntry> remote_entries(Mac mac, const Ip& underlay) const;
+  void set_entries(Mac mac, std::vector<FdbEntry> wanted);
+  Result<Ok> ensure_tap();
+  bool is_watched(std::uint32_t ifindex) const;
+  void repair(const sys::NetworkChange& change);
+  void schedule_repair();
+
+  std::uint32_t wanted_mtu();
+  void refresh_path(const Ip& peer);
+  void tell_fast_path(const Ip& peer);
+  void attach_underlay(const std::optional<PathInfo>& path);
+  void refresh_mtu();
+
+  void perform(ForwardingAction action);
+  void place(const SetLocal& action);
+  void place(const SetRemote& action);
+  void drop(Mac mac);
+  void add_peer(const Ip& peer);
+  void drop_peer(const Ip& peer);
+  void publish(PublishRecord record);
+  // Keeps what went wrong visible in status(), and says it once.
+  void note(const std::string& topic, const Result<Ok>& result);
+
+  boost::asio::any_io_executor executor_;
+  const sys::Clock& clock_;
+  sys::Netdev& netdev_;
+  Options options_;
+  std::shared_ptr<OnPublish> on_publish_;
+  std::string vxlan_;
+  std::string tap_name_;
+  std::string seal_port_;
+  std::string seal_end_;
+  boost::asio::steady_timer timer_;
+
+  std::unique_ptr<sys::FastPath> fast_path_;  // Nothing in bridge mode.
+  std::string reason_;
+  std::uint32_t mtu_ = 0;
+  std::uint32_t bridge_index_ = 0;
+  std::uint32_t vxlan_index_ = 0;
+  std::uint32_t seal_index_ = 0;  // Of the end that the sealing thread listens on.
+  std::map<Mac, Ip> remotes_;     // Of containers elsewhere, where there is a sealed path.
+  std::set<Ip> clear_;            // Peers that agreed to go in clear, where others are sealed.
+  std::unique_ptr<sys::Tap> tap_;
+  std::unique_ptr<VxlanSender> sender_;
+  std::unique_ptr<sys::LinkRemover> remover_;
+  std::unique_ptr<sys::NetworkWatch> watch_;
+  std::map<std::string, Port> ports_;              // By host end.
+  std::vector<Cidr> gateways_;                     // The host's addresses among the containers.
+  std::map<Mac, std::vector<FdbEntry>> entries_;   // What the bridge was told of each MAC.
+  std::map<Ip, std::optional<PathInfo>> peers_;    // Nothing: no route now.
+  std::map<std::uint32_t, std::string> underlay_;  // Devices with our filter.
+  std::map<std::string, std::string> warnings_;    // By topic.
+  std::unique_ptr<Forwarding> forwarding_;
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace weft::router
