@@ -67,9 +67,6 @@ class MeshNode final : public Net::Host, private EventSink {
   const std::vector<router::Deliver>& delivered() const { return delivered_; }
   const std::vector<router::MeshEvent>& events() const { return events_; }
   std::size_t withdrawals() const { return withdrawals_; }
-  std::size_t losses() const { return losses_; }  // PeerUnreachable so far.
-  std::function<void(PeerName)> on_lost = nullptr;
-  std::function<void(const RecordChanged&)> on_changed = nullptr;
 
   // Sees what modules are told, as it happens.
   void set_listener(std::function<void(const router::MeshAction& action)> listener) {
@@ -86,7 +83,6 @@ class MeshNode final : public Net::Host, private EventSink {
     delivered_.clear();
     events_.clear();
     withdrawals_ = 0;
-    losses_ = 0;
     router::Mesh::Options mesh;
     mesh.name = identity_.name;
     mesh.incarnation = Incarnation(identity_.incarnation);
@@ -251,10 +247,6 @@ class MeshNode final : public Net::Host, private EventSink {
               const auto at = std::lower_bound(reachable_.begin(), reachable_.end(), a.peer);
               WEFT_ASSERT(at != reachable_.end() && *at == a.peer);
               reachable_.erase(at);
-              ++losses_;
-              if (on_lost) {
-                on_lost(a.peer);
-              }
             },
             [this](RecordChanged&& a) { on_record(std::move(a)); },
             [this](router::Deliver&& a) { delivered_.push_back(std::move(a)); },
@@ -268,9 +260,6 @@ class MeshNode final : public Net::Host, private EventSink {
   }
 
   void on_record(RecordChanged change) {
-    if (on_changed) {
-      on_changed(change);
-    }
     if (options_.watch == Watch::Counts) {
       withdrawals_ += change.value ? 0U : 1U;
       return;
@@ -296,14 +285,12 @@ class MeshNode final : public Net::Host, private EventSink {
   router::MeshActions actions_;
   std::map<EndId, router::LinkId> links_;
   std::map<router::LinkId, EndId> ends_;
-
   std::set<PeerName> neighbours_;
   std::vector<PeerName> reachable_;
   std::map<std::pair<PeerName, RecordKey>, Bytes> records_;
   std::vector<router::Deliver> delivered_;
   std::vector<router::MeshEvent> events_;
   std::size_t withdrawals_ = 0;
-  std::size_t losses_ = 0;
 };
 
 }  // namespace weft::sim

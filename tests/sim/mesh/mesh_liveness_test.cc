@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iostream>
 #include <set>
+#include <variant>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -64,15 +65,17 @@ class MeshLiveness : public ::testing::Test {
       }
       for (std::size_t i = 0; i < cluster.size(); ++i) {
         if (!ill.contains(i)) {
-          cluster.node(i).on_lost = [this, names](PeerName peer) {
-            (names.contains(peer) ? true_count : false_count) += 1;
-          };
+          cluster.node(i).set_listener([this, names](const router::MeshAction& action) {
+            if (const auto* const lost = std::get_if<router::PeerUnreachable>(&action)) {
+              (names.contains(lost->peer) ? true_count : false_count) += 1;
+            }
+          });
         }
       }
     }
     ~FalsePositives() {
       for (std::size_t i = 0; i < cluster.size(); ++i) {
-        cluster.node(i).on_lost = nullptr;
+        cluster.node(i).set_listener(nullptr);
       }
     }
     FalsePositives(const FalsePositives&) = delete;
@@ -188,9 +191,10 @@ TEST_F(MeshLiveness, ARollingRestartLosesNobodyElse) {
   std::size_t lost_others = 0;
   std::size_t current = 0;
   for (std::size_t i = 0; i < cluster.size(); ++i) {
-    cluster.node(i).on_lost = [&](PeerName peer) {
-      lost_others += peer == cluster.node(current).name() ? 0U : 1U;
-    };
+    cluster.node(i).set_listener([&](const router::MeshAction& action) {
+      const auto* const lost = std::get_if<router::PeerUnreachable>(&action);
+      lost_others += lost == nullptr || lost->peer == cluster.node(current).name() ? 0U : 1U;
+    });
   }
 
   for (current = 0; current < cluster.size(); current += 3) {

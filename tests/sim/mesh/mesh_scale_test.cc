@@ -7,6 +7,7 @@
 #include <ctime>
 #include <iostream>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -65,16 +66,17 @@ std::vector<Duration> spread_of_a_record(Cluster& cluster, std::size_t from, std
   const TimePoint start = cluster.world().now();
   const RecordKey key{RecordKind::Endpoint, Bytes(6, number)};
   for (std::size_t i = 0; i < cluster.size(); ++i) {
-    cluster.node(i).on_changed = [&](const RecordChanged& change) {
-      if (change.key == key) {
+    cluster.node(i).set_listener([&](const router::MeshAction& action) {
+      const auto* const change = std::get_if<RecordChanged>(&action);
+      if (change != nullptr && change->key == key) {
         heard.push_back(cluster.world().now() - start);
       }
-    };
+    });
   }
   cluster.node(from).publish({key, to_bytes("10.32.0.1")});
   (void)cluster.run_until(seconds(10), [&] { return heard.size() + 1 == cluster.size(); });
   for (std::size_t i = 0; i < cluster.size(); ++i) {
-    cluster.node(i).on_changed = nullptr;
+    cluster.node(i).set_listener(nullptr);
   }
   std::sort(heard.begin(), heard.end());
   return heard;
