@@ -1,5 +1,6 @@
 #include "agent/metrics.h"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <sstream>
@@ -74,6 +75,15 @@ void add_connections(const AgentStatus& status, Page& page) {
                  "Number of peer-to-peer connections.",
                  number,
                  {{"encryption", encryption}, {"state", key.first}, {"type", key.second}});
+    }
+  }
+  for (const router::ConnectionStatus& connection : status.connections) {
+    if (connection.rtt && connection.peer) {
+      const std::string peer = connection.peer->to_string();
+      page.gauge("weft_connection_rtt_seconds",
+                 "There and back on a control connection, as its heartbeats measure.",
+                 std::chrono::duration<double>(*connection.rtt).count(),
+                 {{"peer", peer}});
     }
   }
   page.counter("weave_connection_terminations_total",

@@ -1,3 +1,6 @@
+#include <chrono>
+#include <optional>
+
 #include <boost/json/array.hpp>
 #include <boost/json/value_from.hpp>
 #include <fmt/format.h>
@@ -61,6 +64,12 @@ std::string nickname_of(const std::vector<router::PeerStatus>& peers, PeerName n
   return "";
 }
 
+json::value microseconds_of(const std::optional<Duration>& duration) {
+  using std::chrono::microseconds;
+  return duration ? json::value(std::chrono::duration_cast<microseconds>(*duration).count())
+                  : json::value(nullptr);
+}
+
 json::object to_json(const router::PeerStatus& peer, const std::vector<router::PeerStatus>& peers) {
   json::array neighbours;
   for (const PeerName neighbour : peer.neighbours) {
@@ -73,7 +82,9 @@ json::object to_json(const router::PeerStatus& peer, const std::vector<router::P
           {"version", peer.version},
           {"self", peer.self},
           {"reachable", peer.reachable},
+          {"reason", peer.reason},
           {"next_hop", text_or_null(peer.next_hop)},
+          {"latency_us", microseconds_of(peer.latency)},
           {"underlay", texts_of(peer.underlay)},
           {"neighbours", std::move(neighbours)}};
 }
@@ -86,6 +97,11 @@ json::object to_json(const router::ConnectionStatus& connection) {
           {"nickname", connection.nickname},
           {"authenticated", connection.authenticated},
           {"old_password", connection.old_password},
+          {"rtt_us", microseconds_of(connection.rtt)},
+          {"jitter_us",
+           microseconds_of(connection.rtt ? std::optional(connection.jitter) : std::nullopt)},
+          {"loss_percent",
+           connection.rtt ? json::value(connection.loss_percent) : json::value(nullptr)},
           {"reason", connection.reason}};
 }
 

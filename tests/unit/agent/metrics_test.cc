@@ -1,5 +1,6 @@
 #include "agent/metrics.h"
 
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -23,6 +24,8 @@ AgentStatus busy_status() {
   up.state = router::ConnectionState::Established;
   up.authenticated = true;
   up.old_password = true;
+  up.peer = PeerName(2);
+  up.rtt = std::chrono::milliseconds(2);
   router::ConnectionStatus down;
   down.state = router::ConnectionState::Retrying;
   status.connections = {up, up, down};
@@ -58,6 +61,11 @@ TEST(Metrics, CountNamesAndQuestions) {
 
   EXPECT_THAT(text, HasSubstr("weave_dns_entries 3"));
   EXPECT_THAT(text, HasSubstr(R"(weft_dns_answers_total{fate="absent"} 4)"));
+}
+
+TEST(Metrics, TellHowFarPeersAre) {
+  EXPECT_THAT(metrics_text(busy_status()),
+              HasSubstr(R"(weft_connection_rtt_seconds{peer="00:00:00:00:00:02"} 0.002)"));
 }
 
 TEST(Metrics, TellWhyHandshakesWereRefused) {

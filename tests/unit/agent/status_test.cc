@@ -1,5 +1,6 @@
 // The texts of `weft status`, against tests/golden/agent. A text that changed on purpose is written
 // anew with WEFT_GOLDEN_UPDATE=1 and read in review.
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -29,7 +30,10 @@ router::PeerStatus peer_of(PeerName name, const char* nickname, std::vector<Peer
           .reachable = name != kGone,
           .next_hop = name == kOther ? std::optional(kOther) : std::nullopt,
           .underlay = {Ip::parse("192.0.2.1").value()},
-          .neighbours = std::move(neighbours)};
+          .neighbours = std::move(neighbours),
+          .latency = name == kOther ? std::optional<Duration>(std::chrono::microseconds(420))
+                                    : std::nullopt,
+          .reason = name == kGone ? "no heartbeat for 3 s" : ""};
 }
 
 std::vector<router::ConnectionStatus> connections() {
@@ -41,7 +45,9 @@ std::vector<router::ConnectionStatus> connections() {
            .nickname = "host2",
            .authenticated = true,
            .old_password = true,
-           .rtt = std::nullopt,
+           .rtt = std::chrono::microseconds(420),
+           .jitter = std::chrono::microseconds(30),
+           .loss_percent = 0.5,
            .reason = ""},
           {.address = "192.0.2.3:6783",
            .outbound = true,
@@ -51,6 +57,8 @@ std::vector<router::ConnectionStatus> connections() {
            .authenticated = false,
            .old_password = false,
            .rtt = std::nullopt,
+           .jitter = {},
+           .loss_percent = 0,
            .reason = "connection refused, retry in 4 s"},
           {.address = "[fd00::4]:50123",
            .outbound = false,
@@ -60,6 +68,8 @@ std::vector<router::ConnectionStatus> connections() {
            .authenticated = false,
            .old_password = false,
            .rtt = std::nullopt,
+           .jitter = {},
+           .loss_percent = 0,
            .reason = ""}};
 }
 
