@@ -69,7 +69,7 @@ probe::OverlayFacts Agent::overlay_facts() const {
   const router::DatapathStatus datapath = datapath_->status();
   probe::OverlayFacts facts{.nickname = config_.nickname,
                             .datapath = datapath.mode,
-                            .encrypted = false,
+                            .encrypted = sealed_ != nullptr,
                             .range = config_.range.to_string(),
                             .mtu = datapath.mtu,
                             .links = {},

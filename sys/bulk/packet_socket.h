@@ -2,7 +2,7 @@
 // with PACKET_VNET_HDR). Each frame has a virtio_net_hdr of 10 octets in front.
 //
 // Chosen over a TAP because a TAP takes one system call per frame: with recvmmsg and sendmmsg here,
-// small packets cost half (docs/adr/0012). Non-blocking; used by one thread; no allocation after
+// small packets cost half (docs/adr/0014). Non-blocking; used by one thread; no allocation after
 // open().
 #pragma once
 

@@ -90,22 +90,7 @@ TEST_F(MeshScale, AThousandPeersStartAtOnceSettleAndStayCheap) {
     cluster.node(i).connect(Cluster::target(i == 0 ? 1 : 0));
   }
 
-  const bool settled = cluster.run_until(seconds(30), [&] {
-    if (std::getenv("WEFT_SIM_TRACE") != nullptr) {
-      std::size_t linked = 0, links = 0, least = cluster.size(), sum = 0, members = 0;
-      for (std::size_t i = 0; i < cluster.size(); ++i) {
-        linked += cluster.node(i).neighbours().empty() ? 0U : 1U;
-        links += cluster.node(i).neighbours().size();
-        least = std::min(least, cluster.node(i).reachable().size());
-        sum += cluster.node(i).reachable().size();
-        members = std::max(members, cluster.node(i).mesh().peers().size());
-      }
-      std::cout << to_seconds(cluster.world().now() - TimePoint()) << " linked " << linked
-                << " links " << links << " least " << least << " mean " << sum / cluster.size()
-                << " most known " << members << " dials " << cluster.net().dials() << "\n";
-    }
-    return cluster.settled();
-  });
+  const bool settled = cluster.run_until(seconds(30), [&] { return cluster.settled(); });
   const Duration settle = cluster.world().now() - TimePoint();
   const double settle_bytes = bytes_per_peer(cluster);
   const double settle_cpu = cpu_seconds() - cpu_start;
