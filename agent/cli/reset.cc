@@ -10,6 +10,7 @@
 #include "agent/identity.h"
 #include "base/result.h"
 #include "router/io/datapath_service.h"
+#include "sys/http_server.h"
 #include "sys/netdev.h"
 #include "sys/store.h"
 
@@ -53,12 +54,29 @@ void remove_directory(const std::string& path) {
   fs::remove(path, error);
 }
 
+// The other peers answer in milliseconds if they answer at all.
+constexpr int kLeaveTimeoutSeconds = 10;
+
+// Gives this host's addresses to the others while they can still ask it. Otherwise they keep them
+// for it, and where there were only two, the host comes back as a stranger that gets none.
+void leave(const std::string& socket) {
+  const auto response = sys::http_call(socket, "DELETE", "/peer", "", kLeaveTimeoutSeconds);
+  if (!response.ok() || response.value().status / 100 != 2) {
+    const std::string why = response.ok() ? response.value().body : response.error().what;
+    fmt::print(stderr,
+               "weft: reset: addresses not handed over ({}); other hosts, if there are any, keep "
+               "them until weft rmpeer\n",
+               why.substr(0, why.find('\n')));
+  }
+}
+
 Result<Ok> reset(const Settings& settings) {
   const std::string& run_dir = settings.text("run-dir");
   const std::string& state_dir = settings.text("state-dir");
   const std::string socket = run_dir + "/weft.sock";
   const std::string store_path = state_dir + "/weft.db";
   if (running_agent(socket).ok()) {
+    leave(socket);
     (void)WEFT_TRY(stop_agent(socket));
   }
   const std::string bridge = WEFT_TRY(choose_bridge(settings, store_path));
