@@ -20,6 +20,10 @@ constexpr int kLayoutVersion = 1;
 // Table names are ours; the limit only keeps a mistake from becoming SQL.
 constexpr std::size_t kTableNameMax = 64;
 
+// The threads of an agent that was killed hold its files for a moment after the process is no
+// longer seen. A file that stays in use belongs to an agent that is alive.
+constexpr int kBusyMilliseconds = 1000;
+
 // 128 KiB of page cache: the tables hold a few kilobytes, and the agent must stay small.
 // The WAL is folded back into the file every 256 pages (1 MiB).
 constexpr const char* kSettings =
@@ -138,6 +142,7 @@ Result<Ok> SqliteStore::open() {
   if (sqlite3_open_v2(path_.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
     return failure("open");
   }
+  sqlite3_busy_timeout(db_, kBusyMilliseconds);
   WEFT_TRY(execute(kSettings));
   WEFT_TRY(execute("BEGIN EXCLUSIVE; COMMIT"));  // Takes the lock, which is kept until we close.
   return check_layout();

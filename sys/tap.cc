@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -102,11 +103,25 @@ class File {
   int descriptor_;
 };
 
+// The threads of an agent that was killed hold the device for a moment after the process is no
+// longer seen. An agent that is alive holds it for good: it is waited for one second in all.
+constexpr int kBusyTries = 100;
+constexpr int kBusyPauseMilliseconds = 10;
+
+int set_interface(int file, ifreq& request) {
+  int result = ::ioctl(file, TUNSETIFF, &request);
+  for (int i = 1; i < kBusyTries && result < 0 && errno == EBUSY; ++i) {
+    (void)::poll(nullptr, 0, kBusyPauseMilliseconds);
+    result = ::ioctl(file, TUNSETIFF, &request);
+  }
+  return result;
+}
+
 Result<Ok> attach(int file, const std::string& name) {
   ifreq request{};
   std::memcpy(request.ifr_name, name.data(), name.size());
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
-  if (::ioctl(file, TUNSETIFF, &request) < 0) {
+  if (set_interface(file, request) < 0) {
     const int error = errno;
     // EBUSY: an agent has it open. EINVAL: a link of another kind has the name.
     return os_error("open TAP device " + name, error);

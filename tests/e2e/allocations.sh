@@ -16,7 +16,7 @@ take() {  # HOST ROUND COUNT
     echo "$host-$round-$number"
   done >>"$SCRATCH/asked.$host"
   # Who waits for space that is behind a partition gives up after a while.
-  api "$host" 5 --fail -X POST -w ' %{http_code} %{url}\n' "http://weft/ip/$host-$round-[1-$count]" |
+  api "$host" 2 --fail -X POST -w ' %{http_code} %{url}\n' "http://weft/ip/$host-$round-[1-$count]" |
     awk '$2 == 200 { sub(".*/", "", $3); print $1, $3 }' >"$SCRATCH/taken.$host" || true
   cat "$SCRATCH/taken.$host" >>"$SCRATCH/held.$host"
   awk '{ sub("/.*", "", $1); print "addr add " $1 "/32 dev lo" }' "$SCRATCH/taken.$host" | on "$host" ip -n holder -batch -
@@ -26,6 +26,7 @@ take() {  # HOST ROUND COUNT
 give_back() {  # HOST
   local host=$1 address owner
   awk 'NR % 3 == 0' "$SCRATCH/taken.$host" >"$SCRATCH/given.$host"
+  [ -s "$SCRATCH/given.$host" ] || return 0  # A host alone is not allowed to hand anything out.
   awk '{ sub("/.*", "", $1); print "addr del " $1 "/32 dev lo" }' "$SCRATCH/given.$host" | on "$host" ip -n holder -batch -
   awk '{ print "url = \"http://weft/ip/" $2 "\"\n-X DELETE\n-o /dev/null" }' "$SCRATCH/given.$host" >"$SCRATCH/calls.$host"
   api "$host" 30 --fail --config "$SCRATCH/calls.$host"
