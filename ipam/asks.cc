@@ -111,7 +111,7 @@ void Asks::ask_for_space(
   ++ask.sent_count;
   ask.id = rng_.next();
   ask.due = now + kAnswerMax;
-  out.push_back(Send{.to = *ask.donor, .message = {.id = ask.id, .body = SpaceRequest{want}}});
+  out.emplace_back(Send{.to = *ask.donor, .message = {.id = ask.id, .body = SpaceRequest{want}}});
 }
 
 bool Asks::ask_for_address(
@@ -122,12 +122,12 @@ bool Asks::ask_for_address(
   }
   if (ask.sent_count >= kAddressAttemptMax) {
     const char* why = view.reachable.contains(owner) ? "does not answer" : "is unreachable";
-    out.push_back(GiveUp{.address = address,
-                         .reason = Error{Errc::Unavailable,
-                                         fmt::format("address {} belongs to peer {}, which {}",
-                                                     Ipv4(address).to_string(),
-                                                     owner.to_string(),
-                                                     why)}});
+    out.emplace_back(GiveUp{.address = address,
+                            .reason = Error{Errc::Unavailable,
+                                            fmt::format("address {} belongs to peer {}, which {}",
+                                                        Ipv4(address).to_string(),
+                                                        owner.to_string(),
+                                                        why)}});
     return false;
   }
   ++ask.sent_count;
@@ -139,7 +139,7 @@ bool Asks::ask_for_address(
   ask.donor = owner;
   ask.id = rng_.next();
   ask.due = now + kAnswerMax;
-  out.push_back(Send{.to = owner, .message = {.id = ask.id, .body = ClaimRequest{address}}});
+  out.emplace_back(Send{.to = owner, .message = {.id = ask.id, .body = ClaimRequest{address}}});
   return true;
 }
 
@@ -217,12 +217,12 @@ void Asks::on_denied(
     ask.due = now + kWrongOwnerRetry;
     return;
   }
-  out.push_back(GiveUp{.address = *address,
-                       .reason = Error{Errc::Conflict,
-                                       fmt::format("address {} is held by {} on peer {}",
-                                                   Ipv4(*address).to_string(),
-                                                   denial.holder,
-                                                   from.to_string())}});
+  out.emplace_back(GiveUp{.address = *address,
+                          .reason = Error{Errc::Conflict,
+                                          fmt::format("address {} is held by {} on peer {}",
+                                                      Ipv4(*address).to_string(),
+                                                      denial.holder,
+                                                      from.to_string())}});
   asks_.erase(it);
 }
 
