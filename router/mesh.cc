@@ -269,6 +269,9 @@ std::string Mesh::Impl::reason_for(PeerName peer) const {
   if (suspicions_.contains(peer)) {
     return "suspected: no path leads to it at the moment";
   }
+  if (is_replaced(peer)) {
+    return "replaced: another peer listens where it did";
+  }
   if (const auto at = unreachable_since_.find(peer); at != unreachable_since_.end()) {
     return fmt::format("suspended: no path leads to it for {} s", (now_ - at->second) / seconds(1));
   }

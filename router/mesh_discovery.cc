@@ -199,7 +199,7 @@ void Mesh::Impl::seek_everyone(TimePoint now) {
   std::vector<PeerName> missing;
   store_.for_each(RecordKey{RecordKind::Peer, {}}, [&](PeerName peer, const Bytes&) {
     if (peer != options_.name && !up_.contains(peer) && connector_.find(peer) == nullptr
-        && !targeted.contains(peer)) {
+        && !targeted.contains(peer) && !is_replaced(peer)) {
       const auto at = rng_.below(static_cast<std::uint32_t>(missing.size()) + 1);
       missing.insert(missing.begin() + at, peer);
     }
@@ -339,6 +339,27 @@ void Mesh::Impl::probe_suspects(TimePoint now) {
   }
 }
 
+// Where `peer` listened a neighbour of ours does: the host was set up anew under another name, and
+// dialling would find that one again and again. What others state is no proof, since two sites may
+// use the same private addresses; a connection of our own with that address is.
+bool Mesh::Impl::is_replaced(PeerName peer) const {
+  if (!unreachable_since_.contains(peer)) {
+    return false;
+  }
+  const std::vector<Target> wanted = addresses_of(peer);
+  return std::any_of(up_.begin(), up_.end(), [&](const auto& item) {
+    const Link& link = links_.at(item.second);
+    const Target seen{link.remote.address.to_string(), link.hello.port};
+    if (link.silent || std::find(wanted.begin(), wanted.end(), seen) == wanted.end()) {
+      return false;
+    }
+    const std::vector<Target> taken = addresses_of(item.first);
+    return std::all_of(wanted.begin(), wanted.end(), [&](const Target& target) {
+      return target == seen || std::find(taken.begin(), taken.end(), target) != taken.end();
+    });
+  });
+}
+
 void Mesh::Impl::seek_unreachable(TimePoint now) {
   if (unreachable_since_.empty() || now - last_rescue_ < kDiscoveryInterval) {
     return;
@@ -348,8 +369,10 @@ void Mesh::Impl::seek_unreachable(TimePoint now) {
   bool is_recent = false;
   for (const auto& [peer, since] : unreachable_since_) {
     const auto* goal = connector_.find(peer);
-    if (!up_.contains(peer) && info_of(peer)
-        && (goal == nullptr || goal->state == Connector::State::Waiting)) {
+    if (is_replaced(peer)) {
+      connector_.remove(peer);
+    } else if (!up_.contains(peer) && info_of(peer)
+               && (goal == nullptr || goal->state == Connector::State::Waiting)) {
       lost.push_back(peer);
       is_recent = is_recent || now - since < kRescueEager;
     }

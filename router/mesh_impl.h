@@ -232,6 +232,7 @@ class Mesh::Impl {
   std::size_t follow_referrals(TimePoint now, std::size_t seeking);
   std::vector<Views::Candidate> candidates() const;
   std::size_t clear_goals();
+  bool is_replaced(PeerName peer) const;
   void seek_unreachable(TimePoint now);
   void probe_suspects(TimePoint now);
   bool is_prober_of(PeerName suspect) const;

@@ -38,6 +38,10 @@ class CoreDriver {
       perform_(std::move(action));  // Must not call feed() in place; post it.
     }
     const TimePoint deadline = core_.next_deadline();
+    if (deadline == armed_) {
+      return;
+    }
+    armed_ = deadline;
     if (deadline == kNever) {
       timer_.cancel();
       return;
@@ -46,6 +50,7 @@ class CoreDriver {
     const std::weak_ptr<const Alive> alive = alive_;
     timer_.async_wait([this, alive](const boost::system::error_code& error) {
       if (!error && !alive.expired()) {
+        armed_ = kNever;
         settle();
       }
     });
@@ -59,6 +64,7 @@ class CoreDriver {
   Core& core_;
   Perform perform_;
   boost::asio::steady_timer timer_;
+  TimePoint armed_ = kNever;  // What the timer waits for; setting it again costs a system call.
   std::vector<Action> actions_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
 };

@@ -174,6 +174,27 @@ TEST_F(MeshFault, AHostThatLosesPowerIsNoticedAndItsRecordsStay) {
   EXPECT_TRUE(cluster.converges_within(seconds(90)));
 }
 
+TEST_F(MeshFault, AHostSetUpAnewIsNotDialledUnderItsFormerName) {
+  Cluster cluster({.peers = 3, .seed = seed_});
+  form(cluster);
+  const MeshIdentity identity = cluster.add(std::nullopt, Cluster::password(1)).identity();
+  MeshNode anew(cluster.world(),
+                cluster.net(),
+                {.address = Cluster::address(2), .nickname = "anew", .psk = Cluster::password(1)},
+                identity);
+
+  cluster.node(2).stop(Net::Death::Process);
+  anew.start();
+  anew.connect(Cluster::target(0));
+  cluster.world().run_for(seconds(10));
+  const std::uint64_t accepted = anew.mesh().stats().handshakes.accepted;
+  cluster.world().run_for(seconds(60));
+
+  EXPECT_EQ(anew.mesh().stats().handshakes.accepted, accepted);
+  EXPECT_TRUE(cluster.node(0).reaches(anew.name()));
+  EXPECT_TRUE(cluster.node(1).reaches(anew.name()));
+}
+
 TEST_F(MeshFault, APeerWithAnotherPasswordNeverJoinsAndDisturbsNobody) {
   Cluster cluster({.peers = 4, .seed = seed_});
   form(cluster);
