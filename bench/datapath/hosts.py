@@ -21,15 +21,16 @@ def progress(text):
 def wait_for(what, seconds, condition):
     """The first result of `condition` that is true; an OSError is as good as False."""
     deadline = time.monotonic() + seconds
+    last = ""
     while True:
         try:
             result = condition()
             if result:
                 return result
-        except (OSError, ValueError, KeyError):
-            pass
+        except (OSError, ValueError, KeyError) as error:
+            last = f" ({error})"
         if time.monotonic() > deadline:
-            raise RuntimeError(f"not within {seconds} s: {what}")
+            raise RuntimeError(f"not within {seconds} s: {what}{last}")
         time.sleep(0.05)
 
 
