@@ -107,7 +107,7 @@ void add_ipam(const AgentStatus& status, Page& page) {
       unreachable_addresses += static_cast<double>(range.address_count);
     }
   }
-  const auto total = static_cast<double>(status.ipam.range.v4_count());
+  const auto total = static_cast<double>(ipam::Span::of(status.ipam.range).size());
   page.gauge("weave_ips", "Number of IP addresses.", used, {{"state", "local-used"}});
   page.gauge("weave_max_ips", "Size of IP address space used by allocator.", total);
   page.gauge("weave_ipam_unreachable_count",

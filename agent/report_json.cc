@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 
+#include "agent/ipam/count_json.h"
 #include "agent/report.h"
 #include "router/channel.h"
 
@@ -126,14 +127,14 @@ json::object ipam_part(const AgentStatus& status) {
   std::uint64_t used = 0;
   for (const ipam::RangeStatus& range : status.ipam.ranges) {
     used += range.used_count;
-    entries.push_back(json::object{{"Size", range.address_count},
+    entries.push_back(json::object{{"Size", count_json(range.address_count)},
                                    {"Peer", range.owner.to_string()},
                                    {"Nickname", nickname_of(status, range.owner)},
                                    {"IsKnownPeer", range.reachable}});
   }
   return {{"Paxos", nullptr},
           {"Range", status.ipam.range.to_string()},
-          {"RangeNumIPs", status.ipam.range.v4_count()},
+          {"RangeNumIPs", count_json(ipam::Span::of(status.ipam.range).size())},
           {"ActiveIPs", used},
           {"DefaultSubnet", status.ipam.default_subnet.to_string()},
           {"Entries", std::move(entries)},

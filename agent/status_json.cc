@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/dns/dns_api.h"
+#include "agent/ipam/count_json.h"
 #include "agent/status.h"
 
 namespace weft::agent {
@@ -138,7 +139,7 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
   for (const ipam::RangeStatus& range : ipam.ranges) {
     ranges.push_back(json::object{{"owner", range.owner.to_string()},
                                   {"nickname", nickname_of(peers, range.owner)},
-                                  {"addresses", range.address_count},
+                                  {"addresses", count_json(range.address_count)},
                                   {"used", range.used_count},
                                   {"reachable", range.reachable}});
   }
@@ -146,7 +147,7 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
           {"detail", ipam.detail},
           {"conflict", ipam.conflict},
           {"range", ipam.range.to_string()},
-          {"range_addresses", ipam.range.v4_count()},
+          {"range_addresses", count_json(ipam::Span::of(ipam.range).size())},
           {"default_subnet", ipam.default_subnet.to_string()},
           {"pending", ipam.pending_count},
           {"ranges", std::move(ranges)}};

@@ -62,8 +62,8 @@ Allocator::Impl::Impl(Options options, StoredState state, Rng rng)
     mark_held_in(span);
   }
   for (const auto& [address, holding] : claims_.by_address()) {
-    if (options_.range.contains(address) && !space_.is_owned(address.v4().number())) {
-      strays_.emplace(address.v4().number(), false);
+    if (options_.range.contains(address) && !space_.is_owned(number_of(address))) {
+      strays_.emplace(number_of(address), false);
     }
   }
 }
@@ -76,17 +76,15 @@ void Allocator::Impl::persist(StoreBatch batch, AllocatorActions& out) {
   out.emplace_back(Persist{std::move(batch)});
 }
 
-void Allocator::Impl::persist_entries(const std::set<std::uint32_t>& tokens,
-                                      AllocatorActions& out) {
+void Allocator::Impl::persist_entries(const std::set<Uint128>& tokens, AllocatorActions& out) {
   StoreBatch batch;
   append_entries(tokens, batch);
   persist(std::move(batch), out);
 }
 
-void Allocator::Impl::append_entries(const std::set<std::uint32_t>& tokens,
-                                     StoreBatch& batch) const {
+void Allocator::Impl::append_entries(const std::set<Uint128>& tokens, StoreBatch& batch) const {
   batch.reserve(batch.size() + tokens.size());
-  for (const std::uint32_t token : tokens) {
+  for (const Uint128 token : tokens) {
     const auto entry = ring_->entries().find(token);
     batch.push_back(entry == ring_->entries().end() ? no_ring_row(token)
                                                     : ring_row(token, entry->second));
@@ -96,21 +94,22 @@ void Allocator::Impl::append_entries(const std::set<std::uint32_t>& tokens,
 Result<Space::Want> Allocator::Impl::want_of(const AllocateRequest& request) const {
   (void)WEFT_TRY(check_owner(request.owner));
   const Cidr& subnet = request.subnet;
-  if (!subnet.is_v4() || !subnet.is_network() || subnet.prefix() > kPrefixMax) {
+  if (subnet.is_v4() != options_.range.is_v4()) {
     return Error{Errc::Invalid,
-                 fmt::format("subnet {} (expected an IPv4 network of at least 4 addresses)",
-                             subnet.to_string())};
+                 fmt::format("subnet {} is of another family than the address range {}",
+                             subnet.to_string(),
+                             options_.range.to_string())};
   }
+  (void)WEFT_TRY(check_subnet("subnet", subnet));
   if (!subnet.overlaps(options_.range)) {
     return Error{Errc::Invalid,
                  fmt::format("subnet {} is outside the address range {}",
                              subnet.to_string(),
                              options_.range.to_string())};
   }
-  const Span all = Span::of(subnet);
-  std::optional<Span> within = all.intersect(range_);
+  std::optional<Span> within = Span::of(subnet).intersect(range_);
   if (request.within) {
-    if (!request.within->is_v4() || !request.within->overlaps(subnet)) {
+    if (!request.within->overlaps(subnet)) {
       return Error{Errc::Invalid,
                    fmt::format("addresses of {} are not in subnet {}",
                                request.within->to_string(),
@@ -118,8 +117,7 @@ Result<Space::Want> Allocator::Impl::want_of(const AllocateRequest& request) con
     }
     within = within->intersect(Span::of(*request.within));
   }
-  const auto usable =
-      within ? within->intersect({all.first + 1, all.last - 1}) : std::optional<Span>();
+  const auto usable = within ? within->intersect(hosts_of(subnet)) : std::optional<Span>();
   if (!usable) {
     return Error{Errc::Invalid,
                  fmt::format("no address of subnet {} can be handed out of range {}",
@@ -161,7 +159,7 @@ bool Allocator::Impl::try_allocate(TimePoint now,
         request.id, Error{Errc::Exhausted, fmt::format("this host holds {} addresses", kHeldMax)}});
     return true;
   }
-  const Cidr address(Ipv4(*free), request.subnet.prefix());
+  const Cidr address(ip_of(*free), request.subnet.prefix());
   hold(request.anonymous ? address.address().to_string() : request.owner, address, out);
   out.emplace_back(Answer{request.id, address, true});
   if (space_.ready_count() < window_ / 2 && !tenure_.is_pending()) {
@@ -172,7 +170,7 @@ bool Allocator::Impl::try_allocate(TimePoint now,
 
 void Allocator::Impl::hold(const Owner& owner, const Cidr& address, AllocatorActions& out) {
   if (options_.range.contains(address.address())) {
-    space_.take(address.address().v4().number());
+    space_.take(number_of(address.address()));
   }
   claims_.add(owner, address);
   persist({held_row(address, owner)}, out);
@@ -180,8 +178,8 @@ void Allocator::Impl::hold(const Owner& owner, const Cidr& address, AllocatorAct
 
 Result<Ok> Allocator::Impl::check_claim(const Owner& owner, const Cidr& address) const {
   (void)WEFT_TRY(check_owner(owner));
-  const bool in_subnet = address.is_v4() && address.prefix() <= kPrefixMax;
-  if (in_subnet && (address.address() == address.first() || address.address() == address.last())) {
+  const bool in_subnet = address.prefix() + kHostBitsMin <= address.address().bits();
+  if (in_subnet && !hosts_of(address).contains(number_of(address.address()))) {
     return Error{
         Errc::Invalid,
         fmt::format("{} is the network or broadcast address of its subnet", address.to_string())};
@@ -215,7 +213,7 @@ bool Allocator::Impl::try_claim(TimePoint now, const WaitingClaim& waiting, Allo
     }
     return true;
   }
-  const bool ready = ip.is_v4() && space_.is_ready(ip.v4().number()) && may_hand_out(now);
+  const bool ready = space_.is_ready(number_of(ip)) && may_hand_out(now);
   if (options_.range.contains(ip) && !ready) {
     return false;
   }
@@ -308,7 +306,7 @@ std::optional<Span> Allocator::Impl::usable_of(const Waiting& waiting) const {
     return allocate->want.usable;
   }
   if (const auto* claim = std::get_if<WaitingClaim>(&waiting)) {
-    const std::uint32_t address = claim->address.address().v4().number();
+    const Uint128 address = number_of(claim->address.address());
     return Span{address, address};
   }
   return std::nullopt;
@@ -342,7 +340,7 @@ std::set<Asks::Want> Allocator::Impl::open_wants() const {
         wants.insert(allocate->want);
       }
     } else if (const auto* claim = std::get_if<WaitingClaim>(&waiting)) {
-      const std::uint32_t address = claim->address.address().v4().number();
+      const Uint128 address = number_of(claim->address.address());
       if (!space_.is_owned(address)) {
         wants.insert(address);
       }
@@ -351,20 +349,18 @@ std::set<Asks::Want> Allocator::Impl::open_wants() const {
   return wants;
 }
 
-void Allocator::Impl::refuse_claims(std::uint32_t address,
-                                    const Error& reason,
-                                    AllocatorActions& out) {
+void Allocator::Impl::refuse_claims(Uint128 address, const Error& reason, AllocatorActions& out) {
   const auto stray = strays_.find(address);
   if (stray != strays_.end() && reason.code == Errc::Conflict) {
     stray->second = true;
     ++stats_.conflict_count;
     conflict_ = fmt::format("{}, and by {} here: restart one of the two containers",
                             reason.what,
-                            claims_.find(Ip(Ipv4(address)))->owner);
+                            claims_.find(ip_of(address))->owner);
   }
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     const auto* claim = std::get_if<WaitingClaim>(&*it);
-    if (claim == nullptr || claim->address.address() != Ip(Ipv4(address))) {
+    if (claim == nullptr || claim->address.address() != ip_of(address)) {
       ++it;
       continue;
     }
@@ -390,8 +386,8 @@ void Allocator::Impl::cancel(TimePoint now, RequestId id) {
 
 StoreWrite Allocator::Impl::let_go(TimePoint now, const Ip& address) {
   claims_.remove(address);
-  if (options_.range.contains(address) && strays_.erase(address.v4().number()) == 0) {
-    space_.give_back(address.v4().number());
+  if (options_.range.contains(address) && strays_.erase(number_of(address)) == 0) {
+    space_.give_back(number_of(address));
     report_due_ = std::min(report_due_, now + kReportSoon);
   }
   return released_row(address);
@@ -440,13 +436,13 @@ AllocatorStatus Allocator::Impl::status() const {
   }
   status.decree = ring_->charter().number;
   status.council = ring_->charter().council;
-  std::map<PeerName, std::uint64_t> counts;
+  std::map<PeerName, Uint128> counts;
   for (const Ring::Piece& piece : ring_->pieces()) {
     counts[piece.entry.owner] += piece.span.size();
   }
   status.ranges.push_back({.owner = options_.self,
                            .address_count = counts[options_.self],
-                           .used_count = space_.used_count(),
+                           .used_count = saturated(space_.used_count()),
                            .reachable = true});
   bool all_reachable = true;
   for (const auto& [owner, count] : counts) {
@@ -479,12 +475,12 @@ void Allocator::Impl::check_invariants() const {
   WEFT_ASSERT(ring_.has_value() != consensus_.has_value());
   WEFT_ASSERT(waiting_.size() <= kWaitingMax);
   space_.check_invariants();
-  std::uint64_t held_count = 0;
+  Uint128 held_count = 0;
   for (const auto& [address, holding] : claims_.by_address()) {
-    if (options_.range.contains(address) && !strays_.contains(address.v4().number())) {
+    if (options_.range.contains(address) && !strays_.contains(number_of(address))) {
       ++held_count;
-      WEFT_ASSERT(space_.is_owned(address.v4().number()));
-      WEFT_ASSERT(!space_.is_free(address.v4().number()));
+      WEFT_ASSERT(space_.is_owned(number_of(address)));
+      WEFT_ASSERT(!space_.is_free(number_of(address)));
     }
   }
   WEFT_ASSERT(held_count == space_.used_count());

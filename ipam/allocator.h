@@ -1,4 +1,5 @@
-// Hands out IPv4 addresses of one range shared by all peers, without any central store.
+// Hands out addresses of one range, of IPv4 or of IPv6, shared by all peers, without any central
+// store.
 //
 // Each peer owns parts of the range (ipam/ring.h, a CRDT) and hands out what it owns on its own; a
 // peer that runs dry asks one that has space (donation). Until the ring exists, requests wait; the
@@ -58,8 +59,8 @@ using AllocatorActions = std::vector<AllocatorAction>;
 
 struct RangeStatus {
   PeerName owner;
-  std::uint64_t address_count = 0;  // Owned in the ring.
-  std::uint64_t used_count = 0;     // Known for ourselves only.
+  Uint128 address_count = 0;     // Owned in the ring.
+  std::uint64_t used_count = 0;  // Known for ourselves only.
   bool reachable = true;
 };
 

@@ -164,11 +164,11 @@ bool Allocator::Impl::warm(TimePoint now, const Span& usable, AllocatorActions& 
   bool changed = false;
   for (const Span& run : free) {
     for (Span part : cold.spans_in(run)) {
-      const std::uint64_t size = std::min(left, part.size());
+      const auto size = static_cast<std::uint64_t>(std::min<Uint128>(left, part.size()));
       if (size == 0) {
         break;
       }
-      part.last = part.first + static_cast<std::uint32_t>(size - 1);
+      part.last = part.first + size - 1;
       cold.remove(part);
       left -= size;
       changed = true;
@@ -198,8 +198,8 @@ void Allocator::Impl::on_gained(TimePoint now,
     for (const Span& span : gained) {
       auto part = usable ? span.intersect(*usable) : std::nullopt;
       if (part && left > 0) {
-        const std::uint64_t size = std::min(left, part->size());
-        part->last = part->first + static_cast<std::uint32_t>(size - 1);
+        const auto size = static_cast<std::uint64_t>(std::min<Uint128>(left, part->size()));
+        part->last = part->first + size - 1;
         cold.remove(*part);
         left -= size;
       }
@@ -207,7 +207,7 @@ void Allocator::Impl::on_gained(TimePoint now,
   }
   for (const auto& [address, holding] : claims_.by_address()) {
     if (cold.size() > 0 && options_.range.contains(address)) {
-      const std::uint32_t number = address.v4().number();
+      const Uint128 number = number_of(address);
       cold.remove({number, number});
     }
   }

@@ -11,14 +11,10 @@ Result<std::unique_ptr<Allocator>> Allocator::create(Options options,
                                                      const Stored& stored,
                                                      Rng rng) {
   const Cidr& range = options.range;
-  if (!range.is_v4() || !range.is_network() || range.prefix() > kPrefixMax) {
-    return Error{Errc::Invalid,
-                 fmt::format("address range {} (expected an IPv4 network of at least 4 addresses)",
-                             range.to_string())};
-  }
+  (void)WEFT_TRY(check_range(range));
   const Cidr& subnet = options.default_subnet;
-  if (!subnet.is_v4() || !subnet.is_network() || subnet.prefix() > kPrefixMax
-      || !range.contains(subnet.first()) || !range.contains(subnet.last())) {
+  (void)WEFT_TRY(check_subnet("default subnet", subnet));
+  if (!range.contains(subnet.first()) || !range.contains(subnet.last())) {
     return Error{Errc::Invalid,
                  fmt::format("default subnet {} (expected a network inside the address range {})",
                              subnet.to_string(),

@@ -26,9 +26,6 @@
 
 namespace weft::ipam {
 
-// Network, broadcast and two hosts: the smallest subnet in which an address can be chosen.
-inline constexpr std::uint8_t kPrefixMax = 30;
-
 // Space that appears is news for those who wait for it; space that goes is not urgent.
 inline constexpr Duration kReportSoon = std::chrono::seconds(1);
 
@@ -99,7 +96,7 @@ class Allocator::Impl {
   void resume(TimePoint now, AllocatorActions& out);
   // Starts an election or asks other peers if somebody waits.
   void seek(TimePoint now, AllocatorActions& out);
-  void refuse_claims(std::uint32_t address, const Error& reason, AllocatorActions& out);
+  void refuse_claims(Uint128 address, const Error& reason, AllocatorActions& out);
   std::set<Asks::Want> open_wants() const;
 
   // The council.
@@ -154,7 +151,7 @@ class Allocator::Impl {
   void on_space_request(
       TimePoint now, PeerName from, std::uint64_t id, Space::Want want, AllocatorActions& out);
   void on_claim_request(
-      TimePoint now, PeerName from, std::uint64_t id, std::uint32_t address, AllocatorActions& out);
+      TimePoint now, PeerName from, std::uint64_t id, Uint128 address, AllocatorActions& out);
   void on_digest(TimePoint now, PeerName from, std::uint64_t digest, AllocatorActions& out);
   void adopt(TimePoint now,
              Ring ring,
@@ -169,7 +166,7 @@ class Allocator::Impl {
   void donate(const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
   void deny(TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out);
   // States our free space anew where what we said misleads; adds the tokens to `changed`.
-  void restate_free_counts(std::set<std::uint32_t>& changed);
+  void restate_free_counts(std::set<Uint128>& changed);
   void report_free_counts(AllocatorActions& out);
   void apply(TimePoint now, Consensus::Change change, PeerName from, AllocatorActions& out);
   void perform(Asks::Steps steps, AllocatorActions& out);
@@ -183,8 +180,8 @@ class Allocator::Impl {
   Asks::View view() const { return {.ring = *ring_, .reachable = reachable_}; }
 
   void persist(StoreBatch batch, AllocatorActions& out);
-  void persist_entries(const std::set<std::uint32_t>& tokens, AllocatorActions& out);
-  void append_entries(const std::set<std::uint32_t>& tokens, StoreBatch& batch) const;
+  void persist_entries(const std::set<Uint128>& tokens, AllocatorActions& out);
+  void append_entries(const std::set<Uint128>& tokens, StoreBatch& batch) const;
 
   Options options_;
   Span range_;
@@ -197,7 +194,7 @@ class Allocator::Impl {
   Claims claims_;
   // Held here, inside the range, and another peer's in the ring: we ask for them. True for those
   // that were given out again elsewhere.
-  std::map<std::uint32_t, bool> strays_;
+  std::map<Uint128, bool> strays_;
   Asks asks_;
 
   bool is_started_ = false;

@@ -277,11 +277,11 @@ void Allocator::Impl::adopt(TimePoint now,
 // Claims that were there before the space was ours.
 void Allocator::Impl::mark_held_in(const Span& span) {
   const auto& held = claims_.by_address();
-  for (auto it = held.lower_bound(Ip(Ipv4(span.first)));
-       it != held.end() && it->first <= Ip(Ipv4(span.last));
+  for (auto it = held.lower_bound(ip_of(span.first));
+       it != held.end() && it->first <= ip_of(span.last);
        ++it) {
-    space_.take(it->first.v4().number());
-    strays_.erase(it->first.v4().number());
+    space_.take(number_of(it->first));
+    strays_.erase(number_of(it->first));
   }
 }
 
@@ -297,11 +297,11 @@ bool Allocator::Impl::replace_ring(Ring merged, std::vector<Span>& gained) {
   gained = after.minus(space_.owned());
   for (const Span& span : lost) {
     const auto& held = claims_.by_address();
-    for (auto it = held.lower_bound(Ip(Ipv4(span.first)));
-         it != held.end() && it->first <= Ip(Ipv4(span.last));
+    for (auto it = held.lower_bound(ip_of(span.first));
+         it != held.end() && it->first <= ip_of(span.last);
          ++it) {
-      space_.give_back(it->first.v4().number());
-      strays_.emplace(it->first.v4().number(), false);
+      space_.give_back(number_of(it->first));
+      strays_.emplace(number_of(it->first), false);
     }
     space_.remove(span);
     tenure_.drop(span);
@@ -393,7 +393,7 @@ void Allocator::Impl::on_space_request(
 }
 
 void Allocator::Impl::on_claim_request(
-    TimePoint now, PeerName from, std::uint64_t id, std::uint32_t address, AllocatorActions& out) {
+    TimePoint now, PeerName from, std::uint64_t id, Uint128 address, AllocatorActions& out) {
   if (!ring_ || !range_.contains(address)) {
     deny(now, from, id, {.reason = Denial::Reason::NotOwner, .holder = {}}, out);
     return;
@@ -409,7 +409,7 @@ void Allocator::Impl::on_claim_request(
     deny(now, from, id, {.reason = Denial::Reason::NotOwner, .holder = {}}, out);
     return;
   }
-  if (const auto* holding = claims_.find(Ip(Ipv4(address)))) {
+  if (const auto* holding = claims_.find(ip_of(address))) {
     deny(now, from, id, {.reason = Denial::Reason::InUse, .holder = holding->owner}, out);
     return;
   }
@@ -439,7 +439,7 @@ void Allocator::Impl::donate(const Span& block,
   }
   space_.remove(block);
   tenure_.drop(block);
-  std::set<std::uint32_t> changed(granted->begin(), granted->end());
+  std::set<Uint128> changed(granted->begin(), granted->end());
   restate_free_counts(changed);
   ++stats_.granted_count;
   if (last_granted_.size() < kPeerMax) {
@@ -450,12 +450,12 @@ void Allocator::Impl::donate(const Span& block,
   send_all(to, encode(*ring_), out);
 }
 
-void Allocator::Impl::restate_free_counts(std::set<std::uint32_t>& changed) {
+void Allocator::Impl::restate_free_counts(std::set<Uint128>& changed) {
   for (const Ring::Piece& piece : ring_->pieces()) {
     if (piece.entry.owner != options_.self) {
       continue;
     }
-    const std::uint64_t actual = space_.free_count(piece.span);
+    const std::uint64_t actual = saturated(space_.free_count(piece.span));
     // A piece cut short by a grant must not claim more than it has addresses.
     const bool impossible = piece.entry.free_count > piece.span.size();
     if (impossible || is_misleading(piece.entry.free_count, actual)) {
@@ -466,7 +466,7 @@ void Allocator::Impl::restate_free_counts(std::set<std::uint32_t>& changed) {
 }
 
 void Allocator::Impl::report_free_counts(AllocatorActions& out) {
-  std::set<std::uint32_t> changed;
+  std::set<Uint128> changed;
   restate_free_counts(changed);
   if (changed.empty()) {
     return;

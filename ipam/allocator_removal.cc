@@ -40,14 +40,14 @@ void Allocator::Impl::remove_peer(TimePoint now,
   removal_ = Removal{.id = id,
                      .peer = peer,
                      .heir = options_.self,
-                     .address_count = ring_->owned_by(peer).size(),
+                     .address_count = saturated(ring_->owned_by(peer).size()),
                      .deadline = now + kRemovalMax};
   proposal_.stop();
   pursue_removal(now, out);
 }
 
 void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) {
-  std::map<PeerName, std::uint64_t> heirs;
+  std::map<PeerName, Uint128> heirs;
   if (ring_) {
     for (const PeerName& peer : reachable_) {
       heirs[peer] = ring_->owned_by(peer).size();
@@ -64,7 +64,7 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   removal_ = Removal{.id = id,
                      .peer = options_.self,
                      .heir = heir->first,
-                     .address_count = ring_->owned_by(options_.self).size(),
+                     .address_count = saturated(ring_->owned_by(options_.self).size()),
                      .deadline = now + kRemovalMax};
   proposal_.stop();
   pursue_removal(now, out);
@@ -75,8 +75,8 @@ void Allocator::Impl::forget_all(AllocatorActions& out) {
   has_left_ = true;
   StoreBatch batch;
   for (const auto& [address, given_again] : std::exchange(strays_, {})) {
-    claims_.remove(Ip(Ipv4(address)));
-    batch.push_back(released_row(Ip(Ipv4(address))));
+    claims_.remove(ip_of(address));
+    batch.push_back(released_row(ip_of(address)));
   }
   if (!batch.empty()) {
     persist(std::move(batch), out);

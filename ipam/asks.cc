@@ -43,8 +43,8 @@ std::uint64_t free_hint(const Ring::Piece& piece, const Space::Want& want) {
     return 0;
   }
   const auto usable = overlap->intersect(want.usable);
-  const std::uint64_t unusable = overlap->size() - (usable ? usable->size() : 0);
-  const std::uint64_t free = std::min(piece.entry.free_count, overlap->size());
+  const std::uint64_t unusable = saturated(overlap->size() - (usable ? usable->size() : 0));
+  const std::uint64_t free = std::min(piece.entry.free_count, saturated(overlap->size()));
   return free > unusable ? free - unusable : 0;
 }
 
@@ -71,17 +71,17 @@ void Asks::set_wants(TimePoint now, const std::set<Want>& wants) {
 void Asks::on_deadline(TimePoint now, const View& view, Steps& out) {
   for (auto it = asks_.begin(); it != asks_.end();) {
     Ask& ask = it->second;
-    const bool is_open = now < ask.due
-                         || std::visit(overloaded{
-                                           [&](const Space::Want& space) {
-                                             ask_for_space(now, view, space, ask, out);
-                                             return true;
-                                           },
-                                           [&](std::uint32_t address) {
-                                             return ask_for_address(now, view, address, ask, out);
-                                           },
-                                       },
-                                       it->first);
+    const bool is_open =
+        now < ask.due
+        || std::visit(
+            overloaded{
+                [&](const Space::Want& space) {
+                  ask_for_space(now, view, space, ask, out);
+                  return true;
+                },
+                [&](Uint128 address) { return ask_for_address(now, view, address, ask, out); },
+            },
+            it->first);
     it = is_open ? std::next(it) : asks_.erase(it);
   }
 }
@@ -114,8 +114,7 @@ void Asks::ask_for_space(
   out.emplace_back(Send{.to = *ask.donor, .message = {.id = ask.id, .body = SpaceRequest{want}}});
 }
 
-bool Asks::ask_for_address(
-    TimePoint now, const View& view, std::uint32_t address, Ask& ask, Steps& out) {
+bool Asks::ask_for_address(TimePoint now, const View& view, Uint128 address, Ask& ask, Steps& out) {
   const PeerName owner = view.ring.owner(address);
   if (owner == self_) {
     return false;  // Nobody need be asked.
@@ -125,7 +124,7 @@ bool Asks::ask_for_address(
     out.emplace_back(GiveUp{.address = address,
                             .reason = Error{Errc::Unavailable,
                                             fmt::format("address {} belongs to peer {}, which {}",
-                                                        Ipv4(address).to_string(),
+                                                        ip_of(address).to_string(),
                                                         owner.to_string(),
                                                         why)}});
     return false;
@@ -208,7 +207,7 @@ void Asks::on_denied(
   Ask& ask = it->second;
   ask.donor = std::nullopt;
   ask.passed_over.insert(from);
-  const auto* address = std::get_if<std::uint32_t>(&it->first);
+  const auto* address = std::get_if<Uint128>(&it->first);
   if (address == nullptr) {
     ask.due = now;
     return;
@@ -220,7 +219,7 @@ void Asks::on_denied(
   out.emplace_back(GiveUp{.address = *address,
                           .reason = Error{Errc::Conflict,
                                           fmt::format("address {} is held by {} on peer {}",
-                                                      Ipv4(*address).to_string(),
+                                                      ip_of(*address).to_string(),
                                                       denial.holder,
                                                       from.to_string())}});
   asks_.erase(it);

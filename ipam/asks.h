@@ -28,7 +28,7 @@ namespace weft::ipam {
 class Asks {
  public:
   // Some address of the want, or this very one.
-  using Want = std::variant<Space::Want, std::uint32_t>;
+  using Want = std::variant<Space::Want, Uint128>;
 
   struct Send {
     PeerName to;
@@ -39,7 +39,7 @@ class Asks {
   // Only for a single address: its owner refused or stayed silent. The ask is
   // forgotten.
   struct GiveUp {
-    std::uint32_t address = 0;
+    Uint128 address = 0;
     Error reason;
 
     friend bool operator==(const GiveUp&, const GiveUp&) = default;
@@ -81,8 +81,7 @@ class Asks {
   void ask_for_space(
       TimePoint now, const View& view, const Space::Want& want, Ask& ask, Steps& out);
   // False if there is nothing more to ask.
-  bool ask_for_address(
-      TimePoint now, const View& view, std::uint32_t address, Ask& ask, Steps& out);
+  bool ask_for_address(TimePoint now, const View& view, Uint128 address, Ask& ask, Steps& out);
   std::optional<PeerName> choose_donor(const View& view, const Space::Want& want, const Ask& ask);
   std::map<Want, Ask>::iterator find(PeerName from, std::uint64_t id);
 

@@ -10,6 +10,7 @@
 
 #include "base/gossip.h"
 #include "base/overloaded.h"
+#include "ipam/wire/addresses.h"
 #include "proto/ipam.pb.h"
 
 namespace weft::ipam {
@@ -75,32 +76,6 @@ Result<Ballot> to_ballot(const wire::ipam::Ballot& in) {
   return Ballot{.round = in.round(), .proposer = proposer};
 }
 
-template <class Bounds>
-void fill_spans(const IntervalSet& set, Bounds& out) {
-  for (const Span& span : set.spans()) {
-    out.Add(span.first);
-    out.Add(span.last);
-  }
-}
-
-template <class Bounds>
-Result<IntervalSet> to_spans(const Bounds& in) {
-  // Of one peer; an heir may have inherited those of all that died.
-  constexpr int kBoundsMax = 2 * static_cast<int>(kRingEntryMax);
-  if (in.size() % 2 != 0 || in.size() > kBoundsMax) {
-    return Error{Errc::Invalid, fmt::format("{} bounds of runs", in.size())};
-  }
-  std::vector<Span> spans;
-  for (int i = 0; i < in.size(); i += 2) {
-    const Span span{in.Get(i), in.Get(i + 1)};
-    if (span.first > span.last || (!spans.empty() && span.first <= spans.back().last)) {
-      return Error{Errc::Invalid, "runs reversed or out of order"};
-    }
-    spans.push_back(span);
-  }
-  return IntervalSet(spans);
-}
-
 void fill(const Charter& charter, wire::ipam::Charter& out) {
   out.set_number(charter.number);
   fill(charter.ballot, *out.mutable_ballot());
@@ -110,7 +85,7 @@ void fill(const Charter& charter, wire::ipam::Charter& out) {
   for (const auto& [owner, cold] : charter.cold) {
     auto& added = *out.add_cold();
     added.set_peer(owner.number());
-    fill_spans(cold, *added.mutable_bounds());
+    fill_spans(cold, *added.mutable_bounds(), *added.mutable_bounds_v6());
   }
 }
 
@@ -124,7 +99,7 @@ Result<Charter> to_charter(const wire::ipam::Charter& in) {
   }
   for (const auto& entry : in.cold()) {
     const auto owner = WEFT_TRY(peer(entry.peer()));
-    auto cold = WEFT_TRY(to_spans(entry.bounds()));
+    auto cold = WEFT_TRY(to_spans(entry.bounds(), entry.bounds_v6()));
     if (cold.size() == 0 || !charter.cold.emplace(owner, std::move(cold)).second) {
       return Error{Errc::Invalid, "cold space empty or stated twice"};
     }
@@ -133,14 +108,23 @@ Result<Charter> to_charter(const wire::ipam::Charter& in) {
 }
 
 void fill(const Ring& ring, wire::ipam::Ring& out) {
-  out.set_range_first(ring.span().first);
+  const Uint128 first = ring.span().first;
+  if (ring.range().is_v4()) {
+    out.set_range_first(v4_of(first));
+  } else {
+    append_v6(first, *out.mutable_range_first_v6());
+  }
   out.set_range_prefix(ring.range().prefix());
   for (const PeerName& seed : ring.seeds()) {
     out.add_seeds(seed.number());
   }
   for (const auto& [token, entry] : ring.entries()) {
     auto& added = *out.add_entries();
-    added.set_token(token);
+    if (ring.range().is_v4()) {
+      added.set_token(v4_of(token));
+    } else {
+      append_v6(token, *added.mutable_token_v6());
+    }
     added.set_owner(entry.owner.number());
     added.set_version(entry.version);
     added.set_free_count(entry.free_count);
@@ -149,26 +133,28 @@ void fill(const Ring& ring, wire::ipam::Ring& out) {
 }
 
 Result<Ring> to_ring(const wire::ipam::Ring& in) {
-  constexpr std::uint32_t kPrefixMax = 30;  // Four addresses, as Allocator::Options demands.
-  if (in.range_prefix() > kPrefixMax) {
+  const auto range_first = WEFT_TRY(to_number(in.range_first(), in.range_first_v6()));
+  const Ip first = ip_of(range_first);
+  if (in.range_prefix() > first.bits()) {
     return Error{Errc::Invalid,
-                 fmt::format("range prefix {} (expected 0 to {})", in.range_prefix(), kPrefixMax)};
+                 fmt::format("range prefix {} of {}", in.range_prefix(), first.to_string())};
   }
   if (static_cast<std::size_t>(in.entries_size()) > kRingEntryMax) {
     return Error{Errc::Invalid,
                  fmt::format("{} ring entries exceed {}", in.entries_size(), kRingEntryMax)};
   }
-  const Cidr range(Ipv4(in.range_first()), static_cast<std::uint8_t>(in.range_prefix()));
+  const Cidr range(first, static_cast<std::uint8_t>(in.range_prefix()));
   auto seeds = WEFT_TRY(ascending_peers(in.seeds()));
   Ring::Entries entries;
   for (const auto& entry : in.entries()) {
-    if (!entries.empty() && entries.rbegin()->first >= entry.token()) {
+    const auto token = WEFT_TRY(to_number(entry.token(), entry.token_v6()));
+    if (!entries.empty() && entries.rbegin()->first >= token) {
       return Error{Errc::Invalid, "ring tokens not in ascending order"};
     }
     const auto owner = WEFT_TRY(peer(entry.owner()));
     entries.emplace_hint(
         entries.end(),
-        entry.token(),
+        token,
         RingEntry{.owner = owner, .version = entry.version(), .free_count = entry.free_count()});
   }
   if (!in.has_charter()) {
@@ -224,11 +210,16 @@ Result<ElectorClaims> to_claims(const wire::ipam::Election& in) {
 }
 
 Result<SpaceRequest> to_space_request(const wire::ipam::SpaceRequest& in) {
-  if (in.within_first() > in.within_last() || in.usable_first() > in.usable_last()) {
+  const auto within_first = WEFT_TRY(to_number(in.within_first(), in.within_first_v6()));
+  const auto within_last = WEFT_TRY(to_number(in.within_last(), in.within_last_v6()));
+  const auto usable_first = WEFT_TRY(to_number(in.usable_first(), in.usable_first_v6()));
+  const auto usable_last = WEFT_TRY(to_number(in.usable_last(), in.usable_last_v6()));
+  const Space::Want want{.within = {within_first, within_last},
+                         .usable = {usable_first, usable_last}};
+  if (within_first > within_last || usable_first > usable_last) {
     return Error{Errc::Invalid, "space request of a reversed span"};
   }
-  return SpaceRequest{{.within = {in.within_first(), in.within_last()},
-                       .usable = {in.usable_first(), in.usable_last()}}};
+  return SpaceRequest{want};
 }
 
 Result<Denial> to_denial(const wire::ipam::Denial& in) {
@@ -249,10 +240,18 @@ Result<Denial> to_denial(const wire::ipam::Denial& in) {
 }
 
 void fill(const SpaceRequest& request, wire::ipam::SpaceRequest& out) {
-  out.set_within_first(request.want.within.first);
-  out.set_within_last(request.want.within.last);
-  out.set_usable_first(request.want.usable.first);
-  out.set_usable_last(request.want.usable.last);
+  const Space::Want& want = request.want;
+  if (is_v4_number(want.within.first)) {
+    out.set_within_first(v4_of(want.within.first));
+    out.set_within_last(v4_of(want.within.last));
+    out.set_usable_first(v4_of(want.usable.first));
+    out.set_usable_last(v4_of(want.usable.last));
+    return;
+  }
+  append_v6(want.within.first, *out.mutable_within_first_v6());
+  append_v6(want.within.last, *out.mutable_within_last_v6());
+  append_v6(want.usable.first, *out.mutable_usable_first_v6());
+  append_v6(want.usable.last, *out.mutable_usable_last_v6());
 }
 
 void fill(const Denial& denial, wire::ipam::Denial& out) {
@@ -281,7 +280,7 @@ void fill(const Register& body, wire::ipam::Register& out) {
   out.set_nonce(body.nonce);
   if (body.state) {
     fill(body.state->ring, *out.mutable_ring());
-    fill_spans(body.state->cold, *out.mutable_cold());
+    fill_spans(body.state->cold, *out.mutable_cold(), *out.mutable_cold_v6());
   }
 }
 
@@ -293,7 +292,7 @@ Result<Register> to_register(const wire::ipam::Register& in) {
   }
   if (in.has_ring()) {
     auto ring = WEFT_TRY(to_ring(in.ring()));
-    auto cold = WEFT_TRY(to_spans(in.cold()));
+    auto cold = WEFT_TRY(to_spans(in.cold(), in.cold_v6()));
     body.state = Register::State{.cold = std::move(cold), .ring = std::move(ring)};
   }
   return body;
@@ -325,7 +324,7 @@ void fill(const Promise& body, wire::ipam::Promise& out) {
     added.set_peer(name.number());
     added.set_seq(word.registration.seq);
     added.set_life(static_cast<std::uint32_t>(word.life));
-    fill_spans(word.registration.cold, *added.mutable_cold());
+    fill_spans(word.registration.cold, *added.mutable_cold(), *added.mutable_cold_v6());
   }
   fill(body.ring, *out.mutable_ring());
   if (body.accepted) {
@@ -341,7 +340,7 @@ Result<std::map<PeerName, Promise::Word>> to_words(const wire::ipam::Promise& in
   std::map<PeerName, Promise::Word> words;
   for (const auto& entry : in.words()) {
     const auto name = WEFT_TRY(peer(entry.peer()));
-    auto cold = WEFT_TRY(to_spans(entry.cold()));
+    auto cold = WEFT_TRY(to_spans(entry.cold(), entry.cold_v6()));
     if (entry.life() > static_cast<std::uint32_t>(Promise::Word::Life::Silent)
         || entry.seq() > kDecreeMax) {
       return Error{Errc::Invalid, fmt::format("life {} of a peer", entry.life())};
@@ -493,7 +492,12 @@ Bytes encode(const PeerMessage& message) {
   std::visit(overloaded{
                  [&out](const SpaceRequest& body) { fill(body, *out.mutable_space_request()); },
                  [&out](const ClaimRequest& body) {
-                   out.mutable_claim_request()->set_address(body.address);
+                   auto& request = *out.mutable_claim_request();
+                   if (is_v4_number(body.address)) {
+                     request.set_address(v4_of(body.address));
+                   } else {
+                     append_v6(body.address, *request.mutable_address_v6());
+                   }
                  },
                  [&out](const Grant& body) { fill(body.ring, *out.mutable_grant()); },
                  [&out](const Denial& body) { fill(body, *out.mutable_denial()); },
@@ -530,8 +534,11 @@ Result<PeerMessage> decode_peer_message(ByteView payload) {
       const auto body = WEFT_TRY(to_space_request(in.space_request()));
       return PeerMessage{.id = in.id(), .body = body};
     }
-    case wire::ipam::PeerMessage::kClaimRequest:
-      return PeerMessage{.id = in.id(), .body = ClaimRequest{in.claim_request().address()}};
+    case wire::ipam::PeerMessage::kClaimRequest: {
+      const auto& request = in.claim_request();
+      const auto address = WEFT_TRY(to_number(request.address(), request.address_v6()));
+      return PeerMessage{.id = in.id(), .body = ClaimRequest{address}};
+    }
     case wire::ipam::PeerMessage::kGrant: {
       auto ring = WEFT_TRY(to_ring(in.grant()));
       return PeerMessage{.id = in.id(), .body = Grant{std::move(ring)}};

@@ -29,7 +29,7 @@ struct SpaceRequest {
 };
 
 struct ClaimRequest {
-  std::uint32_t address = 0;
+  Uint128 address = 0;
 
   friend bool operator==(const ClaimRequest&, const ClaimRequest&) = default;
 };

@@ -22,19 +22,21 @@ class Hash {
       state_ = (state_ ^ ((word >> shift) & 0xffU)) * 0x100000001b3;
     }
   }
+  // IPv4 keeps the 32 bits it had before there was IPv6: digests of peers of either age agree.
+  void add_address(Uint128 number) {
+    const Ip address = ip_of(number);
+    if (address.is_v4()) {
+      add(address.v4().number());
+      return;
+    }
+    add(static_cast<std::uint64_t>(number >> 64U));
+    add(static_cast<std::uint64_t>(number));
+  }
   std::uint64_t value() const { return state_ == 0 ? 1 : state_; }
 
  private:
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
-
-Result<Ok> check_range(const Cidr& range) {
-  if (!range.is_v4() || !range.is_network()) {
-    return Error{Errc::Invalid,
-                 fmt::format("range {} (expected an IPv4 network)", range.to_string())};
-  }
-  return Ok{};
-}
 
 Result<Ok> check_charter(const Charter& charter, const Span& range) {
   const auto& council = charter.council;
@@ -64,10 +66,11 @@ void share(const Span& block,
            Ring::Entries& out) {
   const auto count = std::distance(begin, end);
   if (count == 1 || block.size() == 1) {
-    out[block.first] = RingEntry{.owner = *begin, .version = 1, .free_count = block.size()};
+    out[block.first] =
+        RingEntry{.owner = *begin, .version = 1, .free_count = saturated(block.size())};
     return;
   }
-  const auto half = static_cast<std::uint32_t>(block.size() / 2);
+  const auto half = block.size() / 2;
   const auto middle = std::next(begin, count / 2);
   share({block.first, block.first + half - 1}, begin, middle, out);
   share({block.first + half, block.last}, middle, end, out);
@@ -80,7 +83,7 @@ Charter founding_charter(const Cidr& range, const std::vector<PeerName>& seeds) 
   Charter charter{.number = 0, .ballot = {}, .council = make_council(seeds, {}), .cold = {}};
   for (auto it = entries.begin(); it != entries.end(); ++it) {
     const auto next = std::next(it);
-    const std::uint32_t last = next == entries.end() ? Span::of(range).last : next->first - 1;
+    const Uint128 last = next == entries.end() ? Span::of(range).last : next->first - 1;
     const Span part{it->first, last};
     IntervalSet cold = choose_cold(IntervalSet({part}), base_window(part.size()));
     if (cold.size() > 0) {
@@ -91,6 +94,25 @@ Charter founding_charter(const Cidr& range, const std::vector<PeerName>& seeds) 
 }
 
 }  // namespace
+
+Result<Ok> check_range(const Cidr& range) {
+  constexpr std::uint8_t kPrefixMinV6 = 8;
+  (void)WEFT_TRY(check_subnet("address range", range));
+  if (range.is_v4()) {
+    return Ok{};
+  }
+  const auto overlaps = [&range](const char* block) {
+    return range.overlaps(Cidr::parse(block).value());
+  };
+  if (range.prefix() < kPrefixMinV6 || overlaps("ff00::/8") || overlaps("fe80::/10")
+      || overlaps("::/8")) {
+    return Error{Errc::Invalid,
+                 fmt::format("address range {} (expected IPv6 addresses that containers can have, "
+                             "such as a block of fd00::/8)",
+                             range.to_string())};
+  }
+  return Ok{};
+}
 
 std::string names(const std::vector<PeerName>& peers) {
   // Enough to recognise a cluster; a message of a thousand names helps nobody.
@@ -122,8 +144,7 @@ Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Char
       charter_(std::move(charter)) {}
 
 Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
-  WEFT_ASSERT(range.is_v4());
-  WEFT_ASSERT(range.is_network());
+  WEFT_ASSERT(check_range(range).ok());
   std::sort(seeds.begin(), seeds.end());
   WEFT_ASSERT(check_seeds(seeds).ok());
   Entries entries;
@@ -216,7 +237,7 @@ Result<Ring::Merged> Ring::merge(const Ring& theirs) {
           Errc::Conflict,
           fmt::format("version {} of {} belongs to {} with {} free, ours says {} with {} free",
                       entry.version,
-                      Ipv4(token).to_string(),
+                      ip_of(token).to_string(),
                       entry.owner.to_string(),
                       entry.free_count,
                       mine->second.owner.to_string(),
@@ -239,7 +260,7 @@ Ring::Merged Ring::replace_if_older(const Ring& theirs) {
     result.they_lack_news = true;
     return result;
   }
-  std::set<std::uint32_t> tokens;
+  std::set<Uint128> tokens;
   for (const Entries* entries : {&std::as_const(entries_), &theirs.entries_}) {
     for (const auto& [token, entry] : *entries) {
       tokens.insert(token);
@@ -252,16 +273,14 @@ Ring::Merged Ring::replace_if_older(const Ring& theirs) {
   return result;
 }
 
-std::optional<std::vector<std::uint32_t>> Ring::grant(const Span& block,
-                                                      PeerName from,
-                                                      PeerName to) {
+std::optional<std::vector<Uint128>> Ring::grant(const Span& block, PeerName from, PeerName to) {
   WEFT_ASSERT(span().contains(block));
   WEFT_ASSERT(owned_by(from).contains(block));
   WEFT_ASSERT(from != to);
   if (entries_.size() + 2 > kRingEntryMax) {
     return std::nullopt;
   }
-  std::set<std::uint32_t> changed;
+  std::set<Uint128> changed;
   if (split_at(block.first)) {
     changed.insert(block.first);
   }
@@ -271,16 +290,17 @@ std::optional<std::vector<std::uint32_t>> Ring::grant(const Span& block,
   for (auto it = entries_.find(block.first); it != entries_.end() && it->first <= block.last;
        ++it) {
     const auto next = std::next(it);
-    const std::uint32_t last = next == entries_.end() ? span().last : next->first - 1;
-    it->second = RingEntry{
-        .owner = to, .version = it->second.version + 1, .free_count = Span{it->first, last}.size()};
+    const Uint128 last = next == entries_.end() ? span().last : next->first - 1;
+    it->second = RingEntry{.owner = to,
+                           .version = it->second.version + 1,
+                           .free_count = saturated(Span{it->first, last}.size())};
     changed.insert(it->first);
   }
   check_invariants();
-  return std::vector<std::uint32_t>(changed.begin(), changed.end());
+  return std::vector<Uint128>(changed.begin(), changed.end());
 }
 
-bool Ring::split_at(std::uint32_t token) {
+bool Ring::split_at(Uint128 token) {
   // The new entry has never existed anywhere: tokens stay for ever, and only the owner of these
   // addresses, at whose hand we are, can make one here.
   const RingEntry parent = entry_of(token)->second;
@@ -288,19 +308,19 @@ bool Ring::split_at(std::uint32_t token) {
       .second;
 }
 
-void Ring::set_free_count(std::uint32_t token, std::uint64_t free_count) {
+void Ring::set_free_count(Uint128 token, std::uint64_t free_count) {
   const auto it = entries_.find(token);
   WEFT_ASSERT(it != entries_.end());
   it->second.free_count = free_count;
   ++it->second.version;
 }
 
-Ring::Entries::const_iterator Ring::entry_of(std::uint32_t address) const {
+Ring::Entries::const_iterator Ring::entry_of(Uint128 address) const {
   WEFT_ASSERT(span().contains(address));
   return std::prev(entries_.upper_bound(address));
 }
 
-PeerName Ring::owner(std::uint32_t address) const {
+PeerName Ring::owner(Uint128 address) const {
   return entry_of(address)->second.owner;
 }
 
@@ -309,7 +329,7 @@ std::vector<Ring::Piece> Ring::pieces() const {
   all.reserve(entries_.size());
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     const auto next = std::next(it);
-    const std::uint32_t last = next == entries_.end() ? span().last : next->first - 1;
+    const Uint128 last = next == entries_.end() ? span().last : next->first - 1;
     all.push_back({.span = {it->first, last}, .entry = it->second});
   }
   return all;
@@ -327,7 +347,7 @@ IntervalSet Ring::owned_by(PeerName peer) const {
 
 std::uint64_t Ring::seed_id() const {
   Hash hash;
-  hash.add(span().first);
+  hash.add_address(span().first);
   hash.add(range_.prefix());
   for (const PeerName& seed : seeds_) {
     hash.add(seed.number());
@@ -342,7 +362,7 @@ std::uint64_t Ring::digest() const {
   hash.add(charter_.ballot.round);
   hash.add(charter_.ballot.proposer.number());
   for (const auto& [token, entry] : entries_) {
-    hash.add(token);
+    hash.add_address(token);
     hash.add(entry.owner.number());
     hash.add(entry.version);
     hash.add(entry.free_count);

@@ -1,5 +1,5 @@
-// The ring divides one IPv4 range among peers: each entry owns the addresses from its token to the
-// next token.
+// The ring divides one range, of either family, among peers: each entry owns the addresses from its
+// token to the next token.
 //
 // A CRDT within one decree (docs/adr/0010): any two rings of one range, one first sharing and one
 // decree merge to the same ring, in any order and any number of times. Only the owner of an entry
@@ -36,6 +36,9 @@ inline constexpr std::size_t kElectorMax = 1'024;
 // owner no room to raise it.
 inline constexpr std::uint64_t kRingVersionMax = std::uint64_t{1} << 48U;
 
+// A network of at least four addresses, of either family, that hosts can have: IPv6 multicast,
+// link-local and IPv4-mapped addresses are refused, as are blocks beyond a /8 of them.
+Result<Ok> check_range(const Cidr& range);
 // The first few, for people.
 std::string names(const std::vector<PeerName>& peers);
 // Ascending, and 1 to kElectorMax.
@@ -44,7 +47,8 @@ Result<Ok> check_seeds(const std::vector<PeerName>& seeds);
 struct RingEntry {
   PeerName owner;
   std::uint64_t version = 1;
-  // What the owner last said is free here. A hint for choosing whom to ask.
+  // What the owner last said is free here, 2^64 - 1 standing for more. A hint for choosing whom to
+  // ask.
   std::uint64_t free_count = 0;
 
   friend auto operator<=>(const RingEntry&, const RingEntry&) = default;
@@ -53,7 +57,7 @@ struct RingEntry {
 
 class Ring {
  public:
-  using Entries = std::map<std::uint32_t, RingEntry>;  // By token.
+  using Entries = std::map<Uint128, RingEntry>;  // By token.
 
   struct Piece {
     Span span;
@@ -63,15 +67,15 @@ class Ring {
   };
 
   struct Merged {
-    std::vector<std::uint32_t> changed;  // Tokens that we learned or that changed, ascending.
-    bool they_lack_news = false;         // They would learn something from us.
-    bool replaced = false;               // Theirs is of a later decree; some tokens may be gone.
+    std::vector<Uint128> changed;  // Tokens that we learned or that changed, ascending.
+    bool they_lack_news = false;   // They would learn something from us.
+    bool replaced = false;         // Theirs is of a later decree; some tokens may be gone.
     // Entries of one version that say different things. Ours stay.
     std::vector<Error> conflicts;
   };
 
   // The first sharing: CIDR-aligned parts by sorted name, the same wherever it is computed.
-  // Preconditions: `range` is an IPv4 network; 1 to kElectorMax seeds.
+  // Preconditions: `range` passes check_range(); 1 to kElectorMax seeds.
   static Ring share_out(const Cidr& range, std::vector<PeerName> seeds);
   // From the store or the network. Fails unless every invariant holds.
   static Result<Ring> restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries);
@@ -86,14 +90,14 @@ class Ring {
 
   // Hands a block to another owner; returns the tokens that changed, or nothing if the ring is
   // full. Precondition: all of the block belongs to `from`.
-  std::optional<std::vector<std::uint32_t>> grant(const Span& block, PeerName from, PeerName to);
+  std::optional<std::vector<Uint128>> grant(const Span& block, PeerName from, PeerName to);
   // What the owner of the entry at this token says about its free space. Precondition: it exists.
-  void set_free_count(std::uint32_t token, std::uint64_t free_count);
+  void set_free_count(Uint128 token, std::uint64_t free_count);
 
   void set_charter(Charter charter) { charter_ = std::move(charter); }
 
   // Precondition: inside the range.
-  PeerName owner(std::uint32_t address) const;
+  PeerName owner(Uint128 address) const;
   IntervalSet owned_by(PeerName peer) const;
   std::vector<Piece> pieces() const;
 
@@ -113,9 +117,9 @@ class Ring {
  private:
   Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Charter charter);
 
-  Entries::const_iterator entry_of(std::uint32_t address) const;
+  Entries::const_iterator entry_of(Uint128 address) const;
   // Makes `token` the start of an entry; returns true if it was none.
-  bool split_at(std::uint32_t token);
+  bool split_at(Uint128 token);
   Result<Ok> check_compatible(const Ring& theirs) const;
   Merged replace_if_older(const Ring& theirs);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <utility>
 
 #include "base/assert.h"
@@ -10,16 +11,23 @@ namespace weft::ipam {
 namespace {
 
 // The highest aligned block of `size` addresses, a power of two, inside `run`.
-std::optional<Span> highest_block(const Span& run, std::uint64_t size) {
+std::optional<Span> highest_block(const Span& run, Uint128 size) {
   if (run.size() < size) {
     return std::nullopt;
   }
-  const std::uint64_t end = std::uint64_t{run.last} + 1;
-  const std::uint64_t first = (end / size) * size - size;
+  const Uint128 end = run.last + 1;
+  const Uint128 first = (end / size) * size - size;
   if (end / size == 0 || first < run.first) {
     return std::nullopt;
   }
-  return Span{static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(first + size - 1)};
+  return Span{first, first + size - 1};
+}
+
+// The largest power of two that is no larger than `count`. Precondition: there is one.
+Uint128 power_below(Uint128 count) {
+  const auto high = static_cast<std::uint64_t>(count >> 64U);
+  return high != 0 ? Uint128{std::bit_floor(high)} << 64U
+                   : Uint128{std::bit_floor(static_cast<std::uint64_t>(count))};
 }
 
 }  // namespace
@@ -50,13 +58,13 @@ void Space::withhold(IntervalSet withheld) {
   }
 }
 
-void Space::take(std::uint32_t address) {
+void Space::take(Uint128 address) {
   WEFT_ASSERT(free_.contains(address));
   free_.remove({address, address});
   ready_.remove({address, address});
 }
 
-void Space::give_back(std::uint32_t address) {
+void Space::give_back(Uint128 address) {
   WEFT_ASSERT(owned_.contains(address));
   WEFT_ASSERT(!free_.contains(address));
   free_.add({address, address});
@@ -67,14 +75,14 @@ void Space::give_back(std::uint32_t address) {
 
 std::optional<Span> Space::donatable(const Want& want) const {
   const std::vector<Span> runs = free_.spans_in(want.within);
-  std::uint64_t free = 0;
+  Uint128 free = 0;
   for (const Span& run : runs) {
     free += run.size();
   }
   if (free == 0) {
     return std::nullopt;
   }
-  for (std::uint64_t size = std::bit_floor((free + 1) / 2); size > 0; size /= 2) {
+  for (Uint128 size = power_below((free + 1) / 2); size > 0; size /= 2) {
     for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
       const auto block = highest_block(*run, size);
       if (block && block->intersect(want.usable)) {

@@ -6,7 +6,6 @@
 // Invariant: ready ⊆ free ⊆ owned; every owned address that is not free is used.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -31,33 +30,31 @@ class Space {
   // Precondition: owned, and all of it free.
   void remove(const Span& span);
 
-  bool is_owned(std::uint32_t address) const { return owned_.contains(address); }
-  bool is_free(std::uint32_t address) const { return free_.contains(address); }
-  bool is_ready(std::uint32_t address) const { return ready_.contains(address); }
+  bool is_owned(Uint128 address) const { return owned_.contains(address); }
+  bool is_free(Uint128 address) const { return free_.contains(address); }
+  bool is_ready(Uint128 address) const { return ready_.contains(address); }
   // From here on all that is free but this is ready.
   void withhold(IntervalSet withheld);
   // Precondition: free.
-  void take(std::uint32_t address);
+  void take(Uint128 address);
   // Precondition: owned and used.
-  void give_back(std::uint32_t address);
+  void give_back(Uint128 address);
 
-  std::optional<std::uint32_t> lowest_free(const Span& span) const { return free_.lowest_in(span); }
-  std::optional<std::uint32_t> lowest_ready(const Span& span) const {
-    return ready_.lowest_in(span);
-  }
-  std::uint64_t ready_count(const Span& span) const { return ready_.count_in(span); }
-  std::uint64_t ready_count() const { return ready_.size(); }
+  std::optional<Uint128> lowest_free(const Span& span) const { return free_.lowest_in(span); }
+  std::optional<Uint128> lowest_ready(const Span& span) const { return ready_.lowest_in(span); }
+  Uint128 ready_count(const Span& span) const { return ready_.count_in(span); }
+  Uint128 ready_count() const { return ready_.size(); }
   // The biggest CIDR-aligned free block for somebody who runs dry: no more than half of what is
   // free there (rounded up, so the last one can be given too), the highest of equals, because we
   // hand out from below. Aligned powers of two keep the ring from fragmenting.
   std::optional<Span> donatable(const Want& want) const;
 
-  std::uint64_t free_count(const Span& span) const { return free_.count_in(span); }
-  std::uint64_t used_count(const Span& span) const {
+  Uint128 free_count(const Span& span) const { return free_.count_in(span); }
+  Uint128 used_count(const Span& span) const {
     return owned_.count_in(span) - free_.count_in(span);
   }
-  std::uint64_t owned_count() const { return owned_.size(); }
-  std::uint64_t used_count() const { return owned_.size() - free_.size(); }
+  Uint128 owned_count() const { return owned_.size(); }
+  Uint128 used_count() const { return owned_.size() - free_.size(); }
   const IntervalSet& owned() const { return owned_; }
   const IntervalSet& free() const { return free_; }
   IntervalSet authority() const;  // Ready or used.

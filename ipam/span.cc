@@ -7,10 +7,37 @@
 #include "base/assert.h"
 
 namespace weft::ipam {
+namespace {
+
+// Whether a run that ends at `last` reaches one that starts at `first`, or would be adjacent.
+bool reaches(Uint128 last, Uint128 first) {
+  return first <= last || first - last == 1;
+}
+
+}  // namespace
 
 Span Span::of(const Cidr& block) {
-  WEFT_ASSERT(block.is_v4());
-  return {block.first().v4().number(), block.last().v4().number()};
+  return {number_of(block.first()), number_of(block.last())};
+}
+
+Result<Ok> check_subnet(std::string_view what, const Cidr& subnet) {
+  const int prefix_max = subnet.address().bits() - kHostBitsMin;
+  if (!subnet.is_network() || subnet.prefix() > prefix_max) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} {} (expected a network of at least 4 addresses, such as "
+                             "{}/{})",
+                             what,
+                             subnet.to_string(),
+                             subnet.first().to_string(),
+                             std::min<int>(subnet.prefix(), prefix_max))};
+  }
+  return Ok{};
+}
+
+Span hosts_of(const Cidr& subnet) {
+  WEFT_ASSERT(subnet.prefix() + kHostBitsMin <= subnet.address().bits());
+  const Span all = Span::of(subnet);
+  return {all.first + 1, subnet.is_v4() ? all.last - 1 : all.last};
 }
 
 std::optional<Span> Span::intersect(const Span& other) const {
@@ -22,7 +49,7 @@ std::optional<Span> Span::intersect(const Span& other) const {
 }
 
 std::string Span::to_string() const {
-  return fmt::format("{}-{}", Ipv4(first).to_string(), Ipv4(last).to_string());
+  return fmt::format("{}-{}", ip_of(first).to_string(), ip_of(last).to_string());
 }
 
 IntervalSet::IntervalSet(const std::vector<Span>& spans) {
@@ -31,7 +58,7 @@ IntervalSet::IntervalSet(const std::vector<Span>& spans) {
   }
 }
 
-IntervalSet::Runs::const_iterator IntervalSet::from(std::uint32_t address) const {
+IntervalSet::Runs::const_iterator IntervalSet::from(Uint128 address) const {
   auto it = spans_.upper_bound(address);
   if (it != spans_.begin() && std::prev(it)->second >= address) {
     --it;
@@ -44,7 +71,7 @@ void IntervalSet::add(const Span& span) {
   Span joined = span;
   // Starting one address early also finds the run that ends right before the span.
   auto it = from(span.first == 0 ? 0 : span.first - 1);
-  while (it != spans_.end() && std::uint64_t{it->first} <= std::uint64_t{span.last} + 1) {
+  while (it != spans_.end() && reaches(span.last, it->first)) {
     joined.first = std::min(joined.first, it->first);
     joined.last = std::max(joined.last, it->second);
     size_ -= Span{it->first, it->second}.size();
@@ -73,7 +100,7 @@ void IntervalSet::remove(const Span& span) {
   }
 }
 
-bool IntervalSet::contains(std::uint32_t address) const {
+bool IntervalSet::contains(Uint128 address) const {
   return contains(Span{address, address});
 }
 
@@ -82,15 +109,15 @@ bool IntervalSet::contains(const Span& span) const {
   return it != spans_.end() && it->first <= span.first && span.last <= it->second;
 }
 
-std::uint64_t IntervalSet::count_in(const Span& span) const {
-  std::uint64_t count = 0;
+Uint128 IntervalSet::count_in(const Span& span) const {
+  Uint128 count = 0;
   for (auto it = from(span.first); it != spans_.end() && it->first <= span.last; ++it) {
     count += Span{std::max(it->first, span.first), std::min(it->second, span.last)}.size();
   }
   return count;
 }
 
-std::optional<std::uint32_t> IntervalSet::lowest_in(const Span& span) const {
+std::optional<Uint128> IntervalSet::lowest_in(const Span& span) const {
   const auto it = from(span.first);
   if (it == spans_.end() || it->first > span.last) {
     return std::nullopt;
@@ -107,7 +134,7 @@ std::vector<Span> IntervalSet::spans_in(const Span& span) const {
 }
 
 std::vector<Span> IntervalSet::spans() const {
-  return spans_in({0, UINT32_MAX});
+  return spans_in({0, kUint128Max});
 }
 
 std::vector<Span> IntervalSet::minus(const IntervalSet& other) const {

@@ -1,4 +1,4 @@
-// A run of IPv4 addresses, both ends included, as host-order numbers; and sets of such runs.
+// A run of addresses of either family, both ends included, as numbers; and sets of such runs.
 //
 // IntervalSet keeps its runs disjoint and never adjacent, so its size is the number of gaps, not of
 // addresses: a whole free /12 is one node. Pure values.
@@ -10,21 +10,24 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
+#include "base/result.h"
+#include "ipam/number.h"
 
 namespace weft::ipam {
 
 struct Span {
-  std::uint32_t first = 0;
-  std::uint32_t last = 0;
+  Uint128 first = 0;
+  Uint128 last = 0;
 
-  // Precondition: an IPv4 block.
   static Span of(const Cidr& block);
 
-  std::uint64_t size() const { return std::uint64_t{last} - first + 1; }
-  bool contains(std::uint32_t address) const { return first <= address && address <= last; }
+  // Precondition: not all numbers there are.
+  Uint128 size() const { return last - first + 1; }
+  bool contains(Uint128 address) const { return first <= address && address <= last; }
   bool contains(const Span& other) const { return first <= other.first && other.last <= last; }
   std::optional<Span> intersect(const Span& other) const;
   std::string to_string() const;
@@ -32,6 +35,16 @@ struct Span {
   friend auto operator<=>(const Span&, const Span&) = default;
   friend bool operator==(const Span&, const Span&) = default;
 };
+
+// Network, broadcast and two hosts: the bits of the smallest subnet in which one can choose.
+inline constexpr std::uint8_t kHostBitsMin = 2;
+
+// Errc::Invalid, calling it `what`, unless it is a network of at least four addresses.
+Result<Ok> check_subnet(std::string_view what, const Cidr& subnet);
+// The addresses of a subnet that a host can have: all but the first (network of IPv4; any router of
+// IPv6, RFC 4291 section 2.6.1) and, of IPv4, the last (broadcast). Precondition: at least
+// kHostBitsMin host bits.
+Span hosts_of(const Cidr& subnet);
 
 class IntervalSet {
  public:
@@ -41,12 +54,12 @@ class IntervalSet {
   void add(const Span& span);     // Union.
   void remove(const Span& span);  // Difference.
 
-  bool contains(std::uint32_t address) const;
+  bool contains(Uint128 address) const;
   bool contains(const Span& span) const;
-  std::uint64_t size() const { return size_; }
+  Uint128 size() const { return size_; }
   // How many members lie inside `span`.
-  std::uint64_t count_in(const Span& span) const;
-  std::optional<std::uint32_t> lowest_in(const Span& span) const;
+  Uint128 count_in(const Span& span) const;
+  std::optional<Uint128> lowest_in(const Span& span) const;
   // The runs, clipped to `span`, ascending.
   std::vector<Span> spans_in(const Span& span) const;
   std::vector<Span> spans() const;
@@ -57,13 +70,13 @@ class IntervalSet {
   friend bool operator==(const IntervalSet&, const IntervalSet&) = default;
 
  private:
-  using Runs = std::map<std::uint32_t, std::uint32_t>;  // First → last.
+  using Runs = std::map<Uint128, Uint128>;  // First → last.
 
   // The first run that ends at or after `address`.
-  Runs::const_iterator from(std::uint32_t address) const;
+  Runs::const_iterator from(Uint128 address) const;
 
   Runs spans_;
-  std::uint64_t size_ = 0;
+  Uint128 size_ = 0;
 };
 
 }  // namespace weft::ipam

@@ -15,6 +15,14 @@ constexpr const char* kOwnedTable = "ipam_owned";
 constexpr const char* kPaxosTable = "ipam_paxos";
 constexpr const char* kCouncilTable = "ipam_council";
 constexpr std::uint8_t kFormat = 1;
+// Of the row that says whose state this is, where the range is of IPv6.
+constexpr std::uint8_t kFormatV6 = 2;
+// Octets of an address in a row.
+constexpr std::size_t kWidthV4 = 4;
+constexpr std::size_t kWidthV6 = 16;
+// In the count of runs: they are of IPv6.
+constexpr std::uint32_t kRunsV6 = std::uint32_t{1} << 31U;
+static_assert(kRingEntryMax < kRunsV6);
 constexpr std::uint8_t kMetaKey = 'm';
 constexpr std::uint8_t kTokenKey = 't';
 constexpr std::uint8_t kCharterKey = 'c';
@@ -74,55 +82,70 @@ void write_peers(const Peers& peers, Writer& out) {
   }
 }
 
+Result<Ip> read_address(Reader& reader, std::size_t width) {
+  const auto octets = WEFT_TRY(reader.take(width));
+  return Ip::from_bytes(octets);
+}
+
 Result<Meta> read_meta(ByteView row) {
   Reader reader(row);
-  (void)WEFT_TRY(check_format(reader));
+  const auto format = WEFT_TRY(reader.u8());
+  if (format != kFormat && format != kFormatV6) {
+    return Error{Errc::Invalid,
+                 fmt::format("row format {} (expected {} or {})", format, kFormat, kFormatV6)};
+  }
+  const std::size_t width = format == kFormat ? kWidthV4 : kWidthV6;
   const auto self = WEFT_TRY(read_peer(reader));
-  const auto first = WEFT_TRY(reader.u32());
+  const auto first = WEFT_TRY(read_address(reader, width));
   const auto prefix = WEFT_TRY(reader.u8());
-  if (prefix > 32) {
-    return Error{Errc::Invalid, fmt::format("range prefix {} (expected 0 to 32)", prefix)};
+  if (prefix > first.bits()) {
+    return Error{Errc::Invalid, fmt::format("range prefix {} of {}", prefix, first.to_string())};
   }
   auto seeds = WEFT_TRY(read_peers(reader));
   (void)WEFT_TRY(check_end(reader));
-  return Meta{.self = self, .range = Cidr(Ipv4(first), prefix), .seeds = std::move(seeds)};
+  return Meta{.self = self, .range = Cidr(first, prefix), .seeds = std::move(seeds)};
 }
 
-Result<std::pair<std::uint32_t, RingEntry>> read_entry(ByteView key, ByteView row) {
+Result<std::pair<Uint128, RingEntry>> read_entry(ByteView key, ByteView row) {
   Reader key_reader(key);
   (void)WEFT_TRY(key_reader.u8());  // The kind of row, which brought us here.
-  const auto token = WEFT_TRY(key_reader.u32());
+  const auto token = WEFT_TRY(read_address(key_reader, key_reader.remaining()));
   (void)WEFT_TRY(check_end(key_reader));
   Reader reader(row);
   const auto owner = WEFT_TRY(read_peer(reader));
   const auto version = WEFT_TRY(reader.u64());
   const auto free_count = WEFT_TRY(reader.u64());
   (void)WEFT_TRY(check_end(reader));
-  return std::pair(token, RingEntry{.owner = owner, .version = version, .free_count = free_count});
+  return std::pair(number_of(token),
+                   RingEntry{.owner = owner, .version = version, .free_count = free_count});
 }
 
 Result<IntervalSet> read_spans(Reader& reader) {
-  const auto count = WEFT_TRY(reader.u32());
+  const auto stated = WEFT_TRY(reader.u32());
+  const std::size_t width = (stated & kRunsV6) != 0 ? kWidthV6 : kWidthV4;
+  const std::uint32_t count = stated & ~kRunsV6;
   if (count > kRingEntryMax) {
     return Error{Errc::Invalid, fmt::format("{} runs exceed {}", count, kRingEntryMax)};
   }
   std::vector<Span> spans;
   spans.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i) {
-    const auto first = WEFT_TRY(reader.u32());
-    const auto last = WEFT_TRY(reader.u32());
+    const auto first = WEFT_TRY(read_address(reader, width));
+    const auto last = WEFT_TRY(read_address(reader, width));
     if (first > last) {
       return Error{Errc::Invalid, "run reversed"};
     }
-    spans.push_back({first, last});
+    spans.push_back({number_of(first), number_of(last)});
   }
   return IntervalSet(spans);
 }
 
 void write_spans(const IntervalSet& set, Writer& out) {
-  out.u32(static_cast<std::uint32_t>(set.span_count()));
-  for (const Span& span : set.spans()) {
-    out.u32(span.first).u32(span.last);
+  const std::vector<Span> spans = set.spans();
+  const bool is_v6 = !spans.empty() && !is_v4_number(spans.front().first);
+  out.u32(static_cast<std::uint32_t>(spans.size()) | (is_v6 ? kRunsV6 : 0));
+  for (const Span& span : spans) {
+    out.append(ip_of(span.first).bytes()).append(ip_of(span.last).bytes());
   }
 }
 
@@ -330,7 +353,8 @@ Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator
 
 StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds) {
   Writer row;
-  row.u8(kFormat).u64(self.number()).u32(range.first().v4().number()).u8(range.prefix());
+  row.u8(range.is_v4() ? kFormat : kFormatV6).u64(self.number());
+  row.append(range.first().bytes()).u8(range.prefix());
   write_peers(seeds, row);
   return {.table = kRingTable, .key = {kMetaKey}, .value = row.take()};
 }
@@ -348,15 +372,15 @@ StoreWrite charter_row(const Charter& charter) {
   return {.table = kRingTable, .key = {kCharterKey}, .value = row.take()};
 }
 
-StoreWrite no_ring_row(std::uint32_t token) {
+StoreWrite no_ring_row(Uint128 token) {
   Writer key;
-  key.u8(kTokenKey).u32(token);
+  key.u8(kTokenKey).append(ip_of(token).bytes());
   return {.table = kRingTable, .key = key.take(), .value = std::nullopt};
 }
 
-StoreWrite ring_row(std::uint32_t token, const RingEntry& entry) {
+StoreWrite ring_row(Uint128 token, const RingEntry& entry) {
   Writer key;
-  key.u8(kTokenKey).u32(token);
+  key.u8(kTokenKey).append(ip_of(token).bytes());
   Writer row;
   row.u64(entry.owner.number()).u64(entry.version).u64(entry.free_count);
   return {.table = kRingTable, .key = key.take(), .value = row.take()};

@@ -41,8 +41,8 @@ Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator
 // Whose state this is, and the seeds of its ring; empty before there is one.
 StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds);
 StoreWrite charter_row(const Charter& charter);
-StoreWrite ring_row(std::uint32_t token, const RingEntry& entry);
-StoreWrite no_ring_row(std::uint32_t token);
+StoreWrite ring_row(Uint128 token, const RingEntry& entry);
+StoreWrite no_ring_row(Uint128 token);
 StoreWrite held_row(const Cidr& address, const std::string& owner);
 StoreWrite released_row(const Ip& address);
 StoreWrite consensus_row(const Consensus::Memory& memory);

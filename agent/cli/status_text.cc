@@ -22,6 +22,10 @@ std::uint64_t number_at(const json::value& object, std::string_view key) {
   return object.at(key).to_number<std::uint64_t>();
 }
 
+double real_at(const json::value& object, std::string_view key) {
+  return object.at(key).to_number<double>();
+}
+
 bool flag_at(const json::value& object, std::string_view key) {
   return object.at(key).as_bool();
 }
@@ -255,14 +259,17 @@ std::string connections_text(const json::value& connections) {
 }
 
 std::string ipam_text(const json::value& ipam) {
-  const auto total = static_cast<double>(number_at(ipam, "range_addresses"));
+  // Counts of IPv4 in full, larger ones with three digits.
+  constexpr double kExactMax = 1e10;
+  const double total = real_at(ipam, "range_addresses");
   std::string text;
   for (const json::value& range : ipam.at("ranges").as_array()) {
-    const std::uint64_t count = number_at(range, "addresses");
-    text += fmt::format("{:<37} {:>8} IPs ({:04.1f}% of total)",
+    const double count = real_at(range, "addresses");
+    text += fmt::format("{:<37} {:>8.{}g} IPs ({:04.1f}% of total)",
                         peer_label(range, "owner"),
                         count,
-                        100.0 * static_cast<double>(count) / total);
+                        count < kExactMax ? 16 : 3,
+                        100.0 * count / total);
     // Ourselves first; only we know how many of our addresses are in use.
     if (&range == &ipam.at("ranges").as_array().front()) {
       text += fmt::format(" ({} active)", number_at(range, "used"));

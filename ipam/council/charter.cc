@@ -40,21 +40,21 @@ std::size_t removal_quorum(std::size_t count) {
   return (count - 1) / 2 + 1;
 }
 
-std::uint64_t base_window(std::uint64_t owned_count) {
+std::uint64_t base_window(Uint128 owned_count) {
   // A 64th of what a peer owns is lost with it at worst; 256 are a host's containers for a while.
   constexpr std::uint64_t kShare = 64;
   constexpr std::uint64_t kWindowMin = 4;
   constexpr std::uint64_t kWindowMax = 256;
-  return std::clamp(owned_count / kShare, kWindowMin, kWindowMax);
+  return std::clamp(saturated(owned_count / kShare), kWindowMin, kWindowMax);
 }
 
 IntervalSet choose_cold(const IntervalSet& free, std::uint64_t window) {
   std::vector<Span> runs;
   for (Span run : free.spans()) {
-    const std::uint64_t kept = std::min(window, run.size());
+    const auto kept = static_cast<std::uint64_t>(std::min<Uint128>(window, run.size()));
     window -= kept;
     if (kept < run.size()) {
-      run.first += static_cast<std::uint32_t>(kept);
+      run.first += kept;
       runs.push_back(run);
     }
   }

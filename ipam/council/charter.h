@@ -47,7 +47,7 @@ std::size_t decree_quorum(std::size_t count);
 std::size_t removal_quorum(std::size_t count);
 
 // How many free addresses an owner of so many keeps ready to hand out.
-std::uint64_t base_window(std::uint64_t owned_count);
+std::uint64_t base_window(Uint128 owned_count);
 
 // The largest runs of `free` behind its first `window` addresses.
 IntervalSet choose_cold(const IntervalSet& free, std::uint64_t window);

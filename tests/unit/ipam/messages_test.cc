@@ -14,6 +14,10 @@ using testing::HasSubstr;
 const PeerName kA(0xa);
 const PeerName kB(0xb);
 
+Span span(const char* block) {
+  return Span::of(Cidr::parse(block).value());
+}
+
 Ring ring() {
   return Ring::share_out(Cidr::parse("10.32.0.0/12").value(), {kA, kB});
 }
@@ -39,7 +43,7 @@ TEST(Messages, ARingComesBackAsItWas) {
 TEST(Messages, TheLargestRingFitsOneGossipMessage) {
   Ring::Entries entries;
   for (std::uint32_t i = 0; i < kRingEntryMax; ++i) {
-    entries[Ipv4::parse("10.32.0.0").value().number() + i] = {
+    entries[number_of(Ipv4::parse("10.32.0.0").value()) + i] = {
         .owner = PeerName(0xffff'ffff'ffff), .version = kRingVersionMax, .free_count = 1'048'576};
   }
   std::vector<PeerName> seeds;
@@ -64,8 +68,11 @@ TEST(Messages, ClaimsComeBackAsTheyWere) {
 
 TEST(Messages, EveryPeerMessageComesBackAsItWas) {
   const std::vector<PeerMessage> messages{
-      {.id = 1, .body = SpaceRequest{{.within = {0, 255}, .usable = {1, 254}}}},
-      {.id = UINT64_MAX, .body = ClaimRequest{0x0a200001}},
+      {.id = 1,
+       .body = SpaceRequest{{.within = span("10.32.0.0/24"), .usable = span("10.32.0.0/25")}}},
+      {.id = 2, .body = SpaceRequest{{.within = span("fd00::/64"), .usable = span("fd00::/65")}}},
+      {.id = UINT64_MAX, .body = ClaimRequest{number_of(Ip::parse("10.32.0.1").value())}},
+      {.id = 2, .body = ClaimRequest{number_of(Ip::parse("fd00::1").value())}},
       {.id = 3, .body = Grant{ring()}},
       {.id = 4, .body = Denial{.reason = Denial::Reason::InUse, .holder = "c0ffee"}},
       {.id = 5, .body = Denial{.reason = Denial::Reason::NoSpace, .holder = {}}},
@@ -75,6 +82,23 @@ TEST(Messages, EveryPeerMessageComesBackAsItWas) {
   for (const PeerMessage& message : messages) {
     EXPECT_EQ(decode_peer_message(encode(message)).value(), message);
   }
+}
+
+TEST(Messages, ARingOfIpv6ComesBackAsItWas) {
+  Ring ring = Ring::share_out(Cidr::parse("fd00:10:32::/48").value(), {kA, kB});
+  ring.grant(span("fd00:10:32:8000::/112"), kB, kA);
+
+  EXPECT_EQ(decode_ring_gossip(encode(ring)).value(), RingGossip(ring));
+}
+
+TEST(Messages, RefusesAddressesInTheFieldOfTheOtherFamily) {
+  wire::ipam::PeerMessage message;
+  message.mutable_claim_request()->set_address_v6(std::string(10, '\0') + "\xff\xff" + "abcd");
+  EXPECT_THAT(error_of(message), HasSubstr("an IPv4 address in a field of IPv6"));
+  message.mutable_claim_request()->set_address_v6("abcd");
+  EXPECT_THAT(error_of(message), HasSubstr("an IPv4 address in a field of IPv6"));
+  message.mutable_claim_request()->set_address_v6("abc");
+  EXPECT_FALSE(error_of(message).empty());
 }
 
 TEST(Messages, AHolderOfStrangeLettersIsStillSent) {
@@ -103,10 +127,10 @@ TEST(Messages, RefusesARingThatBreaksAnInvariant) {
 
   auto bad = good;
   bad.mutable_ring()->set_range_prefix(31);
-  EXPECT_THAT(error_of(bad), HasSubstr("range prefix 31"));
+  EXPECT_THAT(error_of(bad), HasSubstr("at least 4 addresses"));
   bad = good;
   bad.mutable_ring()->set_range_first(bad.ring().range_first() + 1);
-  EXPECT_THAT(error_of(bad), HasSubstr("expected an IPv4 network"));
+  EXPECT_THAT(error_of(bad), HasSubstr("expected a network"));
   bad = good;
   bad.mutable_ring()->mutable_entries(1)->set_token(bad.ring().entries(0).token());
   EXPECT_THAT(error_of(bad), HasSubstr("tokens not in ascending order"));

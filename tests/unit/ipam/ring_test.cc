@@ -20,8 +20,8 @@ Cidr cidr(const char* text) {
   return Cidr::parse(text).value();
 }
 
-std::uint32_t address(const char* text) {
-  return Ipv4::parse(text).value().number();
+Uint128 address(const char* text) {
+  return number_of(Ip::parse(text).value());
 }
 
 Ring ring_of(std::vector<PeerName> seeds) {
@@ -38,6 +38,29 @@ TEST(Ring, SharesTheRangeOutInAlignedPartsBySortedName) {
               ElementsAre(Span{address("10.32.0.128"), address("10.32.0.191")}));
   EXPECT_THAT(ring.owned_by(kC).spans(),
               ElementsAre(Span{address("10.32.0.192"), address("10.32.0.255")}));
+}
+
+TEST(Ring, SharesAnIpv6RangeOutInAlignedParts) {
+  const Ring ring = Ring::share_out(cidr("fd00:10:32::/48"), {kC, kA, kB});
+
+  EXPECT_THAT(ring.owned_by(kA).spans(), ElementsAre(Span::of(cidr("fd00:10:32::/49"))));
+  EXPECT_THAT(ring.owned_by(kC).spans(), ElementsAre(Span::of(cidr("fd00:10:32:c000::/50"))));
+  EXPECT_EQ(ring.owner(address("fd00:10:32:8000::1")), kB);
+}
+
+TEST(Ring, RefusesRangesThatNoContainerCanHaveAnAddressOf) {
+  for (const char* range : {"10.32.0.0/31",
+                            "fd00::/127",
+                            "fd00::1/64",
+                            "::/0",
+                            "fe80::/64",
+                            "ff02::/64",
+                            "::ffff:0:0/96",
+                            "fc00::/6"}) {
+    EXPECT_FALSE(check_range(cidr(range)).ok()) << range;
+  }
+  EXPECT_THAT(check_range(cidr("10.32.1.0/12")).error().what, HasSubstr("such as 10.32.0.0/12"));
+  EXPECT_TRUE(check_range(cidr("fd00::/8")).ok());
 }
 
 TEST(Ring, LeavesNobodyOutOfBoundsWhenSeedsOutnumberAddresses) {
@@ -149,7 +172,7 @@ TEST(Ring, RefusesARingOfAnotherRange) {
 TEST(Ring, RestoreRefusesWhatBreaksAnInvariant) {
   const Cidr range = cidr("10.32.0.0/24");
   const RingEntry good{.owner = kA, .version = 1, .free_count = 0};
-  const std::uint32_t first = address("10.32.0.0");
+  const Uint128 first = address("10.32.0.0");
   const auto code = [&](std::vector<PeerName> seeds, Ring::Entries entries) {
     const auto ring = Ring::restore(range, std::move(seeds), std::move(entries));
     return ring.ok() ? std::optional<Errc>() : ring.error().code;
@@ -183,7 +206,7 @@ std::vector<Ring> random_views(std::uint64_t seed) {
       continue;
     }
     const Span span = owned[rng.below(static_cast<std::uint32_t>(owned.size()))];
-    const std::uint32_t first = span.first + rng.below(static_cast<std::uint32_t>(span.size()));
+    const Uint128 first = span.first + rng.below(static_cast<std::uint32_t>(span.size()));
     const std::uint32_t to = (self + 1 + rng.below(2)) % 3;
     (void)views[self].grant(
         {first, std::min(span.last, first + rng.below(16))}, peers[self], peers[to]);

@@ -47,13 +47,13 @@ TEST(IntervalSet, ReachesBothEndsOfTheAddressSpace) {
 TEST(IntervalSet, AgreesWithASetOfSingleAddresses) {
   Rng rng(42);
   IntervalSet set;
-  std::set<std::uint32_t> plain;
+  std::set<Uint128> plain;
   for (int step = 0; step < 5'000; ++step) {
     const std::uint32_t first = rng.below(100);
     const Span span{first, first + rng.below(8)};
     const bool adds = rng.chance(50);
     adds ? set.add(span) : set.remove(span);
-    for (std::uint32_t a = span.first; a <= span.last; ++a) {
+    for (Uint128 a = span.first; a <= span.last; ++a) {
       adds ? (void)plain.insert(a) : (void)plain.erase(a);
     }
 
@@ -66,6 +66,38 @@ TEST(IntervalSet, AgreesWithASetOfSingleAddresses) {
               static_cast<std::uint64_t>(std::distance(low, plain.upper_bound(probe.last))));
     ASSERT_EQ(set.contains(probe.first), plain.contains(probe.first));
   }
+}
+
+TEST(IntervalSet, ReachesTheEndOfIpv6) {
+  IntervalSet set({Span{0, 9}, Span{kUint128Max - 9, kUint128Max}});
+
+  EXPECT_EQ(set.span_count(), 2U);
+  EXPECT_EQ(set.size(), 20U);
+  set.add({10, kUint128Max - 10});
+  EXPECT_EQ(set.span_count(), 1U);
+}
+
+TEST(Span, NumbersOfBothFamiliesNeverMeet) {
+  for (const char* text : {"0.0.0.0", "255.255.255.255", "10.32.0.1", "::", "fd00::1", "::1"}) {
+    const Ip address = Ip::parse(text).value();
+    EXPECT_EQ(ip_of(number_of(address)), address);
+    EXPECT_EQ(is_v4_number(number_of(address)), address.is_v4());
+  }
+}
+
+TEST(Span, HostsOfASubnetLeaveOutNetworkAndBroadcast) {
+  EXPECT_EQ(hosts_of(Cidr::parse("10.32.0.0/30").value()).to_string(), "10.32.0.1-10.32.0.2");
+  EXPECT_EQ(hosts_of(Cidr::parse("fd00::/126").value()).to_string(), "fd00::1-fd00::3");
+}
+
+TEST(Space, GivesAwayAnAlignedHalfOfAnIpv6Subnet) {
+  const Span all = Span::of(Cidr::parse("fd00:10::/32").value());
+  Space space;
+  space.add(all);
+
+  const auto block = space.donatable({.within = all, .usable = all});
+
+  EXPECT_EQ(*block, Span::of(Cidr::parse("fd00:10:8000::/33").value()));
 }
 
 TEST(Space, HandsOutTheLowestFreeAddressFirst) {

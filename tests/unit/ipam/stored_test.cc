@@ -70,6 +70,39 @@ TEST(Stored, RingHoldingsAndElectionComeBackAsTheyWere) {
   EXPECT_EQ(state.value().consensus, memory);
 }
 
+TEST(Stored, ARingOfIpv6ComesBackAsItWas) {
+  const Cidr range = cidr("fd00:10:32::/48");
+  const Ring ring = Ring::share_out(range, {kA, kB});
+  auto stored = stored_ring(ring);
+  put(stored, charter_row(ring.charter()));
+  const Registration word{.seq = 7, .cold = ring.charter().cold.at(kA)};
+  put(stored, word_row(0, word));
+
+  const auto state = load_state(kA, range, stored);
+
+  ASSERT_TRUE(state.ok()) << state.error().what;
+  EXPECT_EQ(*state.value().ring, ring);
+  EXPECT_EQ(state.value().word, word);
+}
+
+// Rows as a weft without IPv6 wrote them, octet by octet.
+TEST(Stored, RowsFromBeforeIpv6StillOpen) {
+  Allocator::Stored stored;
+  stored.ring[{'m'}] = {1, 0,  0, 0, 0, 0, 0, 0, 0xa, 10, 32, 0,
+                        0, 24, 0, 1, 0, 0, 0, 0, 0,   0,  0,  0xa};
+  stored.ring[{'t', 10, 32, 0, 0}] = {0, 0, 0, 0, 0, 0, 0, 0xa, 0, 0, 0, 0,
+                                      0, 0, 0, 1, 0, 0, 0, 0,   0, 0, 1, 0};
+  stored.council[{'t'}] = {1, 0, 0, 0, 0, 0, 0,  0,  0, 0, 0,  0,  0, 0,  0,
+                           0, 3, 0, 0, 0, 1, 10, 32, 0, 8, 10, 32, 0, 255};
+
+  const auto state = load_state(kA, kRange, stored);
+
+  ASSERT_TRUE(state.ok()) << state.error().what;
+  EXPECT_EQ(*state.value().ring, Ring::share_out(kRange, {kA}));
+  EXPECT_EQ(state.value().word.seq, 3U);
+  EXPECT_EQ(state.value().word.cold.size(), 248U);
+}
+
 TEST(Stored, WhatIsReleasedAndDoneIsGone) {
   auto stored = stored_ring(Ring::share_out(kRange, {kA}));
   put(stored, held_row(cidr("10.32.0.1/24"), "c1"));
