@@ -196,7 +196,9 @@ void Agent::on_docker(plugin::DockerAction action) {
                  },
                  [this](plugin::CancelAddress&& cancel) { cancel_address(cancel.call); },
                  [this](plugin::ReleaseAddress&& release) {
-                   ipam_->release(release.owner, release.address);
+                   // Docker does not wait. What a crash brings back is found by
+                   // look_for_lost_addresses().
+                   ipam_->release(release.owner, release.address, [] {});
                  },
                  [this](plugin::PlugPort&& request) { plug(request); },
                  [this](plugin::UnplugPort&& request) { unplug(request); },

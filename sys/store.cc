@@ -1,11 +1,18 @@
 #include "sys/store.h"
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstddef>
+#include <deque>
 #include <map>
+#include <mutex>
 #include <string_view>
+#include <thread>
 #include <utility>
 
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
@@ -69,17 +76,20 @@ bool is_table_name(std::string_view name) {
          && name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == name.npos;
 }
 
-class SqliteStore final : public Store {
+// The database: all but the thread. Called by one thread at a time.
+class Database {
  public:
-  explicit SqliteStore(std::string path) : path_(std::move(path)) {}
-  ~SqliteStore() override {
+  explicit Database(std::string path) : path_(std::move(path)) {}
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+  ~Database() {
     tables_.clear();
     sqlite3_close(db_);
   }
 
   Result<Ok> open();
-  Result<Ok> apply(const StoreBatch& batch) override;
-  Result<StoreTable> load(const std::string& table) override;
+  Result<Ok> apply(const StoreBatch& batch);
+  Result<StoreTable> load(const std::string& table);
 
  private:
   struct TableStatements {
@@ -101,7 +111,7 @@ class SqliteStore final : public Store {
   std::map<std::string, TableStatements> tables_;
 };
 
-Error SqliteStore::failure(std::string_view doing) const {
+Error Database::failure(std::string_view doing) const {
   // SQLITE_BUSY at any time means that another process holds the file, as we never contend.
   const int code = sqlite3_errcode(db_) & 0xff;
   if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
@@ -114,14 +124,14 @@ Error SqliteStore::failure(std::string_view doing) const {
                sqlite3_system_errno(db_)};
 }
 
-Result<Ok> SqliteStore::execute(const std::string& sql) {
+Result<Ok> Database::execute(const std::string& sql) {
   if (sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
     return failure(sql);
   }
   return Ok{};
 }
 
-Result<std::unique_ptr<Statement>> SqliteStore::prepare(const std::string& sql) {
+Result<std::unique_ptr<Statement>> Database::prepare(const std::string& sql) {
   sqlite3_stmt* statement = nullptr;
   if (sqlite3_prepare_v2(db_, sql.c_str(), -1, &statement, nullptr) != SQLITE_OK) {
     return failure(sql);
@@ -129,7 +139,7 @@ Result<std::unique_ptr<Statement>> SqliteStore::prepare(const std::string& sql) 
   return std::make_unique<Statement>(statement);
 }
 
-Result<Ok> SqliteStore::open() {
+Result<Ok> Database::open() {
   // SQLite would create the file with the umask; its WAL takes the mode of the file.
   const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) {
@@ -137,7 +147,7 @@ Result<Ok> SqliteStore::open() {
     return Error{Errc::Os, fmt::format("open store {}: errno {}", path_, error), error};
   }
   ::close(file);
-  // NOMUTEX: a store lives on one strand.
+  // NOMUTEX: SqliteStore has one of its own.
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   if (sqlite3_open_v2(path_.c_str(), &db_, flags, nullptr) != SQLITE_OK) {
     return failure("open");
@@ -148,7 +158,7 @@ Result<Ok> SqliteStore::open() {
   return check_layout();
 }
 
-Result<Ok> SqliteStore::check_layout() {
+Result<Ok> Database::check_layout() {
   const auto query = WEFT_TRY(prepare("PRAGMA user_version"));
   if (query->step() != SQLITE_ROW) {
     return failure("read layout version");
@@ -169,7 +179,7 @@ Result<Ok> SqliteStore::check_layout() {
   return execute(fmt::format("PRAGMA user_version = {}", kLayoutVersion));
 }
 
-Result<Ok> SqliteStore::apply(const StoreBatch& batch) {
+Result<Ok> Database::apply(const StoreBatch& batch) {
   if (batch.empty()) {
     return Ok{};
   }
@@ -186,14 +196,14 @@ Result<Ok> SqliteStore::apply(const StoreBatch& batch) {
   return written;
 }
 
-Result<Ok> SqliteStore::write_all(const StoreBatch& batch) {
+Result<Ok> Database::write_all(const StoreBatch& batch) {
   for (const StoreWrite& entry : batch) {
     WEFT_TRY(write(entry));
   }
   return Ok{};
 }
 
-Result<Ok> SqliteStore::write(const StoreWrite& write) {
+Result<Ok> Database::write(const StoreWrite& write) {
   const TableStatements* const table = WEFT_TRY(statements(write.table));
   Statement& statement = write.value ? *table->put : *table->erase;
   int code = statement.bind(1, write.key);
@@ -212,7 +222,7 @@ Result<Ok> SqliteStore::write(const StoreWrite& write) {
   return Ok{};
 }
 
-Result<SqliteStore::TableStatements*> SqliteStore::statements(const std::string& table) {
+Result<Database::TableStatements*> Database::statements(const std::string& table) {
   const auto known = tables_.find(table);
   if (known != tables_.end()) {
     return &known->second;
@@ -220,9 +230,12 @@ Result<SqliteStore::TableStatements*> SqliteStore::statements(const std::string&
   if (!is_table_name(table)) {
     return Error{Errc::Invalid, fmt::format("table name '{}' (expected [a-z0-9_]+)", table)};
   }
-  // The prefix keeps clear of names SQLite reserves.
-  WEFT_TRY(execute(fmt::format(
-      "CREATE TABLE IF NOT EXISTS t_{} (key BLOB PRIMARY KEY, value BLOB NOT NULL)", table)));
+  // The prefix keeps clear of names SQLite reserves. Without row ids a table is one tree and not
+  // two, so that a small change touches half the pages.
+  WEFT_TRY(
+      execute(fmt::format("CREATE TABLE IF NOT EXISTS t_{} (key BLOB PRIMARY KEY, value BLOB "
+                          "NOT NULL) WITHOUT ROWID",
+                          table)));
   TableStatements made;
   made.put =
       WEFT_TRY(prepare(fmt::format("INSERT INTO t_{} (key, value) VALUES (?1, ?2) "
@@ -232,7 +245,7 @@ Result<SqliteStore::TableStatements*> SqliteStore::statements(const std::string&
   return &tables_.emplace(table, std::move(made)).first->second;
 }
 
-Result<bool> SqliteStore::has_table(const std::string& table) {
+Result<bool> Database::has_table(const std::string& table) {
   const auto query =
       WEFT_TRY(prepare(fmt::format("SELECT 1 FROM sqlite_master WHERE name = 't_{}'", table)));
   const int code = query->step();
@@ -242,7 +255,7 @@ Result<bool> SqliteStore::has_table(const std::string& table) {
   return code == SQLITE_ROW;
 }
 
-Result<StoreTable> SqliteStore::load(const std::string& table) {
+Result<StoreTable> Database::load(const std::string& table) {
   if (!is_table_name(table)) {
     return Error{Errc::Invalid, fmt::format("table name '{}' (expected [a-z0-9_]+)", table)};
   }
@@ -263,7 +276,96 @@ Result<StoreTable> SqliteStore::load(const std::string& table) {
   return rows;
 }
 
+class SqliteStore final : public Store {
+ public:
+  explicit SqliteStore(std::string path) : database_(std::move(path)) {}
+
+  ~SqliteStore() override {
+    {
+      const std::lock_guard lock(queue_mutex_);
+      is_ending_ = true;
+    }
+    changed_.notify_all();
+    if (writer_.joinable()) {
+      writer_.join();
+    }
+  }
+
+  Result<Ok> open() { return database_.open(); }
+
+  Result<Ok> apply(const StoreBatch& batch) override {
+    const std::lock_guard lock(database_mutex_);
+    return database_.apply(batch);
+  }
+
+  Result<StoreTable> load(const std::string& table) override {
+    const std::lock_guard lock(database_mutex_);
+    return database_.load(table);
+  }
+
+  void apply_later(std::shared_ptr<const StoreBatch> batch,
+                   boost::asio::any_io_executor executor,
+                   OnApplied on_applied) override {
+    namespace execution = boost::asio::execution;
+    Job job{.batch = std::move(batch),
+            .executor = boost::asio::prefer(executor, execution::outstanding_work.tracked),
+            .on_applied = std::move(on_applied)};
+    {
+      const std::lock_guard lock(queue_mutex_);
+      queue_.push_back(std::move(job));
+    }
+    changed_.notify_one();
+    if (!writer_.joinable()) {  // The CLI opens stores too and has no use for a thread.
+      writer_ = std::thread([this] { write(); });
+    }
+  }
+
+ private:
+  struct Job {
+    std::shared_ptr<const StoreBatch> batch;
+    boost::asio::any_io_executor executor;
+    OnApplied on_applied;
+  };
+
+  void write() {
+    std::unique_lock lock(queue_mutex_);
+    while (true) {
+      changed_.wait(lock, [this] { return is_ending_ || !queue_.empty(); });
+      if (is_ending_) {
+        return;
+      }
+      Job job = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      auto applied = apply(*job.batch);
+      boost::asio::post(job.executor,
+                        [on_applied = std::move(job.on_applied), applied = std::move(applied)] {
+                          on_applied(applied);
+                        });
+      job = {};
+      lock.lock();
+    }
+  }
+
+  std::mutex database_mutex_;
+  Database database_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable changed_;
+  std::deque<Job> queue_;
+  bool is_ending_ = false;
+  std::thread writer_;
+};
+
 }  // namespace
+
+void Store::apply_later(std::shared_ptr<const StoreBatch> batch,
+                        boost::asio::any_io_executor executor,
+                        OnApplied on_applied) {
+  boost::asio::post(executor, [on_applied = std::move(on_applied), applied = apply(*batch)] {
+    on_applied(applied);
+  });
+}
 
 Result<std::unique_ptr<Store>> open_store(const std::string& path) {
   auto store = std::make_unique<SqliteStore>(path);

@@ -103,9 +103,7 @@ void IpamApi::perform(RequestId call, ClaimAddress claim) {
 }
 
 void IpamApi::perform(RequestId call, const FreeAddress& free) {
-  if (ipam_.release(free.owner, free.address)) {
-    answer(call, 204, "");
-  } else {
+  if (!ipam_.release(free.owner, free.address, [this, call] { answer(call, 204, ""); })) {
     refuse(
         call,
         fmt::format(
@@ -114,9 +112,7 @@ void IpamApi::perform(RequestId call, const FreeAddress& free) {
 }
 
 void IpamApi::perform(RequestId call, const FreeAllAddresses& free) {
-  if (ipam_.release_all(free.owner) > 0) {
-    answer(call, 204, "");
-  } else {
+  if (ipam_.release_all(free.owner, [this, call] { answer(call, 204, ""); }) == 0) {
     refuse(call, "Delete: no addresses for " + free.owner);
   }
 }

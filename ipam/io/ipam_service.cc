@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <utility>
 #include <variant>
@@ -26,6 +27,11 @@ constexpr auto kStoreRetry = std::chrono::seconds(1);
 // dropped, which the mesh repairs.
 constexpr std::size_t kQueueMax = 16'384;
 
+// A request alone, which is a Persist and an Answer, is written by the strand itself where the disk
+// is this quick: a switch to the store's thread and back takes as long as a sync of a good disk.
+constexpr std::size_t kLoneSteps = 2;
+constexpr Duration kQuickWrite = std::chrono::milliseconds(1);
+
 Result<StoreTable> load(sys::Store& store, const std::string& table) {
   auto loaded = store.load(table);
   if (!loaded.ok()) {
@@ -36,8 +42,10 @@ Result<StoreTable> load(sys::Store& store, const std::string& table) {
 
 }  // namespace
 
-// Actions queue up and leave in order, all Persists of a turn first and in one transaction: each
-// still precedes whatever depends on it, and a burst of requests costs one write to disk.
+// Actions queue up and leave in their order, each after all that was to be persisted before it is
+// on disk. The disk is written by the store's thread, one transaction at a time; whatever is
+// decided in the meantime shares the next one, so a sync serves as many requests as arrive while
+// one lasts.
 class IpamService::Impl {
  public:
   Impl(boost::asio::any_io_executor executor,
@@ -55,15 +63,18 @@ class IpamService::Impl {
 
   template <class Input>
   void feed(Input input) {
-    if (queue_.size() < kQueueMax) {
+    if (has_room()) {
       driver_.feed(std::move(input));
     }
   }
 
+  // Behind all that is queued.
+  void then(OnReleased task) { enqueue(std::move(task)); }
+
   template <class Input>
   RequestId ask(OnAnswer on_answer, Input input) {
     const RequestId id(++last_id_);
-    if (queue_.size() >= kQueueMax) {
+    if (!has_room()) {
       answer_later(std::move(on_answer), Error{Errc::Unavailable, failure_});
       return id;
     }
@@ -82,12 +93,7 @@ class IpamService::Impl {
   }
 
   bool cancel(RequestId id) {
-    const bool is_decided =
-        std::any_of(queue_.begin(), queue_.end(), [id](const AllocatorAction& action) {
-          const auto* answer = std::get_if<Answer>(&action);
-          return answer != nullptr && answer->request == id;
-        });
-    if (is_decided || queue_.size() >= kQueueMax || callers_.erase(id) == 0) {
+    if (is_decided(id) || !has_room() || callers_.erase(id) == 0) {
       return false;
     }
     feed(
@@ -97,42 +103,107 @@ class IpamService::Impl {
 
   const Allocator& allocator() const { return *allocator_; }
 
-  // Makes what is queued durable and performs it. Runs at the end of the turn, or within a call
-  // whose caller takes the change as done when it returns.
-  void flush() {
-    StoreBatch batch;
-    for (const AllocatorAction& action : queue_) {
-      if (const auto* persist = std::get_if<Persist>(&action)) {
-        batch.insert(batch.end(), persist->batch.begin(), persist->batch.end());
-      }
-    }
-    if (!batch.empty()) {
-      const auto applied = store_.apply(batch);
-      if (!applied.ok()) {
-        failure_ = fmt::format("addresses cannot be stored: {}", applied.error().what);
-        retry_later();
-        return;
-      }
-    }
-    for (AllocatorAction& action : std::exchange(queue_, {})) {
-      perform(std::move(action));
-    }
-  }
-
  private:
+  // What the core decided, or what somebody wants to be told behind it.
+  using Step = std::variant<AllocatorAction, OnReleased>;
+  using Steps = std::vector<Step>;
+
   struct Enqueue {
     Impl* self;
     void operator()(AllocatorAction action) const { self->enqueue(std::move(action)); }
   };
   struct Alive {};
 
-  void enqueue(AllocatorAction action) {
-    queue_.push_back(std::move(action));
-    if (!std::exchange(flush_posted_, true)) {
+  bool has_room() const { return queue_.size() + storing_.size() < kQueueMax; }
+
+  bool is_decided(RequestId id) const {
+    const auto answers = [id](const Step& step) {
+      const auto* action = std::get_if<AllocatorAction>(&step);
+      const auto* answer = action == nullptr ? nullptr : std::get_if<Answer>(action);
+      return answer != nullptr && answer->request == id;
+    };
+    return std::any_of(queue_.begin(), queue_.end(), answers)
+           || std::any_of(storing_.begin(), storing_.end(), answers);
+  }
+
+  void enqueue(Step step) {
+    queue_.push_back(std::move(step));
+    // At the end of the turn, so that all requests of a burst are in one transaction. While one is
+    // under way its end will see to what is queued.
+    if (!batch_ && !std::exchange(turn_posted_, true)) {
       later([this] {
-        flush_posted_ = false;
-        flush();
+        turn_posted_ = false;
+        if (!batch_) {
+          on_turn_end();
+        }
       });
+    }
+  }
+
+  void on_turn_end() {
+    take_queue();
+    if (!batch_) {
+      perform(std::exchange(storing_, {}));
+    } else if (storing_.size() <= kLoneSteps && last_write_ <= kQuickWrite) {
+      write_started_ = clock_.now();
+      on_written(store_.apply(*batch_));
+    } else {
+      write_later();
+    }
+  }
+
+  // What is queued is to be stored next.
+  void take_queue() {
+    StoreBatch batch;
+    for (Step& step : queue_) {
+      if (auto* const action = std::get_if<AllocatorAction>(&step)) {
+        if (auto* const persist = std::get_if<Persist>(action)) {
+          std::move(persist->batch.begin(), persist->batch.end(), std::back_inserter(batch));
+        }
+      }
+    }
+    storing_ = std::exchange(queue_, {});
+    if (!batch.empty()) {
+      batch_ = std::make_shared<const StoreBatch>(std::move(batch));
+    }
+  }
+
+  void write_later() {
+    write_started_ = clock_.now();
+    const std::weak_ptr<const Alive> alive = alive_;
+    store_.apply_later(batch_, executor_, [this, alive](const Result<Ok>& applied) {
+      if (!alive.expired()) {
+        on_written(applied);
+      }
+    });
+  }
+
+  void on_written(const Result<Ok>& applied) {
+    if (!applied.ok()) {
+      failure_ = fmt::format("addresses cannot be stored: {}", applied.error().what);
+      retry_later();
+      return;
+    }
+    last_write_ = clock_.now() - write_started_;
+    batch_.reset();
+    Steps stored = std::exchange(storing_, {});
+    take_queue();
+    if (batch_) {
+      write_later();  // The disk goes on while we answer.
+      perform(std::move(stored));
+    } else {
+      perform(std::move(stored));
+      perform(std::exchange(storing_, {}));
+    }
+  }
+
+  void perform(Steps steps) {
+    for (Step& step : steps) {
+      std::visit(overloaded{
+                     [this](AllocatorAction&& action) { perform(std::move(action)); },
+                     [](OnReleased&& on_released) { on_released(); },
+                 },
+                 std::move(step));
     }
   }
 
@@ -173,7 +244,7 @@ class IpamService::Impl {
     const std::weak_ptr<const Alive> alive = alive_;
     retry_.async_wait([this, alive](const boost::system::error_code& error) {
       if (!error && !alive.expired()) {
-        flush();
+        write_later();
       }
     });
   }
@@ -194,8 +265,12 @@ class IpamService::Impl {
   std::unique_ptr<Allocator> allocator_;
   OnGossip on_gossip_;
   boost::asio::steady_timer retry_;
-  std::vector<AllocatorAction> queue_;
-  bool flush_posted_ = false;
+  Steps queue_;
+  Steps storing_;                            // What leaves once the batch is on disk.
+  std::shared_ptr<const StoreBatch> batch_;  // Null while nothing is being stored.
+  bool turn_posted_ = false;
+  TimePoint write_started_{};
+  Duration last_write_{};
   std::string failure_;
   std::map<RequestId, OnAnswer> callers_;
   std::map<RequestId, OnRemoved> removers_;
@@ -268,21 +343,25 @@ bool IpamService::cancel(RequestId id) {
   return impl_->cancel(id);
 }
 
-bool IpamService::release(const Owner& owner, const Ip& address) {
+bool IpamService::release(const Owner& owner, const Ip& address, OnReleased on_released) {
   bool held = false;
   impl_->feed([&](Allocator& core, TimePoint now, AllocatorActions& out) {
     held = core.release(now, owner, address, out);
   });
-  impl_->flush();
+  if (held) {
+    impl_->then(std::move(on_released));
+  }
   return held;
 }
 
-std::size_t IpamService::release_all(const Owner& owner) {
+std::size_t IpamService::release_all(const Owner& owner, OnReleased on_released) {
   std::size_t count = 0;
   impl_->feed([&](Allocator& core, TimePoint now, AllocatorActions& out) {
     count = core.release_all(now, owner, out);
   });
-  impl_->flush();
+  if (count > 0) {
+    impl_->then(std::move(on_released));
+  }
   return count;
 }
 

@@ -19,6 +19,7 @@ class IpamService {
   using OnGossip = std::function<void(AllocatorAction action)>;
   using OnAnswer = std::function<void(const Result<Cidr>& result)>;
   using OnRemoved = std::function<void(const Result<std::uint64_t>& address_count)>;
+  using OnReleased = std::function<void()>;
 
   static Result<std::unique_ptr<IpamService>> start(boost::asio::any_io_executor executor,
                                                     const sys::Clock& clock,
@@ -36,8 +37,9 @@ class IpamService {
   void leave(OnRemoved on_removed);
   // True if nothing was decided yet: `on_answer` will not run. Otherwise it will, or has.
   bool cancel(RequestId id);
-  bool release(const Owner& owner, const Ip& address);
-  std::size_t release_all(const Owner& owner);
+  // Whether the owner held it. If so, `on_released` runs once a restart will not find it any more.
+  bool release(const Owner& owner, const Ip& address, OnReleased on_released);
+  std::size_t release_all(const Owner& owner, OnReleased on_released);
 
   void on_neighbour_up(PeerName peer);
   void on_peer_reachable(PeerName peer);

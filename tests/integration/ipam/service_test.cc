@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,9 +35,22 @@ class WatchedStore final : public sys::Store {
     return memory.apply(batch);
   }
   Result<StoreTable> load(const std::string& table) override { return memory.load(table); }
+  void apply_later(std::shared_ptr<const StoreBatch> batch,
+                   boost::asio::any_io_executor executor,
+                   OnApplied on_applied) override {
+    if (!is_slow) {
+      Store::apply_later(std::move(batch), std::move(executor), std::move(on_applied));
+      return;
+    }
+    waiting = [this, batch, on_applied] { on_applied(apply(*batch)); };
+  }
+  // The disk is done with what it was given while it was slow.
+  void finish(boost::asio::io_context& io) { boost::asio::post(io, std::exchange(waiting, {})); }
 
   sys::MemoryStore memory;
   bool is_broken = false;
+  bool is_slow = false;
+  std::function<void()> waiting;
   int applied_count = 0;
   int failed_count = 0;
 };
@@ -110,6 +124,29 @@ TEST_F(Service, ABurstOfRequestsIsOneTransaction) {
   EXPECT_EQ(store.applied_count, 1);
 }
 
+TEST_F(Service, WhatArrivesWhileTheDiskIsBusySharesTheNextTransaction) {
+  start();
+  store.is_slow = true;
+  allocate("c1");
+  allocate("c2");
+  run_ready();
+  for (int i = 3; i < 20; ++i) {
+    allocate("c" + std::to_string(i));
+    run_ready();
+  }
+  EXPECT_EQ(store.applied_count, 0);
+  EXPECT_TRUE(answers.empty());
+
+  store.finish(io);
+  run_ready();
+  EXPECT_EQ(answers.size(), 2U);
+  store.finish(io);
+  run_ready();
+
+  EXPECT_EQ(answers.size(), 19U);
+  EXPECT_EQ(store.applied_count, 2);
+}
+
 TEST_F(Service, NothingLeavesWhileTheStoreFails) {
   start();
   store.is_broken = true;
@@ -127,15 +164,20 @@ TEST_F(Service, NothingLeavesWhileTheStoreFails) {
   EXPECT_FALSE(gossip.empty());
 }
 
-TEST_F(Service, AReleaseIsDurableWhenItReturns) {
+TEST_F(Service, AReleaseIsDurableWhenItIsConfirmed) {
   start();
   allocate("c1");
   run_ready();
+  std::optional<StoreTable> rows;
 
-  EXPECT_TRUE(service->release("c1", Ip::parse("10.32.0.1").value()));
+  EXPECT_TRUE(service->release(
+      "c1", Ip::parse("10.32.0.1").value(), [&] { rows = store.load("ipam_owned").value(); }));
+  EXPECT_FALSE(rows.has_value());
+  run_ready();
 
-  EXPECT_TRUE(store.load("ipam_owned").value().empty());
-  EXPECT_FALSE(service->release("c1", Ip::parse("10.32.0.1").value()));
+  ASSERT_TRUE(rows.has_value());
+  EXPECT_TRUE(rows->empty());
+  EXPECT_FALSE(service->release("c1", Ip::parse("10.32.0.1").value(), [] {}));
 }
 
 TEST_F(Service, ACancelledRequestIsNotAnswered) {

@@ -4,7 +4,11 @@
 
 #include <csignal>
 #include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include <boost/asio/io_context.hpp>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -117,6 +121,56 @@ TEST_P(StoreContract, ABatchWithABadTableNameChangesNothing) {
   EXPECT_TRUE(load("new").empty());
   EXPECT_TRUE(store_->apply({put("new", "b", "2")}).ok()) << "the store goes on working";
   EXPECT_FALSE(store_->load("No;").ok());
+}
+
+TEST_P(StoreContract, SaysLaterThatABatchIsOnDiskInTheOrderOfTheBatches) {
+  boost::asio::io_context io;
+  std::vector<std::string> told;
+  for (const char* value : {"1", "2", "3"}) {
+    store_->apply_later(std::make_shared<const StoreBatch>(StoreBatch{put("ring", "a", value)}),
+                        io.get_executor(),
+                        [&told, value](const Result<Ok>& applied) {
+                          told.emplace_back(applied.ok() ? value : "");
+                        });
+  }
+  EXPECT_TRUE(told.empty());
+
+  io.run();  // Comes back when nothing is under way any more.
+
+  EXPECT_THAT(told, ::testing::ElementsAre("1", "2", "3"));
+  EXPECT_THAT(load("ring"), UnorderedElementsAre(row("a", "3")));
+}
+
+TEST_P(StoreContract, SaysLaterWhyABatchWasNotApplied) {
+  boost::asio::io_context io;
+  std::vector<Errc> told;
+  store_->apply_later(std::make_shared<const StoreBatch>(StoreBatch{put("No;", "a", "1")}),
+                      io.get_executor(),
+                      [&told](const Result<Ok>& applied) { told.push_back(applied.error().code); });
+
+  io.run();
+
+  EXPECT_THAT(told, ::testing::ElementsAre(Errc::Invalid));
+}
+
+TEST(SqliteStore, ClosesWhileBatchesWait) {
+  const TempDir dir;
+  boost::asio::io_context io;
+  int told = 0;
+  {
+    const auto store = open_store(dir.file("store.db")).value();
+    for (int i = 0; i < 100; ++i) {
+      store->apply_later(
+          std::make_shared<const StoreBatch>(StoreBatch{put("ring", std::to_string(i), "1")}),
+          io.get_executor(),
+          [&told](const Result<Ok>&) { ++told; });
+    }
+  }
+
+  io.run();
+
+  const auto store = open_store(dir.file("store.db")).value();
+  EXPECT_EQ(store->load("ring").value().size(), static_cast<std::size_t>(told));
 }
 
 TEST(MemoryStore, FailsTheCallItWasToldToFailAndWritesNothing) {
