@@ -17,9 +17,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include "agent/attach/attach_api.h"
 #include "agent/config.h"
 #include "agent/control_api.h"
 #include "agent/dns/dns_api.h"
+#include "agent/dns/kept_names.h"
 #include "agent/identity.h"
 #include "agent/ipam/api.h"
 #include "agent/password_file.h"
@@ -39,6 +41,7 @@
 #include "sys/clock.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
+#include "sys/network_watch.h"
 #include "sys/store.h"
 
 namespace weft::agent {
@@ -118,8 +121,28 @@ class Agent {
   bool is_trusted(const Ip& underlay) const;
   void remember(const StoreBatch& changes);
 
+  // dns/wiring_dns.cc
+  Result<Ok> restore_names();
+  void drop_names_of_the_dead();
+  void keep_names_later();
   Result<Ok> add_name(const NameRequest& request);
+  std::size_t remove_names(const dns::Names::Filter& filter);
   DnsHooks dns_hooks();
+
+  // attach/wiring_attach.cc
+  Result<std::vector<Exposure>> load_exposed();
+  Result<Ok> start_attachments();
+  Result<Ok> plug_attachment(const Attachment& attachment);
+  void unplug_attachment(const Attachment& attachment);
+  void drop_lost_attachments();
+  void forget_attachment(const std::string& owner);
+  void release_addresses_later(const std::string& owner);
+  Attachment new_attachment(const std::string& owner, std::uint64_t netns);
+  Result<Ok> attach(const AttachCall& call);
+  Result<Ok> detach(const DetachCall& call);
+  Result<Ok> expose(const Exposure& exposure);
+  Result<Ok> hide(const Cidr& address);
+  AttachHooks attach_hooks();
 
   Result<Ok> connect(const TargetsCall& call);
   Result<Ok> forget(const TargetsCall& call);
@@ -148,6 +171,12 @@ class Agent {
   std::unique_ptr<sys::HttpServer> control_;
   std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
   Placement placement_;
+  std::map<std::string, Attachment> attachments_;        // By owner.
+  std::map<std::uint32_t, std::string> attached_links_;  // Their host ends: who has them.
+  std::unique_ptr<sys::NetworkWatch> attachment_watch_;
+  std::vector<Exposure> exposed_;
+  KeptNames kept_names_;
+  bool names_are_due_ = false;                // To be written to the store.
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.
   std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.
   std::set<PeerName> unplaced_;           // Peers whose place on the underlay is to be looked up.

@@ -34,6 +34,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   } else {
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
+  WEFT_TRY(agent->start_attachments());
   WEFT_TRY(agent->start_metrics());
   agent->start_probe(seat);
   agent->start_app(seat.identity.name);
@@ -61,6 +62,7 @@ Result<Ok> Agent::start_sealed(const Seat& seat) {
 }
 
 Result<Ok> Agent::start_datapath(PeerName self) {
+  exposed_ = WEFT_TRY(load_exposed());
   const router::DatapathService::Options options{
       .self = self,
       .bpf = config_.bpf,
@@ -70,6 +72,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .bridge = config_.bridge,
       .sealed = sealed_.get(),
       .clear_possible = !sealed_ || !config_.trusted_subnets.empty(),
+      .exposed = exposed_,
   };
   datapath_ = WEFT_TRY(router::DatapathService::start(
       host_.io.get_executor(), host_.clock, host_.netdev, options, [this](PublishRecord record) {
@@ -201,9 +204,11 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
   control_ = WEFT_TRY(sys::listen_http(
       host_.io.get_executor(),
       {.path = config_.control_socket(), .group = "weft"},
-      [this, hooks](const sys::HttpRequest& request) {
+      [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {
         if (is_ipam_path(request.target)) {
           ipam_api_->on_request(request);
+        } else if (is_attach_path(request.target)) {
+          control_->respond(request.id, handle_attach(request, attach));
         } else {
           control_->respond(request.id, handle_control(request, hooks));
         }

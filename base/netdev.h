@@ -63,6 +63,15 @@ struct GatewaySpec {
   std::vector<Cidr> addresses;  // IPv4.
 };
 
+// A subnet whose containers the world beyond this host may reach through it, under an address of
+// the host's in that subnet.
+struct Exposure {
+  Cidr address;            // IPv4; with the prefix of its subnet.
+  bool masquerade = true;  // What comes in or goes out takes the host's address.
+
+  friend bool operator==(const Exposure&, const Exposure&) = default;
+};
+
 struct LinkInfo {
   std::uint32_t index = 0;
   std::string name;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -86,6 +87,51 @@ NftRule masquerade_rule(const std::string& bridge) {
   NftRule rule = outward(bridge, "masquerade");
   rule.verdict = NftRule::Verdict::Masquerade;
   return rule;
+}
+
+// Of an exposed subnet: anybody may come in.
+NftRule guest_rule(const std::string& bridge, const Cidr& subnet) {
+  NftRule rule = inward(bridge, "exposed " + subnet.to_string());
+  rule.destination = NftRule::Net{subnet};
+  return rule;
+}
+
+// Who comes in takes the host's address, so that containers without a way out can answer.
+NftRule guest_masquerade_rule(const std::string& bridge, const Cidr& subnet) {
+  NftRule rule = inward(bridge, "exposed in " + subnet.to_string());
+  rule.source = NftRule::Net{subnet, false};
+  rule.destination = NftRule::Net{subnet};
+  rule.verdict = NftRule::Verdict::Masquerade;
+  return rule;
+}
+
+// Without masquerading, in either direction.
+NftRule plain_rule(const std::string& bridge, const Cidr& subnet) {
+  NftRule rule = outward(bridge, "exposed plain " + subnet.to_string());
+  rule.source = NftRule::Net{subnet};
+  return rule;
+}
+
+std::vector<NftRule> own_forward_rules(const std::string& bridge,
+                                       const std::vector<Exposure>& exposed) {
+  std::vector<NftRule> rules;
+  for (const Exposure& exposure : exposed) {
+    rules.push_back(guest_rule(bridge, exposure.address.network()));
+  }
+  rules.push_back(stranger_rule(bridge));
+  return rules;
+}
+
+std::vector<NftRule> own_postrouting_rules(const std::string& bridge,
+                                           const std::vector<Exposure>& exposed) {
+  std::vector<NftRule> rules;
+  for (const Exposure& exposure : exposed) {
+    const Cidr subnet = exposure.address.network();
+    rules.push_back(exposure.masquerade ? guest_masquerade_rule(bridge, subnet)
+                                        : plain_rule(bridge, subnet));
+  }
+  rules.push_back(masquerade_rule(bridge));
+  return rules;
 }
 
 // IPv6 may be compiled out or switched off; what is not there drops nothing.
@@ -175,6 +221,45 @@ Result<Ok> ensure_in(Nftables& nftables,
                      : nftables.commit(transaction, "add firewall rules to chain " + chain.name);
 }
 
+bool is_of(const std::string& bridge, const NftRuleState& rule) {
+  return rule.comment.starts_with(rule_comment(bridge) + " ");
+}
+
+// In a chain of our own table, where order matters and nobody else has a say: these rules of the
+// bridge, in this order.
+Result<Ok> ensure_exactly(Nftables& nftables,
+                          const NftChain& chain,
+                          const std::string& bridge,
+                          const std::vector<NftRule>& wanted) {
+  NftTransaction transaction;
+  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
+  std::vector<NftRuleState> rules;
+  if (!found) {
+    transaction.add_table(chain, kComment);
+    transaction.add_chain(chain, kComment);
+  } else {
+    rules = WEFT_TRY(nftables.rules(chain));
+  }
+  std::erase_if(rules, [&bridge](const NftRuleState& rule) { return !is_of(bridge, rule); });
+  const bool is_same = std::equal(
+      rules.begin(),
+      rules.end(),
+      wanted.begin(),
+      wanted.end(),
+      [](const NftRuleState& is, const NftRule& rule) { return is.comment == rule.comment; });
+  if (is_same) {
+    return Ok{};
+  }
+  for (const NftRuleState& rule : rules) {
+    transaction.remove_rule(chain, rule.handle);
+  }
+  // Each goes in front of the ones before it.
+  std::for_each(wanted.rbegin(), wanted.rend(), [&](const NftRule& rule) {
+    transaction.add_rule(chain, rule);
+  });
+  return nftables.commit(transaction, "set firewall rules of chain " + chain.name);
+}
+
 // Only what we made, and only while nobody has come to use it.
 Result<Ok> remove_if_ours(Nftables& nftables, const NftChain& chain, const NftChainState& state) {
   if (state.comment != kComment || !state.accepts) {
@@ -193,9 +278,9 @@ Result<Ok> remove_if_ours(Nftables& nftables, const NftChain& chain, const NftCh
   return !table_gone.ok() && table_gone.error().os == EBUSY ? Result<Ok>(Ok{}) : table_gone;
 }
 
-Result<Ok> remove_from(Nftables& nftables,
-                       const NftChain& chain,
-                       const std::vector<NftRule>& unwanted) {
+Result<Ok> remove_if(Nftables& nftables,
+                     const NftChain& chain,
+                     const std::function<bool(const NftRuleState& rule)>& is_unwanted) {
   const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
   if (!found) {
     return Ok{};
@@ -203,15 +288,27 @@ Result<Ok> remove_from(Nftables& nftables,
   const std::vector<NftRuleState> rules = WEFT_TRY(nftables.rules(chain));
   NftTransaction transaction;
   for (const NftRuleState& rule : rules) {
-    const bool is_ours = std::any_of(unwanted.begin(), unwanted.end(), [&](const NftRule& one) {
-      return one.comment == rule.comment;
-    });
-    if (is_ours) {
+    if (is_unwanted(rule)) {
       transaction.remove_rule(chain, rule.handle);
     }
   }
   WEFT_TRY(nftables.commit(transaction, "remove firewall rules from chain " + chain.name));
   return remove_if_ours(nftables, chain, *found);
+}
+
+Result<Ok> remove_from(Nftables& nftables,
+                       const NftChain& chain,
+                       const std::vector<NftRule>& unwanted) {
+  return remove_if(nftables, chain, [&unwanted](const NftRuleState& rule) {
+    return std::any_of(unwanted.begin(), unwanted.end(), [&rule](const NftRule& one) {
+      return one.comment == rule.comment;
+    });
+  });
+}
+
+Result<Ok> remove_own(Nftables& nftables, const NftChain& chain, const std::string& bridge) {
+  return remove_if(
+      nftables, chain, [&bridge](const NftRuleState& rule) { return is_of(bridge, rule); });
 }
 
 }  // namespace
@@ -235,13 +332,14 @@ Result<Ok> remove_forward_accept(const std::string& bridge) {
   return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
 }
 
-Result<Ok> ensure_gateway_rules(const std::string& bridge) {
+Result<Ok> ensure_gateway_rules(const std::string& bridge, const std::vector<Exposure>& exposed) {
   WEFT_TRY(check_bridge_name(bridge));
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
-  WEFT_TRY(ensure_in(*nftables, kOwnForward, {stranger_rule(bridge)}, Place::Head));
-  WEFT_TRY(ensure_in(*nftables, kOwnPostrouting, {masquerade_rule(bridge)}, Place::Head));
+  WEFT_TRY(ensure_exactly(*nftables, kOwnForward, bridge, own_forward_rules(bridge, exposed)));
+  WEFT_TRY(
+      ensure_exactly(*nftables, kOwnPostrouting, bridge, own_postrouting_rules(bridge, exposed)));
   const NftChain forward = forward_chain(NftFamily::Ipv4);
   std::vector<NftRule> rules = crossing_rules(bridge);
   const auto isolating =
@@ -258,8 +356,8 @@ Result<Ok> remove_gateway_rules(const std::string& bridge) {
   std::vector<NftRule> rules = crossing_rules(bridge);
   rules.push_back(isolation_rule(bridge));
   WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), rules));
-  WEFT_TRY(remove_from(*nftables, kOwnPostrouting, {masquerade_rule(bridge)}));
-  return remove_from(*nftables, kOwnForward, {stranger_rule(bridge)});
+  WEFT_TRY(remove_own(*nftables, kOwnPostrouting, bridge));
+  return remove_own(*nftables, kOwnForward, bridge);
 }
 
 }  // namespace weft::sys

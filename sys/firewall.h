@@ -11,12 +11,14 @@
 // For a gateway more rules follow there, behind Docker's own, so that what an administrator says in
 // DOCKER-USER holds: not to Docker's other bridges, which Docker keeps apart from each other as
 // well, else out of the bridge, and back in. The rest is in a table of weft's own, `ip weft`:
-// masquerading of what leaves the bridge, and no way into it but for answers and for what the
-// host's rules redirect there.
+// masquerading of what leaves the bridge, and no way into it but for answers, for what the
+// host's rules redirect there, and for subnets that are exposed.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "base/netdev.h"
 #include "base/result.h"
 
 namespace weft::sys {
@@ -29,7 +31,8 @@ Result<Ok> ensure_forward_accept(const std::string& bridge);
 Result<Ok> remove_forward_accept(const std::string& bridge);
 
 // The same for what the host needs as a gateway of the bridge's containers; IPv4 only.
-Result<Ok> ensure_gateway_rules(const std::string& bridge);
+Result<Ok> ensure_gateway_rules(const std::string& bridge,
+                                const std::vector<Exposure>& exposed = {});
 Result<Ok> remove_gateway_rules(const std::string& bridge);
 
 }  // namespace weft::sys

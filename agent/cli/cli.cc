@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "agent/cli/attach/attach.h"
 #include "agent/cli/client.h"
 #include "agent/cli/dns.h"
 #include "agent/cli/help.h"
@@ -85,6 +86,16 @@ ExitCode run_command(Command command,
       return run_connect(settings);
     case Command::Forget:
       return run_forget(settings);
+    case Command::Attach:
+      return run_attach(settings);
+    case Command::Detach:
+      return run_detach(settings);
+    case Command::Expose:
+      return run_expose(settings);
+    case Command::Hide:
+      return run_hide(settings);
+    case Command::Ps:
+      return run_ps(settings);
     case Command::Status:
       return run_status(settings);
     case Command::Prime:

@@ -13,11 +13,12 @@
 #include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
+#include "agent/cli/attach/addresses.h"
+#include "agent/cli/attach/container.h"
 #include "agent/cli/client.h"
 #include "dns/io/convert.h"
 #include "dns/message.h"
 #include "dns/names.h"
-#include "sys/http_server.h"
 #include "sys/netdev.h"
 
 namespace weft::agent {
@@ -31,27 +32,16 @@ constexpr int kCallTimeoutSeconds = 5;
 // All servers upstream may have been tried by then.
 constexpr std::chrono::seconds kLookupTimeout{15};
 
-std::string socket_of(const Settings& settings) {
-  return settings.text("run-dir") + "/weft.sock";
-}
-
 std::string without_line_end(std::string text) {
   text.erase(text.find_last_not_of('\n') + 1);
   return text;
 }
 
-// The body of a 2xx answer; 404 is Errc::NotFound.
 Result<std::string> call(const Settings& settings,
                          const std::string& method,
                          const std::string& target) {
-  auto response =
-      WEFT_TRY(sys::http_call(socket_of(settings), method, target, "", kCallTimeoutSeconds));
-  std::string body = without_line_end(std::move(response.body));
-  if (response.status / 100 == 2) {
-    return body;
-  }
-  constexpr unsigned kNotFound = 404;
-  return Error{response.status == kNotFound ? Errc::NotFound : Errc::Invalid, std::move(body)};
+  auto body = WEFT_TRY(ask_agent(settings, method, target, kCallTimeoutSeconds));
+  return without_line_end(std::move(body));
 }
 
 // What the arguments of dns-add and dns-remove name.
@@ -62,47 +52,32 @@ struct Subject {
   std::string fqdn;
 };
 
-struct ContainerInfo {
-  std::string id;
-  std::string fqdn;  // Relative to the domain unless it has one of its own.
-};
-
-Result<ContainerInfo> inspect(const Settings& settings, const std::string& container) {
-  const auto response = WEFT_TRY(sys::http_call(settings.text("docker-socket"),
-                                                "GET",
-                                                "/containers/" + container + "/json",
-                                                "",
-                                                kCallTimeoutSeconds));
-  if (response.status != 200) {
-    return Error{Errc::NotFound, fmt::format("no such container: {}", container)};
-  }
-  try {
-    const json::value body = json::parse(response.body);
-    ContainerInfo info{.id = std::string(body.at("Id").as_string()), .fqdn = {}};
-    const json::value& config = body.at("Config");
-    const std::string host(config.at("Hostname").as_string());
-    const std::string domain(config.at("Domainname").as_string());
-    info.fqdn = domain.empty() ? std::string(body.at("Name").as_string()).substr(1)
-                               : fmt::format("{}.{}.", host, domain);
-    return info;
-  } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("dockerd says of {}: {}", container, error.what())};
-  }
-}
-
-// The addresses that names of this container have: those on weft's networks.
+// Those a container has on weft's networks: as attached, and as its names say.
 Result<std::vector<Ip>> addresses_of(const Settings& settings, const std::string& id) {
-  const std::string body = WEFT_TRY(call(settings, "GET", "/name"));
   std::vector<Ip> addresses;
+  const auto add = [&addresses](const Ip& address) {
+    if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
+      addresses.push_back(address);
+    }
+  };
+  const std::string attached = WEFT_TRY(call(settings, "GET", "/attach"));
+  const std::string names = WEFT_TRY(call(settings, "GET", "/name"));
   try {
-    const json::value names = json::parse(body);
-    for (const json::value& name : names.as_array()) {
-      if (std::string_view(name.at("ContainerID").as_string()) != id) {
+    const json::value attached_json = json::parse(attached);
+    for (const json::value& one : attached_json.at("attached").as_array()) {
+      if (std::string_view(one.at("id").as_string()) != id) {
         continue;
       }
-      const Ip address = WEFT_TRY(Ip::parse(std::string_view(name.at("Address").as_string())));
-      if (std::find(addresses.begin(), addresses.end(), address) == addresses.end()) {
-        addresses.push_back(address);
+      for (const json::value& address : one.at("addresses").as_array()) {
+        const Cidr cidr = WEFT_TRY(Cidr::parse(std::string_view(address.as_string())));
+        add(cidr.address());
+      }
+    }
+    const json::value names_json = json::parse(names);
+    for (const json::value& name : names_json.as_array()) {
+      if (std::string_view(name.at("ContainerID").as_string()) == id) {
+        const Ip address = WEFT_TRY(Ip::parse(std::string_view(name.at("Address").as_string())));
+        add(address);
       }
     }
   } catch (const std::exception& error) {
@@ -124,29 +99,17 @@ Result<Subject> subject_of(const Settings& settings) {
                    fmt::format("\"{}\" is no address, and one container is enough", word)};
     }
     // An agent without Docker takes any identity.
-    const auto container = inspect(settings, word);
+    const auto container = find_container(settings, word);
     if (!container.ok() && container.error().code == Errc::NotFound) {
       return container.error();
     }
     subject.is_container = true;
     subject.owner = container.ok() ? container.value().id : word;
     if (subject.fqdn.empty() && container.ok()) {
-      subject.fqdn = container.value().fqdn;
+      subject.fqdn = container.value().fqdn();
     }
   }
   return subject;
-}
-
-// The name in full; what has no final dot may be relative to the domain.
-Result<std::string> qualified(const Settings& settings, const std::string& fqdn) {
-  if (fqdn.empty() || fqdn.ends_with('.')) {
-    return fqdn;
-  }
-  const std::string domain = WEFT_TRY(call(settings, "GET", "/domain"));
-  const dns::Name zone = WEFT_TRY(dns::Name::parse(domain));
-  const dns::Name name = WEFT_TRY(dns::Name::parse(fqdn));
-  const bool is_whole = name.is_within(zone) || name.label_count() > 1;
-  return is_whole ? fqdn + "." : fqdn + "." + domain;
 }
 
 Result<Ok> add(const Settings& settings) {
@@ -160,7 +123,7 @@ Result<Ok> add(const Settings& settings) {
   if (subject.addresses.empty()) {
     return Error{Errc::Invalid, "dns-add needs an address, or a container on a network of weft's"};
   }
-  const std::string fqdn = WEFT_TRY(qualified(settings, subject.fqdn));
+  const std::string fqdn = WEFT_TRY(qualified_name(settings, subject.fqdn));
   const std::string port = settings.text("service-port");
   for (const Ip& address : subject.addresses) {
     (void)WEFT_TRY(call(settings,
@@ -181,7 +144,7 @@ Result<Ok> remove(const Settings& settings) {
     return Error{Errc::Invalid, "dns-remove needs an address or a container"};
   }
   // Without -h all names go, a container's own too.
-  const std::string fqdn = WEFT_TRY(qualified(settings, settings.text("fqdn")));
+  const std::string fqdn = WEFT_TRY(qualified_name(settings, settings.text("fqdn")));
   const std::string query = fqdn.empty() ? "" : "?fqdn=" + fqdn;
   if (subject.addresses.empty()) {
     (void)WEFT_TRY(call(settings, "DELETE", "/name/" + subject.owner + query));
@@ -271,6 +234,17 @@ std::string docker_bridge_address() {
 }
 
 }  // namespace
+
+Result<std::string> qualified_name(const Settings& settings, const std::string& fqdn) {
+  if (fqdn.empty() || fqdn.ends_with('.')) {
+    return fqdn;
+  }
+  const std::string domain = WEFT_TRY(call(settings, "GET", "/domain"));
+  const dns::Name zone = WEFT_TRY(dns::Name::parse(domain));
+  const dns::Name name = WEFT_TRY(dns::Name::parse(fqdn));
+  const bool is_whole = name.is_within(zone) || name.label_count() > 1;
+  return is_whole ? fqdn + "." : fqdn + "." + domain;
+}
 
 ExitCode run_dns_add(const Settings& settings) {
   const auto done = add(settings);

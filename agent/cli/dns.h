@@ -1,10 +1,17 @@
 // `weft dns-add`, `dns-remove`, `dns-lookup` and `dns-args`.
 #pragma once
 
+#include <string>
+
 #include "agent/cli/exit_code.h"
 #include "agent/cli/options.h"
+#include "base/result.h"
 
 namespace weft::agent {
+
+// A name in full, with its final dot: a single label gets the agent's domain behind it. Empty stays
+// empty. Errc::NotFound where DNS is off.
+Result<std::string> qualified_name(const Settings& settings, const std::string& fqdn);
 
 ExitCode run_dns_add(const Settings& settings);
 ExitCode run_dns_remove(const Settings& settings);

@@ -13,6 +13,7 @@ std::string_view placeholder(ValueKind kind) {
     case ValueKind::Flag:
       return "";
     case ValueKind::Text:
+    case ValueKind::List:
       return "TEXT";
     case ValueKind::Path:
       return "PATH";

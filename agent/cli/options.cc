@@ -32,6 +32,9 @@ constexpr std::uint32_t kControl =
     | bit(Command::Prime) | bit(Command::Rmpeer) | bit(Command::Report) | bit(Command::Reload);
 
 constexpr std::uint32_t kNames = bit(Command::DnsAdd) | bit(Command::DnsRemove);
+constexpr std::uint32_t kContainers =
+    bit(Command::Attach) | bit(Command::Detach) | bit(Command::Ps);
+constexpr std::uint32_t kAttach = kContainers | bit(Command::Expose) | bit(Command::Hide);
 constexpr std::uint32_t kDns = kNames | bit(Command::DnsLookup) | bit(Command::DnsArgs);
 
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
@@ -60,6 +63,36 @@ constexpr std::array kCommands{
                 "PEER…",
                 "no longer try to connect to these peers",
                 1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Attach,
+                "attach",
+                "[ADDRESS…] CONTAINER",
+                "give a running container addresses on weft's network (without: of the default "
+                "subnet)",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Detach,
+                "detach",
+                "[ADDRESS…] CONTAINER",
+                "take addresses back; with the last one its interface goes",
+                1,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Expose,
+                "expose",
+                "[ADDRESS…] [-h NAME]",
+                "let this host and whoever routes through it reach containers' subnets",
+                0,
+                kPeersMax,
+                false},
+    CommandSpec{Command::Hide, "hide", "[ADDRESS…]", "the reverse of expose", 0, kPeersMax, false},
+    CommandSpec{Command::Ps,
+                "ps",
+                "[CONTAINER…]",
+                "list containers with their MAC and addresses",
+                0,
                 kPeersMax,
                 false},
     CommandSpec{Command::Status,
@@ -228,7 +261,7 @@ constexpr std::array kOptions{
                ValueKind::Path,
                "/run/docker.sock",
                "where the Docker engine answers: what runs, and what it is called",
-               kRun | kNames},
+               kRun | kNames | kContainers},
     OptionSpec{"ui-listen",
                ValueKind::Listen,
                "127.0.0.1:4040",
@@ -243,7 +276,7 @@ constexpr std::array kOptions{
                ValueKind::Path,
                "/run/weft",
                "where the control socket weft.sock is",
-               kRun | kControl | kDns | bit(Command::Reset)},
+               kRun | kControl | kAttach | kDns | bit(Command::Reset)},
     OptionSpec{"no-dns", ValueKind::Flag, "false", "do not serve DNS", kRun},
     OptionSpec{"dns-domain",
                ValueKind::Domain,
@@ -276,7 +309,32 @@ constexpr std::array kOptions{
                ValueKind::Text,
                "",
                "the name, also as -h; without a dot below the domain",
-               kNames},
+               kNames | bit(Command::Expose)},
+    OptionSpec{"without-dns",
+               ValueKind::Flag,
+               "false",
+               "do not give the container's name to its addresses",
+               bit(Command::Attach)},
+    OptionSpec{"rewrite-hosts",
+               ValueKind::Flag,
+               "false",
+               "write its addresses into the container's /etc/hosts",
+               bit(Command::Attach)},
+    OptionSpec{"add-host",
+               ValueKind::List,
+               "",
+               "NAME:ADDRESS to write there as well; may be given more than once",
+               bit(Command::Attach)},
+    OptionSpec{"no-multicast-route",
+               ValueKind::Flag,
+               "false",
+               "do not lead multicast (224.0.0.0/4) to the container's new interface",
+               bit(Command::Attach)},
+    OptionSpec{"without-masquerade",
+               ValueKind::Flag,
+               "false",
+               "who comes in through this host keeps its own address",
+               bit(Command::Expose)},
     OptionSpec{"service-port",
                ValueKind::Port,
                "",
@@ -384,6 +442,7 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
     case ValueKind::Flag:
       return checked_flag(text);
     case ValueKind::Text:
+    case ValueKind::List:
       return text;
     case ValueKind::Path:
       return text.starts_with('/') ? Result<std::string>(text) : expected(text, "an absolute path");
@@ -564,8 +623,10 @@ class SettingsParser {
     std::string& word = words_[std::string(option.name)];
     auto* declared =
         option.kind == ValueKind::Flag ? app_.add_flag(flag, word) : app_.add_option(flag, word);
-    // Wrappers append; the last word wins.
-    declared->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    // Wrappers append; the last word wins. A list has a line for each.
+    declared->multi_option_policy(option.kind == ValueKind::List
+                                      ? CLI::MultiOptionPolicy::Join
+                                      : CLI::MultiOptionPolicy::TakeLast);
   }
 
   Result<Ok> settle(const OptionSpec& option) {

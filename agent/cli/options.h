@@ -25,6 +25,11 @@ enum class Command : std::uint8_t {
   Stop,
   Connect,
   Forget,
+  Attach,
+  Detach,
+  Expose,
+  Hide,
+  Ps,
   Status,
   DnsAdd,
   DnsRemove,
@@ -52,6 +57,7 @@ struct CommandSpec {
 enum class ValueKind : std::uint8_t {
   Flag,
   Text,
+  List,  // Texts, one a line; may be given more than once.
   Path,
   Port,
   Count,

@@ -1,11 +1,12 @@
 #include "agent/dns/dns_api.h"
 
 #include <charconv>
-#include <optional>
 #include <vector>
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
+
+#include "agent/http/form.h"
 
 namespace weft::agent {
 
@@ -14,7 +15,6 @@ namespace json = boost::json;
 namespace {
 
 using sys::HttpResponse;
-using Form = std::map<std::string, std::string>;
 
 HttpResponse text(unsigned status, std::string body) {
   return {.status = status, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};
@@ -32,47 +32,6 @@ HttpResponse refusal(const Error& error) {
 // Without the domain's final dot nobody's scripts would work; Weave printed it.
 std::string domain_of(const dns::DnsStatus& status) {
   return status.domain.to_string();
-}
-
-std::optional<int> digit(char c) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(&c, &c + 1, value, 16);
-  return error == std::errc() ? std::optional(value) : std::nullopt;
-}
-
-std::string decode_percent(std::string_view encoded) {
-  std::string out;
-  for (std::size_t i = 0; i < encoded.size(); ++i) {
-    if (encoded[i] == '%' && i + 2 < encoded.size()) {
-      const auto high = digit(encoded[i + 1]);
-      const auto low = digit(encoded[i + 2]);
-      if (high && low) {
-        out += static_cast<char>(*high * 16 + *low);
-        i += 2;
-        continue;
-      }
-    }
-    out += encoded[i] == '+' ? ' ' : encoded[i];
-  }
-  return out;
-}
-
-// "/name/ID/ADDRESS" without "/name".
-std::vector<std::string> parts_of(std::string_view path) {
-  std::vector<std::string> parts;
-  path.remove_prefix(std::string_view("/name").size());
-  while (!path.empty()) {
-    path.remove_prefix(1);
-    const std::string_view part = path.substr(0, path.find('/'));
-    parts.push_back(decode_percent(part));
-    path.remove_prefix(part.size());
-  }
-  return parts;
-}
-
-std::string value_of(const Form& form, const std::string& key) {
-  const auto at = form.find(key);
-  return at == form.end() ? "" : at->second;
 }
 
 Result<std::uint16_t> parse_port(const std::string& text) {
@@ -143,9 +102,9 @@ HttpResponse get(std::string_view path, const dns::DnsStatus& status) {
   return text(404, fmt::format("no such path: {}\n", path));
 }
 
-HttpResponse respond(const sys::HttpRequest& request,
-                     std::string_view path,
-                     const DnsHooks& hooks) {
+Result<HttpResponse> respond(const sys::HttpRequest& request,
+                             std::string_view path,
+                             const DnsHooks& hooks) {
   const bool is_name = path.starts_with("/name");
   if (request.method == "GET") {
     return get(path, hooks.status());
@@ -153,13 +112,10 @@ HttpResponse respond(const sys::HttpRequest& request,
   if (!is_name || (request.method != "PUT" && request.method != "DELETE")) {
     return text(405, fmt::format("method {} is not for {}\n", request.method, path));
   }
-  Form form = parse_form(request.body);
-  if (const std::size_t query = request.target.find('?'); query != std::string::npos) {
-    form.merge(parse_form(std::string_view(request.target).substr(query + 1)));
-  }
-  const auto response = request.method == "PUT" ? add_name(parts_of(path), form, hooks)
-                                                : remove_names(parts_of(path), form, hooks);
-  return response.ok() ? response.value() : refusal(response.error());
+  const Form form = WEFT_TRY(parse_request_form(request.target, request.body));
+  std::vector<std::string> parts = WEFT_TRY(path_segments(request.target));
+  parts.erase(parts.begin());  // "name".
+  return request.method == "PUT" ? add_name(parts, form, hooks) : remove_names(parts, form, hooks);
 }
 
 }  // namespace
@@ -175,19 +131,8 @@ HttpResponse handle_dns(const sys::HttpRequest& request, const DnsHooks* hooks) 
   if (hooks == nullptr) {
     return text(404, "DNS is off (--no-dns)\n");
   }
-  return respond(request, path, *hooks);
-}
-
-std::map<std::string, std::string> parse_form(std::string_view text) {
-  std::map<std::string, std::string> form;
-  while (!text.empty()) {
-    const std::string_view pair = text.substr(0, text.find('&'));
-    text.remove_prefix(std::min(pair.size() + 1, text.size()));
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    const std::string_view value = pair.substr(std::min(equals + 1, pair.size()));
-    form.emplace(decode_percent(pair.substr(0, equals)), decode_percent(value));
-  }
-  return form;
+  const auto response = respond(request, path, *hooks);
+  return response.ok() ? response.value() : refusal(response.error());
 }
 
 // The fields Weave listed. Records have no version of their own, and what was withdrawn is not kept

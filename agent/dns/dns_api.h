@@ -11,7 +11,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -41,9 +40,6 @@ bool is_dns_path(std::string_view path);
 
 // `hooks` is null where DNS is off.
 sys::HttpResponse handle_dns(const sys::HttpRequest& request, const DnsHooks* hooks);
-
-// "a=1&b=x%20y", as a query or a form.
-std::map<std::string, std::string> parse_form(std::string_view text);
 
 // Names as GET /name lists them.
 boost::json::array names_json(const dns::DnsStatus& status);

@@ -18,6 +18,13 @@ namespace {
 // network, and that nobody else's resolver listens at.
 constexpr const char* kDockerBridge = "docker0";
 
+// How long names given by hand may wait for the disk, so that a script that gives thousands does
+// not wait for each.
+constexpr std::chrono::milliseconds kKeepDelay{100};
+
+// By then dockerd has said which containers run, if it says anything.
+constexpr std::chrono::seconds kContainersKnown{30};
+
 // Docker may come up after us.
 constexpr std::chrono::seconds kListenRetry{1};
 
@@ -41,6 +48,7 @@ Result<Ok> Agent::start_dns(const Identity& identity) {
                              [this](PublishRecord record) {
                                post([this, record = std::move(record)] { mesh_->publish(record); });
                              }));
+  WEFT_TRY(restore_names());
   if (config_.dns.listen) {
     return dns_->listen(*config_.dns.listen);
   }
@@ -90,9 +98,63 @@ void Agent::watch_containers() {
       [this](const plugin::ContainerNames& container) { on_container(container); });
 }
 
+// Names given by hand come back with the agent. Those of containers that ended meanwhile go again
+// once it is known that they did.
+Result<Ok> Agent::restore_names() {
+  const StoreTable rows = WEFT_TRY(host_.store.load(kNamesTable));
+  kept_names_ = WEFT_TRY(KeptNames::load(rows));
+  for (const auto& [owner, entry] : kept_names_.all()) {
+    if (const auto added = dns_->add(owner, entry); !added.ok()) {
+      log::warning("name not restored", {"name", entry.name.to_string()}, {"why", added.error()});
+    }
+  }
+  if (kept_names_.all().empty()) {
+    return Ok{};
+  }
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kContainersKnown);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    if (!error) {
+      drop_names_of_the_dead();
+    }
+  });
+  return Ok{};
+}
+
+void Agent::drop_names_of_the_dead() {
+  std::set<std::string> dead;
+  for (const auto& [owner, entry] : kept_names_.all()) {
+    if (owner.size() == dns::kContainerIdSize && !attachments_.contains(owner) && watch_
+        && !watch_->events().may_run(owner)) {
+      dead.insert(owner);
+    }
+  }
+  for (const std::string& owner : dead) {
+    remove_names({.owner = owner, .address = {}, .name = {}});
+  }
+}
+
+std::size_t Agent::remove_names(const dns::Names::Filter& filter) {
+  kept_names_.remove(filter);
+  keep_names_later();
+  return dns_->remove(filter);
+}
+
+void Agent::keep_names_later() {
+  if (std::exchange(names_are_due_, true)) {
+    return;
+  }
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kKeepDelay);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    names_are_due_ = false;
+    if (!error) {
+      remember(kept_names_.take_changes());
+    }
+  });
+}
+
 void Agent::on_container(const plugin::ContainerNames& container) {
   if (!container.running) {
-    dns_->remove({.owner = container.container, .address = {}, .name = {}});
+    remove_names({.owner = container.container, .address = {}, .name = {}});
     return;
   }
   std::vector<dns::NameEntry> entries;
@@ -120,14 +182,17 @@ Result<Ok> Agent::add_name(const NameRequest& request) {
       && !watch_->events().may_run(request.owner)) {
     return Ok{};
   }
-  return dns_->add(request.owner,
-                   {.name = *name, .address = request.address, .port = request.port});
+  const dns::NameEntry entry{.name = *name, .address = request.address, .port = request.port};
+  WEFT_TRY(dns_->add(request.owner, entry));
+  kept_names_.add(request.owner, entry);
+  keep_names_later();
+  return Ok{};
 }
 
 DnsHooks Agent::dns_hooks() {
   return {.status = [this] { return dns_->status(); },
           .add = [this](const NameRequest& request) { return add_name(request); },
-          .remove = [this](const dns::Names::Filter& filter) { return dns_->remove(filter); }};
+          .remove = [this](const dns::Names::Filter& filter) { return remove_names(filter); }};
 }
 
 }  // namespace weft::agent

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "agent/http/form.h"
 
 namespace weft::agent {
 namespace {
@@ -17,33 +18,12 @@ constexpr std::string_view kAnonymous = "_";
 
 using Parts = std::vector<std::string>;
 
-// Percent-encoding of RFC 3986: an owner may have any characters.
-Result<std::string> decoded(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain.push_back(text[i]);
-      continue;
-    }
-    const std::string_view digits = text.substr(i + 1, 2);
-    unsigned octet = 0;
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), octet, 16);
-    if (digits.size() != 2 || error != std::errc() || end != digits.data() + digits.size()) {
-      return Error{Errc::Invalid, fmt::format("escape in \"{}\"", text)};
-    }
-    plain.push_back(static_cast<char>(octet));
-    i += 2;
-  }
-  return plain;
-}
-
 Result<Parts> split(std::string_view path) {
   Parts parts;
   while (!path.empty() && parts.size() < kPartsMax) {
     path.remove_prefix(1);  // The slash.
     const std::size_t end = std::min(path.find('/'), path.size());
-    parts.push_back(WEFT_TRY(decoded(path.substr(0, end))));
+    parts.push_back(WEFT_TRY(decode_percent(path.substr(0, end))));
     path.remove_prefix(end);
   }
   if (!path.empty()) {
@@ -53,17 +33,8 @@ Result<Parts> split(std::string_view path) {
 }
 
 bool has_flag(std::string_view target, std::string_view name) {
-  const std::size_t query = target.find('?');
-  std::string_view rest = query == std::string_view::npos ? "" : target.substr(query + 1);
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find('&'), rest.size());
-    const std::string_view pair = rest.substr(0, end);
-    if (pair.substr(0, pair.find('=')) == name) {
-      return pair.substr(std::min(pair.find('=') + 1, pair.size())) == "true";
-    }
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return false;
+  const auto form = parse_request_form(target, "");
+  return form.ok() && flag_of(form.value(), name);
 }
 
 Result<Cidr> parse_cidr(const std::string& address, const std::string& prefix) {

@@ -248,7 +248,7 @@ void DatapathService::Impl::repair(const sys::NetworkChange& change) {
   if (change.firewall) {
     note("firewall", sys::ensure_forward_accept(options_.bridge));
   }
-  if (!gateways_.empty()) {
+  if (!gateways_.empty() || !exposed_.empty()) {
     note("gateway", ensure_gateways());
   }
   if (change.links || change.routes) {

@@ -53,7 +53,8 @@ class DatapathService::Impl {
         tap_name_(options_.bridge + std::string(kTapSuffix)),
         seal_port_(options_.bridge + std::string(kSealPortSuffix)),
         seal_end_(options_.bridge + std::string(kSealEndSuffix)),
-        timer_(executor_) {}
+        timer_(executor_),
+        exposed_(options_.exposed) {}
 
   Result<Ok> start();
   Result<Ok> plug(const PortRequest& port);
@@ -61,6 +62,7 @@ class DatapathService::Impl {
   void sweep(const std::string& prefix, const std::set<std::string>& owned);
   bool has_port(const std::string& host);
   Result<Ok> set_gateways(std::vector<Cidr> gateways);
+  Result<Ok> set_exposed(std::vector<Exposure> exposed);
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, const std::optional<Ip>& underlay);
   DatapathStatus status() const;
@@ -85,6 +87,8 @@ class DatapathService::Impl {
   void send_to_peers(const FrameToPeers& action);
   Result<Ok> ensure_container_port(const std::string& host);
   Result<Ok> ensure_gateways();
+  Result<Ok> settle_host();
+  std::vector<Cidr> host_addresses() const;
   Forwarding::Adopted adopt();
   std::vector<FdbEntry> remote_entries(Mac mac, const Ip& underlay) const;
   void set_entries(Mac mac, std::vector<FdbEntry> wanted);
@@ -133,7 +137,8 @@ class DatapathService::Impl {
   std::unique_ptr<sys::LinkRemover> remover_;
   std::unique_ptr<sys::NetworkWatch> watch_;
   std::map<std::string, Port> ports_;              // By host end.
-  std::vector<Cidr> gateways_;                     // The host's addresses among the containers.
+  std::vector<Cidr> gateways_;                     // The host's addresses among the containers,
+  std::vector<Exposure> exposed_;                  // and more of them, open to the world.
   std::map<Mac, std::vector<FdbEntry>> entries_;   // What the bridge was told of each MAC.
   std::map<Ip, std::optional<PathInfo>> peers_;    // Nothing: no route now.
   std::map<std::uint32_t, std::string> underlay_;  // Devices with our filter.

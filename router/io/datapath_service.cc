@@ -126,10 +126,26 @@ bool DatapathService::Impl::has_port(const std::string& host) {
 
 Result<Ok> DatapathService::Impl::set_gateways(std::vector<Cidr> gateways) {
   gateways_ = std::move(gateways);
+  return settle_host();
+}
+
+Result<Ok> DatapathService::Impl::set_exposed(std::vector<Exposure> exposed) {
+  exposed_ = std::move(exposed);
+  return settle_host();
+}
+
+std::vector<Cidr> DatapathService::Impl::host_addresses() const {
+  std::vector<Cidr> addresses = gateways_;
+  for (const Exposure& exposure : exposed_) {
+    addresses.push_back(exposure.address);
+  }
+  return addresses;
+}
+
+Result<Ok> DatapathService::Impl::settle_host() {
   std::vector<Ip> addresses;
-  addresses.reserve(gateways_.size());
-  for (const Cidr& gateway : gateways_) {
-    addresses.push_back(gateway.address());
+  for (const Cidr& address : host_addresses()) {
+    addresses.push_back(address.address());
   }
   driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
     core.set_host(now, bridge_mac(options_.self), addresses, out);
@@ -141,12 +157,13 @@ Result<Ok> DatapathService::Impl::set_gateways(std::vector<Cidr> gateways) {
 
 // The firewall stands while there are routes.
 Result<Ok> DatapathService::Impl::ensure_gateways() {
-  if (gateways_.empty()) {
+  const std::vector<Cidr> addresses = host_addresses();
+  if (addresses.empty()) {
     WEFT_TRY(netdev_.ensure_gateway({.link = options_.bridge, .addresses = {}}));
     return sys::remove_gateway_rules(options_.bridge);
   }
-  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge));
-  return netdev_.ensure_gateway({.link = options_.bridge, .addresses = gateways_});
+  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, exposed_));
+  return netdev_.ensure_gateway({.link = options_.bridge, .addresses = addresses});
 }
 
 void DatapathService::Impl::on_record(const RecordChanged& change) {
@@ -309,6 +326,10 @@ DatapathStatus DatapathService::Impl::status() const {
 
 Result<Ok> DatapathService::set_gateways(std::vector<Cidr> gateways) {
   return impl_->set_gateways(std::move(gateways));
+}
+
+Result<Ok> DatapathService::set_exposed(std::vector<Exposure> exposed) {
+  return impl_->set_exposed(std::move(exposed));
 }
 
 Result<std::unique_ptr<DatapathService>> DatapathService::start(

@@ -59,8 +59,9 @@ class DatapathService {
     std::uint32_t vni = 0x776566;  // "wef"
     std::uint32_t mtu = 0;         // 0: from the underlay, less the encapsulation.
     std::string bridge = "weft";
-    SealedPath* sealed = nullptr;  // Nothing: all in clear. Must outlive the service.
-    bool clear_possible = true;    // Without it there is no VXLAN at all.
+    SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
+    bool clear_possible = true;       // Without it there is no VXLAN at all.
+    std::vector<Exposure> exposed{};  // As set_exposed().
   };
   using OnPublish = std::function<void(PublishRecord record)>;
 
@@ -92,6 +93,10 @@ class DatapathService {
   // own and told to the other peers like a container's, and what leaves the subnets is masqueraded.
   // None: the host is no gateway. What an earlier run left is adopted.
   Result<Ok> set_gateways(std::vector<Cidr> gateways);
+
+  // Subnets the world reaches through this host, each under an address that becomes the bridge's
+  // own like a gateway's.
+  Result<Ok> set_exposed(std::vector<Exposure> exposed);
 
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, std::optional<Ip> underlay);

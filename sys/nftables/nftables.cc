@@ -136,6 +136,30 @@ void match_name(nftnl_rule* rule, std::uint32_t key, const NftRule::Link& link) 
   compare(rule, operation, link.name.c_str(), link.name.size() + 1);
 }
 
+// Where IPv4 addresses are in the network header (RFC 791, section 3.1).
+constexpr std::uint32_t kSourceOffset = 12;
+constexpr std::uint32_t kDestinationOffset = 16;
+
+void match_address(nftnl_rule* rule, std::uint32_t offset, const NftRule::Net& net) {
+  const Bytes network = net.block.first().bytes();
+  const std::uint32_t none = 0;
+  const std::uint32_t mask =
+      net.block.prefix() == 0 ? 0 : htonl(~std::uint32_t{0} << (32U - net.block.prefix()));
+  WEFT_ASSERT(network.size() == sizeof mask);
+  nftnl_expr* const load = add_expression(rule, "payload");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, sizeof mask);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
+  nftnl_expr* const cut = add_expression(rule, "bitwise");
+  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_LEN, sizeof mask);
+  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof mask);
+  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_XOR, &none, sizeof none);
+  compare(rule, net.is_in ? NFT_CMP_EQ : NFT_CMP_NEQ, network.data(), network.size());
+}
+
 // Loads conntrack's NFT_CT_STATE or NFT_CT_STATUS and asks whether any of `bits` is set in it.
 void match_conntrack(nftnl_rule* rule, std::uint32_t key, std::uint32_t bits, bool are_set) {
   const std::uint32_t none = 0;
@@ -191,6 +215,12 @@ Rule rule_of(const NftChain& chain, const NftRule& wanted) {
   }
   if (wanted.out) {
     match_name(rule.get(), NFT_META_OIFNAME, *wanted.out);
+  }
+  if (wanted.source) {
+    match_address(rule.get(), kSourceOffset, *wanted.source);
+  }
+  if (wanted.destination) {
+    match_address(rule.get(), kDestinationOffset, *wanted.destination);
   }
   if (wanted.is_answer) {
     match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);

@@ -11,6 +11,7 @@
 #include <libmnl/libmnl.h>
 #include <netinet/in.h>  // Here because it must come before linux/netfilter.h.
 
+#include "base/address.h"
 #include "base/result.h"
 
 namespace weft::sys {
@@ -37,11 +38,17 @@ struct NftRule {
     std::string name;
     bool is_it = true;  // False: any link but this one.
   };
+  struct Net {
+    Cidr block;         // IPv4.
+    bool is_in = true;  // False: any address but these.
+  };
   enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump };
 
   std::string comment;
   std::optional<Link> in;
   std::optional<Link> out;
+  std::optional<Net> source;
+  std::optional<Net> destination;
   // Of conversations (conntrack) that were let through before: only those, or only others.
   std::optional<bool> is_answer;
   // Whose destination was rewritten by a rule of the host (DNAT): only those, or only others.

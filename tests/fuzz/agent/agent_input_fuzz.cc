@@ -6,10 +6,13 @@
 
 #include <boost/json/parse.hpp>
 
+#include "agent/attach/attach_api.h"
 #include "agent/cli/options.h"
 #include "agent/cli/status_text.h"
 #include "agent/config.h"
 #include "agent/control_api.h"
+#include "agent/http/form.h"
+#include "agent/ipam/call.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "router/connector.h"
@@ -48,6 +51,33 @@ void check_status(std::string_view body) {
   }
 }
 
+// A target that a client sends, and its body behind the first line end. No answer is an exception,
+// and what is refused says why.
+void check_request(std::string_view text) {
+  const std::size_t end = std::min(text.find('\n'), text.size());
+  weft::sys::HttpRequest request{
+      .id = {}, .method = "POST", .target = std::string(text.substr(0, end)), .body = {}};
+  request.body = text.substr(std::min(end + 1, text.size()));
+  const weft::agent::AttachHooks hooks{
+      .list = [] { return weft::agent::Attached(); },
+      .attach = [](const auto&) { return weft::Ok{}; },
+      .detach = [](const auto&) { return weft::Ok{}; },
+      .expose = [](const auto&) { return weft::Ok{}; },
+      .hide = [](const auto&) { return weft::Ok{}; },
+  };
+  for (const char* method : {"GET", "POST", "PUT", "DELETE"}) {
+    request.method = method;
+    if (weft::agent::is_attach_path(request.target)) {
+      const auto response = weft::agent::handle_attach(request, hooks);
+      WEFT_ASSERT(response.status < 400 || !response.body.empty());
+    }
+    (void)weft::agent::parse_ipam_call(
+        method, request.target, weft::Cidr::parse("10.32.0.0/12").value());
+  }
+  const auto plain = weft::agent::decode_percent(weft::agent::encode_percent(text));
+  WEFT_ASSERT(plain.ok() && plain.value() == text);
+}
+
 void check_words(std::string_view text) {
   std::vector<std::string> words;
   while (!text.empty()) {
@@ -69,7 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view text = weft::as_text({data + 1, size - 1});
-  switch (data[0] % 5) {
+  switch (data[0] % 6) {
     case 0:
       check_target(text);
       break;
@@ -81,6 +111,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 3:
       check_words(text);
+      break;
+    case 4:
+      check_request(text);
       break;
     default:
       (void)weft::agent::parse_passwords(text);  // Either is fine.

@@ -112,6 +112,45 @@ TEST_F(FirewallTest, TwoBridgesHaveARuleEach) {
   EXPECT_EQ(count(run("iptables -S"), "weft fwbr"), 1U);
 }
 
+TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
+  const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
+  const Exposure plain{.address = Cidr::parse("10.40.0.7/24").value(), .masquerade = false};
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open, plain}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open, plain}).ok());
+  const std::string rules = run("nft list table ip weft");
+
+  EXPECT_THAT(rules, HasSubstr("oifname \"fwbr\" ip daddr 10.32.0.0/13 counter"));
+  EXPECT_THAT(rules, HasSubstr("ip saddr != 10.32.0.0/13 ip daddr 10.32.0.0/13 counter"));
+  EXPECT_THAT(rules, HasSubstr("ip saddr 10.40.0.0/24 counter"));
+  EXPECT_EQ(count(rules, "masquerade"),
+            3U);  // Out, into the open one; and the comment of the first.
+  EXPECT_LT(rules.find("10.40.0.0/24 counter"), rules.find("drop"));
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr").ok());
+  EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("10.32.0.0")));
+  ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
+  EXPECT_THAT(run("nft list ruleset"), Not(HasSubstr("fwbr")));
+}
+
+TEST_F(FirewallTest, OrderIsMendedAfterSomebodyTookARule) {
+  const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+  const std::string before = run("nft -s list table ip weft");
+  run("nft flush chain ip weft forward");
+  run("nft add rule ip weft forward counter comment theirs");
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+
+  const std::string after = run("nft -s list table ip weft");
+  EXPECT_THAT(after, HasSubstr("theirs"));
+  EXPECT_LT(after.find("10.32.0.0/13"), after.find("drop"));
+  run("nft delete table ip weft");
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+  EXPECT_EQ(run("nft -s list table ip weft"), before);
+  ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
+}
+
 TEST_F(FirewallTest, RefusesANameNoInterfaceCanHave) {
   for (const std::string name : {"", "sixteen-letters!"}) {
     const auto ensured = ensure_forward_accept(name);

@@ -6,9 +6,7 @@
 namespace weft::agent {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Pair;
 
 // What the hooks were told.
 class DnsApi : public testing::Test {
@@ -101,12 +99,6 @@ TEST_F(DnsApi, IsNotThereWithoutDns) {
   EXPECT_EQ(
       handle_dns({.id = {}, .method = "GET", .target = "/domain", .body = {}}, nullptr).status,
       404U);
-}
-
-TEST(DnsForm, IsReadWhateverItHolds) {
-  EXPECT_THAT(parse_form("a=1&b=x%20y&c&d=%zz&a=2"),
-              ElementsAre(Pair("a", "1"), Pair("b", "x y"), Pair("c", ""), Pair("d", "%zz")));
-  EXPECT_TRUE(parse_form("").empty());
 }
 
 }  // namespace

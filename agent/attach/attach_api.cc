@@ -1,0 +1,140 @@
+#include "agent/attach/attach_api.h"
+
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+#include <fmt/format.h>
+
+#include "agent/http/form.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+using sys::HttpResponse;
+using Segments = std::vector<std::string>;
+
+HttpResponse text(unsigned status, std::string body) {
+  return {.status = status, .content_type = "text/plain; charset=utf-8", .body = std::move(body)};
+}
+
+HttpResponse refusal(const Error& error) {
+  const bool is_asked_wrong = error.code == Errc::Invalid || error.code == Errc::NotFound
+                              || error.code == Errc::Conflict || error.code == Errc::Exhausted;
+  return text(is_asked_wrong ? 400 : 500, error.what + "\n");
+}
+
+HttpResponse answer_to(const Result<Ok>& done) {
+  return done.ok() ? text(204, "") : refusal(done.error());
+}
+
+json::array texts(const std::vector<Cidr>& addresses) {
+  json::array all;
+  for (const Cidr& address : addresses) {
+    all.emplace_back(address.to_string());
+  }
+  return all;
+}
+
+HttpResponse list(const Attached& attached) {
+  json::array attachments;
+  for (const Attachment& one : attached.attachments) {
+    attachments.push_back(json::object{{"id", one.owner},
+                                       {"mac", one.mac.to_string()},
+                                       {"interface", one.host},
+                                       {"addresses", texts(one.addresses)}});
+  }
+  json::array exposed;
+  for (const Exposure& one : attached.exposed) {
+    exposed.push_back(
+        json::object{{"address", one.address.to_string()}, {"masquerade", one.masquerade}});
+  }
+  json::array endpoints;
+  for (const Attached::Endpoint& one : attached.endpoints) {
+    endpoints.push_back(json::object{{"id", one.id}, {"mac", one.mac.to_string()}});
+  }
+  return {.status = 200,
+          .content_type = "application/json",
+          .body = json::serialize(json::object{{"attached", std::move(attachments)},
+                                               {"exposed", std::move(exposed)},
+                                               {"endpoints", std::move(endpoints)},
+                                               {"bridge_mac", attached.bridge.to_string()}})};
+}
+
+Result<std::vector<Cidr>> addresses_of(const Form& form) {
+  std::vector<Cidr> addresses;
+  for (const std::string& text : values_of(form, "address")) {
+    addresses.push_back(WEFT_TRY(Cidr::parse(text)));
+  }
+  if (addresses.size() > kAttachedAddressesMax) {
+    return Error{Errc::Exhausted,
+                 fmt::format("{} addresses (at most {})", addresses.size(), kAttachedAddressesMax)};
+  }
+  return addresses;
+}
+
+Result<HttpResponse> attach(const sys::HttpRequest& request,
+                            const Segments& path,
+                            const AttachHooks& hooks) {
+  const Form form = WEFT_TRY(parse_request_form(request.target, request.body));
+  std::vector<Cidr> addresses = WEFT_TRY(addresses_of(form));
+  if (request.method == "DELETE") {
+    return answer_to(hooks.detach(
+        {.owner = path[1], .netns = value_of(form, "netns"), .addresses = std::move(addresses)}));
+  }
+  AttachCall call{.owner = path[1],
+                  .netns = value_of(form, "netns"),
+                  .addresses = std::move(addresses),
+                  .multicast_route = value_of(form, "multicast") != "false"};
+  if (!call.netns.starts_with('/')) {
+    return Error{Errc::Invalid, "netns is to be an absolute path, such as /proc/PID/ns/net"};
+  }
+  return answer_to(hooks.attach(call));
+}
+
+Result<HttpResponse> expose(const sys::HttpRequest& request,
+                            const Segments& path,
+                            const AttachHooks& hooks) {
+  const Form form = WEFT_TRY(parse_request_form(request.target, request.body));
+  const Cidr address = WEFT_TRY(Cidr::parse(path[1] + "/" + path[2]));
+  if (!address.is_v4()) {
+    return Error{Errc::Invalid, fmt::format("{} (expected IPv4)", address.to_string())};
+  }
+  return answer_to(
+      request.method == "DELETE"
+          ? hooks.hide(address)
+          : hooks.expose({.address = address, .masquerade = !flag_of(form, "skipNAT")}));
+}
+
+Result<HttpResponse> respond(const sys::HttpRequest& request, const AttachHooks& hooks) {
+  const Segments path = WEFT_TRY(path_segments(request.target));
+  const bool is_change = request.method == "POST" || request.method == "DELETE";
+  if (path[0] == "attach" && path.size() == 1 && request.method == "GET") {
+    return list(hooks.list());
+  }
+  if (path[0] == "attach" && path.size() == 2 && !path[1].empty() && is_change) {
+    return attach(request, path, hooks);
+  }
+  if (path[0] == "expose" && path.size() == 3 && is_change) {
+    return expose(request, path, hooks);
+  }
+  return text(404, "404 page not found\n");
+}
+
+}  // namespace
+
+bool is_attach_path(std::string_view target) {
+  const std::string_view path = target.substr(0, target.find('?'));
+  return path == "/attach" || path.starts_with("/attach/") || path.starts_with("/expose/");
+}
+
+HttpResponse handle_attach(const sys::HttpRequest& request, const AttachHooks& hooks) {
+  const auto response = respond(request, hooks);
+  return response.ok() ? response.value() : refusal(response.error());
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,258 @@
+// Containers attached by hand, and exposed subnets, in the agent.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "agent/wiring.h"
+#include "base/log.h"
+#include "sys/guest/guest.h"
+
+namespace weft::agent {
+
+namespace {
+
+// As long as Weave kept the addresses of a container that had died, in which it may be started and
+// attached again.
+constexpr std::chrono::seconds kAddressGrace{30};
+
+std::vector<Ip> bare(const std::vector<Cidr>& addresses) {
+  std::vector<Ip> all;
+  for (const Cidr& address : addresses) {
+    all.push_back(address.address());
+  }
+  return all;
+}
+
+router::DatapathService::PortRequest port_of(const Attachment& attachment) {
+  return {.host = attachment.host,
+          .guest = attachment.guest(),
+          .mac = attachment.mac,
+          .addresses = bare(attachment.addresses)};
+}
+
+// Adds what is not there yet, in the order given.
+void add_all(std::vector<Cidr>& to, const std::vector<Cidr>& more) {
+  for (const Cidr& address : more) {
+    if (std::find(to.begin(), to.end(), address) == to.end()) {
+      to.push_back(address);
+    }
+  }
+}
+
+}  // namespace
+
+// The data path gets exposures with its options: it would otherwise take them away for a moment.
+Result<std::vector<Exposure>> Agent::load_exposed() {
+  const StoreTable rows = WEFT_TRY(host_.store.load(kExposedTable));
+  return read_exposures(rows);
+}
+
+// Behind the data path, which knows which interfaces are still there.
+Result<Ok> Agent::start_attachments() {
+  const StoreTable rows = WEFT_TRY(host_.store.load(kAttachmentsTable));
+  attachments_ = WEFT_TRY(read_attachments(rows));
+  attachment_watch_ = WEFT_TRY(sys::NetworkWatch::watch(
+      host_.io.get_executor(),
+      [this](std::uint32_t index) { return attached_links_.contains(index); },
+      [this](const sys::NetworkChange& change) {
+        if (change.links) {
+          drop_lost_attachments();
+        }
+      }));
+  for (auto& [owner, attachment] : attachments_) {
+    if (!datapath_->has_port(attachment.host)) {
+      continue;
+    }
+    if (const auto plugged = plug_attachment(attachment); !plugged.ok()) {
+      log::warning("attachment not plugged", {"container", owner}, {"why", plugged.error()});
+    }
+  }
+  drop_lost_attachments();
+  return Ok{};
+}
+
+Result<Ok> Agent::plug_attachment(const Attachment& attachment) {
+  WEFT_TRY(datapath_->plug(port_of(attachment)));
+  const auto link = WEFT_TRY(host_.netdev.find_link(attachment.host));
+  if (link) {
+    attached_links_.insert_or_assign(link->index, attachment.owner);
+  }
+  return Ok{};
+}
+
+void Agent::unplug_attachment(const Attachment& attachment) {
+  std::erase_if(attached_links_, [&](const auto& link) { return link.second == attachment.owner; });
+  datapath_->unplug(port_of(attachment));
+}
+
+// A container that ended took its interface with it.
+void Agent::drop_lost_attachments() {
+  std::vector<std::string> lost;
+  for (const auto& [owner, attachment] : attachments_) {
+    if (!datapath_->has_port(attachment.host)) {
+      lost.push_back(owner);
+    }
+  }
+  for (const std::string& owner : lost) {
+    log::info("attached container has gone", {"container", owner});
+    forget_attachment(owner);
+    if (dns_) {
+      remove_names({.owner = owner, .address = {}, .name = {}});
+    }
+    release_addresses_later(owner);
+  }
+}
+
+void Agent::forget_attachment(const std::string& owner) {
+  const auto node = attachments_.extract(owner);
+  if (!node.empty()) {
+    unplug_attachment(node.mapped());
+    remember({erase_attachment(owner)});
+  }
+}
+
+void Agent::release_addresses_later(const std::string& owner) {
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kAddressGrace);
+  timer->async_wait([this, timer, owner](const boost::system::error_code& error) {
+    if (!error && !attachments_.contains(owner)) {
+      ipam_->release_all(owner);
+    }
+  });
+}
+
+Attachment Agent::new_attachment(const std::string& owner, std::uint64_t netns) {
+  Attachment attachment;
+  attachment.owner = owner;
+  attachment.netns = netns;
+  const auto is_taken = [this](const std::string& host) {
+    return std::any_of(attachments_.begin(), attachments_.end(), [&host](const auto& other) {
+      return other.second.host == host;
+    });
+  };
+  Mac::Octets octets{};
+  do {
+    host_.entropy.fill(octets);
+    attachment.host = host_end_name(static_cast<std::uint32_t>(octets[2]) << 24U
+                                    | static_cast<std::uint32_t>(octets[3]) << 16U
+                                    | static_cast<std::uint32_t>(octets[4]) << 8U | octets[5]);
+  } while (is_taken(attachment.host));
+  // Locally administered, and never one that Docker's endpoints make of their addresses (02:…).
+  constexpr std::uint8_t kAttached = 0x0a;
+  octets[0] = kAttached;
+  attachment.mac = Mac(octets);
+  return attachment;
+}
+
+Result<Ok> Agent::attach(const AttachCall& call) {
+  const std::uint64_t netns = WEFT_TRY(sys::netns_identity(call.netns));
+  const std::uint64_t own = WEFT_TRY(sys::own_netns_identity());
+  if (netns == own) {
+    return Error{Errc::Invalid, "the container shares the host's network: nothing to attach"};
+  }
+  const auto known = attachments_.find(call.owner);
+  const bool is_there = known != attachments_.end() && known->second.netns == netns
+                        && datapath_->has_port(known->second.host);
+  if (known != attachments_.end() && !is_there) {
+    forget_attachment(call.owner);  // Of the container's last life.
+  }
+  Attachment attachment = is_there ? known->second : new_attachment(call.owner, netns);
+  add_all(attachment.addresses, call.addresses);
+  if (attachment.addresses.size() > kAttachedAddressesMax) {
+    return Error{Errc::Exhausted,
+                 fmt::format("more than {} addresses in one container", kAttachedAddressesMax)};
+  }
+  // On disk first: what is plugged and forgotten would never be taken away.
+  WEFT_TRY(host_.store.apply({write_attachment(attachment)}));
+  Result<Ok> attached = plug_attachment(attachment);
+  if (attached.ok()) {
+    attached = sys::ensure_guest(attachment.guest(),
+                                 {.netns = call.netns,
+                                  .addresses = attachment.addresses,
+                                  .gone = {},
+                                  .multicast_route = call.multicast_route});
+  }
+  if (!attached.ok() && !is_there) {
+    unplug_attachment(attachment);
+    remember({erase_attachment(call.owner)});
+    return attached;
+  }
+  attachments_.insert_or_assign(call.owner, std::move(attachment));
+  return attached;
+}
+
+Result<Ok> Agent::detach(const DetachCall& call) {
+  const auto found = attachments_.find(call.owner);
+  if (found == attachments_.end()) {
+    return Ok{};
+  }
+  Attachment& attachment = found->second;
+  std::vector<Cidr> rest = attachment.addresses;
+  std::erase_if(rest, [&call](const Cidr& address) {
+    return call.addresses.empty()
+           || std::find(call.addresses.begin(), call.addresses.end(), address)
+                  != call.addresses.end();
+  });
+  for (const Cidr& address : attachment.addresses) {
+    const bool stays = std::find(rest.begin(), rest.end(), address) != rest.end();
+    if (dns_ && !stays) {
+      remove_names({.owner = call.owner, .address = address.address(), .name = {}});
+    }
+  }
+  if (rest.empty()) {
+    forget_attachment(call.owner);
+    return Ok{};
+  }
+  attachment.addresses = rest;
+  WEFT_TRY(host_.store.apply({write_attachment(attachment)}));
+  WEFT_TRY(datapath_->plug(port_of(attachment)));
+  return sys::ensure_guest(
+      attachment.guest(),
+      {.netns = call.netns, .addresses = {}, .gone = call.addresses, .multicast_route = false});
+}
+
+Result<Ok> Agent::expose(const Exposure& exposure) {
+  std::vector<Exposure> wanted = exposed_;
+  std::erase_if(wanted, [&](const Exposure& other) { return other.address == exposure.address; });
+  wanted.push_back(exposure);
+  if (wanted.size() > kExposedMax) {
+    return Error{Errc::Exhausted, fmt::format("more than {} addresses exposed", kExposedMax)};
+  }
+  WEFT_TRY(host_.store.apply({write_exposure(exposure)}));
+  exposed_ = std::move(wanted);
+  return datapath_->set_exposed(exposed_);
+}
+
+Result<Ok> Agent::hide(const Cidr& address) {
+  std::erase_if(exposed_, [&](const Exposure& other) { return other.address == address; });
+  WEFT_TRY(host_.store.apply({erase_exposure(address)}));
+  return datapath_->set_exposed(exposed_);
+}
+
+AttachHooks Agent::attach_hooks() {
+  return {.list =
+              [this] {
+                Attached attached;
+                for (const auto& [owner, attachment] : attachments_) {
+                  attached.attachments.push_back(attachment);
+                }
+                attached.exposed = exposed_;
+                for (const plugin::Port& port :
+                     docker_ ? docker_->driver().ports() : std::vector<plugin::Port>()) {
+                  attached.endpoints.push_back({.id = port.id, .mac = port.mac});
+                }
+                const auto bridge = host_.netdev.find_link(config_.bridge).value_or(std::nullopt);
+                attached.bridge = bridge ? bridge->mac : Mac();
+                return attached;
+              },
+          .attach = [this](const AttachCall& call) { return attach(call); },
+          .detach = [this](const DetachCall& call) { return detach(call); },
+          .expose = [this](const Exposure& exposure) { return expose(exposure); },
+          .hide = [this](const Cidr& address) { return hide(address); }};
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,166 @@
+#include "agent/cli/attach/addresses.h"
+
+#include <cerrno>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "agent/http/form.h"
+#include "sys/http_server.h"
+
+namespace weft::agent {
+namespace {
+
+// What the agent answers from memory, or with a few netlink calls.
+constexpr int kCallTimeoutSeconds = 10;
+// Without space, or without the founding peers, there is no address. An operator who has waited for
+// a day is elsewhere.
+constexpr int kTakeTimeoutSeconds = 24 * 60 * 60;
+
+std::string in_path(const Cidr& cidr) {
+  return fmt::format("{}/{}", cidr.address().to_string(), cidr.prefix());
+}
+
+std::string path_of(const std::string& owner, const AddressWord& word) {
+  const std::string path = "/ip/" + encode_percent(owner);
+  return word.kind == AddressWord::Kind::Default ? path : path + "/" + in_path(word.cidr);
+}
+
+Result<std::vector<Cidr>> parse_list(const std::string& text) {
+  std::vector<Cidr> addresses;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    addresses.push_back(WEFT_TRY(Cidr::parse(word)));
+  }
+  return addresses;
+}
+
+}  // namespace
+
+Result<std::optional<AddressWord>> parse_address_word(std::string_view word) {
+  constexpr std::string_view kExact = "ip:";
+  constexpr std::string_view kSubnet = "net:";
+  using Kind = AddressWord::Kind;
+  if (word == "net:default") {
+    return std::optional(AddressWord{});
+  }
+  if (word.starts_with(kSubnet)) {
+    const Cidr subnet = WEFT_TRY(Cidr::parse(word.substr(kSubnet.size())));
+    if (!subnet.is_network()) {
+      return Error{Errc::Invalid,
+                   fmt::format("{} has bits behind its prefix (expected net:{})",
+                               word,
+                               subnet.network().to_string())};
+    }
+    return std::optional(AddressWord{Kind::Subnet, subnet});
+  }
+  const bool is_marked = word.starts_with(kExact);
+  Result<Cidr> exact = Cidr::parse(is_marked ? word.substr(kExact.size()) : word);
+  if (exact.ok()) {
+    return std::optional(AddressWord{Kind::Exact, exact.value()});
+  }
+  if (is_marked) {
+    return std::move(exact).error();
+  }
+  return std::optional<AddressWord>();
+}
+
+Result<AddressWords> parse_address_words(const std::vector<std::string>& words) {
+  AddressWords parsed;
+  for (const std::string& word : words) {
+    const std::optional<AddressWord> address = WEFT_TRY(parse_address_word(word));
+    if (address) {
+      parsed.addresses.push_back(*address);
+    } else {
+      parsed.rest.push_back(word);
+    }
+  }
+  if (parsed.addresses.empty()) {
+    parsed.addresses.emplace_back();
+  }
+  return parsed;
+}
+
+Result<std::vector<Cidr>> take_addresses(const Settings& settings,
+                                         const std::string& owner,
+                                         const std::vector<AddressWord>& words) {
+  std::vector<Cidr> addresses;
+  for (const AddressWord& word : words) {
+    if (word.kind == AddressWord::Kind::Exact) {
+      (void)WEFT_TRY(ask_agent(settings, "PUT", path_of(owner, word), kTakeTimeoutSeconds));
+      addresses.push_back(word.cidr);
+    } else {
+      const std::string taken =
+          WEFT_TRY(ask_agent(settings, "POST", path_of(owner, word), kTakeTimeoutSeconds));
+      addresses.push_back(WEFT_TRY(Cidr::parse(taken)));
+    }
+  }
+  return addresses;
+}
+
+Result<std::vector<Cidr>> look_up_addresses(const Settings& settings,
+                                            const std::string& owner,
+                                            const std::vector<AddressWord>& words) {
+  std::vector<Cidr> addresses;
+  for (const AddressWord& word : words) {
+    if (word.kind == AddressWord::Kind::Exact) {
+      addresses.push_back(word.cidr);
+      continue;
+    }
+    const std::string text =
+        WEFT_TRY(ask_agent(settings, "GET", path_of(owner, word), kCallTimeoutSeconds));
+    const std::vector<Cidr> held = WEFT_TRY(parse_list(text));
+    addresses.insert(addresses.end(), held.begin(), held.end());
+  }
+  return addresses;
+}
+
+Result<Ok> give_back_addresses(const Settings& settings,
+                               const std::string& owner,
+                               const std::vector<AddressWord>& words) {
+  for (const AddressWord& word : words) {
+    if (word.kind == AddressWord::Kind::Exact) {
+      continue;
+    }
+    const std::vector<Cidr> held = WEFT_TRY(look_up_addresses(settings, owner, {word}));
+    for (const Cidr& address : held) {
+      const std::string path =
+          fmt::format("/ip/{}/{}", encode_percent(owner), address.address().to_string());
+      (void)WEFT_TRY(ask_agent(settings, "DELETE", path, kCallTimeoutSeconds));
+    }
+  }
+  return Ok{};
+}
+
+void print_addresses(const std::vector<Cidr>& addresses) {
+  std::string line;
+  for (const Cidr& address : addresses) {
+    line += (line.empty() ? "" : " ") + address.address().to_string();
+  }
+  if (!line.empty()) {
+    fmt::print("{}\n", line);
+  }
+}
+
+Result<std::string> ask_agent(const Settings& settings,
+                              const std::string& method,
+                              const std::string& target,
+                              int timeout_seconds) {
+  auto response =
+      sys::http_call(settings.text("run-dir") + "/weft.sock", method, target, "", timeout_seconds);
+  if (!response.ok()) {
+    Error error = std::move(response).error();
+    error.code = error.os == EACCES || error.os == EPERM ? Errc::Denied : error.code;
+    return error;
+  }
+  std::string body = std::move(response.value().body);
+  if (response.value().status / 100 == 2) {
+    return body;
+  }
+  body.erase(body.find_last_not_of('\n') + 1);
+  constexpr unsigned kNotFound = 404;
+  return Error{response.value().status == kNotFound ? Errc::NotFound : Errc::Invalid,
+               std::move(body)};
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,203 @@
+#include "agent/cli/attach/attach.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "agent/cli/attach/addresses.h"
+#include "agent/cli/attach/container.h"
+#include "agent/cli/client.h"
+#include "agent/cli/dns.h"
+#include "agent/http/form.h"
+#include "sys/netdev.h"
+
+namespace weft::agent {
+namespace {
+
+// A namespace entered, a few links made: milliseconds, unless the host is very busy.
+constexpr int kAttachTimeoutSeconds = 20;
+
+std::string form_of(const std::vector<Cidr>& addresses) {
+  std::string form;
+  for (const Cidr& address : addresses) {
+    form += "&address=" + encode_percent(address.to_string());
+  }
+  return form;
+}
+
+struct Subject {
+  Container container;
+  std::vector<AddressWord> words;
+};
+
+Result<Subject> subject_of(const Settings& settings) {
+  AddressWords words = WEFT_TRY(parse_address_words(settings.arguments()));
+  if (words.rest.size() != 1) {
+    return Error{
+        Errc::Invalid,
+        words.rest.empty()
+            ? "which container?"
+            : fmt::format("\"{}\" is no address, and one container is enough", words.rest.front())};
+  }
+  Container container = WEFT_TRY(find_container(settings, words.rest.front()));
+  return Subject{.container = std::move(container), .words = std::move(words.addresses)};
+}
+
+// What the host itself would reach elsewhere, the container reaches in its subnet from here on.
+void warn_of_overlap(const std::vector<AddressWord>& words) {
+  const auto netdev = sys::open_netdev();
+  const auto routes =
+      netdev.ok() ? netdev.value()->routes() : Result<std::vector<RouteInfo>>(netdev.error());
+  for (const RouteInfo& route : routes.ok() ? routes.value() : std::vector<RouteInfo>()) {
+    for (const AddressWord& word : words) {
+      if (word.kind == AddressWord::Kind::Exact && route.destination.prefix() != 0
+          && route.destination.overlaps(word.cidr.network())) {
+        fmt::print(stderr,
+                   "weft: warning: {} overlaps the route {} of this host ({})\n",
+                   word.cidr.to_string(),
+                   route.destination.to_string(),
+                   route.link);
+      }
+    }
+  }
+}
+
+Result<Ok> give_names(const Settings& settings,
+                      const Container& container,
+                      const std::vector<Cidr>& addresses) {
+  if (container.fqdn().empty()) {
+    return Ok{};  // A namespace has no name.
+  }
+  const Result<std::string> fqdn = qualified_name(settings, container.fqdn());
+  if (!fqdn.ok()) {
+    // Where DNS is off there is nothing to do.
+    return fqdn.error().code == Errc::NotFound ? Result<Ok>(Ok{}) : Result<Ok>(fqdn.error());
+  }
+  for (const Cidr& address : addresses) {
+    (void)WEFT_TRY(ask_agent(settings,
+                             "PUT",
+                             fmt::format("/name/{}/{}?fqdn={}&check-alive=true",
+                                         encode_percent(container.id),
+                                         address.address().to_string(),
+                                         encode_percent(fqdn.value())),
+                             kAttachTimeoutSeconds));
+  }
+  return Ok{};
+}
+
+// "name:ip,…" as --add-host takes it.
+Result<std::vector<std::string>> extra_hosts(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word);) {
+    const std::size_t colon = word.find(':');
+    const auto address =
+        Ip::parse(colon == std::string::npos ? "" : std::string_view(word).substr(colon + 1));
+    if (!address.ok()) {
+      return Error{Errc::Invalid, fmt::format("--add-host {} (expected NAME:ADDRESS)", word)};
+    }
+    lines.push_back(fmt::format("{}\t{}", address.value().to_string(), word.substr(0, colon)));
+  }
+  return lines;
+}
+
+// Docker mounts the file itself into the container: it has to be written in place.
+Result<Ok> rewrite_hosts(const Container& container,
+                         const std::vector<Cidr>& addresses,
+                         const std::vector<std::string>& extra) {
+  constexpr std::string_view kBegin = "# weft: begin";
+  constexpr std::string_view kEnd = "# weft: end";
+  std::ifstream present(container.hosts_file);
+  std::string text;
+  bool is_ours = false;
+  for (std::string line; std::getline(present, line);) {
+    is_ours = is_ours || line == kBegin;
+    text += is_ours ? "" : line + "\n";
+    is_ours = is_ours && line != kEnd;
+  }
+  text += fmt::format("{}\n", kBegin);
+  for (const Cidr& address : addresses) {
+    const std::string full =
+        container.domain_name.empty()
+            ? ""
+            : fmt::format("{}.{} ", container.host_name, container.domain_name);
+    text += fmt::format("{}\t{}{}\n", address.address().to_string(), full, container.host_name);
+  }
+  for (const std::string& line : extra) {
+    text += line + "\n";
+  }
+  text += fmt::format("{}\n", kEnd);
+  std::ofstream file(container.hosts_file, std::ios::trunc);
+  file << text;
+  file.close();
+  return file ? Result<Ok>(Ok{}) : Error{Errc::Os, fmt::format("write {}", container.hosts_file)};
+}
+
+Result<std::vector<Cidr>> attach(const Settings& settings) {
+  const Subject subject = WEFT_TRY(subject_of(settings));
+  const Container& container = subject.container;
+  const std::vector<std::string> extra = WEFT_TRY(extra_hosts(settings.text("add-host")));
+  if (!container.is_running()) {
+    return Error{Errc::Invalid, fmt::format("container {} is not running", container.name)};
+  }
+  warn_of_overlap(subject.words);
+  const std::vector<Cidr> addresses =
+      WEFT_TRY(take_addresses(settings, container.id, subject.words));
+  (void)WEFT_TRY(
+      ask_agent(settings,
+                "POST",
+                fmt::format("/attach/{}?netns={}{}{}",
+                            encode_percent(container.id),
+                            encode_percent(container.netns),
+                            settings.flag("no-multicast-route") ? "&multicast=false" : "",
+                            form_of(addresses)),
+                kAttachTimeoutSeconds));
+  if ((settings.flag("rewrite-hosts") || !extra.empty()) && !container.hosts_file.empty()) {
+    WEFT_TRY(rewrite_hosts(container, addresses, extra));
+  }
+  if (!settings.flag("without-dns")) {
+    WEFT_TRY(give_names(settings, container, addresses));
+  }
+  return addresses;
+}
+
+Result<std::vector<Cidr>> detach(const Settings& settings) {
+  const Subject subject = WEFT_TRY(subject_of(settings));
+  const Container& container = subject.container;
+  std::vector<Cidr> addresses = WEFT_TRY(look_up_addresses(settings, container.id, subject.words));
+  if (addresses.empty()) {
+    return addresses;
+  }
+  (void)WEFT_TRY(ask_agent(settings,
+                           "DELETE",
+                           fmt::format("/attach/{}?netns={}{}",
+                                       encode_percent(container.id),
+                                       encode_percent(container.netns),
+                                       form_of(addresses)),
+                           kAttachTimeoutSeconds));
+  WEFT_TRY(give_back_addresses(settings, container.id, subject.words));
+  return addresses;
+}
+
+ExitCode finish(const Result<std::vector<Cidr>>& addresses) {
+  if (!addresses.ok()) {
+    return report(addresses.error());
+  }
+  print_addresses(addresses.value());
+  return ExitCode::Ok;
+}
+
+}  // namespace
+
+ExitCode run_attach(const Settings& settings) {
+  return finish(attach(settings));
+}
+
+ExitCode run_detach(const Settings& settings) {
+  return finish(detach(settings));
+}
+
+}  // namespace weft::agent

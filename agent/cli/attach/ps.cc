@@ -1,0 +1,129 @@
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+#include <fmt/format.h>
+
+#include "agent/cli/attach/addresses.h"
+#include "agent/cli/attach/attach.h"
+#include "agent/cli/attach/container.h"
+#include "agent/cli/client.h"
+#include "dns/names.h"
+#include "sys/http_server.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr int kCallTimeoutSeconds = 5;
+
+// Of an id, as Docker's own ps shows it.
+constexpr std::size_t kShownIdSize = 12;
+
+// What one container has on weft's networks.
+struct Line {
+  std::string mac;
+  std::vector<std::string> addresses;
+};
+using Lines = std::map<std::string, Line>;  // By the container's id.
+
+std::string text_of(const json::value& value) {
+  return std::string(value.as_string());
+}
+
+// Throws where the agent says something else than agent/attach/attach_api.h.
+void read_attached(const json::value& answer, Lines& lines) {
+  for (const json::value& one : answer.at("attached").as_array()) {
+    Line& line = lines[text_of(one.at("id"))];
+    line.mac = text_of(one.at("mac"));
+    for (const json::value& address : one.at("addresses").as_array()) {
+      line.addresses.push_back(text_of(address));
+    }
+  }
+  for (const json::value& one : answer.at("exposed").as_array()) {
+    Line& line = lines[dns::kExposeOwner];
+    line.mac = text_of(answer.at("bridge_mac"));
+    line.addresses.push_back(text_of(one.at("address")));
+  }
+}
+
+// Docker says whose the endpoints are.
+void read_endpoints(const json::value& answer, const json::value& containers, Lines& lines) {
+  std::map<std::string, std::string> ours;  // MACs by endpoint.
+  for (const json::value& one : answer.at("endpoints").as_array()) {
+    ours.emplace(text_of(one.at("id")), text_of(one.at("mac")));
+  }
+  for (const json::value& container : containers.as_array()) {
+    const json::value& networks = container.at("NetworkSettings").at("Networks");
+    for (const auto& [name, network] : networks.as_object()) {
+      const auto found = ours.find(text_of(network.at("EndpointID")));
+      if (found == ours.end()) {
+        continue;
+      }
+      Line& line = lines[text_of(container.at("Id"))];
+      line.mac = line.mac.empty() ? found->second : line.mac;
+      line.addresses.push_back(fmt::format("{}/{}",
+                                           std::string_view(network.at("IPAddress").as_string()),
+                                           network.at("IPPrefixLen").to_number<int>()));
+    }
+  }
+}
+
+Result<Lines> read_lines(const Settings& settings) {
+  const std::string text = WEFT_TRY(ask_agent(settings, "GET", "/attach", kCallTimeoutSeconds));
+  const auto containers = sys::http_call(
+      settings.text("docker-socket"), "GET", "/containers/json", "", kCallTimeoutSeconds);
+  try {
+    const json::value answer = json::parse(text);
+    Lines lines;
+    read_attached(answer, lines);
+    if (containers.ok() && containers.value().status == 200) {
+      read_endpoints(answer, json::parse(containers.value().body), lines);
+    }
+    return lines;
+  } catch (const std::exception& error) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent or Docker: {}", error.what())};
+  }
+}
+
+void print(const std::string& id, const Line& line) {
+  std::string text = id.substr(0, kShownIdSize) + " " + line.mac;
+  for (const std::string& address : line.addresses) {
+    text += " " + address;
+  }
+  fmt::print("{}\n", text);
+}
+
+Result<Ok> print_all(const Settings& settings) {
+  const Lines lines = WEFT_TRY(read_lines(settings));
+  if (settings.arguments().empty()) {
+    for (const auto& [id, line] : lines) {
+      print(id, line);
+    }
+    return Ok{};
+  }
+  for (const std::string& word : settings.arguments()) {
+    std::string id = word;
+    if (word != dns::kExposeOwner) {
+      const Container container = WEFT_TRY(find_container(settings, word));
+      id = container.id;
+    }
+    if (const auto found = lines.find(id); found != lines.end()) {
+      print(id, found->second);
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+ExitCode run_ps(const Settings& settings) {
+  const auto done = print_all(settings);
+  return done.ok() ? ExitCode::Ok : report(done.error());
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,119 @@
+#!/bin/bash
+# Containers that Docker runs without weft, and bare namespaces, attached by hand; subnets exposed to
+# the world through a host.
+source "$(dirname "$0")/../lab/lib.sh"
+
+attached() { on "$1" weft attach "${@:2}"; }
+plain() {  # HOST NAME [options]: a container Docker has given no network.
+  on "$1" docker run -d --stop-signal KILL --name "$2" --net none "${@:3}" weft-tools sleep 1000000 >/dev/null
+}
+listens() {  # HOST PORT [CONTAINER]: says under which address it sees who asks.
+  local command=(socat "TCP-LISTEN:$2,fork,reuseaddr" "SYSTEM:echo \$SOCAT_PEERADDR")
+  if [[ -n ${3:-} ]]; then
+    on "$1" docker exec -d "$3" "${command[@]}"
+  else
+    on "$1" "${command[@]}" &
+  fi
+}
+host_asks() { on "$1" timeout 4 socat -T 3 - "TCP:$2,connect-timeout=2"; }
+is_answered() { [[ $(host_asks "$1" "$2") == "$3" ]]; }
+has_name() { [[ $(on "$1" weft dns-lookup "$2") == *"$3"* ]]; }
+has_no_name() { [[ -z $(on "$1" weft dns-lookup "$2") ]]; }
+forgets() { [[ $(on "$1" weft ps) != *"$2"* ]]; }
+
+lab_up 2 --docker
+everywhere iptables -P FORWARD DROP
+launch_all
+
+step "a container is attached, twice, and reaches another one"
+plain h1 ca
+plain h2 cb
+first=$(attached h1 ca)
+assert_equal "$(attached h1 ca)" "$first" "the address when attached again"
+second=$(attached h2 cb)
+assert_ping h1 ca "$second"
+assert_ping h2 cb "$first"
+assert_equal "$(inside h1 ca ip route | grep -c default || true)" 0 "default routes of a"
+assert_contains "$(inside h1 ca ip route)" "224.0.0.0/4 dev ethwe" "routes of a"
+assert_equal "$(on h1 weft dns-lookup ca)" "$first" "the name of a"
+wait_until 5 "h2 knows a" has_name h2 ca "$first"
+assert_contains "$(on h1 weft ps ca)" "$first/" "ps of a"
+
+step "addresses of every form, in the order they are asked for"
+got=$(attached h1 10.99.1.7/24 net:10.40.1.0/24 net:default ca)
+assert_equal "${got%% *}" 10.99.1.7 "the first of $got"
+assert_equal "$(wc -w <<<"$got")" 3 "addresses of $got"
+assert_equal "${got##* }" "$first" "the last of $got"
+attached h2 10.99.1.8/24 cb >/dev/null
+assert_ping h2 cb 10.99.1.7
+
+step "attachments outlive the agent"
+kill_agent h1
+pings h2 cb "$first" || fail "no ping while no agent runs"
+launch h1
+assert_contains "$(on h1 weft ps)" "10.99.1.7/24" "ps after a restart"
+assert_ping h2 cb "$first"
+wait_until 5 "h2 knows a again" has_name h2 ca "$first"
+
+step "detaching takes what is named, and at last the interface"
+assert_equal "$(on h1 weft detach 10.99.1.7/24 ca)" 10.99.1.7 "what detach prints"
+assert_fails pings h2 cb 10.99.1.7 >/dev/null
+assert_ping h2 cb "$first"
+on h1 weft detach net:default net:10.40.1.0/24 ca >/dev/null
+assert_equal "$(inside h1 ca ip -o link | grep -c ethwe || true)" 0 "interfaces of a"
+assert_equal "$(on h1 weft ps ca)" "" "ps of a"
+assert_equal "$(on h1 weft detach ca)" "" "detaching again"
+assert_equal "$(on h2 weft dns-lookup ca)" "" "the name of a"
+
+step "a namespace is attached by pid and by path, which are one"
+on h1 ip netns add bare
+on h1 nsenter --net=/run/netns/bare sleep 1000000 &  # `ip netns exec` would keep other namespaces mounted.
+wait_until 5 "a process is in there" on h1 bash -c '[[ -n $(ip netns pids bare) ]]'
+pid=$(on h1 ip netns pids bare | head -1)
+bare=$(attached h1 "pid:$pid")
+assert_equal "$(attached h1 netns:bare)" "$bare" "the address of the same namespace"
+wait_until 5 "bare pings b" on h1 ip netns exec bare ping -c 1 -W 1 "$second"
+assert_fails attached h1 pid:1 >/dev/null
+
+step "who dies is gone: interface, name, and in time the addresses"
+address=$(attached h1 ca)
+on h1 docker rm -f ca >/dev/null
+wait_until 2 "ps forgets a" forgets h1 "$address/"
+wait_until 1 "the name of a is gone everywhere" has_no_name h2 ca
+
+step "a subnet is exposed: its containers and the host reach each other"
+exposed=$(on h1 weft expose -h gate)
+assert_equal "$(on h1 weft expose)" "$exposed" "the address when exposed again"
+listens h2 7070 cb
+wait_until 10 "h1 reaches b" is_answered h1 "$second:7070" "$exposed"
+assert_equal "$(on h2 weft dns-lookup gate)" "$exposed" "the name of the exposed address"
+assert_contains "$(on h1 weft ps)" "weave:expose" "ps"
+
+step "others reach it through the host, which speaks for them, or not"
+on h2 ip route add 10.32.0.0/13 via 198.18.0.1
+plain h1 cc --cap-add NET_ADMIN
+third=$(attached h1 cc)
+listens h1 7071 cc
+wait_until 10 "h2 reaches c as h1" is_answered h2 "$third:7071" "$exposed"
+on h1 weft expose --without-masquerade >/dev/null
+inside h1 cc ip route add 198.18.0.0/24 via "$exposed"
+wait_until 10 "h2 reaches c as itself" is_answered h2 "$third:7071" 198.18.0.2
+on h1 weft expose >/dev/null
+
+step "a service is published by a rule of the host's, which an external flush does not stop for long"
+on h1 iptables -t nat -A PREROUTING -i eth0 -p tcp --dport 2211 -j DNAT --to-destination "$second:7070"
+wait_until 10 "the service answers" is_answered h2 198.18.0.1:2211 "$exposed"
+on h1 nft flush table ip weft
+on h1 nft delete table ip weft
+wait_until 1 "the rules are back" on h1 bash -c 'nft list table ip weft | grep -q masquerade'
+wait_until 5 "the service answers again" is_answered h2 198.18.0.1:2211 "$exposed"
+
+step "exposure outlives the agent, and goes when it is hidden"
+kill_agent h1
+is_answered h2 198.18.0.1:2211 "$exposed" || fail "not exposed while no agent runs"
+launch h1
+is_answered h2 198.18.0.1:2211 "$exposed" || fail "not exposed after a restart"
+assert_equal "$(on h1 weft hide)" "$exposed" "what hide prints"
+assert_equal "$(on h1 weft hide)" "" "hiding again"
+assert_fails host_asks h1 "$second:7070" >/dev/null
+assert_equal "$(on h1 nft list tables | grep -c weft || true)" 0 "tables that are left"
