@@ -120,7 +120,7 @@ void Agent::release_addresses_later(const std::string& owner) {
   auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kAddressGrace);
   timer->async_wait([this, timer, owner](const boost::system::error_code& error) {
     if (!error && !attachments_.contains(owner)) {
-      ipam_->release_all(owner);
+      ipam_->release_all(owner, [] {});
     }
   });
 }
