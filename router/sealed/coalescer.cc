@@ -139,7 +139,7 @@ void Coalescer::merge(std::size_t payload_size, std::uint8_t tcp_flags) {
 
 void Coalescer::start_frame(std::size_t start, std::size_t frame_size) {
   WEFT_ASSERT(!open_);
-  open_.emplace();
+  open_ = Open{};
   open_->start = start;
   open_->size = frame_size;
   open_->count = 1;
