@@ -208,6 +208,37 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
   }
 }
 
+// One family after the other, as the format wants it.
+void add_paths(const router::DatapathStatus& datapath, bool has_sealed, Page& page) {
+  for (const router::PathStatus& path : datapath.paths) {
+    const bool is_sealed = has_sealed && path.path.way != router::Way::Clear;
+    page.gauge("weft_path",
+               "1 for the path that frames to a peer take; 0 if nothing answers on it.",
+               path.lost ? 0 : 1,
+               {{"peer", path.peer.to_string()},
+                {"path", to_string(path.path)},
+                {"encrypted", is_sealed ? "yes" : "no"}});
+  }
+  for (const router::PathStatus& path : datapath.paths) {
+    page.counter("weft_path_switches_total",
+                 "How often frames to a peer have taken another path.",
+                 path.switches,
+                 {{"peer", path.peer.to_string()}});
+  }
+  for (const auto& [peer, traffic] : datapath.traffic) {
+    const std::string name = peer.to_string();
+    const std::string help = "Octets of frames exchanged with a peer by the fast path.";
+    page.counter(
+        "weft_path_bytes_total", help, traffic.bytes_out, {{"peer", name}, {"direction", "out"}});
+    page.counter(
+        "weft_path_bytes_total", help, traffic.bytes_in, {{"peer", name}, {"direction", "in"}});
+  }
+  page.counter("weft_path_probes_total", "Probes of paths.", datapath.path_stats.probes_sent);
+  const std::string help = "Frames of other peers passed on, by who did it.";
+  page.counter("weft_relayed_total", help, datapath.fast_path.relayed, {{"by", "kernel"}});
+  page.counter("weft_relayed_total", help, datapath.relays.passed_on, {{"by", "agent"}});
+}
+
 void add_dns(const dns::DnsStatus& dns, Page& page) {
   page.gauge(
       "weave_dns_entries", "Number of DNS entries.", static_cast<double>(dns.stats.own_entries));
@@ -259,6 +290,7 @@ std::string metrics_text(const AgentStatus& status) {
   add_mesh(status.mesh, page);
   add_ipam(status, page);
   add_datapath(status.datapath, page);
+  add_paths(status.datapath, status.sealed.has_value(), page);
   if (status.dns) {
     add_dns(*status.dns, page);
   }

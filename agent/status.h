@@ -47,7 +47,7 @@ boost::json::object to_json(const AgentStatus& status);
 std::string_view text_of(router::ConnectionState state);
 
 // The parts of a status, as `weft status PART` and GET /status/PART name them.
-enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets, Dns };
+enum class StatusPart : std::uint8_t { Summary, Peers, Connections, Ipam, Targets, Dns, Paths };
 Result<StatusPart> parse_status_part(std::string_view name);
 
 // That part of what to_json() made; the whole for Summary.

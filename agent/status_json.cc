@@ -153,7 +153,47 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
           {"ranges", std::move(ranges)}};
 }
 
-json::object to_json(const router::DatapathStatus& datapath) {
+// "relay h2": the relay by the name people know it by.
+std::string text_of(const router::Path& path, const std::vector<router::PeerStatus>& peers) {
+  const std::string nickname =
+      path.way == router::Way::Relay ? nickname_of(peers, path.via) : std::string();
+  return nickname.empty() ? to_string(path) : "relay " + nickname;
+}
+
+// How frames for one peer travel, since when and why.
+json::object to_json(const router::PathStatus& path,
+                     const router::DatapathStatus& datapath,
+                     const AgentStatus& status) {
+  json::array history;
+  for (const router::PathEvent& event : path.history) {
+    using std::chrono::milliseconds;
+    history.push_back(json::object{
+        {"age_ms", std::chrono::duration_cast<milliseconds>(datapath.now - event.at).count()},
+        {"path", text_of(event.path, status.peers)},
+        {"reason", event.reason}});
+  }
+  json::object object{{"name", path.peer.to_string()},
+                      {"nickname", nickname_of(status.peers, path.peer)},
+                      {"path", text_of(path.path, status.peers)},
+                      {"encrypted", status.sealed && path.path.way != router::Way::Clear},
+                      {"lost", path.lost},
+                      {"rtt_us", microseconds_of(path.rtt)},
+                      {"switches", path.switches},
+                      {"history", std::move(history)}};
+  if (const auto traffic = datapath.traffic.find(path.peer); traffic != datapath.traffic.end()) {
+    object["packets_out"] = traffic->second.packets_out;
+    object["bytes_out"] = traffic->second.bytes_out;
+    object["packets_in"] = traffic->second.packets_in;
+    object["bytes_in"] = traffic->second.bytes_in;
+  }
+  return object;
+}
+
+json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& status) {
+  json::array paths;
+  for (const router::PathStatus& path : datapath.paths) {
+    paths.push_back(to_json(path, datapath, status));
+  }
   const router::ForwardingStats& forwarding = datapath.forwarding;
   const sys::FastPathStats& fast = datapath.fast_path;
   return {{"mode", datapath.mode},
@@ -166,6 +206,7 @@ json::object to_json(const router::DatapathStatus& datapath) {
           {"warnings", array_of(datapath.warnings)},
           {"endpoints_local", datapath.local_count},
           {"endpoints_remote", datapath.remote_count},
+          {"paths", std::move(paths)},
           {"stats",
            {{"arp_answered", forwarding.arp_answered},
             {"nd_answered", forwarding.nd_answered},
@@ -178,7 +219,15 @@ json::object to_json(const router::DatapathStatus& datapath) {
             {"fast_decapsulated", fast.decapsulated},
             {"fast_slow", fast.slow},
             {"fast_refused", fast.refused},
-            {"fast_sealed", fast.sealed}}}};
+            {"fast_sealed", fast.sealed},
+            {"fast_relayed", fast.relayed},
+            {"relayed", datapath.relays.passed_on},
+            {"relays_limited", datapath.relays.limited},
+            {"relays_refused", datapath.relays.refused},
+            {"relays_malformed", datapath.relays.malformed},
+            {"probes", datapath.path_stats.probes_sent},
+            {"probes_limited", datapath.path_stats.probes_limited},
+            {"path_switches", datapath.path_stats.switches}}}};
 }
 
 // How frames for the peer travel, and why.
@@ -211,7 +260,8 @@ json::object drops_to_json(const router::SealedWorkerStats& worker) {
           {"unknown_session", of(UnknownIndex)},
           {"replayed", of(Replayed)},
           {"not_authentic", of(NotAuthentic)},
-          {"deliver_failed", of(DeliverFailed)}};
+          {"deliver_failed", of(DeliverFailed)},
+          {"relayed_too_often", of(RelayedTooOften)}};
 }
 
 json::object to_json(const router::SealedStatus& sealed,
@@ -228,6 +278,7 @@ json::object to_json(const router::SealedStatus& sealed,
           {"stats",
            {{"frames_in", sealed.worker.frames_in},
             {"frames_out", sealed.worker.frames_out},
+            {"frames_relayed", sealed.worker.frames_relayed},
             {"datagrams_in", sealed.worker.datagrams_in},
             {"datagrams_out", sealed.worker.datagrams_out},
             {"handshakes", sessions.handshakes},
@@ -315,7 +366,7 @@ json::object to_json(const AgentStatus& status) {
                       {"stats", to_json(status.mesh)}};
   json::object object{{"version", status.version},
                       {"router", std::move(router)},
-                      {"datapath", to_json(status.datapath)},
+                      {"datapath", to_json(status.datapath, status)},
                       {"ipam", to_json(status.ipam, status.peers)}};
   if (status.dns) {
     object["dns"] = to_json(*status.dns);
@@ -345,6 +396,8 @@ json::value part_of(const json::object& status, StatusPart part) {
       return status.at("router").at("targets");
     case StatusPart::Dns:
       return status.contains("dns") ? status.at("dns") : nullptr;
+    case StatusPart::Paths:
+      return status.at("datapath").at("paths");
   }
   return nullptr;
 }
@@ -368,9 +421,13 @@ Result<StatusPart> parse_status_part(std::string_view name) {
   if (name == "dns") {
     return StatusPart::Dns;
   }
+  if (name == "paths") {
+    return StatusPart::Paths;
+  }
   return Error{
       Errc::NotFound,
-      fmt::format("status part \"{}\" (expected peers, connections, ipam, dns or targets)", name)};
+      fmt::format("status part \"{}\" (expected peers, connections, paths, ipam, dns or targets)",
+                  name)};
 }
 
 }  // namespace weft::agent

@@ -1,6 +1,6 @@
 // Who feeds whom. Modules do not know each other; everything they exchange passes here:
 //
-//   mesh    NeighbourUp            -> ipam.on_neighbour_up, datapath.set_underlay
+//   mesh    NeighbourUp, NeighbourDown -> ipam.on_neighbour_up, datapath.set_underlay
 //   mesh    PeerReachable          -> ipam.on_peer_reachable, datapath.set_underlay
 //   mesh    PeerUnreachable        -> ipam.on_peer_unreachable (its place on the underlay is kept)
 //   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
@@ -53,6 +53,7 @@ void Agent::on_mesh(router::MeshAction action) {
                    ipam_->on_neighbour_up(up.peer);
                    place_peer_later(up.peer);
                  },
+                 [this](const router::NeighbourDown& down) { place_peer_later(down.peer); },
                  [this](const router::PeerReachable& reachable) {
                    ipam_->on_peer_reachable(reachable.peer);
                    if (dns_) {
@@ -141,6 +142,45 @@ void Agent::place_peer(const router::PeerStatus& peer, const Ip& underlay) {
         {.key = peer.key, .endpoint = {underlay, peer.port}, .clear = is_trusted(underlay)});
   }
   datapath_->set_underlay(peer.name, underlay);
+}
+
+// Who could pass frames on to a peer that we cannot reach straight: the next hop on the quickest
+// way there, if that is another; then those connected with it, the nearest first.
+std::vector<PeerName> Agent::find_relays(PeerName peer) const {
+  const std::optional<router::PeerStatus> status = mesh_->mesh().peer(peer);
+  if (!status || !status->reachable) {
+    return {};
+  }
+  std::vector<PeerName> relays;
+  if (status->next_hop && *status->next_hop != peer) {
+    relays.push_back(*status->next_hop);
+  }
+  std::vector<std::pair<Duration, PeerName>> others;
+  for (const PeerName neighbour : status->neighbours) {
+    const std::optional<router::PeerStatus> via = mesh_->mesh().peer(neighbour);
+    if (via && !via->self && via->reachable && via->next_hop == neighbour) {
+      others.emplace_back(via->latency.value_or(Duration::max()), neighbour);
+    }
+  }
+  std::sort(others.begin(), others.end());
+  for (const auto& [latency, neighbour] : others) {
+    relays.push_back(neighbour);
+  }
+  return relays;
+}
+
+// Also for peers that cannot be reached at all, of which it says nothing.
+bool Agent::is_linked(PeerName peer) const {
+  if (!mesh_ || !config_.discovery) {
+    return true;
+  }
+  const std::optional<router::PeerStatus> status = mesh_->mesh().peer(peer);
+  if (!status || !status->reachable || status->next_hop == peer) {
+    return true;
+  }
+  const std::vector<router::PeerStatus> peers = mesh_->mesh().peers();
+  const std::vector<PeerName>& ours = peers.front().neighbours;
+  return std::find(ours.begin(), ours.end(), peer) != ours.end();
 }
 
 // Both ends lie in one of the trusted subnets; the other side must find so, too.

@@ -119,6 +119,8 @@ class Agent {
   void place_peers();
   void place_peer(const router::PeerStatus& peer, const Ip& underlay);
   bool is_trusted(const Ip& underlay) const;
+  std::vector<PeerName> find_relays(PeerName peer) const;
+  bool is_linked(PeerName peer) const;
   void remember(const StoreBatch& changes);
 
   // dns/wiring_dns.cc

@@ -63,6 +63,9 @@ Result<Ok> Agent::start_sealed(const Seat& seat) {
 
 Result<Ok> Agent::start_datapath(PeerName self) {
   exposed_ = WEFT_TRY(load_exposed());
+  std::array<std::uint8_t, 8> seed{};
+  host_.entropy.fill(seed);
+  const std::uint64_t seed_number = WEFT_TRY(Reader(seed).u64());
   const router::DatapathService::Options options{
       .self = self,
       .bpf = config_.bpf,
@@ -73,6 +76,9 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .sealed = sealed_.get(),
       .clear_possible = !sealed_ || !config_.trusted_subnets.empty(),
       .exposed = exposed_,
+      .seed = seed_number,
+      .find_relays = [this](PeerName peer) { return find_relays(peer); },
+      .is_linked = [this](PeerName peer) { return is_linked(peer); },
   };
   datapath_ = WEFT_TRY(router::DatapathService::start(
       host_.io.get_executor(), host_.clock, host_.netdev, options, [this](PublishRecord record) {

@@ -276,8 +276,14 @@ class KernelFastPath final : public FastPath {
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
         to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
-        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_2))),
-        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_2))) {}
+        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_3))),
+        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_3))),
+        traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))) {
+    for_each_entry<weft_address, weft_peer>(
+        peers_.get(), [this](const weft_address& address, const weft_peer& peer) {
+          slots_.insert_or_assign(ip_of(address), peer.slot);
+        });
+  }
 
   Entries entries() const override {
     Entries result;
@@ -332,22 +338,44 @@ class KernelFastPath final : public FastPath {
 
   Result<Ok> drop_mac(Mac mac) override { return erase(endpoints_.get(), key_of(mac)); }
 
-  Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) override {
+  Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) override {
     weft_peer peer{};
-    peer.ifindex = ifindex;
-    peer.source = key_of(source);
+    peer.ifindex = route.ifindex;
+    peer.source = key_of(route.source);
+    peer.next = key_of(route.next);
+    peer.flags = route.slow ? WEFT_PEER_SLOW : 0;
+    peer.slot = slot_of(underlay);
     return put(peers_.get(), key_of(underlay), peer);
   }
 
-  Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device) override {
+  Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device, Trust trust) override {
     weft_peer peer{};
     peer.ifindex = device;
-    peer.flags = WEFT_PEER_SEALED;
+    peer.flags = WEFT_PEER_SEALED | (trust == Trust::Accept ? WEFT_PEER_TRUSTED : 0);
+    peer.slot = slot_of(underlay);
     return put(peers_.get(), key_of(underlay), peer);
   }
 
   Result<Ok> drop_peer(const Ip& underlay) override {
+    slots_.erase(underlay);
     return erase(peers_.get(), key_of(underlay));
+  }
+
+  TrafficStats traffic(const Ip& underlay) const override {
+    TrafficStats total;
+    const auto slot = slots_.find(underlay);
+    std::vector<weft_traffic> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    if (slot == slots_.end()
+        || bpf_map_lookup_elem(traffic_.get(), &slot->second, values.data()) != 0) {
+      return total;
+    }
+    for (const weft_traffic& value : values) {
+      total.packets_out += value.packets_out;
+      total.bytes_out += value.bytes_out;
+      total.packets_in += value.packets_in;
+      total.bytes_in += value.bytes_in;
+    }
+    return total;
   }
 
   FastPathStats stats() const override {
@@ -358,6 +386,7 @@ class KernelFastPath final : public FastPath {
     stats.slow = sum(WEFT_COUNTER_SLOW);
     stats.refused = sum(WEFT_COUNTER_REFUSED);
     stats.sealed = sum(WEFT_COUNTER_SEALED);
+    stats.relayed = sum(WEFT_COUNTER_RELAYED);
     return stats;
   }
 
@@ -380,6 +409,27 @@ class KernelFastPath final : public FastPath {
     return Ok{};
   }
 
+  // Kept as long as the peer; a new one begins with what the last one in its place counted,
+  // cleared.
+  std::uint32_t slot_of(const Ip& underlay) {
+    const auto known = slots_.find(underlay);
+    if (known != slots_.end()) {
+      return known->second;
+    }
+    std::set<std::uint32_t> taken;
+    for (const auto& [ip, slot] : slots_) {
+      taken.insert(slot);
+    }
+    std::uint32_t free = 0;
+    while (taken.contains(free)) {
+      ++free;
+    }
+    const std::vector<weft_traffic> zero(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    (void)bpf_map_update_elem(traffic_.get(), &free, zero.data(), BPF_ANY);  // Only a counter.
+    slots_.emplace(underlay, free);
+    return free;
+  }
+
   std::uint64_t sum(std::uint32_t counter) const {
     std::vector<std::uint64_t> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
     if (bpf_map_lookup_elem(counters_.get(), &counter, values.data()) != 0) {
@@ -399,6 +449,8 @@ class KernelFastPath final : public FastPath {
   Fd endpoints_;
   Fd peers_;
   Fd counters_;
+  Fd traffic_;
+  std::map<Ip, std::uint32_t> slots_;
 };
 
 // True if no filter at all is left in this direction.
@@ -457,8 +509,10 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
   }
   skeleton->rodata->weft_vni = options.vni;
   skeleton->rodata->weft_port_number = options.port;
-  reuse_maps(
-      {skeleton->maps.weft_endpoint_1, skeleton->maps.weft_peer_2, skeleton->maps.weft_counter_2});
+  reuse_maps({skeleton->maps.weft_endpoint_1,
+              skeleton->maps.weft_peer_3,
+              skeleton->maps.weft_counter_3,
+              skeleton->maps.weft_traffic_1});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
     return Error{Errc::Unavailable,
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),

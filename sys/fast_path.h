@@ -22,6 +22,17 @@ struct FastPathStats {
   std::uint64_t slow = 0;          // Frames left to the bridge.
   std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
   std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
+  std::uint64_t relayed = 0;       // Frames of other peers passed on to others.
+};
+
+// With one peer's containers, as far as BPF saw it; what a relay delivers counts as the relay's.
+struct TrafficStats {
+  std::uint64_t packets_out = 0;
+  std::uint64_t bytes_out = 0;
+  std::uint64_t packets_in = 0;
+  std::uint64_t bytes_in = 0;
+
+  friend bool operator==(const TrafficStats&, const TrafficStats&) = default;
 };
 
 class FastPath {
@@ -50,15 +61,25 @@ class FastPath {
       std::uint32_t ifindex) = 0;  // A device peers are reached through.
 
   virtual Result<Ok> set_local(Mac mac, std::uint32_t ifindex) = 0;
-  // `ifindex` and `source`: the route to the peer (sys/netdev.h path_to).
   virtual Result<Ok> set_remote(Mac mac, const Ip& underlay) = 0;
   virtual Result<Ok> drop_mac(Mac mac) = 0;
-  virtual Result<Ok> set_peer(const Ip& underlay, const Ip& source, std::uint32_t ifindex) = 0;
-  // Frames for the peer appear to arrive on the device; VXLAN from it is refused.
-  virtual Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device) = 0;
+  // Where the peer's VXLAN goes: to `next`, itself or a relay, over the route there (sys/netdev.h
+  // path_to; ifindex 0: none). Slow: what is for it is left to the bridge.
+  struct PeerRoute {
+    Ip next;
+    Ip source;
+    std::uint32_t ifindex = 0;
+    bool slow = false;
+  };
+  virtual Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) = 0;
+  // Frames for the peer appear to arrive on the device. VXLAN from it is refused, or, if it is
+  // trusted, accepted all the same.
+  enum class Trust : std::uint8_t { Refuse, Accept };
+  virtual Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device, Trust trust) = 0;
   virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
 
   virtual FastPathStats stats() const = 0;
+  virtual TrafficStats traffic(const Ip& underlay) const = 0;
 };
 
 // Loads the programs, or says why the kernel will not (Errc::Unavailable).

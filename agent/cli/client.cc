@@ -125,8 +125,9 @@ ExitCode run_report(const Settings& settings) {
   return ExitCode::Ok;
 }
 
-ExitCode run_status(const Settings& settings) {
-  const std::string name = settings.arguments().empty() ? "" : settings.arguments().front();
+namespace {
+
+ExitCode print_status(const Settings& settings, const std::string& name) {
   const auto part = parse_status_part(name);
   if (!part.ok()) {
     fmt::print(stderr, "weft: {}\n", part.error().what);
@@ -144,6 +145,19 @@ ExitCode run_status(const Settings& settings) {
   }
   fmt::print("{}", text.value());
   return ExitCode::Ok;
+}
+
+}  // namespace
+
+ExitCode run_status(const Settings& settings) {
+  const std::string name = settings.arguments().empty() ? "" : settings.arguments().front();
+  const ExitCode printed = print_status(settings, name);
+  if (printed != ExitCode::Ok || name != "connections" || !settings.flag("verbose")) {
+    return printed;
+  }
+  // What connections are for: the paths of containers' frames, and why they are what they are.
+  fmt::print("\n");
+  return print_status(settings, "paths");
 }
 
 }  // namespace weft::agent

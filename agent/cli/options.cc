@@ -97,7 +97,7 @@ constexpr std::array kCommands{
                 false},
     CommandSpec{Command::Status,
                 "status",
-                "[peers|connections|ipam|dns|targets]",
+                "[peers|connections|paths|ipam|dns|targets]",
                 "show what the agent knows",
                 0,
                 1,
@@ -347,6 +347,11 @@ constexpr std::array kOptions{
                "where logs go (default: stderr; under launch /var/log/weft.log)",
                kRun},
     OptionSpec{"json", ValueKind::Flag, "false", "print JSON", bit(Command::Status)},
+    OptionSpec{"verbose",
+               ValueKind::Flag,
+               "false",
+               "with connections: the paths of containers' frames, too, with their history (-v)",
+               bit(Command::Status)},
 };
 
 Error expected(std::string_view text, std::string_view what) {
@@ -619,7 +624,9 @@ class SettingsParser {
 
  private:
   void declare(const OptionSpec& option) {
-    const std::string flag = fmt::format("{}--{}", option.name == "fqdn" ? "-h," : "", option.name);
+    const std::string_view letter =
+        option.name == "fqdn" ? "-h," : (option.name == "verbose" ? "-v," : "");
+    const std::string flag = fmt::format("{}--{}", letter, option.name);
     std::string& word = words_[std::string(option.name)];
     auto* declared =
         option.kind == ValueKind::Flag ? app_.add_flag(flag, word) : app_.add_option(flag, word);

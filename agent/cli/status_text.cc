@@ -258,6 +258,46 @@ std::string connections_text(const json::value& connections) {
   return text;
 }
 
+// "12 s ago", in the unit that fits.
+std::string age_text(std::uint64_t milliseconds) {
+  constexpr std::uint64_t kSecond = 1000;
+  constexpr std::uint64_t kMinute = 60 * kSecond;
+  constexpr std::uint64_t kHour = 60 * kMinute;
+  if (milliseconds < 2 * kMinute) {
+    return fmt::format("{:.1f} s ago", static_cast<double>(milliseconds) / kSecond);
+  }
+  return milliseconds < 2 * kHour ? fmt::format("{} min ago", milliseconds / kMinute)
+                                  : fmt::format("{} h ago", milliseconds / kHour);
+}
+
+// A line per peer: how its frames travel; below it how that came about, the latest first.
+std::string paths_text(const json::value& paths) {
+  std::string text;
+  for (const json::value& path : paths.as_array()) {
+    text += fmt::format("{} {}{}{}",
+                        peer_label(path, "name"),
+                        text_at(path, "path"),
+                        flag_at(path, "encrypted") ? ", encrypted" : "",
+                        flag_at(path, "lost") ? " - nothing answers!" : "");
+    if (!path.at("rtt_us").is_null()) {
+      text += fmt::format(", rtt {:.2f} ms", path.at("rtt_us").to_number<double>() / 1000);
+    }
+    if (path.as_object().contains("bytes_out")) {
+      text += fmt::format(
+          ", {} bytes out, {} bytes in", number_at(path, "bytes_out"), number_at(path, "bytes_in"));
+    }
+    text += fmt::format(", switched {} times\n", number_at(path, "switches"));
+    const json::array& history = path.at("history").as_array();
+    for (auto event = history.rbegin(); event != history.rend(); ++event) {
+      text += fmt::format("   {}: {} ({})\n",
+                          age_text(number_at(*event, "age_ms")),
+                          text_at(*event, "path"),
+                          text_at(*event, "reason"));
+    }
+  }
+  return text;
+}
+
 std::string ipam_text(const json::value& ipam) {
   // Counts of IPv4 in full, larger ones with three digits.
   constexpr double kExactMax = 1e10;
@@ -326,6 +366,8 @@ std::string text_of(const json::value& status, StatusPart part) {
       return targets_text(status);
     case StatusPart::Dns:
       return dns_text(status);
+    case StatusPart::Paths:
+      return paths_text(status);
   }
   return "";
 }

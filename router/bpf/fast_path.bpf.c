@@ -1,7 +1,7 @@
 // The fast path: known unicast goes past the bridge and past the VXLAN device.
 //
 //   weft_port      veth's host end, ingress    container -> local container, underlay, or agent
-//   weft_underlay  underlay device, ingress    VXLAN of ours -> local container
+//   weft_underlay  underlay device, ingress    VXLAN of ours -> local container, or the next peer
 //   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
 //   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
 //
@@ -42,17 +42,24 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct weft_address);
   __type(value, struct weft_peer);
-} weft_peer_2 SEC(".maps");
+} weft_peer_3 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, WEFT_COUNTERS);
   __type(key, __u32);
   __type(value, __u64);
-} weft_counter_2 SEC(".maps");
+} weft_counter_3 SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, WEFT_PEERS_MAX);
+  __type(key, __u32);
+  __type(value, struct weft_traffic);
+} weft_traffic_1 SEC(".maps");
 
 static __always_inline void count(__u32 counter) {
-  __u64* value = bpf_map_lookup_elem(&weft_counter_2, &counter);
+  __u64* value = bpf_map_lookup_elem(&weft_counter_3, &counter);
   if (value) {
     *value += 1;
   }
@@ -85,26 +92,45 @@ static __always_inline struct weft_endpoint* endpoint_of(struct __sk_buff* skb) 
 }
 
 static __always_inline const struct weft_peer* peer_of(const struct weft_endpoint* endpoint) {
-  return bpf_map_lookup_elem(&weft_peer_2, &endpoint->underlay);
+  return bpf_map_lookup_elem(&weft_peer_3, &endpoint->underlay);
 }
 
 static __always_inline int is_sealed(const struct weft_peer* peer) {
   return peer && (peer->flags & WEFT_PEER_SEALED) != 0;
 }
 
+// Of VXLAN that came from it.
+static __always_inline int is_refused(const struct weft_peer* peer) {
+  return is_sealed(peer) && (peer->flags & WEFT_PEER_TRUSTED) == 0;
+}
+
+static __always_inline void count_out(const struct weft_peer* peer, __u32 size) {
+  struct weft_traffic* traffic = bpf_map_lookup_elem(&weft_traffic_1, &peer->slot);
+  if (traffic) {
+    traffic->packets_out += 1;
+    traffic->bytes_out += size;
+  }
+}
+
+static __always_inline void count_in(const struct weft_peer* peer, __u32 size) {
+  struct weft_traffic* traffic = bpf_map_lookup_elem(&weft_traffic_1, &peer->slot);
+  if (traffic) {
+    traffic->packets_in += 1;
+    traffic->bytes_in += size;
+  }
+}
+
 // Writes VXLAN in IPv4 around the frame and hands it to the peer's device. The kernel resolves the
 // next hop (bpf_redirect_neigh), so a changed route's MAC is never stale. Super-frames (GSO) stay
 // whole: the device or the kernel cuts them after the headers.
-static __always_inline int encapsulate(struct __sk_buff* skb,
-                                       const struct weft_endpoint* endpoint,
-                                       const struct weft_peer* peer) {
-  // A tag in the metadata would end up on the outer frame. bpf_skb_adjust_room knows IP only.
-  if (skb->vlan_present || skb->len > WEFT_INNER_MAX || !weft_is_mapped(&endpoint->underlay)
-      || (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4)
-          && skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV6))) {
+static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_peer* peer) {
+  if (!peer || peer->ifindex == 0 || (peer->flags & WEFT_PEER_SLOW) != 0) {
     return leave();
   }
-  if (!peer || peer->ifindex == 0) {
+  // A tag in the metadata would end up on the outer frame. bpf_skb_adjust_room knows IP only.
+  if (skb->vlan_present || skb->len > WEFT_INNER_MAX || !weft_is_mapped(&peer->next)
+      || (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4)
+          && skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV6))) {
     return leave();
   }
   struct weft_encap encap = {
@@ -115,7 +141,7 @@ static __always_inline int encapsulate(struct __sk_buff* skb,
       .inner_ecn = weft_parse_ecn(start_of(skb), end_of(skb)),
   };
   __builtin_memcpy(encap.source, peer->source.octets + 12, 4);
-  __builtin_memcpy(encap.destination, endpoint->underlay.octets + 12, 4);
+  __builtin_memcpy(encap.destination, peer->next.octets + 12, 4);
   __u8 headers[WEFT_ENCAP_SIZE];
   weft_write_vxlan(headers, &encap);
   if (bpf_skb_load_bytes(skb, 0, headers + WEFT_ENCAP_SIZE - WEFT_ETH_SIZE, WEFT_ETH_SIZE)
@@ -132,12 +158,16 @@ static __always_inline int encapsulate(struct __sk_buff* skb,
     return TC_ACT_SHOT;  // Cannot happen: the room was just made.
   }
   count(WEFT_COUNTER_ENCAPSULATED);
+  count_out(peer, encap.inner_size);
   return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
 }
 
 SEC("tc") int weft_port(struct __sk_buff* skb) {
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   if (!endpoint) {
+    if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_CARRIER)) {
+      return refuse();  // Only agents speak to agents.
+    }
     return leave();  // Broadcast, multicast, the host itself, unknown: the bridge knows.
   }
   if (endpoint->kind == WEFT_ENDPOINT_REMOTE) {
@@ -145,9 +175,10 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
     if (is_sealed(peer)) {
       // As if it had arrived on that device: the agent's packet socket hears it there.
       count(WEFT_COUNTER_SEALED);
+      count_out(peer, skb->len);
       return bpf_redirect(peer->ifindex, BPF_F_INGRESS);
     }
-    return encapsulate(skb, endpoint, peer);
+    return encapsulate(skb, peer);
   }
   if (skb->vlan_present || endpoint->ifindex == skb->ifindex) {
     return leave();  // The bridge drops what would return to its port.
@@ -164,6 +195,30 @@ static __always_inline int is_tunnelled_datagrams(struct __sk_buff* skb, __u16 e
   return skb->gso_size != 0
          && (bpf_skb_load_bytes(skb, WEFT_ENCAP_FRAME_SIZE + field, &protocol, 1)
              || protocol != WEFT_PROTOCOL_TCP);
+}
+
+// For a container of another peer: on to there, or to the next relay. Nothing but the outer header
+// changes, so super-frames stay what they are.
+static __always_inline int pass_on(struct __sk_buff* skb,
+                                   const struct weft_vxlan* vxlan,
+                                   const struct weft_peer* peer) {
+  if (!peer || peer->ifindex == 0 || (peer->flags & (WEFT_PEER_SEALED | WEFT_PEER_SLOW)) != 0
+      || !weft_is_mapped(&peer->next)) {
+    return leave();
+  }
+  __u8 ip[WEFT_IPV4_SIZE];
+  if (weft_read32(peer->next.octets + 12) == weft_read32(vxlan->source)
+      || bpf_skb_load_bytes(skb, WEFT_ETH_SIZE, ip, sizeof ip)
+      || !weft_readdress(ip, peer->source.octets + 12, peer->next.octets + 12)) {
+    return refuse();  // It would come back, or has gone in circles.
+  }
+  const __u16 no_checksum = 0;  // It covered the addresses (RFC 7348, 5: zero is right for VXLAN).
+  if (bpf_skb_store_bytes(skb, WEFT_ETH_SIZE, ip, sizeof ip, 0)
+      || bpf_skb_store_bytes(skb, WEFT_ETH_SIZE + WEFT_IPV4_SIZE + 6, &no_checksum, 2, 0)) {
+    return TC_ACT_SHOT;
+  }
+  count(WEFT_COUNTER_RELAYED);
+  return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
 }
 
 SEC("tc") int weft_underlay(struct __sk_buff* skb) {
@@ -184,8 +239,8 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   // Strangers, and packets that are routed through this host to another, are not decided here: the
   // stack forwards them, or hands them to the VXLAN device, where weft_from_vx refuses strangers.
   const struct weft_address source = weft_mapped(vxlan.source);
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_2, &source);
-  if (is_sealed(peer)) {
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_3, &source);
+  if (is_refused(peer)) {
     return refuse();  // Forged, or of a peer that is not configured as we are.
   }
   if (!peer || weft_read32(peer->source.octets + 12) != weft_read32(vxlan.destination)) {
@@ -193,8 +248,11 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   }
   const struct weft_endpoint* endpoint =
       bpf_map_lookup_elem(&weft_endpoint_1, &vxlan.inner_destination);
-  if (!endpoint || endpoint->kind != WEFT_ENDPOINT_LOCAL) {
+  if (!endpoint) {
     return leave();
+  }
+  if (endpoint->kind == WEFT_ENDPOINT_REMOTE) {
+    return pass_on(skb, &vxlan, peer_of(endpoint));
   }
   __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
   if (vxlan.inner_ethertype == WEFT_ETHERTYPE_IPV6) {
@@ -214,6 +272,7 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
     return TC_ACT_SHOT;  // Cannot happen: the frame has a header.
   }
   count(WEFT_COUNTER_DECAPSULATED);
+  count_in(peer, skb->len);
   return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
@@ -229,8 +288,8 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   } else {
     return refuse();
   }
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_2, &source);
-  if (key.tunnel_id != weft_vni || !peer || is_sealed(peer)) {
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_3, &source);
+  if (key.tunnel_id != weft_vni || !peer || is_refused(peer)) {
     return refuse();
   }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
@@ -238,6 +297,7 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
     return TC_ACT_UNSPEC;  // The bridge floods or delivers it.
   }
   count(WEFT_COUNTER_DECAPSULATED);
+  count_in(peer, skb->len);
   return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
@@ -246,22 +306,24 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
   if (!endpoint || endpoint->kind != WEFT_ENDPOINT_REMOTE) {
     return TC_ACT_SHOT;  // Floods are the agent's business.
   }
-  if (is_sealed(peer_of(endpoint))) {
+  const struct weft_peer* peer = peer_of(endpoint);
+  if (!peer || is_sealed(peer)) {
     return refuse();
   }
   struct bpf_tunnel_key key = {};
   key.tunnel_id = weft_vni;
   key.tunnel_ttl = WEFT_TTL;
   __u64 flags = BPF_F_ZERO_CSUM_TX | BPF_F_DONT_FRAGMENT;
-  if (weft_is_mapped(&endpoint->underlay)) {
-    key.remote_ipv4 = weft_read32(endpoint->underlay.octets + 12);
+  if (weft_is_mapped(&peer->next)) {
+    key.remote_ipv4 = weft_read32(peer->next.octets + 12);
   } else {
-    __builtin_memcpy(key.remote_ipv6, &endpoint->underlay, sizeof key.remote_ipv6);
+    __builtin_memcpy(key.remote_ipv6, &peer->next, sizeof key.remote_ipv6);
     flags = BPF_F_TUNINFO_IPV6;  // A zero UDP checksum is the exception over IPv6 (RFC 8200, 8.1).
   }
   if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
     return TC_ACT_SHOT;
   }
+  count_out(peer, skb->len);
   return TC_ACT_UNSPEC;
 }
 

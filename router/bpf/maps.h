@@ -36,12 +36,28 @@ struct weft_endpoint {
 // Its frames go to the agent, which seals them: `ifindex` is the device the agent hears them on.
 // VXLAN from the peer is refused.
 #define WEFT_PEER_SEALED 1
+// Sealed for another reason than distrust: VXLAN from the peer is believed.
+#define WEFT_PEER_TRUSTED 2
+// Its frames go to the bridge, which has the agent pass them on.
+#define WEFT_PEER_SLOW 4
 
 // How to reach a peer. `ifindex` 0: it is known, but there is no route to it now.
 struct weft_peer {
   __u32 ifindex;
   __u32 flags;
   struct weft_address source;
+  struct weft_address next;  // Where its VXLAN is sent: its own address, or that of a relay.
+  __u32 slot;                // Its place in the table of traffic.
+  __u32 zero;
+};
+
+// What was exchanged with one peer's containers by the fast path. One place each in a per-CPU
+// array.
+struct weft_traffic {
+  __u64 packets_out;
+  __u64 bytes_out;
+  __u64 packets_in;  // By the last hop.
+  __u64 bytes_in;
 };
 
 enum weft_counter {
@@ -51,7 +67,8 @@ enum weft_counter {
   WEFT_COUNTER_SLOW = 3,
   WEFT_COUNTER_REFUSED = 4,
   WEFT_COUNTER_SEALED = 5,
-  WEFT_COUNTERS = 6,
+  WEFT_COUNTER_RELAYED = 6,
+  WEFT_COUNTERS = 7,
 };
 
 #ifdef __cplusplus
@@ -62,4 +79,5 @@ enum weft_counter {
 WEFT_MAPS_ASSERT(sizeof(struct weft_mac) == 8);
 WEFT_MAPS_ASSERT(sizeof(struct weft_address) == 16);
 WEFT_MAPS_ASSERT(sizeof(struct weft_endpoint) == 24);
-WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 24);
+WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 48);
+WEFT_MAPS_ASSERT(sizeof(struct weft_traffic) == 32);

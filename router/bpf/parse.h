@@ -22,6 +22,10 @@
 #define WEFT_PROTOCOL_TCP 6
 #define WEFT_PROTOCOL_UDP 17
 #define WEFT_TTL 64  // Linux's default, and what its VXLAN device uses.
+// Less is not passed on by a relay. As each halves it, a loop of relays that disagree ends after
+// five turns, and the paths between them may still have 15 routers.
+#define WEFT_RELAY_TTL_MIN 4
+#define WEFT_ETHERTYPE_CARRIER 0x88b6  // Between agents (router/datapath/carrier.h).
 #define WEFT_ECN_MASK 0x03
 #define WEFT_ECN_ECT0 0x02
 #define WEFT_ECN_CE 0x03
@@ -177,6 +181,20 @@ WEFT_INLINE void weft_write_vxlan(__u8* out, const struct weft_encap* encap) {
   vxlan[4] = (__u8)(encap->vni >> 16);
   vxlan[5] = (__u8)(encap->vni >> 8);
   vxlan[6] = (__u8)encap->vni;
+}
+
+// Readdresses an outer IPv4 header without options for the next hop of a relay. 0: it has been
+// relayed too often.
+WEFT_INLINE int weft_readdress(__u8* ip, const __u8* source, const __u8* destination) {
+  if (ip[8] < WEFT_RELAY_TTL_MIN) {
+    return 0;
+  }
+  ip[8] = (__u8)(ip[8] / 2);
+  __builtin_memcpy(ip + 12, source, 4);
+  __builtin_memcpy(ip + 16, destination, 4);
+  weft_write16(ip + 10, 0);
+  weft_write16(ip + 10, weft_ipv4_checksum(ip));
+  return 1;
 }
 
 // A UDP source port from the flow's hash, so that the underlay spreads flows over its paths. From

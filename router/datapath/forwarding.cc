@@ -256,7 +256,9 @@ class Forwarding::Impl {
       if (underlay == nullptr) {
         return;  // A local container: the bridge floods unknown unicast to its port, too.
       }
-      targets.push_back(*underlay);
+      // One frame for one peer multiplies nothing: such come when a relay works without its kernel.
+      out.push_back(FrameToPeers{.underlay = {*underlay}, .frame = to_bytes(bytes)});
+      return;
     } else {
       targets.assign(peers_.begin(), peers_.end());
     }

@@ -10,12 +10,6 @@
 
 namespace weft::router {
 
-Mac bridge_mac(PeerName self) {
-  Mac::Octets octets = self.as_mac().octets();
-  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfeU) | 0x02U);
-  return Mac(octets);
-}
-
 namespace {
 
 // The kernel says when something changes. This is for what it does not announce, such as a lower
@@ -89,6 +83,7 @@ Result<Ok> DatapathService::Impl::ensure_devices() {
   }
   // New, also to the containers that were on one of that name before.
   bridge_index_ = bridge;
+  WEFT_TRY(ensure_carriers());
   for (const auto& [host, port] : ports_) {
     WEFT_TRY(ensure_container_port(host));
   }
@@ -180,10 +175,10 @@ Forwarding::Adopted DatapathService::Impl::adopt() {
   for (const auto& [mac, underlay] : adopted.remotes) {
     set_entries(mac, remote_entries(mac, underlay));
   }
+  remotes_ = adopted.remotes;
   if (options_.sealed != nullptr) {
     for (const auto& [mac, underlay] : adopted.remotes) {
       options_.sealed->set_remote(mac, underlay);
-      remotes_.insert_or_assign(mac, underlay);
     }
     for (const auto& [mac, ifindex] : adopted.locals) {
       options_.sealed->set_local(mac, ifindex);
@@ -202,9 +197,13 @@ std::vector<FdbEntry> DatapathService::Impl::remote_entries(Mac mac, const Ip& u
   if (is_sealed(underlay)) {
     return {{.mac = mac, .link = seal_port_, .remote = std::nullopt}};
   }
+  const std::optional<ClearRelay> relay = clear_relay(path_to(underlay));
+  if (relay && relay->by_agent) {
+    return {{.mac = mac, .link = tap_name_, .remote = std::nullopt}};
+  }
   std::vector<FdbEntry> entries{{.mac = mac, .link = vxlan_, .remote = std::nullopt}};
   if (!fast_path_) {
-    entries.push_back({.mac = mac, .link = vxlan_, .remote = underlay});
+    entries.push_back({.mac = mac, .link = vxlan_, .remote = relay ? relay->at : underlay});
   }
   return entries;
 }
@@ -326,12 +325,21 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
   const std::optional<PathInfo>& path = peers_[peer];
   attach_underlay(path);
   if (is_sealed(peer)) {
+    using enum sys::FastPath::Trust;
     // Also without a route: nothing may leave past the agent.
-    note("peer in the fast path", fast_path_->set_sealed_peer(peer, seal_index_));
+    note("peer in the fast path",
+         fast_path_->set_sealed_peer(peer, seal_index_, is_clear_allowed(peer) ? Accept : Refuse));
     return;
   }
+  const std::optional<ClearRelay> relay = clear_relay(path_to(peer));
+  const auto next = relay ? peers_.find(relay->at) : peers_.find(peer);
+  const std::optional<PathInfo> route = next == peers_.end() ? std::nullopt : next->second;
   note("peer in the fast path",
-       fast_path_->set_peer(peer, path ? path->source : Ip(), path ? path->ifindex : 0));
+       fast_path_->set_peer(peer,
+                            {.next = relay ? relay->at : peer,
+                             .source = route ? route->source : Ip(),
+                             .ifindex = route ? route->ifindex : 0,
+                             .slow = relay && relay->by_agent}));
 }
 
 // Programs on the underlay take VXLAN in, or refuse it.

@@ -1,6 +1,7 @@
-// The inside of DatapathService, in two files by what they are about:
+// The inside of DatapathService, in three files by what they are about:
 //
 //   datapath_service.cc  what others ask for, and what the Forwarding core decides
+//   datapath_paths.cc    which way frames to peers take: the Paths core, probes, relaying
 //   datapath_devices.cc  the devices it stands on: made, adopted, repaired on the kernel's news
 //
 // Private to these files.
@@ -19,9 +20,13 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "router/datapath/carrier.h"
+#include "router/datapath/flood_limit.h"
+#include "router/datapath/paths.h"
 #include "router/io/datapath_service.h"
 #include "router/io/vxlan_sender.h"
 #include "sys/core_driver.h"
+#include "sys/link/ethertype_socket.h"
 #include "sys/link_remover.h"
 #include "sys/network_watch.h"
 #include "sys/tap.h"
@@ -33,9 +38,6 @@ inline constexpr std::string_view kTapSuffix = "-tap";
 inline constexpr std::string_view kVxlanSuffix = "-vx";
 inline constexpr std::string_view kSealPortSuffix = "-sp";
 inline constexpr std::string_view kSealEndSuffix = "-se";
-
-// The peer's name as a locally administered station address, so that the bridge keeps its MAC.
-Mac bridge_mac(PeerName self);
 
 class DatapathService::Impl {
  public:
@@ -54,7 +56,9 @@ class DatapathService::Impl {
         seal_port_(options_.bridge + std::string(kSealPortSuffix)),
         seal_end_(options_.bridge + std::string(kSealEndSuffix)),
         timer_(executor_),
-        exposed_(options_.exposed) {}
+        exposed_(options_.exposed),
+        look_(executor_),
+        relay_limit_(Forwarding::Options{}.flood_rate_max, clock.now()) {}
 
   Result<Ok> start();
   Result<Ok> plug(const PortRequest& port);
@@ -74,13 +78,22 @@ class DatapathService::Impl {
   };
   using Driver =
       sys::CoreDriver<Forwarding, ForwardingAction, std::function<void(ForwardingAction)>>;
+  using PathDriver = sys::CoreDriver<Paths, PathAction, std::function<void(PathAction)>>;
+  struct ClearRelay {
+    Ip at;
+    bool by_agent = false;
+  };
 
   void load_programs();
   Result<Ok> ensure_devices();
   Result<Ok> ensure_vxlan();
   Result<Ok> ensure_seal();
+  bool is_clear_allowed(const Ip& peer) const {
+    return options_.sealed == nullptr || clear_.contains(peer);
+  }
   bool is_sealed(const Ip& peer) const {
-    return options_.sealed != nullptr && !clear_.contains(peer);
+    return options_.sealed != nullptr
+           && (path_to(peer).way != Way::Clear || !is_clear_allowed(peer));
   }
   void set_clear(const Ip& peer, bool agreed);
   std::uint32_t overhead(const Ip& peer) const;
@@ -102,6 +115,26 @@ class DatapathService::Impl {
   void tell_fast_path(const Ip& peer);
   void attach_underlay(const std::optional<PathInfo>& path);
   void refresh_mtu();
+
+  void start_paths();
+  Result<Ok> ensure_carriers();
+  void tell_paths(PeerName peer);
+  Path path_to(const Ip& peer) const;
+  std::optional<ClearRelay> clear_relay(const Path& path) const;
+  void perform(PathAction action);
+  void find_relays(PeerName peer);
+  void use_path(const UsePath& action);
+  void apply_path(const Ip& peer);
+  void send_straight(PeerName to, Way way, ByteView frame);
+  void send_through(PeerName via, std::vector<PeerName> targets, ByteView frame, std::uint8_t hops);
+  void send_on(ByteView frame, const std::vector<PeerName>& peers, std::uint8_t hops);
+  void send_probe(const SendProbe& action);
+  void on_carrier(ByteView frame);
+  void on_probe(const Probe& probe);
+  void on_answer(const Answer& answer);
+  void on_relay(const Relay& relay);
+  void look_for_traffic();
+  void note_traffic();
 
   void perform(ForwardingAction action);
   void place(const SetLocal& action);
@@ -130,7 +163,7 @@ class DatapathService::Impl {
   std::uint32_t bridge_index_ = 0;
   std::uint32_t vxlan_index_ = 0;
   std::uint32_t seal_index_ = 0;  // Of the end that the sealing thread listens on.
-  std::map<Mac, Ip> remotes_;     // Of containers elsewhere, where there is a sealed path.
+  std::map<Mac, Ip> remotes_;     // Of containers elsewhere.
   std::set<Ip> clear_;            // Peers that agreed to go in clear, where others are sealed.
   std::unique_ptr<sys::Tap> tap_;
   std::unique_ptr<VxlanSender> sender_;
@@ -145,6 +178,18 @@ class DatapathService::Impl {
   std::map<std::string, std::string> warnings_;    // By topic.
   std::unique_ptr<Forwarding> forwarding_;
   std::unique_ptr<Driver> driver_;
+
+  std::unique_ptr<Paths> paths_;
+  std::unique_ptr<PathDriver> path_driver_;
+  std::unique_ptr<sys::EthertypeSocket> carriers_;
+  std::map<PeerName, Ip> places_;
+  std::map<Ip, PeerName> names_;
+  std::set<PeerName> relays_in_kernel_;  // Peers that pass VXLAN on without their agent.
+  boost::asio::steady_timer look_;
+  std::uint64_t sent_ = 0;               // By all ports, at the last look …
+  std::map<Ip, std::uint64_t> sent_to_;  // … and to each peer.
+  FloodLimit relay_limit_;
+  RelayStats relays_;
 };
 
 }  // namespace weft::router

@@ -60,6 +60,7 @@ Result<Ok> DatapathService::Impl::start() {
       Forwarding::Options{.self = options_.self}, clock_.now(), adopt());
   driver_ = std::make_unique<Driver>(
       executor_, clock_, *forwarding_, [this](ForwardingAction a) { perform(std::move(a)); });
+  start_paths();
   driver_->feed([](Forwarding&, TimePoint, ForwardingActions&) {});  // Starts its timer.
   watch_ = WEFT_TRY(sys::NetworkWatch::watch(
       executor_,
@@ -172,12 +173,6 @@ void DatapathService::Impl::on_record(const RecordChanged& change) {
   });
 }
 
-void DatapathService::Impl::set_underlay(PeerName peer, const std::optional<Ip>& underlay) {
-  driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
-    core.set_underlay(now, peer, underlay, out);
-  });
-}
-
 void DatapathService::Impl::perform(ForwardingAction action) {
   std::visit(overloaded{
                  [this](const SetLocal& a) { place(a); },
@@ -201,8 +196,8 @@ void DatapathService::Impl::place(const SetLocal& action) {
   }
   if (options_.sealed != nullptr) {
     options_.sealed->set_local(action.mac, action.ifindex);
-    remotes_.erase(action.mac);
   }
+  remotes_.erase(action.mac);
   if (fast_path_) {
     note("container in the fast path", fast_path_->set_local(action.mac, action.ifindex));
   }
@@ -212,8 +207,8 @@ void DatapathService::Impl::place(const SetRemote& action) {
   set_entries(action.mac, remote_entries(action.mac, action.underlay));
   if (options_.sealed != nullptr) {
     options_.sealed->set_remote(action.mac, action.underlay);
-    remotes_.insert_or_assign(action.mac, action.underlay);
   }
+  remotes_.insert_or_assign(action.mac, action.underlay);
   if (fast_path_) {
     note("container in the fast path", fast_path_->set_remote(action.mac, action.underlay));
   }
@@ -223,23 +218,11 @@ void DatapathService::Impl::drop(Mac mac) {
   set_entries(mac, {});
   if (options_.sealed != nullptr) {
     options_.sealed->drop_mac(mac);
-    remotes_.erase(mac);
   }
+  remotes_.erase(mac);
   if (fast_path_) {
     note("container in the fast path", fast_path_->drop_mac(mac));
   }
-}
-
-void DatapathService::Impl::send_to_peers(const FrameToPeers& action) {
-  std::vector<Ip> sealed;
-  std::vector<Ip> clear;
-  for (const Ip& peer : action.underlay) {
-    (is_sealed(peer) ? sealed : clear).push_back(peer);
-  }
-  if (!sealed.empty()) {
-    options_.sealed->send(action.frame, sealed);
-  }
-  sender_->send(action.frame, clear);
 }
 
 void DatapathService::Impl::set_clear(const Ip& peer, bool agreed) {
@@ -248,14 +231,11 @@ void DatapathService::Impl::set_clear(const Ip& peer, bool agreed) {
   } else {
     clear_.erase(peer);
   }
-  if (peers_.contains(peer)) {
-    tell_fast_path(peer);
+  // Trust may have changed without the path.
+  if (const auto name = names_.find(peer); name != names_.end()) {
+    tell_paths(name->second);
   }
-  for (const auto& [mac, underlay] : remotes_) {
-    if (underlay == peer) {
-      set_entries(mac, remote_entries(mac, underlay));
-    }
-  }
+  apply_path(peer);
 }
 
 // A peer in clear may be sealed again at any time, and its packets must fit then.
@@ -317,6 +297,15 @@ DatapathStatus DatapathService::Impl::status() const {
   status.forwarding = forwarding_->stats();
   if (fast_path_) {
     status.fast_path = fast_path_->stats();
+  }
+  status.paths = paths_->status();
+  status.path_stats = paths_->stats();
+  status.relays = relays_;
+  status.now = clock_.now();
+  for (const auto& [peer, place] : places_) {
+    if (fast_path_) {
+      status.traffic.emplace(peer, fast_path_->traffic(place));
+    }
   }
   for (const auto& [topic, what] : warnings_) {
     status.warnings.push_back(topic + ": " + what);

@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -28,12 +29,21 @@
 #include "base/records.h"
 #include "base/result.h"
 #include "router/datapath/forwarding.h"
+#include "router/datapath/paths.h"
 #include "router/io/sealed_path.h"
 #include "sys/clock.h"
 #include "sys/fast_path.h"
 #include "sys/netdev.h"
 
 namespace weft::router {
+
+// Frames of others, by this agent.
+struct RelayStats {
+  std::uint64_t passed_on = 0;
+  std::uint64_t limited = 0;    // Over the rate of floods.
+  std::uint64_t refused = 0;    // Too many hops, or no way to the relay.
+  std::uint64_t malformed = 0;  // Carrier frames that are none.
+};
 
 struct DatapathStatus {
   std::string mode;    // "bpf" or "bridge".
@@ -47,6 +57,11 @@ struct DatapathStatus {
   std::size_t remote_count = 0;
   ForwardingStats forwarding;
   sys::FastPathStats fast_path;
+  std::vector<PathStatus> paths;
+  std::map<PeerName, sys::TrafficStats> traffic;  // Only with BPF.
+  PathsStats path_stats;
+  RelayStats relays;
+  TimePoint now;                      // That the paths' histories refer to.
   std::vector<std::string> warnings;  // What the kernel refused and has not accepted since.
 };
 
@@ -62,6 +77,11 @@ class DatapathService {
     SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
     bool clear_possible = true;       // Without it there is no VXLAN at all.
     std::vector<Exposure> exposed{};  // As set_exposed().
+    std::uint64_t seed = 0;        // For ids that nobody should guess.
+    // Peers that could pass frames on to the peer, best first; asked now and then while needed.
+    std::function<std::vector<PeerName>(PeerName peer)> find_relays{};
+    // False if there should be a control connection to the peer, and is none.
+    std::function<bool(PeerName peer)> is_linked{};
   };
   using OnPublish = std::function<void(PublishRecord record)>;
 
@@ -99,6 +119,7 @@ class DatapathService {
   Result<Ok> set_exposed(std::vector<Exposure> exposed);
 
   void on_record(const RecordChanged& change);
+  // Again also when only its connection came or went.
   void set_underlay(PeerName peer, std::optional<Ip> underlay);
   DatapathStatus status() const;
 

@@ -130,6 +130,16 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     routes_changed();
   }
 
+  void set_next(const Ip& underlay, const Ip& next) {
+    if (underlay == next) {
+      if (nexts_.erase(underlay) > 0) {
+        routes_changed();
+      }
+    } else if (std::exchange(nexts_[underlay], next) != next) {
+      routes_changed();
+    }
+  }
+
   void set_path_mtu(const Ip& underlay, std::uint32_t mtu) {
     if (std::exchange(path_mtus_[underlay], mtu) != mtu) {
       keys_changed();
@@ -265,7 +275,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     }
     routes->peers = FlatTable(remotes_.size());
     for (const auto& [mac, underlay] : remotes_) {
-      if (const auto it = by_underlay_.find(underlay); it != by_underlay_.end()) {
+      const auto next = nexts_.find(underlay);
+      const auto it = by_underlay_.find(next == nexts_.end() ? underlay : next->second);
+      if (it != by_underlay_.end()) {
         routes->peers.insert(mac_number(mac.octets().data()), peers_.at(it->second).slot);
       }
     }
@@ -452,6 +464,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   std::map<PeerName, Peer> peers_;
   std::set<std::uint32_t> slots_;
   std::map<Ip, PeerName> by_underlay_;
+  std::map<Ip, Ip> nexts_;  // Relays of peers that are not reached straight.
   std::map<Ip, std::uint32_t> path_mtus_;
   std::map<Mac, Ip> remotes_;
   std::map<Mac, std::uint32_t> locals_;
@@ -508,6 +521,10 @@ void SealedPath::set_remote(Mac mac, const Ip& underlay) {
 
 void SealedPath::drop_mac(Mac mac) {
   impl_->drop_mac(mac);
+}
+
+void SealedPath::set_next(const Ip& underlay, const Ip& next) {
+  impl_->set_next(underlay, next);
 }
 
 void SealedPath::set_path_mtu(const Ip& underlay, std::uint32_t mtu) {

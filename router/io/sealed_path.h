@@ -79,6 +79,8 @@ class SealedPath {
   void set_local(Mac mac, std::uint32_t ifindex);
   void set_remote(Mac mac, const Ip& underlay);
   void drop_mac(Mac mac);
+  // Frames for the peer at `underlay` are sealed for the one at `next`, which passes them on.
+  void set_next(const Ip& underlay, const Ip& next);
   // How large an IP packet the path to the peer carries.
   void set_path_mtu(const Ip& underlay, std::uint32_t mtu);
   // To each of the peers, once.

@@ -30,6 +30,7 @@ enum class SealedDrop : std::uint8_t {
   Replayed,       // Seen before, or too old to know.
   NotAuthentic,   // Altered, forged, or sealed under another key.
   DeliverFailed,  // The container's interface took no more frames.
+  RelayedTooOften,
   Count,
 };
 inline constexpr std::size_t kSealedDrops = static_cast<std::size_t>(SealedDrop::Count);

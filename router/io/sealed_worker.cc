@@ -105,6 +105,7 @@ class SealedWorker::Impl {
     stats.datagrams_in = datagrams_in_.get();
     stats.frames_out = frames_out_.get();
     stats.events_refused = events_refused_.get();
+    stats.frames_relayed = frames_relayed_.get();
     return stats;
   }
 
@@ -385,6 +386,9 @@ class SealedWorker::Impl {
     coalescer_.finish();
     for (const Coalescer::Finished frame : coalescer_.finished()) {
       frames_out_.add(1);
+      if (relay(frame)) {
+        continue;
+      }
       if (!device_.socket) {
         drop(SealedDrop::DeliverFailed);
         continue;
@@ -401,6 +405,23 @@ class SealedWorker::Impl {
       drop(SealedDrop::DeliverFailed, device_.socket->flush().failed);
     }
     coalescer_.clear();
+    flush_datagrams();
+  }
+
+  // A frame for a container of another peer: sealed again for that one.
+  bool relay(ByteView frame) {
+    const std::uint32_t peer = routes_->peers.find(mac_number(frame.data() + sizeof(VnetHeader)));
+    if (!is_peer(peer)) {
+      return false;
+    }
+    flood_.assign(frame.begin(), frame.end());  // Splitting overwrites what it is given.
+    if (!count_hop(flood_)) {
+      drop(SealedDrop::RelayedTooOften);
+      return true;
+    }
+    frames_relayed_.add(1);
+    seal_frame(keys_->peers[peer], flood_);
+    return true;
   }
 
   // News ------------------------------------------------------------------------------------------
@@ -440,6 +461,7 @@ class SealedWorker::Impl {
   Counter datagrams_in_;
   Counter frames_out_;
   Counter events_refused_;
+  Counter frames_relayed_;
   std::atomic<std::size_t> unknown_count_{0};  // Told and not taken yet.
 
   mutable std::mutex mutex_;  // Of what follows.

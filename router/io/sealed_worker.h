@@ -51,6 +51,7 @@ struct SealedWorkerStats {
   std::uint64_t datagrams_out = 0;
   std::uint64_t datagrams_in = 0;
   std::uint64_t frames_out = 0;      // Super-frames to containers.
+  std::uint64_t frames_relayed = 0;  // Super-frames of peers passed on to others.
   std::uint64_t events_refused = 0;  // The strand did not keep up.
 };
 

@@ -170,9 +170,10 @@ void Coalescer::finish() {
   }
   VnetHeader vnet;
   const auto& offload = open_->offload;
+  vnet.flags = offload[0] & kOffloadHopsMask;
   const std::size_t sum_start = read16(&offload[2]);
   if ((offload[0] & kOffloadPartialChecksum) != 0 && sum_start + offload[1] + 2U <= open_->size) {
-    vnet.flags = VnetHeader::kNeedsChecksum;
+    vnet.flags |= VnetHeader::kNeedsChecksum;
     vnet.checksum_start = static_cast<std::uint16_t>(sum_start);
     vnet.checksum_offset = offload[1];
   }

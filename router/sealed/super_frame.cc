@@ -59,12 +59,13 @@ std::optional<Splitter> Splitter::open(std::span<std::uint8_t> buffer, std::size
   std::memcpy(&vnet, buffer.data(), sizeof vnet);
   Splitter splitter;
   splitter.frame_ = buffer.subspan(sizeof vnet);
+  splitter.offload_[0] = vnet.flags & kOffloadHopsMask;
   if ((vnet.flags & VnetHeader::kNeedsChecksum) != 0) {
     if (vnet.checksum_start + vnet.checksum_offset + 2U > splitter.frame_.size()
         || vnet.checksum_offset > 0xff) {
       return std::nullopt;
     }
-    splitter.offload_[0] = kOffloadPartialChecksum;
+    splitter.offload_[0] |= kOffloadPartialChecksum;
     splitter.offload_[1] = static_cast<std::uint8_t>(vnet.checksum_offset);
     write16(&splitter.offload_[2], vnet.checksum_start);
   }
@@ -161,6 +162,15 @@ void Splitter::write_headers(std::uint8_t* at, std::size_t payload_size) {
   }
   write16(transport + (is_tcp_ ? kTcpChecksum : kUdpChecksum),
           fold(pseudo_sum_ + static_cast<std::uint32_t>(transport_size)));
+}
+
+bool count_hop(std::span<std::uint8_t> buffer) {
+  std::uint8_t& flags = buffer[offsetof(VnetHeader, flags)];
+  if ((flags & kOffloadHopsMask) == kOffloadHopsMask) {
+    return false;
+  }
+  flags += kOffloadHop;
+  return true;
 }
 
 std::optional<TransportLayout> plain_transport(std::span<const std::uint8_t> frame) {

@@ -36,9 +36,16 @@ struct VnetHeader {
 static_assert(sizeof(VnetHeader) == 10);
 
 // What of it travels between peers, in front of each frame and sealed with it: flags, offset of the
-// checksum's field, and where the sum begins (big-endian). Flag 1: the checksum is partial.
+// checksum's field, and where the sum begins (big-endian). Flag 1: the checksum is partial. The
+// upper half of the flags counts the relays the frame has passed; so do those of the VnetHeader,
+// where the kernel knows only three and ignores the others.
 inline constexpr std::size_t kOffloadSize = 4;
 inline constexpr std::uint8_t kOffloadPartialChecksum = 1;
+inline constexpr std::uint8_t kOffloadHopsMask = 0x70;
+inline constexpr std::uint8_t kOffloadHop = 0x10;
+
+// Counts one relay in the VnetHeader at the front. False: the frame has passed too many.
+bool count_hop(std::span<std::uint8_t> buffer);
 
 inline constexpr std::size_t kFrameSizeMin = 14;
 inline constexpr std::size_t kFrameSizeMax = 65535 + 18;  // The largest MTU, Ethernet, a VLAN tag.

@@ -145,10 +145,21 @@ Cluster::Cluster(std::size_t hosts, std::uint32_t mtu) : underlay(mtu) {
 
 void Cluster::start(bool bpf) {
   for (const auto& host : hosts_) {
-    host->start({.self = host->name, .bpf = bpf});
+    host->start({.self = host->name, .bpf = bpf, .find_relays = relays_});
   }
   for (const auto& host : hosts_) {
     introduce(*host);
+  }
+}
+
+void Cluster::start_one(std::size_t index, bool bpf) {
+  Host& host = *hosts_.at(index);
+  host.start({.self = host.name, .bpf = bpf, .find_relays = relays_});
+  introduce(host);
+  for (const auto& other : hosts_) {
+    if (other.get() != &host && other->is_running()) {
+      other->learn_peer(host.name, host.underlay);
+    }
   }
 }
 
@@ -161,6 +172,22 @@ void Cluster::introduce(Host& host) {
   const std::lock_guard lock(told_mutex_);
   for (const RecordChanged& change : told_) {
     host.learn(change);
+  }
+}
+
+// The other's packets go to a station that is not there.
+void Cluster::cut(std::size_t one, std::size_t other) {
+  for (const auto& [from, to] : {std::pair(one, other), std::pair(other, one)}) {
+    hosts_.at(from)->net.must(
+        fmt::format("ip neigh replace {} dev u0 lladdr 02:de:ad:00:00:01 nud permanent",
+                    hosts_.at(to)->underlay.to_string()));
+  }
+}
+
+void Cluster::heal(std::size_t one, std::size_t other) {
+  for (const auto& [from, to] : {std::pair(one, other), std::pair(other, one)}) {
+    hosts_.at(from)->net.must(
+        fmt::format("ip neigh del {} dev u0", hosts_.at(to)->underlay.to_string()));
   }
 }
 

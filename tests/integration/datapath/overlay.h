@@ -60,6 +60,7 @@ class Host {
   router::DatapathStatus status();
   void learn(const RecordChanged& change);
   void learn_peer(PeerName peer, const Ip& underlay);
+  bool is_running() const { return service_ != nullptr; }
 
   Namespace net;
   PeerName name;
@@ -82,12 +83,22 @@ class Cluster {
   Host& operator[](std::size_t index) { return *hosts_.at(index); }
   // Starts every host and makes them know each other.
   void start(bool bpf);
+  // One host; it knows those that run already, and they it.
+  void start_one(std::size_t index, bool bpf);
+  // What every host will take for able to pass frames on to any peer.
+  void set_relays(std::vector<PeerName> relays) {
+    relays_ = [relays = std::move(relays)](PeerName) { return relays; };
+  }
+  // Nothing gets through between the two any more / again.
+  void cut(std::size_t one, std::size_t other);
+  void heal(std::size_t one, std::size_t other);
   void introduce(Host& host);
   void tell_others(PeerName origin, PublishRecord record);
 
   Underlay underlay;
 
  private:
+  std::function<std::vector<PeerName>(PeerName)> relays_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::mutex told_mutex_;            // Every host publishes from a thread of its own.
   std::vector<RecordChanged> told_;  // For hosts that start again.

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Two hosts that cannot reach each other: their containers talk through a third that has none, in
+# clear and encrypted, with BPF and without; broadcasts arrive once. A path whose UDP is dropped
+# while its control connection lives is left within a second or so, and taken again.
+source "$(dirname "$0")/../lab/lib.sh"
+
+lab_up 3
+everywhere sh -c 'umask 077; echo "correct horse battery" >/etc/weft-password'
+
+path_is() {  # HOST PEER PATH: how frames to the peer travel.
+  status_is "$1" ".datapath.paths[] | select(.nickname == \"$2\") | .path == \"$3\" and .lost == false"
+}
+
+guest_pings() { guest_does "$1" "$2" ping -c 1 -W 1 "$3"; }
+
+begin() {  # [options of launch]
+  launch_all "$@"
+  guest_network h1 10.32.0.0/24
+  guest_network h3 10.32.0.0/24
+  guest h1 a 1 10.32.0.11/24
+  guest h3 c 3 10.32.0.13/24
+  wait_until 5 "the guests talk" guest_pings h1 a 10.32.0.13
+}
+
+end() {
+  lab heal
+  on h1 ip netns del a
+  on h3 ip netns del c
+  everywhere weft reset
+}
+
+assert_relayed() {
+  lab partition h1 h3
+  step "  containers go on talking through h2"
+  wait_until 5 "a pings c through h2" guest_pings h1 a 10.32.0.13
+  path_is h1 h3 "relay h2" || fail "h1 goes another way: $(on h1 weft status --json | jq -c .datapath.paths)"
+  guest_does h3 c timeout 20 iperf3 -s -1 >/dev/null &
+  wait_until 5 "iperf3 listens" guest_does h3 c sh -c 'ss -tln | grep -q :5201'
+  guest_does h1 a timeout 15 iperf3 -c 10.32.0.13 -t 2 -J >"$SCRATCH/iperf"
+  echo "    $(jq '.end.sum_received.bits_per_second / 1e6 | floor' "$SCRATCH/iperf") Mbit/s through h2"
+
+  step "  a broadcast arrives, and once"
+  guest_does h3 c sh -c 'echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts'
+  guest_does h1 a ping -b -c 5 -i 0.1 -W 1 10.32.0.255 >"$SCRATCH/broadcast" 2>/dev/null || true
+  assert_contains "$(cat "$SCRATCH/broadcast")" "5 received" "answers to broadcasts"
+  ! grep -q DUP "$SCRATCH/broadcast" || fail "a broadcast came twice: $(cat "$SCRATCH/broadcast")"
+
+  step "  the straight path returns"
+  lab heal
+  wait_until 40 "h1 goes straight to h3" path_is h1 h3 "$1"
+  wait_until 40 "h3 goes straight to h1" path_is h3 h1 "$1"
+  guest_pings h1 a 10.32.0.13 >/dev/null
+}
+
+step "in clear"
+begin
+assert_relayed clear
+
+step "UDP between h1 and h3 is dropped, the control connection lives"
+guest_does h1 a ping -i 0.05 -c 100 -W 1 10.32.0.13 >"$SCRATCH/cut" &
+PINGS=$!
+wait_until 5 "pings flow" grep -q seq=5 "$SCRATCH/cut"
+lab block h1 h3 6784
+wait "$PINGS" || true
+# 50 ms each; half a second to a second is what it takes to be sure.
+lost=$((100 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$SCRATCH/cut")))
+echo "    lost $lost pings of 50 ms"
+((lost >= 3 && lost <= 30)) || fail "that many must not get lost, nor so few: $(tail -3 "$SCRATCH/cut")"
+path_is h1 h3 "relay h2" || fail "h1 goes another way"
+assert_contains "$(on h1 weft status connections -v)" "clear does not answer" "the history"
+lab heal
+wait_until 40 "h1 goes straight to h3" path_is h1 h3 clear
+end
+
+step "in clear, without BPF"
+begin --no-bpf
+assert_relayed clear
+end
+
+step "encrypted"
+begin --password-file /etc/weft-password
+assert_relayed sealed
+end

@@ -1,0 +1,342 @@
+// Which way frames to a peer take, in virtual time, with paths that the test breaks and mends.
+#include <algorithm>
+#include <set>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "router/datapath/paths.h"
+
+namespace weft::router {
+namespace {
+
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""min;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""s;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr Path kClear{Way::Clear, {}};
+constexpr Path kSealed{Way::Sealed, {}};
+
+// Paths to one peer; those in `works` answer after `rtt`.
+class Pair {
+ public:
+  static inline const PeerName kPeer{3};
+  static inline const PeerName kRelay{2};
+  static inline const PeerName kOtherRelay{4};
+  static inline const Path kViaRelay{Way::Relay, kRelay};
+  static inline const Path kViaOther{Way::Relay, kOtherRelay};
+
+  explicit Pair(std::set<Path> working, Duration rtt = 1ms)
+      : works(std::move(working)),
+        rtt_(rtt) {}
+
+  void know(Paths::Possible possible = {.clear = true}) {
+    PathActions out;
+    paths.set_peer(now, kPeer, possible, out);
+    perform(out);
+  }
+
+  // Lets time pass; with traffic the peer is sent to all the time.
+  void run(Duration duration, bool traffic = true) {
+    for (const TimePoint end = now + duration; now < end; now += 1ms) {
+      if (traffic && now >= traffic_at_) {
+        paths.on_traffic(now, kPeer);
+        traffic_at_ = now + 200ms;
+      }
+      PathActions out;
+      for (auto it = answers_.begin(); it != answers_.end() && it->first <= now;) {
+        paths.on_answer(now, kPeer, it->second.path, it->second.id, out);
+        it = answers_.erase(it);
+      }
+      paths.on_deadline(now, out);
+      perform(out);
+      paths.check_invariants();
+    }
+  }
+
+  // How long until the path in use is this one.
+  Duration until(const Path& path, Duration patience) {
+    const TimePoint start = now;
+    while (paths.path(kPeer) != path && now - start < patience) {
+      run(1ms);
+    }
+    return now - start;
+  }
+
+  std::set<Path> works;
+  std::vector<PeerName> relays{kRelay};
+  TimePoint now{1h};
+  Paths paths{{}, Rng(1), now};
+  std::vector<Path> used;
+  std::size_t probes = 0;
+
+ private:
+  void perform(const PathActions& actions) {
+    PathActions more;
+    for (const PathAction& action : actions) {
+      if (const auto* probe = std::get_if<SendProbe>(&action)) {
+        ++probes;
+        if (works.contains(probe->path)) {
+          answers_.emplace(now + rtt_, *probe);
+        }
+      } else if (const auto* use = std::get_if<UsePath>(&action)) {
+        EXPECT_EQ(paths.path(kPeer), use->path);
+        used.push_back(use->path);
+      } else {
+        paths.set_relays(now, kPeer, relays, more);
+      }
+    }
+    if (!more.empty()) {
+      perform(more);
+    }
+  }
+
+  Duration rtt_;
+  std::multimap<TimePoint, SendProbe> answers_;
+  TimePoint traffic_at_{};
+};
+
+TEST(Paths, UsesTheStraightPathAtOnceAndAsksNothingWithoutTraffic) {
+  Pair pair({kClear});
+
+  pair.know();
+  pair.run(60s, false);
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear));
+  EXPECT_EQ(pair.probes, 0U);
+  EXPECT_EQ(pair.paths.next_deadline(), kNever);
+}
+
+TEST(Paths, StaysOnAPathThatAnswersHoweverLongItsWay) {
+  Pair pair({kClear}, 450ms);
+
+  pair.know();
+  pair.run(30s);
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear));
+}
+
+TEST(Paths, NoticesAFailureUnderTrafficWithinASecondAndGoesThroughARelay) {
+  Pair pair({kClear, Pair::kViaRelay});
+  pair.know();
+  pair.run(10s);
+
+  pair.works.erase(kClear);
+
+  EXPECT_LT(pair.until(Pair::kViaRelay, 5s), 850ms);
+  pair.run(20s);
+  EXPECT_THAT(pair.used, ElementsAre(kClear, Pair::kViaRelay));
+}
+
+TEST(Paths, PrefersSealedStraightToARelay) {
+  Pair pair({kClear, kSealed, Pair::kViaRelay});
+  pair.know({.clear = true, .sealed = true});
+  pair.run(5s);
+
+  pair.works.erase(kClear);
+  pair.run(2s);
+  pair.works.erase(kSealed);
+  pair.run(2s);
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear, kSealed, Pair::kViaRelay));
+}
+
+TEST(Paths, NeverUsesAClearPathThatIsNotAllowed) {
+  Pair pair({kClear});
+  pair.know({.clear = false, .sealed = true});
+
+  pair.run(60s);
+
+  EXPECT_THAT(pair.used, ::testing::Not(::testing::Contains(kClear)));
+  EXPECT_TRUE(pair.paths.status().front().lost);
+}
+
+TEST(Paths, LeavesTheClearPathAtOnceWhenConsentEnds) {
+  Pair pair({kClear, kSealed});
+  pair.know({.clear = true, .sealed = true});
+
+  pair.know({.clear = false, .sealed = true});
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear, kSealed));
+}
+
+TEST(Paths, TriesTheNextRelayWhenTheFirstDoesNotReachThePeer) {
+  Pair pair({Pair::kViaOther});
+  pair.relays = {Pair::kRelay, Pair::kOtherRelay};
+  pair.know();
+
+  EXPECT_LT(pair.until(Pair::kViaOther, 10s), 2s);
+  pair.run(10s);
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaOther);
+}
+
+TEST(Paths, ReturnsToTheStraightPathSomeAnswersAfterItIsBack) {
+  Pair pair({Pair::kViaRelay});
+  pair.know();
+  pair.run(5s);
+  ASSERT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaRelay);
+
+  pair.works.insert(kClear);
+
+  EXPECT_LT(pair.until(kClear, 60s), 10s);
+}
+
+TEST(Paths, ComesBackSoonAfterTheConnectionIsBack) {
+  Pair pair({Pair::kViaRelay});
+  pair.know();
+  pair.run(10min);
+  pair.works.insert(kClear);
+
+  pair.know();  // As when the neighbour is up again.
+
+  EXPECT_LT(pair.until(kClear, 60s), 1s);
+}
+
+// A path that works for two seconds of every three must not move traffic each time.
+TEST(Paths, DampsAPathThatFlaps) {
+  Pair pair({kClear, Pair::kViaRelay});
+  pair.know();
+
+  for (int i = 0; i < 100; ++i) {
+    pair.works.insert(kClear);
+    pair.run(2s);
+    pair.works.erase(kClear);
+    pair.run(1s);
+  }
+
+  EXPECT_LT(pair.used.size(), 14U);
+  EXPECT_EQ(pair.paths.status().front().history.size(), 8U);
+}
+
+TEST(Paths, ForgetsAFlapAfterFiveQuietMinutes) {
+  Pair pair({kClear, Pair::kViaRelay});
+  pair.know();
+  for (int i = 0; i < 6; ++i) {
+    pair.works.erase(kClear);
+    pair.run(2s);
+    pair.works.insert(kClear);
+    pair.until(kClear, 60s);
+  }
+  pair.run(6min);
+  pair.works.erase(kClear);
+  pair.run(2s);
+
+  pair.works.insert(kClear);
+  pair.know();
+
+  EXPECT_LT(pair.until(kClear, 60s), 1s);
+}
+
+TEST(Paths, GoesTheFirstWayThatAnswersAfterNothingDid) {
+  Pair pair({});
+  pair.know();
+  pair.run(30s);
+  EXPECT_TRUE(pair.paths.status().front().lost);
+
+  pair.works.insert(Pair::kViaRelay);
+  pair.run(31s);
+
+  EXPECT_FALSE(pair.paths.status().front().lost);
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaRelay);
+}
+
+TEST(Paths, AsksADeadPeerLessAndLess) {
+  Pair pair({});
+  pair.relays = {};
+  pair.know();
+  pair.run(2min, false);
+  pair.probes = 0;
+
+  pair.run(2min, false);
+
+  EXPECT_LE(pair.probes, 5U);
+}
+
+TEST(Paths, BeginsWithARelayWhereTheHostsAreNotConnected) {
+  Pair pair({Pair::kViaRelay});
+
+  pair.know({.clear = true, .linked = false});
+  pair.run(5s);
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear, Pair::kViaRelay));
+  EXPECT_EQ(pair.paths.status().front().path, Pair::kViaRelay);
+}
+
+TEST(Paths, FollowsAPeerThatComesThroughARelay) {
+  Pair pair({Pair::kViaRelay});
+  pair.know();
+  PathActions out;
+
+  pair.paths.on_relayed_probe(pair.now, Pair::kPeer, Pair::kRelay, out);
+
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaRelay);
+}
+
+TEST(Paths, BelievesItsOwnAnswersMoreThanAPeerThatComesThroughARelay) {
+  Pair pair({kClear, Pair::kViaRelay});
+  pair.know();
+  pair.run(2s);
+  PathActions out;
+
+  pair.paths.on_relayed_probe(pair.now, Pair::kPeer, Pair::kRelay, out);
+
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), kClear);
+  EXPECT_THAT(out, IsEmpty());
+}
+
+TEST(Paths, RefusesAnswersToWhatItDidNotAskAndSecondOnes) {
+  Pair pair({});
+  pair.know();
+  PathActions out;
+  pair.paths.on_traffic(pair.now, Pair::kPeer);
+  pair.paths.on_deadline(pair.now, out);
+  ASSERT_EQ(out.size(), 1U);
+  const SendProbe probe = std::get<SendProbe>(out.front());
+
+  pair.paths.on_answer(pair.now, Pair::kPeer, kClear, probe.id + 1, out);
+  pair.paths.on_answer(pair.now, Pair::kPeer, kSealed, probe.id, out);
+  pair.paths.on_answer(pair.now, Pair::kRelay, kClear, probe.id, out);
+  pair.paths.on_answer(pair.now, Pair::kPeer, kClear, probe.id, out);
+  pair.paths.on_answer(pair.now, Pair::kPeer, kClear, probe.id, out);
+
+  EXPECT_EQ(pair.paths.stats().answers, 1U);
+  EXPECT_EQ(pair.paths.stats().answers_refused, 4U);
+}
+
+TEST(Paths, LimitsProbesHoweverManyPeersThereAre) {
+  TimePoint now{1h};
+  Paths paths({.probe_rate_max = 100}, Rng(1), now);
+  PathActions out;
+  for (std::uint64_t i = 1; i <= 500; ++i) {
+    paths.set_peer(now, PeerName(i), {.clear = true}, out);
+    paths.on_traffic(now, PeerName(i));
+  }
+  out.clear();
+
+  for (int i = 0; i < 2000; ++i, now += 1ms) {
+    paths.on_deadline(now, out);
+  }
+
+  const auto probes = std::count_if(out.begin(), out.end(), [](const PathAction& action) {
+    return std::holds_alternative<SendProbe>(action);
+  });
+  EXPECT_LE(probes, 301);
+  EXPECT_GT(paths.stats().probes_limited, 0U);
+}
+
+TEST(Paths, ForgetsAPeerThatIsGone) {
+  Pair pair({});
+  pair.know();
+  pair.run(3s);
+
+  pair.paths.remove_peer(Pair::kPeer);
+
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), std::nullopt);
+  EXPECT_EQ(pair.paths.next_deadline(), kNever);
+}
+
+}  // namespace
+}  // namespace weft::router
