@@ -172,12 +172,14 @@ json::object to_json(const router::PathStatus& path,
         {"path", text_of(event.path, status.peers)},
         {"reason", event.reason}});
   }
+  const auto mtu = datapath.path_mtus.find(path.peer);
   json::object object{{"name", path.peer.to_string()},
                       {"nickname", nickname_of(status.peers, path.peer)},
                       {"path", text_of(path.path, status.peers)},
                       {"encrypted", status.sealed && path.path.way != router::Way::Clear},
                       {"lost", path.lost},
                       {"rtt_us", microseconds_of(path.rtt)},
+                      {"mtu", mtu == datapath.path_mtus.end() ? 0 : mtu->second},
                       {"switches", path.switches},
                       {"history", std::move(history)}};
   if (const auto traffic = datapath.traffic.find(path.peer); traffic != datapath.traffic.end()) {
@@ -213,6 +215,10 @@ json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& 
             {"frames_flooded", forwarding.frames_flooded},
             {"frames_limited", forwarding.frames_limited},
             {"frames_malformed", forwarding.frames_malformed},
+            {"too_big_answered", forwarding.too_big_answered},
+            {"too_big_cut", forwarding.too_big_cut},
+            {"too_big_dropped", forwarding.too_big_dropped},
+            {"fast_too_big", fast.too_big},
             {"endpoints_refused", forwarding.endpoints_refused},
             {"fast_local", fast.local},
             {"fast_encapsulated", fast.encapsulated},

@@ -345,14 +345,21 @@ class KernelFastPath final : public FastPath {
     peer.next = key_of(route.next);
     peer.flags = route.slow ? WEFT_PEER_SLOW : 0;
     peer.slot = slot_of(underlay);
+    peer.frame_max = route.limit.frame_max;
+    peer.reports = route.limit.reports;
     return put(peers_.get(), key_of(underlay), peer);
   }
 
-  Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device, Trust trust) override {
+  Result<Ok> set_sealed_peer(const Ip& underlay,
+                             std::uint32_t device,
+                             Trust trust,
+                             SizeLimit limit) override {
     weft_peer peer{};
     peer.ifindex = device;
     peer.flags = WEFT_PEER_SEALED | (trust == Trust::Accept ? WEFT_PEER_TRUSTED : 0);
     peer.slot = slot_of(underlay);
+    peer.frame_max = limit.frame_max;
+    peer.reports = limit.reports;
     return put(peers_.get(), key_of(underlay), peer);
   }
 
@@ -387,6 +394,7 @@ class KernelFastPath final : public FastPath {
     stats.refused = sum(WEFT_COUNTER_REFUSED);
     stats.sealed = sum(WEFT_COUNTER_SEALED);
     stats.relayed = sum(WEFT_COUNTER_RELAYED);
+    stats.too_big = sum(WEFT_COUNTER_TOO_BIG);
     return stats;
   }
 

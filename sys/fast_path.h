@@ -23,6 +23,7 @@ struct FastPathStats {
   std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
   std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
   std::uint64_t relayed = 0;       // Frames of other peers passed on to others.
+  std::uint64_t too_big = 0;       // Frames larger than their path carries, handed to the agent.
 };
 
 // With one peer's containers, as far as BPF saw it; what a relay delivers counts as the relay's.
@@ -65,17 +66,26 @@ class FastPath {
   virtual Result<Ok> drop_mac(Mac mac) = 0;
   // Where the peer's VXLAN goes: to `next`, itself or a relay, over the route there (sys/netdev.h
   // path_to; ifindex 0: none). Slow: what is for it is left to the bridge.
+  // Frames of more than `frame_max` octets go out of the device `reports` instead; 0: none do.
+  struct SizeLimit {
+    std::uint32_t frame_max = 0;
+    std::uint32_t reports = 0;
+  };
   struct PeerRoute {
     Ip next;
     Ip source;
     std::uint32_t ifindex = 0;
     bool slow = false;
+    SizeLimit limit{};
   };
   virtual Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) = 0;
   // Frames for the peer appear to arrive on the device. VXLAN from it is refused, or, if it is
   // trusted, accepted all the same.
   enum class Trust : std::uint8_t { Refuse, Accept };
-  virtual Result<Ok> set_sealed_peer(const Ip& underlay, std::uint32_t device, Trust trust) = 0;
+  virtual Result<Ok> set_sealed_peer(const Ip& underlay,
+                                     std::uint32_t device,
+                                     Trust trust,
+                                     SizeLimit limit) = 0;
   virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
 
   virtual FastPathStats stats() const = 0;

@@ -286,7 +286,8 @@ std::string paths_text(const json::value& paths) {
       text += fmt::format(
           ", {} bytes out, {} bytes in", number_at(path, "bytes_out"), number_at(path, "bytes_in"));
     }
-    text += fmt::format(", switched {} times\n", number_at(path, "switches"));
+    text += fmt::format(
+        ", mtu {}, switched {} times\n", number_at(path, "mtu"), number_at(path, "switches"));
     const json::array& history = path.at("history").as_array();
     for (auto event = history.rbegin(); event != history.rend(); ++event) {
       text += fmt::format("   {}: {} ({})\n",

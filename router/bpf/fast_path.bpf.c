@@ -120,6 +120,34 @@ static __always_inline void count_in(const struct weft_peer* peer, __u32 size) {
   }
 }
 
+// How large the frame will be on the wire: of a super-frame, its largest segment.
+static __always_inline __u32 wire_size(struct __sk_buff* skb) {
+  if (skb->gso_size == 0) {
+    return skb->len;
+  }
+  __u8 first = 0;
+  __u32 headers = WEFT_ETH_SIZE + WEFT_IPV6_SIZE;
+  __u32 protocol_at = WEFT_ETH_SIZE + WEFT_IPV6_NEXT_HEADER;
+  if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_IPV4)) {
+    if (bpf_skb_load_bytes(skb, WEFT_ETH_SIZE, &first, 1)) {
+      return skb->len;
+    }
+    headers = WEFT_ETH_SIZE + (first & 0x0f) * 4;
+    protocol_at = WEFT_ETH_SIZE + WEFT_IPV4_PROTOCOL;
+  }
+  __u8 protocol = 0;
+  if (bpf_skb_load_bytes(skb, protocol_at, &protocol, 1)) {
+    return skb->len;
+  }
+  if (protocol != WEFT_PROTOCOL_TCP) {
+    return headers + WEFT_UDP_SIZE + skb->gso_size;
+  }
+  if (bpf_skb_load_bytes(skb, headers + WEFT_TCP_DATA_OFFSET, &first, 1)) {
+    return skb->len;
+  }
+  return headers + (first >> 4) * 4 + skb->gso_size;
+}
+
 // Writes VXLAN in IPv4 around the frame and hands it to the peer's device. The kernel resolves the
 // next hop (bpf_redirect_neigh), so a changed route's MAC is never stale. Super-frames (GSO) stay
 // whole: the device or the kernel cuts them after the headers.
@@ -172,6 +200,10 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
   }
   if (endpoint->kind == WEFT_ENDPOINT_REMOTE) {
     const struct weft_peer* peer = peer_of(endpoint);
+    if (peer && peer->frame_max != 0 && wire_size(skb) > peer->frame_max) {
+      count(WEFT_COUNTER_TOO_BIG);
+      return bpf_redirect(peer->reports, 0);
+    }
     if (is_sealed(peer)) {
       // As if it had arrived on that device: the agent's packet socket hears it there.
       count(WEFT_COUNTER_SEALED);

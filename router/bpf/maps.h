@@ -48,6 +48,8 @@ struct weft_peer {
   struct weft_address source;
   struct weft_address next;  // Where its VXLAN is sent: its own address, or that of a relay.
   __u32 slot;                // Its place in the table of traffic.
+  __u32 frame_max;           // The largest frame its path carries; 0: not known.
+  __u32 reports;             // The device that hears of larger ones, for the agent to answer.
   __u32 zero;
 };
 
@@ -68,7 +70,8 @@ enum weft_counter {
   WEFT_COUNTER_REFUSED = 4,
   WEFT_COUNTER_SEALED = 5,
   WEFT_COUNTER_RELAYED = 6,
-  WEFT_COUNTERS = 7,
+  WEFT_COUNTER_TOO_BIG = 7,
+  WEFT_COUNTERS = 8,
 };
 
 #ifdef __cplusplus
@@ -79,5 +82,5 @@ enum weft_counter {
 WEFT_MAPS_ASSERT(sizeof(struct weft_mac) == 8);
 WEFT_MAPS_ASSERT(sizeof(struct weft_address) == 16);
 WEFT_MAPS_ASSERT(sizeof(struct weft_endpoint) == 24);
-WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 48);
+WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 56);
 WEFT_MAPS_ASSERT(sizeof(struct weft_traffic) == 32);

@@ -9,6 +9,7 @@
 
 #define WEFT_ETH_SIZE 14
 #define WEFT_IPV4_SIZE 20
+#define WEFT_IPV6_SIZE 40
 #define WEFT_UDP_SIZE 8
 #define WEFT_VXLAN_SIZE 8
 // What stands between the outer Ethernet header and the inner packet.
@@ -19,6 +20,7 @@
 #define WEFT_ETHERTYPE_IPV6 0x86dd
 #define WEFT_IPV4_PROTOCOL 9  // Offsets of the next protocol in either header.
 #define WEFT_IPV6_NEXT_HEADER 6
+#define WEFT_TCP_DATA_OFFSET 12
 #define WEFT_PROTOCOL_TCP 6
 #define WEFT_PROTOCOL_UDP 17
 #define WEFT_TTL 64  // Linux's default, and what its VXLAN device uses.

@@ -1,5 +1,6 @@
 #include "router/datapath/carrier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -94,12 +95,14 @@ Mac bridge_mac(PeerName peer) {
   return Mac(octets);
 }
 
-Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier) {
+Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier, std::size_t size_min) {
   Writer out;
   write_ethernet(
       {.destination = bridge_mac(to), .source = bridge_mac(from), .type = kEtherTypeCarrier}, out);
   std::visit([&out](const auto& what) { write(what, out); }, carrier);
-  return out.take();
+  Bytes frame = out.take();
+  frame.resize(std::max(frame.size(), size_min));
+  return frame;
 }
 
 Result<Carrier> decode_carrier(ByteView frame) {

@@ -56,8 +56,8 @@ struct Relay {
 };
 using Carrier = std::variant<Probe, Answer, Relay>;
 
-// The Ethernet frame.
-Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier);
+// The Ethernet frame, padded to `size_min`.
+Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier, std::size_t size_min = 0);
 // Of a whole Ethernet frame of that type.
 Result<Carrier> decode_carrier(ByteView frame);
 // How much a Relay makes a frame larger.

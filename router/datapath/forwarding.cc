@@ -11,6 +11,7 @@
 #include "router/datapath/ethernet.h"
 #include "router/datapath/flood_limit.h"
 #include "router/datapath/nd.h"
+#include "router/datapath/too_big.h"
 
 namespace weft::router {
 namespace {
@@ -113,7 +114,14 @@ class Forwarding::Impl {
     }
     if (before && !table_.is_underlay_used(*before)) {
       peers_.erase(*before);
+      frame_max_.erase(*before);
       out.push_back(DropPeer{*before});
+    }
+  }
+
+  void set_frame_max(const Ip& underlay, std::size_t frame_max) {
+    if (peers_.contains(underlay)) {
+      frame_max_.insert_or_assign(underlay, frame_max);
     }
   }
 
@@ -257,7 +265,7 @@ class Forwarding::Impl {
         return;  // A local container: the bridge floods unknown unicast to its port, too.
       }
       // One frame for one peer multiplies nothing: such come when a relay works without its kernel.
-      out.push_back(FrameToPeers{.underlay = {*underlay}, .frame = to_bytes(bytes)});
+      send({*underlay}, bytes, out);
       return;
     } else {
       targets.assign(peers_.begin(), peers_.end());
@@ -270,7 +278,35 @@ class Forwarding::Impl {
       return;
     }
     ++stats_.frames_flooded;
-    out.push_back(FrameToPeers{.underlay = std::move(targets), .frame = to_bytes(bytes)});
+    send(std::move(targets), bytes, out);
+  }
+
+  // What is too big for one of the targets is cut for all, or its sender is told.
+  void send(std::vector<Ip> targets, ByteView bytes, ForwardingActions& out) {
+    std::size_t frame_max = kFrameMax;
+    for (const Ip& target : targets) {
+      const auto known = frame_max_.find(target);
+      frame_max = known == frame_max_.end() ? frame_max : std::min(frame_max, known->second);
+    }
+    if (bytes.size() <= frame_max) {
+      out.push_back(FrameToPeers{.underlay = std::move(targets), .frame = to_bytes(bytes)});
+      return;
+    }
+    std::vector<Bytes> pieces = fragment(bytes, frame_max);
+    if (!pieces.empty()) {
+      ++stats_.too_big_cut;
+      for (Bytes& piece : pieces) {
+        out.push_back(FrameToPeers{.underlay = targets, .frame = std::move(piece)});
+      }
+      return;
+    }
+    std::optional<Bytes> answer = too_big_answer(bytes, frame_max - kEthernetHeaderSize);
+    if (!answer) {
+      ++stats_.too_big_dropped;
+      return;
+    }
+    ++stats_.too_big_answered;
+    out.push_back(FrameToBridge{std::move(*answer)});
   }
 
   Options options_;
@@ -279,6 +315,7 @@ class Forwarding::Impl {
   std::map<Mac, Placement> installed_;  // What the kernel holds.
   std::set<Mac> unconfirmed_;           // Of these, what nobody has spoken for since the start.
   std::set<Ip> peers_;
+  std::map<Ip, std::size_t> frame_max_;  // Of the peers' paths.
   TimePoint grace_ends_ = kNever;
   ForwardingStats stats_;
 };
@@ -320,6 +357,10 @@ void Forwarding::set_underlay(TimePoint /*now*/,
                               std::optional<Ip> underlay,
                               ForwardingActions& out) {
   impl_->set_underlay(peer, underlay, out);
+}
+
+void Forwarding::set_frame_max(const Ip& underlay, std::size_t frame_max) {
+  impl_->set_frame_max(underlay, frame_max);
 }
 
 void Forwarding::on_frame(TimePoint now, ByteView frame, ForwardingActions& out) {

@@ -83,6 +83,9 @@ struct ForwardingStats {
   std::uint64_t nd_answered = 0;
   std::uint64_t frames_flooded = 0;
   std::uint64_t frames_limited = 0;     // Dropped by the flood rate limit.
+  std::uint64_t too_big_answered = 0;   // Larger than the path carries: the sender was told.
+  std::uint64_t too_big_cut = 0;        // The same, and sent as fragments.
+  std::uint64_t too_big_dropped = 0;    // The same, and neither was possible.
   std::uint64_t frames_malformed = 0;   // Too short, too long, or not what they claim to be.
   std::uint64_t endpoints_refused = 0;  // Over endpoints_max, or a record that does not decode.
 };
@@ -124,6 +127,8 @@ class Forwarding {
                     PeerName peer,
                     std::optional<Ip> underlay,
                     ForwardingActions& out);
+  // The largest frame that the path to the address carries.
+  void set_frame_max(const Ip& underlay, std::size_t frame_max);
   // An Ethernet frame from the TAP.
   void on_frame(TimePoint now, ByteView frame, ForwardingActions& out);
 

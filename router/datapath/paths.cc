@@ -193,6 +193,7 @@ void Paths::on_answer(
   candidate.rtt = candidate.rtt ? (*candidate.rtt * 7 + rtt) / 8 : rtt;
   candidate.answered = number + 1;
   candidate.answered_at = now;
+  candidate.answered_sent_at = now - rtt;
   candidate.retry = options_.retry_min;
   ++candidate.answers;
   if (candidate.health != Health::Bad || candidate.answers >= answers_needed(peer, candidate)) {
@@ -409,6 +410,12 @@ std::optional<Path> Paths::path(PeerName name) const {
   return found == peers_.end()
              ? std::nullopt
              : std::optional(found->second.candidates[found->second.current].path);
+}
+
+TimePoint Paths::answered_probe(PeerName name) const {
+  const auto found = peers_.find(name);
+  return found == peers_.end() ? TimePoint{}
+                               : found->second.candidates[found->second.current].answered_sent_at;
 }
 
 std::vector<PathStatus> Paths::status() const {

@@ -135,6 +135,8 @@ class Paths {
   void on_deadline(TimePoint now, PathActions& out);
   TimePoint next_deadline() const;
 
+  // When the probe was sent that the path in use answered last; the beginning of time: none.
+  TimePoint answered_probe(PeerName peer) const;
   // Nothing for peers nobody told us of.
   std::optional<Path> path(PeerName peer) const;
   std::vector<PathStatus> status() const;  // By name.
@@ -153,7 +155,8 @@ class Paths {
     std::uint64_t answered = 0;  // Of the probes sent, up to which.
     std::array<TimePoint, kWindow> sent_at{};
     TimePoint answered_at{};
-    std::uint32_t answers = 0;  // In a row.
+    TimePoint answered_sent_at{};  // When that probe was sent.
+    std::uint32_t answers = 0;     // In a row.
     std::uint32_t failures = 0;
     TimePoint failed_at{};
     Duration retry{};

@@ -311,6 +311,7 @@ void DatapathService::Impl::refresh_path(const Ip& peer) {
     if (options_.sealed != nullptr) {
       options_.sealed->set_path_mtu(peer, now.mtu);
     }
+    tell_route_mtu(peer);
     if (is_same) {
       return;
     }
@@ -328,7 +329,8 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
     using enum sys::FastPath::Trust;
     // Also without a route: nothing may leave past the agent.
     note("peer in the fast path",
-         fast_path_->set_sealed_peer(peer, seal_index_, is_clear_allowed(peer) ? Accept : Refuse));
+         fast_path_->set_sealed_peer(
+             peer, seal_index_, is_clear_allowed(peer) ? Accept : Refuse, size_limit(peer)));
     return;
   }
   const std::optional<ClearRelay> relay = clear_relay(path_to(peer));
@@ -339,7 +341,8 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
                             {.next = relay ? relay->at : peer,
                              .source = route ? route->source : Ip(),
                              .ifindex = route ? route->ifindex : 0,
-                             .slow = relay && relay->by_agent}));
+                             .slow = relay && relay->by_agent,
+                             .limit = size_limit(peer)}));
 }
 
 // Programs on the underlay take VXLAN in, or refuse it.

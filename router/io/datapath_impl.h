@@ -1,7 +1,8 @@
-// The inside of DatapathService, in three files by what they are about:
+// The inside of DatapathService, in four files by what they are about:
 //
 //   datapath_service.cc  what others ask for, and what the Forwarding core decides
 //   datapath_paths.cc    which way frames to peers take: the Paths core, probes, relaying
+//   datapath_mtu.cc      how large their frames may be
 //   datapath_devices.cc  the devices it stands on: made, adopted, repaired on the kernel's news
 //
 // Private to these files.
@@ -22,6 +23,7 @@
 
 #include "router/datapath/carrier.h"
 #include "router/datapath/flood_limit.h"
+#include "router/datapath/path_mtu.h"
 #include "router/datapath/paths.h"
 #include "router/io/datapath_service.h"
 #include "router/io/vxlan_sender.h"
@@ -78,6 +80,7 @@ class DatapathService::Impl {
   };
   using Driver =
       sys::CoreDriver<Forwarding, ForwardingAction, std::function<void(ForwardingAction)>>;
+  using MtuDriver = sys::CoreDriver<PathMtus, MtuAction, std::function<void(MtuAction)>>;
   using PathDriver = sys::CoreDriver<Paths, PathAction, std::function<void(PathAction)>>;
   struct ClearRelay {
     Ip at;
@@ -133,6 +136,14 @@ class DatapathService::Impl {
   void on_probe(const Probe& probe);
   void on_answer(const Answer& answer);
   void on_relay(const Relay& relay);
+  void start_mtus();
+  void tell_route_mtu(const Ip& peer);
+  std::uint32_t path_mtu(const Ip& peer) const;
+  sys::FastPath::SizeLimit size_limit(const Ip& peer) const;
+  void perform(MtuAction action);
+  void send_sized(const SendSized& action);
+  void apply_mtu(const Ip& peer);
+  void tell_frame_max(const Ip& peer);
   void look_for_traffic();
   void note_traffic();
 
@@ -181,6 +192,8 @@ class DatapathService::Impl {
 
   std::unique_ptr<Paths> paths_;
   std::unique_ptr<PathDriver> path_driver_;
+  std::unique_ptr<PathMtus> mtus_;
+  std::unique_ptr<MtuDriver> mtu_driver_;
   std::unique_ptr<sys::EthertypeSocket> carriers_;
   std::map<PeerName, Ip> places_;
   std::map<Ip, PeerName> names_;

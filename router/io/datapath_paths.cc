@@ -27,6 +27,7 @@ void DatapathService::Impl::start_paths() {
   paths_ = std::make_unique<Paths>(Paths::Options{}, Rng(options_.seed), clock_.now());
   path_driver_ = std::make_unique<PathDriver>(
       executor_, clock_, *paths_, [this](PathAction a) { perform(std::move(a)); });
+  start_mtus();
   look_for_traffic();
 }
 
@@ -49,9 +50,11 @@ void DatapathService::Impl::set_underlay(PeerName peer, const std::optional<Ip>&
   if (underlay) {
     places_.insert_or_assign(peer, *underlay);
     names_.insert_or_assign(*underlay, peer);
+    tell_route_mtu(*underlay);
     tell_paths(peer);
   } else {
     path_driver_->feed([peer](Paths& core, TimePoint, PathActions&) { core.remove_peer(peer); });
+    mtus_->remove_peer(peer);
     relays_in_kernel_.erase(peer);
   }
   driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
@@ -151,6 +154,7 @@ void DatapathService::Impl::apply_path(const Ip& peer) {
       set_entries(mac, remote_entries(mac, underlay));
     }
   }
+  tell_frame_max(peer);
 }
 
 // Carrier frames --------------------------------------------------------------------------------
@@ -279,6 +283,13 @@ void DatapathService::Impl::on_probe(const Probe& probe) {
 }
 
 void DatapathService::Impl::on_answer(const Answer& answer) {
+  bool is_sized = false;
+  mtu_driver_->feed([&](PathMtus& core, TimePoint now, MtuActions& out) {
+    is_sized = core.on_answer(now, answer.origin, answer.id, out);
+  });
+  if (is_sized) {
+    return;
+  }
   const bool is_new = answer.relays_in_kernel ? relays_in_kernel_.insert(answer.origin).second
                                               : relays_in_kernel_.erase(answer.origin) > 0;
   for (const auto& [name, place] : places_) {
@@ -288,6 +299,7 @@ void DatapathService::Impl::on_answer(const Answer& answer) {
   }
   path_driver_->feed([&](Paths& core, TimePoint now, PathActions& out) {
     core.on_answer(now, answer.origin, answer.path, answer.id, out);
+    mtus_->on_small_answer(core.answered_probe(answer.origin), answer.origin);
   });
 }
 
@@ -357,6 +369,11 @@ void DatapathService::Impl::note_traffic() {
       if (path && path->way == Way::Relay) {
         core.on_traffic(now, path->via);
       }
+    }
+  });
+  mtu_driver_->feed([&active](PathMtus& core, TimePoint now, MtuActions&) {
+    for (const PeerName peer : active) {
+      core.on_traffic(now, peer);
     }
   });
 }

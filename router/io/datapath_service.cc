@@ -303,6 +303,7 @@ DatapathStatus DatapathService::Impl::status() const {
   status.relays = relays_;
   status.now = clock_.now();
   for (const auto& [peer, place] : places_) {
+    status.path_mtus.emplace(peer, path_mtu(place));
     if (fast_path_) {
       status.traffic.emplace(peer, fast_path_->traffic(place));
     }

@@ -59,6 +59,7 @@ struct DatapathStatus {
   sys::FastPathStats fast_path;
   std::vector<PathStatus> paths;
   std::map<PeerName, sys::TrafficStats> traffic;  // Only with BPF.
+  std::map<PeerName, std::uint32_t> path_mtus;    // Of the underlay.
   PathsStats path_stats;
   RelayStats relays;
   TimePoint now;                      // That the paths' histories refer to.
@@ -77,7 +78,7 @@ class DatapathService {
     SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
     bool clear_possible = true;       // Without it there is no VXLAN at all.
     std::vector<Exposure> exposed{};  // As set_exposed().
-    std::uint64_t seed = 0;        // For ids that nobody should guess.
+    std::uint64_t seed = 0;           // For ids that nobody should guess.
     // Peers that could pass frames on to the peer, best first; asked now and then while needed.
     std::function<std::vector<PeerName>(PeerName peer)> find_relays{};
     // False if there should be a control connection to the peer, and is none.

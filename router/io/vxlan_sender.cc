@@ -6,6 +6,8 @@
 
 #include <boost/asio/buffer.hpp>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace weft::router {
 namespace {
@@ -30,6 +32,15 @@ boost::system::error_code open_socket(udp::socket& socket, const udp& protocol) 
   return error;
 }
 
+// The IPv6 constants have the same values.
+void set_discovery(udp::socket& socket, const Ip& peer, int how) {
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE && IP_PMTUDISC_WANT == IPV6_PMTUDISC_WANT);
+  const int level = peer.is_v4() ? IPPROTO_IP : IPPROTO_IPV6;
+  const int option = peer.is_v4() ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
+  // If it fails, probes of sizes that do not fit are fragmented, and the path's limit is believed.
+  (void)::setsockopt(socket.native_handle(), level, option, &how, sizeof how);
+}
+
 }  // namespace
 
 VxlanSender::VxlanSender(Options options, Socket v4, std::optional<Socket> v6)
@@ -50,6 +61,25 @@ Result<std::unique_ptr<VxlanSender>> VxlanSender::open(const boost::asio::any_io
   return std::unique_ptr<VxlanSender>(new VxlanSender(options, std::move(v4), std::move(v6)));
 }
 
+VxlanSender::Socket* VxlanSender::socket_for(const Ip& peer) {
+  if (peer.is_v4()) {
+    return &v4_;
+  }
+  return v6_ ? &*v6_ : nullptr;
+}
+
+void VxlanSender::send_whole(ByteView frame, const Ip& peer) {
+  Socket* socket = socket_for(peer);
+  if (socket == nullptr) {
+    ++dropped_;
+    return;
+  }
+  // Whatever the kernel believes of the path: the answer decides.
+  set_discovery(*socket, peer, IP_PMTUDISC_PROBE);
+  send(frame, {peer});
+  set_discovery(*socket, peer, IP_PMTUDISC_WANT);
+}
+
 void VxlanSender::send(ByteView frame, const std::vector<Ip>& peers) {
   Writer writer;
   writer.u32(kFlagVni).u32(options_.vni << 8U);
@@ -57,10 +87,7 @@ void VxlanSender::send(ByteView frame, const std::vector<Ip>& peers) {
   const std::array<boost::asio::const_buffer, 2> buffers{
       boost::asio::buffer(header), boost::asio::buffer(frame.data(), frame.size())};
   for (const Ip& peer : peers) {
-    Socket* socket = &v4_;
-    if (!peer.is_v4()) {
-      socket = v6_ ? &*v6_ : nullptr;
-    }
+    Socket* socket = socket_for(peer);
     boost::system::error_code error;
     if (socket != nullptr) {
       socket->send_to(buffers, endpoint_of(peer, options_.port), 0, error);

@@ -28,11 +28,14 @@ class VxlanSender {
 
   // Never waits: what the socket cannot take now is dropped and counted, as by a full queue.
   void send(ByteView frame, const std::vector<Ip>& peers);
+  // In one packet or not at all: to find out whether the path carries it.
+  void send_whole(ByteView frame, const Ip& peer);
   std::uint64_t dropped() const { return dropped_; }
 
  private:
   using Socket = boost::asio::ip::udp::socket;
   VxlanSender(Options options, Socket v4, std::optional<Socket> v6);
+  Socket* socket_for(const Ip& peer);
 
   Options options_;
   Socket v4_;

@@ -27,6 +27,10 @@ void Underlay::join(Namespace& member, std::uint32_t number) {
       number));
 }
 
+void Underlay::set_port_mtu(std::uint32_t number, std::uint32_t mtu) {
+  switch_.must(fmt::format("ip link set p{} mtu {}", number, mtu));
+}
+
 bool Container::reaches(const std::string& address) {
   return net.shell(fmt::format("ping -q -c 3 -i 0.1 -W 2 {} >/dev/null", address)) == 0;
 }

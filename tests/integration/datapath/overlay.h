@@ -24,6 +24,8 @@ class Underlay {
   explicit Underlay(std::uint32_t mtu);
   // Gives the namespace a device u0 with address `number`.
   void join(Namespace& member, std::uint32_t number);
+  // Larger packets to and from it vanish; the member knows nothing of it.
+  void set_port_mtu(std::uint32_t number, std::uint32_t mtu);
 
  private:
   std::uint32_t mtu_;
