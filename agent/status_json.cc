@@ -219,6 +219,7 @@ json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& 
             {"too_big_cut", forwarding.too_big_cut},
             {"too_big_dropped", forwarding.too_big_dropped},
             {"fast_too_big", fast.too_big},
+            {"fast_arp_answered", fast.arp_answered},
             {"endpoints_refused", forwarding.endpoints_refused},
             {"fast_local", fast.local},
             {"fast_encapsulated", fast.encapsulated},

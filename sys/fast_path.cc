@@ -210,8 +210,8 @@ std::map<std::string, Fd> attached_maps() {
           maps.insert_or_assign(map_info.name, std::move(map));
         }
       }
-      // This one needs fewer maps than the others, so it says too little about the layout.
-      if (std::string_view(info.name) != "weft_to_vx") {
+      // The others need fewer maps, so they say too little about the layout.
+      if (std::string_view(info.name) == "weft_port") {
         return maps;
       }
     }
@@ -278,7 +278,8 @@ class KernelFastPath final : public FastPath {
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
         peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_3))),
         counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_3))),
-        traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))) {
+        traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))),
+        neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_1))) {
     for_each_entry<weft_address, weft_peer>(
         peers_.get(), [this](const weft_address& address, const weft_peer& peer) {
           slots_.insert_or_assign(ip_of(address), peer.slot);
@@ -298,6 +299,10 @@ class KernelFastPath final : public FastPath {
     for_each_entry<weft_address, weft_peer>(
         peers_.get(), [&result](const weft_address& address, const weft_peer&) {
           result.peers.insert(ip_of(address));
+        });
+    for_each_entry<weft_address, weft_mac>(
+        neighbors_.get(), [&result](const weft_address& address, const weft_mac& mac) {
+          result.neighbors.emplace(ip_of(address), mac_of(mac));
         });
     return result;
   }
@@ -337,6 +342,14 @@ class KernelFastPath final : public FastPath {
   }
 
   Result<Ok> drop_mac(Mac mac) override { return erase(endpoints_.get(), key_of(mac)); }
+
+  Result<Ok> set_neighbor(const Ip& address, Mac mac) override {
+    return put(neighbors_.get(), key_of(address), key_of(mac));
+  }
+
+  Result<Ok> drop_neighbor(const Ip& address) override {
+    return erase(neighbors_.get(), key_of(address));
+  }
 
   Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) override {
     weft_peer peer{};
@@ -395,6 +408,7 @@ class KernelFastPath final : public FastPath {
     stats.sealed = sum(WEFT_COUNTER_SEALED);
     stats.relayed = sum(WEFT_COUNTER_RELAYED);
     stats.too_big = sum(WEFT_COUNTER_TOO_BIG);
+    stats.arp_answered = sum(WEFT_COUNTER_ARP);
     return stats;
   }
 
@@ -458,6 +472,7 @@ class KernelFastPath final : public FastPath {
   Fd peers_;
   Fd counters_;
   Fd traffic_;
+  Fd neighbors_;
   std::map<Ip, std::uint32_t> slots_;
 };
 
@@ -520,7 +535,8 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
   reuse_maps({skeleton->maps.weft_endpoint_1,
               skeleton->maps.weft_peer_3,
               skeleton->maps.weft_counter_3,
-              skeleton->maps.weft_traffic_1});
+              skeleton->maps.weft_traffic_1,
+              skeleton->maps.weft_neighbor_1});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
     return Error{Errc::Unavailable,
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),

@@ -23,6 +23,7 @@ struct FastPathStats {
   std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
   std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
   std::uint64_t relayed = 0;       // Frames of other peers passed on to others.
+  std::uint64_t arp_answered = 0;  // Questions for addresses elsewhere.
   std::uint64_t too_big = 0;       // Frames larger than their path carries, handed to the agent.
 };
 
@@ -46,6 +47,7 @@ class FastPath {
     std::map<Mac, Ip> remotes;
     std::map<Mac, std::uint32_t> locals;
     std::set<Ip> peers;
+    std::map<Ip, Mac> neighbors;
   };
 
   FastPath() = default;
@@ -64,6 +66,9 @@ class FastPath {
   virtual Result<Ok> set_local(Mac mac, std::uint32_t ifindex) = 0;
   virtual Result<Ok> set_remote(Mac mac, const Ip& underlay) = 0;
   virtual Result<Ok> drop_mac(Mac mac) = 0;
+  // Questions of local containers for the IPv4 address are answered with the MAC.
+  virtual Result<Ok> set_neighbor(const Ip& address, Mac mac) = 0;
+  virtual Result<Ok> drop_neighbor(const Ip& address) = 0;
   // Where the peer's VXLAN goes: to `next`, itself or a relay, over the route there (sys/netdev.h
   // path_to; ifindex 0: none). Slow: what is for it is left to the bridge.
   // Frames of more than `frame_max` octets go out of the device `reports` instead; 0: none do.

@@ -58,6 +58,14 @@ struct {
   __type(value, struct weft_traffic);
 } weft_traffic_1 SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, WEFT_NEIGHBORS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct weft_address);
+  __type(value, struct weft_mac);
+} weft_neighbor_1 SEC(".maps");
+
 static __always_inline void count(__u32 counter) {
   __u64* value = bpf_map_lookup_elem(&weft_counter_3, &counter);
   if (value) {
@@ -190,11 +198,36 @@ static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_
   return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
 }
 
+// Answers for containers elsewhere, so that new ones are met also while the agent stands still.
+// What is not known goes on to the agent.
+static __always_inline int answer_arp(struct __sk_buff* skb) {
+  struct weft_arp question;
+  if (skb->vlan_present || !weft_parse_arp(start_of(skb), end_of(skb), &question)) {
+    return leave();
+  }
+  const struct weft_address target = weft_mapped(question.target);
+  const struct weft_mac* owner = bpf_map_lookup_elem(&weft_neighbor_1, &target);
+  // Who asks for its own address checks for duplicates after a move: the others must hear it.
+  if (!owner || weft_is_same_mac(owner, &question.asker)) {
+    return leave();
+  }
+  __u8 reply[WEFT_ARP_FRAME_SIZE];
+  weft_write_arp_reply(reply, &question, owner);
+  if (bpf_skb_store_bytes(skb, 0, reply, sizeof reply, 0)) {
+    return leave();
+  }
+  count(WEFT_COUNTER_ARP);
+  return bpf_redirect(skb->ifindex, 0);
+}
+
 SEC("tc") int weft_port(struct __sk_buff* skb) {
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   if (!endpoint) {
     if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_CARRIER)) {
       return refuse();  // Only agents speak to agents.
+    }
+    if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_ARP)) {
+      return answer_arp(skb);
     }
     return leave();  // Broadcast, multicast, the host itself, unknown: the bridge knows.
   }

@@ -9,6 +9,8 @@
 
 // 500 hosts of 130 containers each. The table takes memory per entry in use, not per slot.
 #define WEFT_ENDPOINTS_MAX 65536
+// Twice as many addresses: one of each family.
+#define WEFT_NEIGHBORS_MAX (2 * WEFT_ENDPOINTS_MAX)
 // As many as a mesh can have members (router::Mesh::Options::peers_max).
 #define WEFT_PEERS_MAX 4096
 
@@ -71,7 +73,8 @@ enum weft_counter {
   WEFT_COUNTER_SEALED = 5,
   WEFT_COUNTER_RELAYED = 6,
   WEFT_COUNTER_TOO_BIG = 7,
-  WEFT_COUNTERS = 8,
+  WEFT_COUNTER_ARP = 8,
+  WEFT_COUNTERS = 9,
 };
 
 #ifdef __cplusplus

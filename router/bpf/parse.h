@@ -16,7 +16,10 @@
 #define WEFT_ENCAP_SIZE (WEFT_IPV4_SIZE + WEFT_UDP_SIZE + WEFT_VXLAN_SIZE + WEFT_ETH_SIZE)
 #define WEFT_ENCAP_FRAME_SIZE (WEFT_ETH_SIZE + WEFT_ENCAP_SIZE)
 
+#define WEFT_ARP_SIZE 28
+#define WEFT_ARP_FRAME_SIZE (WEFT_ETH_SIZE + WEFT_ARP_SIZE)
 #define WEFT_ETHERTYPE_IPV4 0x0800
+#define WEFT_ETHERTYPE_ARP 0x0806
 #define WEFT_ETHERTYPE_IPV6 0x86dd
 #define WEFT_IPV4_PROTOCOL 9  // Offsets of the next protocol in either header.
 #define WEFT_IPV6_NEXT_HEADER 6
@@ -74,6 +77,11 @@ WEFT_INLINE struct weft_mac weft_read_mac(const __u8* at) {
   return mac;
 }
 
+WEFT_INLINE int weft_is_same_mac(const struct weft_mac* one, const struct weft_mac* other) {
+  return weft_read32(one->octets) == weft_read32(other->octets)
+         && weft_read16(one->octets + 4) == weft_read16(other->octets + 4);
+}
+
 WEFT_INLINE struct weft_address weft_mapped(const __u8* ipv4) {
   struct weft_address address = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}};
   __builtin_memcpy(address.octets + 12, ipv4, 4);
@@ -93,6 +101,48 @@ WEFT_INLINE int weft_parse_destination(const __u8* data, const __u8* end, struct
   }
   *out = weft_read_mac(data);
   return 1;
+}
+
+// A question for an IPv4 address (RFC 826).
+struct weft_arp {
+  struct weft_mac asker;
+  __u8 asker_address[4];
+  __u8 target[4];
+};
+
+// 1 if the frame is one, and not an announcement, which everybody must hear and nobody answer.
+WEFT_INLINE int weft_parse_arp(const __u8* data, const __u8* end, struct weft_arp* out) {
+  if (data + WEFT_ARP_FRAME_SIZE > end) {
+    return 0;
+  }
+  const __u8* arp = data + WEFT_ETH_SIZE;
+  // Ethernet and IPv4; addresses of 6 and 4 octets, a request.
+  if (weft_read16(data + 12) != WEFT_ETHERTYPE_ARP || weft_read32(arp) != 0x00010800
+      || weft_read32(arp + 4) != 0x06040001) {
+    return 0;
+  }
+  out->asker = weft_read_mac(data + 6);
+  __builtin_memcpy(out->asker_address, arp + 14, 4);
+  __builtin_memcpy(out->target, arp + 24, 4);
+  return weft_read32(out->asker_address) != weft_read32(out->target);
+}
+
+// The whole frame that says that `owner` has the target: WEFT_ARP_FRAME_SIZE octets.
+WEFT_INLINE void weft_write_arp_reply(__u8* out,
+                                      const struct weft_arp* question,
+                                      const struct weft_mac* owner) {
+  __builtin_memcpy(out, question->asker.octets, 6);
+  __builtin_memcpy(out + 6, owner->octets, 6);
+  weft_write16(out + 12, WEFT_ETHERTYPE_ARP);
+  __u8* arp = out + WEFT_ETH_SIZE;
+  weft_write16(arp, 1);
+  weft_write16(arp + 2, WEFT_ETHERTYPE_IPV4);
+  weft_write16(arp + 4, 0x0604);
+  weft_write16(arp + 6, 2);
+  __builtin_memcpy(arp + 8, owner->octets, 6);
+  __builtin_memcpy(arp + 14, question->target, 4);
+  __builtin_memcpy(arp + 18, question->asker.octets, 6);
+  __builtin_memcpy(arp + 24, question->asker_address, 4);
 }
 
 // The ECN bits of an Ethernet frame's IP packet; 0 (not ECN-capable) for anything else.

@@ -88,6 +88,15 @@ std::set<Mac> EndpointTable::claimed_by(PeerName origin) const {
   return it != claimed_by_.end() ? it->second : std::set<Mac>{};
 }
 
+std::vector<Ip> EndpointTable::claimed_addresses(PeerName origin, Mac mac) const {
+  return has_claim(origin, mac) ? claims_.at(mac).at(origin) : std::vector<Ip>{};
+}
+
+std::vector<Ip> EndpointTable::local_addresses(Mac mac) const {
+  const auto it = locals_.find(mac);
+  return it != locals_.end() ? it->second.addresses : std::vector<Ip>{};
+}
+
 void EndpointTable::set_underlay(PeerName peer, std::optional<Ip> underlay) {
   if (underlay) {
     underlays_.insert_or_assign(peer, *underlay);

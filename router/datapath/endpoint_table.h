@@ -41,6 +41,9 @@ class EndpointTable {
   bool has_claim(PeerName origin, Mac mac) const;
   std::size_t claim_count() const { return claim_count_; }
   std::set<Mac> claimed_by(PeerName origin) const;
+  // Of one claim, or of one local interface; none if there is no such.
+  std::vector<Ip> claimed_addresses(PeerName origin, Mac mac) const;
+  std::vector<Ip> local_addresses(Mac mac) const;
 
   void set_underlay(PeerName peer, std::optional<Ip> underlay);
   std::optional<Ip> underlay(PeerName peer) const;

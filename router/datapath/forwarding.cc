@@ -38,7 +38,8 @@ class Forwarding::Impl {
   Impl(Options options, TimePoint now, Adopted adopted)
       : options_(options),
         limit_(options.flood_rate_max, now),
-        peers_(std::move(adopted.peers)) {
+        peers_(std::move(adopted.peers)),
+        neighbors_(std::move(adopted.neighbors)) {
     for (const auto& [mac, underlay] : adopted.remotes) {
       installed_.emplace(mac, underlay);
       unconfirmed_.insert(mac);
@@ -47,7 +48,7 @@ class Forwarding::Impl {
       installed_.insert_or_assign(mac, ifindex);
       unconfirmed_.insert(mac);
     }
-    if (!unconfirmed_.empty() || !peers_.empty()) {
+    if (!unconfirmed_.empty() || !peers_.empty() || !neighbors_.empty()) {
       grace_ends_ = now + options_.adopted_grace;
     }
   }
@@ -56,18 +57,23 @@ class Forwarding::Impl {
                  const std::vector<Ip>& addresses,
                  std::optional<std::uint32_t> ifindex,
                  ForwardingActions& out) {
+    const std::vector<Ip> before = table_.local_addresses(mac);
     if (!table_.set_local(mac, {.ifindex = ifindex, .addresses = addresses})) {
       return;
     }
     settle(mac, out);
+    settle_neighbors(before, out);
+    settle_neighbors(addresses, out);
     out.push_back(PublishRecord{.key = endpoint_key(mac), .value = encode_endpoint(addresses)});
   }
 
   void remove_local(Mac mac, ForwardingActions& out) {
+    const std::vector<Ip> before = table_.local_addresses(mac);
     if (!table_.remove_local(mac)) {
       return;
     }
     settle(mac, out);
+    settle_neighbors(before, out);
     out.push_back(PublishRecord{.key = endpoint_key(mac), .value = std::nullopt});
   }
 
@@ -80,9 +86,11 @@ class Forwarding::Impl {
       ++stats_.endpoints_refused;
       return;
     }
+    const std::vector<Ip> before = table_.claimed_addresses(change.origin, mac.value());
     if (!change.value) {
       if (table_.remove_claim(change.origin, mac.value())) {
         settle(mac.value(), out);
+        settle_neighbors(before, out);
       }
       return;
     }
@@ -93,8 +101,10 @@ class Forwarding::Impl {
       ++stats_.endpoints_refused;
       return;
     }
-    table_.set_claim(change.origin, mac.value(), std::move(addresses).value());
+    table_.set_claim(change.origin, mac.value(), addresses.value());
     settle(mac.value(), out);
+    settle_neighbors(before, out);
+    settle_neighbors(addresses.value(), out);
   }
 
   void set_underlay(PeerName peer, const std::optional<Ip>& underlay, ForwardingActions& out) {
@@ -111,6 +121,7 @@ class Forwarding::Impl {
     }
     for (const Mac mac : table_.claimed_by(peer)) {
       settle(mac, out);
+      settle_neighbors(table_.claimed_addresses(peer, mac), out);
     }
     if (before && !table_.is_underlay_used(*before)) {
       peers_.erase(*before);
@@ -155,6 +166,11 @@ class Forwarding::Impl {
       installed_.erase(mac);
       out.push_back(DropMac{mac});
     }
+    std::vector<Ip> addresses;
+    for (const auto& [address, mac] : neighbors_) {
+      addresses.push_back(address);
+    }
+    settle_neighbors(addresses, out);
     for (auto it = peers_.begin(); it != peers_.end();) {
       if (table_.is_underlay_used(*it)) {
         ++it;
@@ -209,6 +225,25 @@ class Forwarding::Impl {
     }
     installed_.insert_or_assign(mac, *wanted);
     out.push_back(set_action(mac, *wanted));
+  }
+
+  // The same for who has an address elsewhere.
+  void settle_neighbors(const std::vector<Ip>& addresses, ForwardingActions& out) {
+    for (const Ip& address : addresses) {
+      if (!options_.has_neighbors || !address.is_v4()) {
+        continue;
+      }
+      const std::optional<Mac> owner =
+          table_.is_local_address(address) ? std::nullopt : table_.remote_owner(address);
+      const auto known = neighbors_.find(address);
+      if (owner && (known == neighbors_.end() || known->second != *owner)) {
+        neighbors_.insert_or_assign(address, *owner);
+        out.push_back(SetNeighbor{address, *owner});
+      } else if (!owner && known != neighbors_.end()) {
+        neighbors_.erase(known);
+        out.push_back(DropNeighbor{address});
+      }
+    }
   }
 
   void on_arp(TimePoint now, const EthernetFrame& frame, ByteView bytes, ForwardingActions& out) {
@@ -316,6 +351,7 @@ class Forwarding::Impl {
   std::set<Mac> unconfirmed_;           // Of these, what nobody has spoken for since the start.
   std::set<Ip> peers_;
   std::map<Ip, std::size_t> frame_max_;  // Of the peers' paths.
+  std::map<Ip, Mac> neighbors_;          // What the kernel answers.
   TimePoint grace_ends_ = kNever;
   ForwardingStats stats_;
 };

@@ -43,6 +43,19 @@ struct DropMac {
 
   friend bool operator==(const DropMac&, const DropMac&) = default;
 };
+// Questions for the IPv4 address of a container elsewhere are answered with this MAC, in the
+// kernel.
+struct SetNeighbor {
+  Ip address;
+  Mac mac;
+
+  friend bool operator==(const SetNeighbor&, const SetNeighbor&) = default;
+};
+struct DropNeighbor {
+  Ip address;
+
+  friend bool operator==(const DropNeighbor&, const DropNeighbor&) = default;
+};
 // VXLAN from this address is ours / no longer is; floods go there.
 struct SetPeer {
   Ip underlay;
@@ -71,6 +84,8 @@ struct FrameToPeers {
 using ForwardingAction = std::variant<SetLocal,
                                       SetRemote,
                                       DropMac,
+                                      SetNeighbor,
+                                      DropNeighbor,
                                       SetPeer,
                                       DropPeer,
                                       FrameToBridge,
@@ -101,12 +116,15 @@ class Forwarding {
     std::size_t endpoints_max = 65536;
     // How long forwarding left by an earlier run of the agent is kept while nobody confirms it.
     Duration adopted_grace = std::chrono::seconds(60);
+    // The kernel can answer ARP: tell it what to say.
+    bool has_neighbors = false;
   };
   // What the kernel already holds when the agent starts.
   struct Adopted {
     std::map<Mac, Ip> remotes;
     std::map<Mac, std::uint32_t> locals;
     std::set<Ip> peers;
+    std::map<Ip, Mac> neighbors;
   };
 
   Forwarding(Options options, TimePoint now, Adopted adopted);

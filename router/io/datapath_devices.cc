@@ -153,7 +153,8 @@ Forwarding::Adopted DatapathService::Impl::adopt() {
     sys::FastPath::Entries entries = fast_path_->entries();
     adopted = {.remotes = std::move(entries.remotes),
                .locals = std::move(entries.locals),
-               .peers = std::move(entries.peers)};
+               .peers = std::move(entries.peers),
+               .neighbors = std::move(entries.neighbors)};
   } else {
     for (const FdbEntry& entry : present) {
       if (entry.remote) {

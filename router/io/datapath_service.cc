@@ -57,7 +57,9 @@ Result<Ok> DatapathService::Impl::start() {
   WEFT_TRY(ensure_devices());
   note("firewall", sys::ensure_forward_accept(options_.bridge));
   forwarding_ = std::make_unique<Forwarding>(
-      Forwarding::Options{.self = options_.self}, clock_.now(), adopt());
+      Forwarding::Options{.self = options_.self, .has_neighbors = fast_path_ != nullptr},
+      clock_.now(),
+      adopt());
   driver_ = std::make_unique<Driver>(
       executor_, clock_, *forwarding_, [this](ForwardingAction a) { perform(std::move(a)); });
   start_paths();
@@ -178,6 +180,12 @@ void DatapathService::Impl::perform(ForwardingAction action) {
                  [this](const SetLocal& a) { place(a); },
                  [this](const SetRemote& a) { place(a); },
                  [this](const DropMac& a) { drop(a.mac); },
+                 [this](const SetNeighbor& a) {
+                   note("address in the fast path", fast_path_->set_neighbor(a.address, a.mac));
+                 },
+                 [this](const DropNeighbor& a) {
+                   note("address in the fast path", fast_path_->drop_neighbor(a.address));
+                 },
                  [this](const SetPeer& a) { add_peer(a.underlay); },
                  [this](const DropPeer& a) { drop_peer(a.underlay); },
                  [this](const FrameToBridge& a) { tap_->write(a.frame); },

@@ -35,6 +35,22 @@ TEST_P(LifecycleTest, ARestartUnderTrafficLosesNothing) {
   EXPECT_EQ(ping.get(), 0);
 }
 
+// The programs answer what the agents would.
+TEST(FastPathLifecycle, ContainersMeetForTheFirstTimeWhileNoAgentRuns) {
+  Cluster cluster(2);
+  cluster.start(true);
+  const auto a = cluster[0].run_container(1);
+  const auto b = cluster[1].run_container(2);
+  EXPECT_TRUE(eventually([&] {
+    return cluster[0].status().remote_count == 1 && cluster[1].status().remote_count == 1;
+  }));
+
+  cluster[0].stop();
+  cluster[1].stop();
+
+  EXPECT_TRUE(a->reaches(b->ipv4));
+}
+
 TEST_P(LifecycleTest, ARestartedServiceTakesItsContainersBack) {
   Cluster cluster(2);
   cluster.start(GetParam());

@@ -42,7 +42,8 @@ TEST_P(PathsTest, ContainersOnTwoHostsReachEachOtherInBothFamilies) {
   EXPECT_EQ(status.mode, GetParam() ? "bpf" : "bridge");
   EXPECT_EQ(status.reason, GetParam() ? "" : "switched off");
   EXPECT_EQ(status.mtu, 1450U);
-  EXPECT_EQ(status.forwarding.arp_answered, 1U);
+  EXPECT_EQ(status.forwarding.arp_answered, GetParam() ? 0U : 1U);
+  EXPECT_EQ(status.fast_path.arp_answered, GetParam() ? 1U : 0U);
   EXPECT_EQ(cluster[1].status().forwarding.nd_answered, 1U);
   EXPECT_THAT(status.warnings, ::testing::IsEmpty());
 }
