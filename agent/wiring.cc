@@ -169,6 +169,11 @@ std::vector<PeerName> Agent::find_relays(PeerName peer) const {
   return relays;
 }
 
+std::optional<PeerName> Agent::next_hop(PeerName peer) const {
+  const std::optional<router::PeerStatus> status = mesh_ ? mesh_->mesh().peer(peer) : std::nullopt;
+  return status ? status->next_hop : std::nullopt;
+}
+
 // Also for peers that cannot be reached at all, of which it says nothing.
 bool Agent::is_linked(PeerName peer) const {
   if (!mesh_ || !config_.discovery) {

@@ -121,6 +121,7 @@ class Agent {
   bool is_trusted(const Ip& underlay) const;
   std::vector<PeerName> find_relays(PeerName peer) const;
   bool is_linked(PeerName peer) const;
+  std::optional<PeerName> next_hop(PeerName peer) const;
   void remember(const StoreBatch& changes);
 
   // dns/wiring_dns.cc

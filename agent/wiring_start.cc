@@ -78,6 +78,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .exposed = exposed_,
       .seed = seed_number,
       .find_relays = [this](PeerName peer) { return find_relays(peer); },
+      .next_hop = [this](PeerName peer) { return next_hop(peer); },
       .is_linked = [this](PeerName peer) { return is_linked(peer); },
   };
   datapath_ = WEFT_TRY(router::DatapathService::start(

@@ -370,7 +370,8 @@ void Paths::choose(
         return candidate.health != Health::Bad;
       });
   const bool was_lost = std::exchange(peer.lost, best == peer.candidates.end());
-  const auto index = peer.lost ? 0 : static_cast<std::size_t>(best - peer.candidates.begin());
+  const auto index =
+      peer.lost ? peer.current : static_cast<std::size_t>(best - peer.candidates.begin());
   const bool needs_relays = peer.lost || peer.candidates[index].path.way == Way::Relay;
   if (!needs_relays) {
     peer.relays_at = kNever;
@@ -378,7 +379,7 @@ void Paths::choose(
     peer.relays_at = now;
   }
   if (index != peer.current) {
-    use(now, name, peer, index, peer.lost ? "nothing answers" : reason, out);
+    use(now, name, peer, index, reason, out);
   } else if (peer.lost != was_lost) {
     peer.history.push_back(
         {now, peer.candidates[index].path, peer.lost ? "nothing answers" : reason});

@@ -5,7 +5,7 @@
 // probed while there is traffic on it: silence for `lost_after` is a failure, and the next in order
 // takes over at once. Better paths that failed are probed now and then, and taken again after some
 // answers in a row, of which more are asked for the more often a path has failed (damping). A peer
-// that nothing answers for is "lost": frames go the first way, and the first answer decides.
+// that nothing answers for is "lost": frames go on as before, and the first answer decides.
 //
 // Order: in clear, sealed, relays in the order they were told. Sans-IO; control strand only. Shell:
 // router/io/datapath_paths.cc.

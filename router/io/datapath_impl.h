@@ -23,6 +23,7 @@
 
 #include "router/datapath/carrier.h"
 #include "router/datapath/flood_limit.h"
+#include "router/datapath/flood_plan.h"
 #include "router/datapath/path_mtu.h"
 #include "router/datapath/paths.h"
 #include "router/io/datapath_service.h"

@@ -81,6 +81,8 @@ class DatapathService {
     std::uint64_t seed = 0;           // For ids that nobody should guess.
     // Peers that could pass frames on to the peer, best first; asked now and then while needed.
     std::function<std::vector<PeerName>(PeerName peer)> find_relays{};
+    // The mesh's next hop to the peer, for floods of large clusters.
+    std::function<std::optional<PeerName>(PeerName peer)> next_hop{};
     // False if there should be a control connection to the peer, and is none.
     std::function<bool(PeerName peer)> is_linked{};
   };
