@@ -189,6 +189,10 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
       {"nd_answered", forwarding.nd_answered},
       {"flooded", forwarding.frames_flooded},
       {"limited", forwarding.frames_limited},
+      {"looped", forwarding.frames_looped},
+      {"too_big_answered", forwarding.too_big_answered},
+      {"too_big_cut", forwarding.too_big_cut},
+      {"too_big_dropped", forwarding.too_big_dropped},
       {"malformed", forwarding.frames_malformed}};
   for (const auto& [fate, count] : frames) {
     page.counter("weft_agent_frames_total", frames_help, count, {{"fate", fate}});

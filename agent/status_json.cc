@@ -215,6 +215,7 @@ json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& 
             {"frames_flooded", forwarding.frames_flooded},
             {"frames_limited", forwarding.frames_limited},
             {"frames_malformed", forwarding.frames_malformed},
+            {"frames_looped", forwarding.frames_looped},
             {"too_big_answered", forwarding.too_big_answered},
             {"too_big_cut", forwarding.too_big_cut},
             {"too_big_dropped", forwarding.too_big_dropped},

@@ -154,6 +154,12 @@ class Forwarding::Impl {
         return on_solicitation(now, *asked, header, bytes, out);
       }
     }
+    // Somebody here has joined two interfaces, and what peers flooded to us comes back.
+    const auto source = installed_.find(header.source);
+    if (source != installed_.end() && std::holds_alternative<Ip>(source->second)) {
+      ++stats_.frames_looped;
+      return;
+    }
     pass_on(now, header.destination, bytes, out);
   }
 

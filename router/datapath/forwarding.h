@@ -98,6 +98,7 @@ struct ForwardingStats {
   std::uint64_t nd_answered = 0;
   std::uint64_t frames_flooded = 0;
   std::uint64_t frames_limited = 0;     // Dropped by the flood rate limit.
+  std::uint64_t frames_looped = 0;      // From here, of a station that lives on another host.
   std::uint64_t too_big_answered = 0;   // Larger than the path carries: the sender was told.
   std::uint64_t too_big_cut = 0;        // The same, and sent as fragments.
   std::uint64_t too_big_dropped = 0;    // The same, and neither was possible.
@@ -124,7 +125,7 @@ class Forwarding {
     std::map<Mac, Ip> remotes;
     std::map<Mac, std::uint32_t> locals;
     std::set<Ip> peers;
-    std::map<Ip, Mac> neighbors;
+    std::map<Ip, Mac> neighbors{};
   };
 
   Forwarding(Options options, TimePoint now, Adopted adopted);

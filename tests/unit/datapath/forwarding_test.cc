@@ -73,6 +73,48 @@ TEST_F(ForwardingTest, ALocalContainerIsForwardedToAndPublishedOnce) {
   EXPECT_EQ(forwarding_.local_count(), 1U);
 }
 
+TEST(ForwardingNeighbors, TheKernelIsToldWhoHasAnAddressElsewhere) {
+  Forwarding forwarding({.self = kSelf, .has_neighbors = true}, kStart, {});
+  Actions out;
+  const auto neighbors = [&out] {
+    Actions seen;
+    std::copy_if(out.begin(), out.end(), std::back_inserter(seen), [](const auto& action) {
+      return std::holds_alternative<SetNeighbor>(action)
+             || std::holds_alternative<DropNeighbor>(action);
+    });
+    out.clear();
+    return seen;
+  };
+  const Ip address = ip("10.32.0.2");
+
+  forwarding.on_record(kStart, says(kBob, mac(2), {address, ip("fd00::2")}), out);
+  EXPECT_THAT(neighbors(), IsEmpty());  // Nobody knows where Bob is.
+  forwarding.set_underlay(kStart, kBob, kBobAt, out);
+  EXPECT_THAT(neighbors(), ElementsAre(SetNeighbor{address, mac(2)}));
+
+  forwarding.on_record(kStart, says(kBob, mac(3), {address}), out);
+  forwarding.on_record(kStart, withdraws(kBob, mac(2)), out);
+  EXPECT_THAT(neighbors(), ElementsAre(SetNeighbor{address, mac(3)}));
+
+  forwarding.add_local(kStart, mac(1), {address}, 7, out);
+  EXPECT_THAT(neighbors(), ElementsAre(DropNeighbor{address}));
+  forwarding.remove_local(kStart, mac(1), out);
+  EXPECT_THAT(neighbors(), ElementsAre(SetNeighbor{address, mac(3)}));
+  forwarding.set_underlay(kStart, kBob, std::nullopt, out);
+  EXPECT_THAT(neighbors(), ElementsAre(DropNeighbor{address}));
+}
+
+TEST(ForwardingNeighbors, WhatAnEarlierRunLeftGoesWhenNobodyConfirmsIt) {
+  Forwarding::Adopted adopted;
+  adopted.neighbors = {{ip("10.32.0.2"), mac(2)}};
+  Forwarding forwarding({.self = kSelf, .has_neighbors = true}, kStart, std::move(adopted));
+  Actions out;
+
+  forwarding.on_deadline(kStart + 60s, out);
+
+  EXPECT_THAT(out, ElementsAre(DropNeighbor{ip("10.32.0.2")}));
+}
+
 TEST_F(ForwardingTest, TheHostItselfIsPublishedAndLeftToTheBridge) {
   const std::vector<Ip> addresses{ip("10.32.0.1"), ip("10.40.0.1")};
   Actions out;

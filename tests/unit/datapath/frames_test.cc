@@ -64,6 +64,45 @@ TEST_F(FramesTest, AQuestionForARemoteAddressIsAnsweredForItsOwner) {
   EXPECT_EQ(forwarding_.stats().frames_flooded, 0U);
 }
 
+// Somebody has bridged two interfaces here: a peer's broadcast comes back and must not go round.
+TEST_F(FramesTest, AFrameOfAStationElsewhereThatComesFromHereIsALoop) {
+  const Bytes frame_of_bob =
+      ethernet_frame(Mac::broadcast(), kRemote, kEtherTypeIpv4, Bytes(46, 0));
+
+  EXPECT_THAT(frame(frame_of_bob), IsEmpty());
+  EXPECT_EQ(forwarding_.stats().frames_looped, 1U);
+}
+
+TEST_F(FramesTest, ABroadcastThatIsTooBigForOnePeerIsCutForAll) {
+  Writer packet;
+  packet.u8(0x45).u8(0).u16(1220).u32(0).u8(1).u8(17).u16(0).append(Bytes(8 + 1200, 1));
+  const Bytes large = ethernet_frame(kMulticast, kLocal, kEtherTypeIpv4, packet.take());
+  forwarding_.set_frame_max(kCarolAt, 1000);
+
+  const Actions out = frame(large);
+
+  ASSERT_EQ(out.size(), 2U);
+  for (const ForwardingAction& action : out) {
+    EXPECT_LE(std::get<FrameToPeers>(action).frame.size(), 1000U);
+    EXPECT_THAT(std::get<FrameToPeers>(action).underlay, ElementsAre(kBobAt, kCarolAt));
+  }
+  EXPECT_EQ(forwarding_.stats().too_big_cut, 1U);
+}
+
+TEST_F(FramesTest, TheSenderOfWhatIsTooBigForItsPeerIsTold) {
+  Writer packet;
+  packet.u8(0x45).u8(0).u16(1220).u16(0).u16(0x4000).u8(64).u8(17).u16(0);
+  packet.append(Bytes(8 + 1200, 1));
+  const Bytes large = ethernet_frame(kRemote, kLocal, kEtherTypeIpv4, packet.take());
+  forwarding_.set_frame_max(kBobAt, 1000);
+
+  const Actions out = frame(large);
+
+  ASSERT_EQ(out.size(), 1U);
+  EXPECT_TRUE(std::holds_alternative<FrameToBridge>(out.front()));
+  EXPECT_EQ(forwarding_.stats().too_big_answered, 1U);
+}
+
 TEST_F(FramesTest, AQuestionForALocalAddressIsLeftToTheContainer) {
   EXPECT_THAT(frame(arp_request(mac(9), "10.32.0.9", "10.32.0.1")), IsEmpty());
 }
