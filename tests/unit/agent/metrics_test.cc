@@ -36,6 +36,13 @@ AgentStatus busy_status() {
   status.ipam.ranges = {
       {.owner = PeerName(1), .address_count = 192, .used_count = 5, .reachable = true},
       {.owner = PeerName(2), .address_count = 64, .used_count = 0, .reachable = false}};
+  router::PathStatus path;
+  path.peer = PeerName(2);
+  path.path = {router::Way::Relay, PeerName(3)};
+  path.switches = 2;
+  status.datapath.paths = {path};
+  status.datapath.traffic[PeerName(2)].bytes_out = 4711;
+  status.sealed.emplace();
   status.dns = dns::DnsStatus{};
   status.dns->stats.own_entries = 3;
   status.dns->queries.absent = 4;
@@ -61,6 +68,17 @@ TEST(Metrics, CountNamesAndQuestions) {
 
   EXPECT_THAT(text, HasSubstr("weave_dns_entries 3"));
   EXPECT_THAT(text, HasSubstr(R"(weft_dns_answers_total{fate="absent"} 4)"));
+}
+
+TEST(Metrics, TellWhichWayFramesToEachPeerTake) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text,
+              HasSubstr("weft_path{peer=\"00:00:00:00:00:02\","
+                        "path=\"relay 00:00:00:00:00:03\",encrypted=\"yes\"} 1"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_path_switches_total{peer="00:00:00:00:00:02"} 2)"));
+  EXPECT_THAT(text,
+              HasSubstr(R"(weft_path_bytes_total{peer="00:00:00:00:00:02",direction="out"} 4711)"));
 }
 
 TEST(Metrics, TellHowFarPeersAre) {

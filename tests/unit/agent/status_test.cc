@@ -187,6 +187,30 @@ TEST(StatusText, ListsConnectionsWithTheirReasons) {
   expect_golden(full_status(), StatusPart::Connections, "status_connections.txt");
 }
 
+TEST(StatusText, ShowsHowFramesTravelAndWhatChangedThatTheLatestFirst) {
+  AgentStatus status = full_status();
+  const TimePoint now{std::chrono::hours(1)};
+  router::PathStatus path;
+  path.peer = kOther;
+  path.path = {router::Way::Relay, kGone};
+  path.rtt = std::chrono::microseconds(1500);
+  path.switches = 1;
+  path.history = {{now - std::chrono::minutes(30), {}, "the peer became known"},
+                  {now - std::chrono::seconds(2), path.path, "clear does not answer"}};
+  status.datapath.now = now;
+  status.datapath.paths = {path};
+  status.datapath.path_mtus = {{kOther, 1400}};
+
+  const auto text = status_text(part_of(to_json(status), StatusPart::Paths), StatusPart::Paths);
+
+  ASSERT_TRUE(text.ok()) << text.error().what;
+  EXPECT_THAT(text.value(), HasSubstr(", rtt 1.50 ms, mtu 1400, switched 1 times\n"));
+  const auto late = text.value().find("2.0 s ago: relay ");
+  const auto early = text.value().find("30 min ago: clear (the peer became known)");
+  EXPECT_LT(late, early);
+  EXPECT_NE(early, std::string::npos);
+}
+
 TEST(StatusText, ListsWhoOwnsTheRange) {
   expect_golden(full_status(), StatusPart::Ipam, "status_ipam.txt");
 }
