@@ -273,6 +273,10 @@ class DockerOverlay(Contender):
     """Swarm's overlay network, in clear as it is by default."""
     name = "docker"
 
+    def address(self, host):
+        # The first ones are those of the engines' load balancers.
+        return f"10.32.77.{100 + host.number}"
+
     def missing(self):
         return None if ENVIRONMENT("BENCH_DOCKER") else "the lab has no Docker engines"
 
@@ -293,10 +297,9 @@ class DockerOverlay(Contender):
             pid = host.run("docker", "inspect", "-f", "{{.State.Pid}}", "bench").strip()
             host.run("ip", "netns", "attach", CONTAINER, pid)
 
-    @staticmethod
-    def run_container(host):
+    def run_container(self, host):
         try:
-            host.run("docker", "run", "-d", "--name", "bench", "--network", "bench", "--ip", host.inner, "--stop-signal",
+            host.run("docker", "run", "-d", "--name", "bench", "--network", "bench", "--ip", self.address(host), "--stop-signal",
                      "KILL", "weft-tools", "sleep", "100000")
         except RuntimeError as error:  # The network takes a moment to reach the second host.
             host.attempt("docker", "rm", "-f", "bench")

@@ -140,7 +140,8 @@ class Bench:
             for measure in MEASURES:
                 for name, value in self.measure(measure).items():
                     self.note(mode, mtu, name, value)
-            self.note(mode, mtu, "resident", self.hosts[0].resident_megabytes())
+            if self.hosts[0].daemons:
+                self.note(mode, mtu, "resident", self.hosts[0].resident_megabytes())
         finally:
             for server in servers:
                 server.stop()

@@ -11,7 +11,7 @@ import sys
 ORDER = ["clear", "vxlan", "veth", "docker", "encrypted", "wireguard-go", "nebula", "openvpn", "fastd", "tinc", "weave"]
 TITLES = {"clear": "weft, clear", "encrypted": "weft, encrypted", "vxlan": "kernel VXLAN + bridge", "veth": "no encapsulation",
           "docker": "Docker overlay", "weave": "Weave, encrypted"}
-# Measure, heading, format, whether more is better.
+# Measure, heading, format.
 COLUMNS = [("tcp1", "TCP, 1 stream (Gbit/s)", "{:.2f}"), ("tcp4", "4 streams", "{:.2f}"), ("cpu_per_gb", "CPU s/GB", "{:.2f}"),
            ("udp64", "UDP 64 B (kpps received)", "{:.0f}"), ("loss64", "lost %", "{:.0f}"),
            ("cpu_per_packet64", "CPU ns/packet", "{:.0f}"),
@@ -35,6 +35,9 @@ class Samples:
 
     def of(self, contender, run, measure):
         return self.values.get(f"{contender} {run[0]} {run[1]} {measure}")
+
+    def has(self, contender, run):
+        return any(self.of(contender, run, measure) for measure, _, _ in COLUMNS)
 
     def median(self, contender, run, measure):
         values = self.of(contender, run, measure)
@@ -61,7 +64,7 @@ def table(samples):
         lines += ["", f"MTU {run[1]}, {MODE_TEXT[run[0]]}: medians (least … most)", "",
                   "| | " + " | ".join(heading for _, heading, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
         for contender in ORDER:
-            if samples.of(contender, run, "resident"):
+            if samples.has(contender, run):
                 cells = [cell(samples.of(contender, run, measure), pattern) for measure, _, pattern in COLUMNS]
                 lines.append(f"| {TITLES.get(contender, contender)} | " + " | ".join(cells) + " |")
     return "\n".join(lines).lstrip() + "\n"
@@ -95,7 +98,7 @@ def chart(samples):
     run = next((run for run in samples.runs if run == ("split", 1500)), samples.runs[0])
     width = 340
     charts = [("tcp1", "TCP, one stream (Gbit/s)"), ("udp64", "UDP 64 B (1,000 packets/s)"), ("rtt_p50", "round trip, median (µs)")]
-    height = 44 + 24 * sum(1 for contender in ORDER if samples.of(contender, run, "resident"))
+    height = 44 + 24 * sum(1 for contender in ORDER if samples.has(contender, run))
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width * len(charts) + 10} {height}" '
              'font-family="sans-serif" font-size="11" fill="#222"><rect width="100%" height="100%" fill="#fff"/>']
     for index, (measure, heading) in enumerate(charts):

@@ -24,6 +24,6 @@ if [[ " ${WEFT_BENCH_CONTENDERS-docker} " == *" docker "* ]]; then
   export BENCH_DOCKER=1
 fi
 mkdir -p "$OUT"
+"$(dirname "$LOAD")/seal_speed"
 lab_up 2 "${engines[@]}"
-# Not to be held up by what else runs here, and not counted where niced time is not.
 PYTHONDONTWRITEBYTECODE=1 "$here/datapath.py" "${WEFT_LAB_STATE:-/run/weft-lab}/$WEFT_LAB" "$LOAD" "$OUT"
