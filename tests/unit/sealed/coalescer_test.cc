@@ -38,6 +38,28 @@ std::vector<Bytes> coalesce(const std::vector<Bytes>& packets) {
   return finished(coalescer);
 }
 
+// As a relay does: opened, put together, counted, cut and sealed again, host after host.
+TEST(Coalescer, EachRelayIsCountedUntilThereAreTooMany) {
+  const Flow flow{.payload_size = 30000};
+  Bytes super = super_frame(flow);
+  const std::uint8_t kernels = super[0];  // Flags of the VnetHeader.
+
+  for (std::uint8_t hop = 1; hop <= 7; ++hop) {
+    ASSERT_TRUE(count_hop(super));
+    const std::vector<Bytes> packets = packets_of(super);
+    ASSERT_THAT(packets, SizeIs(30));
+    for (const Bytes& packet : packets) {
+      EXPECT_EQ(packet[0], kOffloadPartialChecksum + hop * kOffloadHop);
+    }
+    super = coalesce(packets).front();
+    EXPECT_EQ(super[0], kernels + hop * kOffloadHop);
+  }
+
+  EXPECT_FALSE(count_hop(super));
+  super[0] = kernels;
+  EXPECT_EQ(super, super_frame(flow));
+}
+
 TEST(Coalescer, PutsTogetherExactlyWhatTheSplitterCut) {
   for (const bool is_tcp : {true, false}) {
     for (const bool is_v6 : {true, false}) {
