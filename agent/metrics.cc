@@ -165,6 +165,17 @@ void add_mesh(const router::MeshStats& stats, Page& page) {
   const std::string frames_help = "Messages on control connections.";
   page.counter("weft_mesh_frames_total", frames_help, stats.frames_in, {{"direction", "in"}});
   page.counter("weft_mesh_frames_total", frames_help, stats.frames_out, {{"direction", "out"}});
+  for (std::size_t i = 0; i < stats.sent.size(); ++i) {
+    const char* const kind = to_string(static_cast<router::FrameKind>(i));
+    page.counter("weft_mesh_sent_frames_total",
+                 "Messages sent on control connections, by what they are for.",
+                 stats.sent[i].frames,
+                 {{"kind", kind}});
+    page.counter("weft_mesh_sent_bytes_total",
+                 "Bytes of them, sealed.",
+                 stats.sent[i].bytes,
+                 {{"kind", kind}});
+  }
   page.counter("weft_mesh_frames_refused_total",
                "Messages that were malformed or over a limit.",
                stats.frames_refused);

@@ -45,7 +45,8 @@ using Goal = std::variant<Target, PeerName>;
 class Connector {
  public:
   struct Options {
-    Duration backoff_min = std::chrono::seconds(2);
+    // Hosts that are rolled out together dial each other a moment too early.
+    Duration backoff_min = std::chrono::milliseconds(250);
     // A minute: a healed partition joins again soon, and a thousand peers looking for a dead one
     // cost nobody more than a few packets a second.
     Duration backoff_max = std::chrono::seconds(60);

@@ -355,6 +355,32 @@ void Mesh::Impl::check_invariants() const {
   }
 }
 
+const char* to_string(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::Verdict:
+      return "verdict";
+    case FrameKind::Heartbeat:
+      return "heartbeat";
+    case FrameKind::Want:
+      return "want";
+    case FrameKind::Ranges:
+      return "ranges";
+    case FrameKind::Delta:
+      return "delta";
+    case FrameKind::Payload:
+      return "payload";
+    case FrameKind::Routed:
+      return "routed";
+    case FrameKind::Announce:
+      return "announce";
+    case FrameKind::Prune:
+      return "prune";
+    case FrameKind::Goodbye:
+      return "goodbye";
+  }
+  return "unknown";
+}
+
 // The public face -----------------------------------------------------------------------------
 
 Mesh::Mesh(Options options, Rng rng, Entropy& entropy)

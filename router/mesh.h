@@ -11,6 +11,7 @@
 // link. Not thread safe; lives on the control strand.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -175,7 +176,28 @@ struct HandshakeStats {
   std::uint64_t dh = 0;           // Multiplications on the curve.
 };
 
+// What a frame on a control connection is for (docs/WIRE.md).
+enum class FrameKind : std::uint8_t {
+  Verdict,
+  Heartbeat,
+  Want,
+  Ranges,
+  Delta,
+  Payload,
+  Routed,
+  Announce,
+  Prune,
+  Goodbye,
+};
+inline constexpr std::size_t kFrameKinds = 10;
+const char* to_string(FrameKind kind);
+
 struct MeshStats {
+  struct Sent {
+    std::uint64_t frames = 0;
+    std::uint64_t bytes = 0;  // Sealed.
+  };
+  std::array<Sent, kFrameKinds> sent{};  // By FrameKind; the rest of bytes_out is handshakes.
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t bytes_in = 0;

@@ -169,7 +169,7 @@ void Mesh::Impl::on_full(TimePoint now, Link& link, const Verdict& verdict) {
 
 // Not at the same moment for all.
 void Mesh::Impl::discover_soon(TimePoint now) {
-  const bool is_urgent = up_.empty() || views_.is_full_mesh(members());
+  const bool is_urgent = views_.is_urgent(links_in_use(), members());
   const Duration delay = is_urgent ? kDiscoveryDelay : kDiscoveryDelayLinked;
   discovery_due_ = std::min(discovery_due_, now + delay * (50 + rng_.below(100)) / 100);
 }
@@ -297,7 +297,7 @@ void Mesh::Impl::trim(TimePoint now, MeshActions& out) {
     links.push_back({.peer = peer,
                      .degree = other ? other->links.size() : 0,
                      .is_target = is_target(peer) || links_.at(id).hello.fixed,
-                     .is_branch = broadcast_.is_eager(peer)});
+                     .is_branch = broadcast_.is_branch(peer)});
   }
   if (const auto spare = views_.spare(links, members())) {
     last_trim_ = now;
@@ -427,7 +427,6 @@ void Mesh::Impl::run_discovery(TimePoint now, MeshActions& out) {
   if (discovery_due_ <= now) {
     discovery_due_ = now + kDiscoveryInterval;
     forget_the_dead(now, out);
-    tidy_branches();
     discover(now, out);
   }
   std::vector<Goal> due;

@@ -42,20 +42,27 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   accused_.erase(peer);
   state_self(now);  // The neighbour may see us at an address we did not know of.
   link.beat_due = now;
-  // Alone, one of the two can be reached over this link only, and knows nobody yet.
-  const bool is_bridge = up_.size() == 1 || link.hello.alone;
-  state_links_soon(now, is_bridge ? kStatementDelay : kStatementDelayCalm);
+  // Alone, we can be reached over this link only, and know nobody yet; the other end hears of it by
+  // our asking for everything.
+  const bool is_alone = up_.size() == 1;
+  state_links_soon(now, is_alone ? kStatementDelay : kStatementDelayCalm);
   // Whatever can be reached, it is over this one; in a small cluster nothing is worth waiting for.
-  if (up_.size() == 1 || (members() < kSmall && !is_present(peer))) {
+  if (is_alone || (members() < kSmall && !is_present(peer))) {
     topology_due_ = now;
   }
-  const bool is_first = is_bridge || unreachable_since_.contains(peer);
+  // Who has nobody else asks for everything, now and from now on; so does one of the two ends of a
+  // link that brings parts of a cluster together again.
+  const bool is_healed = unreachable_since_.contains(peer);
+  // It takes over from another connection with the peer, with which something may have been lost.
+  const bool is_successor = broadcast_.is_branch(peer);
+  const bool is_first = is_alone || is_healed || is_successor;
   broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
-  if (is_first && link.outbound) {
+  if (is_alone || (is_first && link.outbound)) {
     broadcast_.owe(now, peer, options_.name, OriginVersion{});
     last_reconciliation_ = now;
+    send_message(now, link, Want{.entries = {}, .graft = true}, out);
     send_message(now, link, open_reconciliation(store_), out);
-  } else if (!is_first && !store_.version(peer)) {
+  } else if (!is_first && !store_.version(peer) && !link.hello.alone) {
     // News of it is on its way, or it comes from a part of the cluster we have never heard of.
     link.differs = kDiffersMax / 2;
   }
@@ -64,8 +71,14 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
 void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {
   if (hash == static_cast<std::uint32_t>(store_.digest_hash())) {
     link.differs = 0;
+    broadcast_.on_agrees(link.hello.name);
+    // Not while news is about: as long as some have changed over and others have not, it is cut.
+    if (now - last_change_ >= kQuiet) {
+      set_role(now, link);
+    }
     return;
   }
+  broadcast_.on_differs(now, link.hello.name);
   link.differs += 1;
   // One of the two ends is enough; the other steps in if the first does not.
   const unsigned patience = options_.name < link.hello.name ? 0 : 2;
@@ -76,6 +89,16 @@ void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, M
     last_reconciliation_ = now;
     ++stats_.reconciliations;
     send_message(now, link, open_reconciliation(store_), out);
+  }
+}
+
+// News no longer travels between us and `peer`; what was under way may be lost, so whatever else
+// the next heartbeats say differs is looked into at once.
+void Mesh::Impl::leave_branch(PeerName peer) {
+  if (broadcast_.remove(peer)) {
+    for (const auto& [other, id] : up_) {
+      links_.at(id).differs = kDiffersMax;
+    }
   }
 }
 
@@ -94,7 +117,10 @@ void Mesh::Impl::on_ranges(TimePoint now, Link& link, const Ranges& ranges, Mesh
 
 void Mesh::Impl::on_want(TimePoint now, Link& link, const Want& want) {
   if (want.graft) {
-    broadcast_.on_grafted(link.hello.name);
+    broadcast_.on_grafted(now, link.hello.name);
+    if (!is_present(link.hello.name)) {
+      state_links_soon(now, kStatementDelay);
+    }
   }
   for (const auto& [origin, held] : want.entries) {
     const auto version = store_.version(origin);
@@ -137,7 +163,15 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
     }
     send_message(now, link, question, out);
   }
-  if (!delta.solicited && merged.advanced.empty() && merged.gaps.empty()) {
+  for (const OriginDelta& part : delta.origins) {
+    if (const auto held = store_.version(part.origin);
+        held && *held <= OriginVersion{part.incarnation, part.through}) {
+      broadcast_.on_held(from, part.origin);
+    }
+  }
+  if (!merged.advanced.empty()) {
+    broadcast_.on_useful(from);
+  } else if (!delta.solicited && merged.gaps.empty()) {
     broadcast_.on_duplicate(from);
   }
   if (merged.clone) {
@@ -319,7 +353,7 @@ void Mesh::Impl::push(TimePoint now, const Broadcast::Push& push, MeshActions& o
   }
   const Bytes frame = encode(Message(std::move(delta)));
   broadcast_.on_sent(now, push.to, frame.size(), push.news.size());
-  send_encoded(now, *link, frame, out);
+  send_encoded(now, *link, FrameKind::Delta, frame, out);
 }
 
 void Mesh::Impl::perform(TimePoint now, const Broadcast::Step& step, MeshActions& out) {

@@ -166,7 +166,7 @@ class Mesh::Impl {
   void settle_goal(TimePoint now, const Link& link, const std::string& reason);
   void send_message(TimePoint now, Link& link, const Message& message, MeshActions& out);
   void flush(TimePoint now, Link& link, Channel::Output& output, MeshActions& out);
-  void send_encoded(TimePoint now, Link& link, ByteView frame, MeshActions& out);
+  void send_encoded(TimePoint now, Link& link, FrameKind kind, ByteView frame, MeshActions& out);
   void run_links(TimePoint now, MeshActions& out);
   TimePoint link_deadline(const Link& link) const;
   Link* up_link(PeerName peer);
@@ -184,6 +184,7 @@ class Mesh::Impl {
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
   void start_gossip(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
+  void leave_branch(PeerName peer);
   void own_news(TimePoint now, OriginVersion before);
   void push(TimePoint now, const Broadcast::Push& push, MeshActions& out);
   void perform(TimePoint now, const Broadcast::Step& step, MeshActions& out);
@@ -205,7 +206,7 @@ class Mesh::Impl {
   void update_topology_soon(TimePoint now);
   void update_topology(TimePoint now, MeshActions& out);
   void set_branches(LinkGraph& links);
-  void tidy_branches();
+  void set_role(TimePoint now, const Link& link);
   void count_accusers();
   void note_unreachable(TimePoint now);
   void suspend(TimePoint now, PeerName peer, MeshActions& out);
@@ -275,6 +276,7 @@ class Mesh::Impl {
   std::map<PeerName, TimePoint> buried_;
   std::vector<Endpoint> referrals_;
   std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
+  std::uint64_t branches_hash_ = 0;  // Of the records it was computed from.
 
   TimePoint last_statement_;
   TimePoint last_topology_;

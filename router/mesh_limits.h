@@ -46,9 +46,10 @@ inline constexpr std::size_t kWarningsMax = 16;
 // Addresses that others see us at: one per network we are behind.
 inline constexpr std::size_t kObservedMax = 4;
 // Our Links record follows our connections after this delay if others wait for it (a peer that can
-// be reached over us only, a loss), else after the second: a joining peer makes many links.
+// be reached over us only, a loss), else after the second: a joining peer makes many links, and so do
+// those it joins.
 inline constexpr Duration kStatementDelay = milliseconds(50);
-inline constexpr Duration kStatementDelayCalm = milliseconds(1000);
+inline constexpr Duration kStatementDelayCalm = milliseconds(2000);
 // A peer that many join over would state something every few milliseconds; in a large cluster each
 // statement goes to many.
 inline constexpr Duration kStatementInterval = milliseconds(300);
@@ -81,7 +82,7 @@ inline constexpr Duration kDiscoveryInterval = seconds(1);
 // After news that may change whom to look for: at once while we have no connection, and where a
 // full mesh is the aim; else what is known gets better with a little patience.
 inline constexpr Duration kDiscoveryDelay = milliseconds(20);
-inline constexpr Duration kDiscoveryDelayLinked = milliseconds(400);
+inline constexpr Duration kDiscoveryDelayLinked = milliseconds(1000);
 // Of two peers the lower name dials at once, the other after this, in case the first cannot.
 inline constexpr Duration kSecondDialDelay = seconds(3);
 // The first few connections of a full mesh are made at once, each further one this much later:

@@ -28,6 +28,27 @@ std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
       known.value());
 }
 
+FrameKind kind_of(const Message& message) {
+  return std::visit(
+      overloaded{
+          [](const Verdict&) { return FrameKind::Verdict; },
+          [](const Heartbeat&) { return FrameKind::Heartbeat; },
+          [](const Want&) { return FrameKind::Want; },
+          [](const Ranges&) { return FrameKind::Ranges; },
+          [](const Delta&) { return FrameKind::Delta; },
+          [](const Payload&) { return FrameKind::Payload; },
+          [](const Routed&) { return FrameKind::Routed; },
+          [](const Announce&) { return FrameKind::Announce; },
+          [](const Prune&) { return FrameKind::Prune; },
+          [](const Goodbye&) { return FrameKind::Goodbye; },
+          [](const UnknownMessage&) -> FrameKind {
+            WEFT_ASSERT(false);  // Never sent.
+            return {};
+          },
+      },
+      message);
+}
+
 }  // namespace
 
 std::string Mesh::Impl::clone_text(PeerName peer) {
@@ -480,7 +501,7 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     ++stats_.handshakes.terminated;
     report(out, Level::Info, "connection lost", describe(peer), reason);
     out.push_back(NeighbourDown{peer});
-    broadcast_.remove(peer);
+    leave_branch(peer);
     update_topology_soon(now);
     state_links_soon(now, kStatementDelay);
     topology_due_ = up_.empty() ? now : topology_due_;
@@ -532,14 +553,18 @@ void Mesh::Impl::settle_goal(TimePoint now, const Link& link, const std::string&
 
 void Mesh::Impl::send_message(TimePoint now, Link& link, const Message& message, MeshActions& out) {
   if (link.channel->established()) {
-    send_encoded(now, link, encode(message), out);
+    send_encoded(now, link, kind_of(message), encode(message), out);
   }
 }
 
-void Mesh::Impl::send_encoded(TimePoint now, Link& link, ByteView frame, MeshActions& out) {
-  ++stats_.frames_out;
+void Mesh::Impl::send_encoded(
+    TimePoint now, Link& link, FrameKind kind, ByteView frame, MeshActions& out) {
   Channel::Output output;
   link.channel->send(frame, output);
+  ++stats_.frames_out;
+  MeshStats::Sent& sent = stats_.sent.at(static_cast<std::size_t>(kind));
+  sent.frames += 1;
+  sent.bytes += output.bytes.size();
   flush(now, link, output, out);
 }
 

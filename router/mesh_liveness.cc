@@ -74,7 +74,7 @@ void Mesh::Impl::fall_silent(TimePoint now, Link& link, MeshActions& out) {
       describe(peer),
       fmt::format("not heard for {:.1f} s", static_cast<double>((now - link.heard).count()) / 1e9));
   accuse(now, peer);
-  broadcast_.remove(peer);
+  leave_branch(peer);
   state_links_soon(now, kStatementDelay);
   update_topology_soon(now);
   discover_soon(now);
@@ -263,8 +263,7 @@ void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {
 }
 
 // The branches of the tree that news travels along: the shortest paths from the lowest name to
-// everybody, the same for all who know the same. Connections that not both ends have stated yet
-// keep their role.
+// everybody, the same for all who know the same.
 void Mesh::Impl::set_branches(LinkGraph& links) {
   PeerName root = options_.name;
   if (const auto first = topology_.first_reachable()) {
@@ -276,19 +275,19 @@ void Mesh::Impl::set_branches(LinkGraph& links) {
     branches_.insert(std::lower_bound(branches_.begin(), branches_.end(), *tree.parent),
                      *tree.parent);
   }
+  branches_hash_ = store_.digest_hash();
   for (const auto& [peer, id] : up_) {
     links_.at(id).mutual = links.is_mutual(options_.name, peer);
   }
-  tidy_branches();
 }
 
-// What happened while not everybody had come to the same tree is undone.
-void Mesh::Impl::tidy_branches() {
-  for (const auto& [peer, id] : up_) {
-    if (links_.at(id).mutual) {
-      const bool is_branch = std::binary_search(branches_.begin(), branches_.end(), peer);
-      broadcast_.set_role(peer, is_branch ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
-    }
+// Its other end holds what we hold, so it has drawn the same tree or is about to. While stores
+// differ so do trees, and then the link keeps the role that pushes, prunes and grafts gave it.
+void Mesh::Impl::set_role(TimePoint now, const Link& link) {
+  if (link.mutual && branches_hash_ == store_.digest_hash()) {
+    const PeerName peer = link.hello.name;
+    const bool is_branch = std::binary_search(branches_.begin(), branches_.end(), peer);
+    broadcast_.set_role(now, peer, is_branch ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
   }
 }
 

@@ -9,13 +9,12 @@
 #include "base/overloaded.h"
 #include "proto/mesh.pb.h"
 #include "router/channel.h"
+#include "router/overlay/packed.h"
 
 namespace weft::router {
 namespace {
 
 constexpr std::uint64_t kNameLast = (std::uint64_t{1} << 48U) - 1;
-// A digest names every origin of the largest cluster twice over; beyond, it is not one.
-constexpr int kDigestEntriesMax = 8192;
 
 Error invalid(std::string what) {
   return Error{Errc::Invalid, std::move(what)};
@@ -123,39 +122,11 @@ void fill(wire::Payload& out, const Payload& payload) {
 
 void fill(wire::Delta& out, const Delta& delta) {
   out.set_solicited(delta.solicited);
-  for (const OriginDelta& part : delta.origins) {
-    wire::Delta::Origin& origin = *out.add_origins();
-    origin.set_origin(part.origin.number());
-    origin.set_incarnation(part.incarnation.value());
-    origin.set_after(part.after);
-    origin.set_through(part.through);
-    if (part.floor) {
-      origin.set_floor(*part.floor);
-    }
-    for (const OriginDelta::Record& record : part.records) {
-      wire::Delta::Record& to = *origin.add_records();
-      to.set_kind(static_cast<std::uint32_t>(record.key.kind));
-      to.set_key(text(record.key.key));
-      to.set_sequence(record.sequence);
-      if (record.value) {
-        to.set_value(text(*record.value));
-      }
-    }
-  }
-}
-
-template <class Proto>
-void fill_versions(Proto& out, const Digest& digest) {
-  for (const auto& [origin, version] : digest) {
-    wire::Version& entry = *out.Add();
-    entry.set_origin(origin.number());
-    entry.set_incarnation(version.incarnation.value());
-    entry.set_sequence(version.sequence);
-  }
+  out.set_origins(text(pack(delta.origins)));
 }
 
 void fill(wire::Want& out, const Want& want) {
-  fill_versions(*out.mutable_entries(), want.entries);
+  out.set_versions(text(pack(want.entries)));
   out.set_graft(want.graft);
 }
 
@@ -167,7 +138,7 @@ void fill(wire::Ranges& out, const Ranges& ranges) {
     if (part.fingerprint) {
       to.set_fingerprint(*part.fingerprint);
     }
-    fill_versions(*to.mutable_items(), part.items);
+    to.set_versions(text(pack(part.items)));
   }
 }
 
@@ -226,26 +197,13 @@ Result<Verdict> from_wire(const wire::Verdict& in) {
   return verdict;
 }
 
-template <class Proto>
-Result<Digest> to_digest(const Proto& in) {
-  if (in.size() > kDigestEntriesMax) {
-    return invalid(fmt::format("versions of {} origins", in.size()));
-  }
-  Digest digest;
-  for (const wire::Version& entry : in) {
-    const PeerName origin = WEFT_TRY(to_name(entry.origin()));
-    digest[origin] = {Incarnation(entry.incarnation()), entry.sequence()};
-  }
-  return digest;
-}
-
 Result<Want> from_wire(const wire::Want& in) {
-  Digest entries = WEFT_TRY(to_digest(in.entries()));
+  Digest entries = WEFT_TRY(unpack_versions(as_bytes(in.versions())));
   return Want{std::move(entries), in.graft()};
 }
 
 Result<Announce> from_wire(const wire::Announce& in) {
-  Digest entries = WEFT_TRY(to_digest(in.entries()));
+  Digest entries = WEFT_TRY(unpack_versions(as_bytes(in.versions())));
   return Announce{std::move(entries)};
 }
 
@@ -264,7 +222,7 @@ Result<Ranges> from_wire(const wire::Ranges& in) {
     if (from.has_fingerprint()) {
       part.fingerprint = from.fingerprint();
     }
-    part.items = WEFT_TRY(to_digest(from.items()));
+    part.items = WEFT_TRY(unpack_versions(as_bytes(from.versions())));
     ranges.parts.push_back(std::move(part));
   }
   return ranges;
@@ -277,53 +235,9 @@ Heartbeat to_heartbeat(const wire::Heartbeat& in) {
           .suspected = in.suspected()};
 }
 
-Result<OriginDelta::Record> from_wire(const wire::Delta::Record& in) {
-  // A kind of a later version is stored and passed on all the same.
-  if (in.kind() == 0 || in.kind() > 0xff) {
-    return invalid(fmt::format("record kind {}", in.kind()));
-  }
-  OriginDelta::Record record;
-  record.key.kind = static_cast<RecordKind>(in.kind());
-  record.key.key = to_bytes(in.key());
-  record.sequence = in.sequence();
-  if (in.has_value()) {
-    record.value = to_bytes(in.value());
-  }
-  return record;
-}
-
-Result<OriginDelta> from_wire(const wire::Delta::Origin& in) {
-  OriginDelta part;
-  part.origin = WEFT_TRY(to_name(in.origin()));
-  part.incarnation = Incarnation(in.incarnation());
-  part.after = in.after();
-  part.through = in.through();
-  if (part.after >= part.through) {
-    return invalid(fmt::format("delta after {} through {}", part.after, part.through));
-  }
-  if (in.has_floor()) {
-    part.floor = in.floor();
-    if (in.floor() > part.through) {
-      return invalid(fmt::format("floor {} above {}", in.floor(), part.through));
-    }
-  }
-  std::uint64_t last = part.after;
-  for (const wire::Delta::Record& record : in.records()) {
-    if (record.sequence() <= last || record.sequence() > part.through) {
-      return invalid(
-          fmt::format("record sequence {} in ({}, {}]", record.sequence(), last, part.through));
-    }
-    last = record.sequence();
-    part.records.push_back(WEFT_TRY(from_wire(record)));
-  }
-  return part;
-}
-
 Result<Delta> from_wire(const wire::Delta& in) {
   Delta delta{.origins = {}, .solicited = in.solicited()};
-  for (const wire::Delta::Origin& origin : in.origins()) {
-    delta.origins.push_back(WEFT_TRY(from_wire(origin)));
-  }
+  delta.origins = WEFT_TRY(unpack_origins(as_bytes(in.origins())));
   return delta;
 }
 
@@ -415,7 +329,7 @@ Bytes encode(const Message& message) {
                  [&out](const Payload& m) { fill(*out.mutable_payload(), m); },
                  [&out](const Routed& m) { fill(*out.mutable_routed(), m); },
                  [&out](const Announce& m) {
-                   fill_versions(*out.mutable_announce()->mutable_entries(), m.entries);
+                   out.mutable_announce()->set_versions(text(pack(m.entries)));
                  },
                  [&out](const Prune&) { (void)out.mutable_prune(); },
                  [&out](const Goodbye&) { (void)out.mutable_goodbye(); },

@@ -119,7 +119,14 @@ void MeshLink::send(Bytes bytes) {
   }
   waiting_bytes_ += bytes.size();
   queue_.push_back(std::move(bytes));
-  if (in_flight_.empty()) {
+  if (in_flight_.empty() && queue_.size() == 1) {
+    // What the same turn sends after this travels in the same segment.
+    asio::post(executor_, [self = shared_from_this()] { self->flush(); });
+  }
+}
+
+void MeshLink::flush() {
+  if (!is_gone() && in_flight_.empty() && !queue_.empty()) {
     write();
   }
 }
@@ -172,7 +179,7 @@ void MeshLink::close() {
       self->abandon();
     }
   });
-  if (in_flight_.empty()) {
+  if (in_flight_.empty() && queue_.empty()) {
     shutdown_send();
   }
 }

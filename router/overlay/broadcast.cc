@@ -9,33 +9,49 @@ namespace weft::router {
 void Broadcast::add(PeerName neighbour, Role role) {
   Neighbour& fresh = neighbours_[neighbour] = {};
   fresh.role = role;
+  fresh.feeds = role == Role::Eager;
 }
 
-void Broadcast::remove(PeerName neighbour) {
+bool Broadcast::remove(PeerName neighbour) {
+  const auto at = neighbours_.find(neighbour);
+  if (at == neighbours_.end()) {
+    return false;
+  }
+  const bool was_branch = at->second.role == Role::Eager || at->second.feeds;
+  neighbours_.erase(at);
+  if (was_branch) {
+    for (auto& [peer, other] : neighbours_) {
+      if (!other.feeds) {
+        other.feeds = true;
+        other.graft_due = true;
+        other.prune_due = false;
+      }
+    }
+  }
+  return was_branch;
+}
+
+// What it was not told while it was lazy it is told now.
+void Broadcast::make_eager(TimePoint now, Neighbour& neighbour) const {
+  neighbour.role = Role::Eager;
+  neighbour.owed.merge(neighbour.announce);
+  neighbour.announce.clear();
+  neighbour.announce_due = false;
+  schedule(now, neighbour);
+}
+
+void Broadcast::set_role(TimePoint now, PeerName neighbour, Role role) {
   const auto at = neighbours_.find(neighbour);
   if (at == neighbours_.end()) {
     return;
   }
-  const bool was_branch = at->second.role == Role::Eager;
-  neighbours_.erase(at);
-  if (!was_branch) {
-    return;
-  }
-  for (auto& [peer, other] : neighbours_) {
-    if (other.role == Role::Lazy) {
-      other.role = Role::Eager;
-      other.graft_due = true;
-      other.prune_due = false;
-    }
-  }
-}
-
-void Broadcast::set_role(PeerName neighbour, Role role) {
-  const auto at = neighbours_.find(neighbour);
-  if (at != neighbours_.end()) {
-    at->second.role = role;
-    at->second.prune_due = false;
-    at->second.graft_due = false;
+  at->second.feeds = role == Role::Eager;
+  at->second.prune_due = false;
+  at->second.graft_due = false;
+  if (role == Role::Eager) {
+    make_eager(now, at->second);
+  } else {
+    at->second.role = Role::Lazy;
   }
 }
 
@@ -61,36 +77,51 @@ void Broadcast::on_news(TimePoint now,
       schedule(now, neighbour);
       continue;
     }
-    if (neighbour.announce.size() >= options_.announce_max) {
+    if (neighbour.announce.size() >= options_.announce_max && !neighbour.announce.contains(origin)) {
       ++stats_.announcements_skipped;
       continue;
     }
-    neighbour.announce.insert(origin);
-    neighbour.announce_due = std::min(neighbour.announce_due, now + options_.announce_delay);
+    if (neighbour.announce.empty()) {
+      neighbour.announce_since = now;
+    }
+    neighbour.announce.try_emplace(origin, before);
+  }
+}
+
+void Broadcast::on_held(PeerName from, PeerName origin) {
+  if (const auto at = neighbours_.find(from); at != neighbours_.end()) {
+    at->second.owed.erase(origin);
+    at->second.announce.erase(origin);
+  }
+}
+
+void Broadcast::on_useful(PeerName from) {
+  if (const auto at = neighbours_.find(from); at != neighbours_.end()) {
+    at->second.duplicates = 0;
+    at->second.feeds = true;
   }
 }
 
 void Broadcast::on_duplicate(PeerName from) {
   const auto at = neighbours_.find(from);
-  if (at != neighbours_.end() && at->second.role == Role::Eager) {
-    at->second.role = Role::Lazy;
-    at->second.prune_due = true;
-    at->second.graft_due = false;
+  if (at == neighbours_.end() || ++at->second.duplicates < options_.duplicates_max) {
+    return;
   }
+  at->second.duplicates = 0;
+  at->second.feeds = false;
+  at->second.prune_due = true;
+  at->second.graft_due = false;
 }
 
 void Broadcast::on_pruned(PeerName from) {
   if (const auto at = neighbours_.find(from); at != neighbours_.end()) {
     at->second.role = Role::Lazy;
-    at->second.prune_due = false;
   }
 }
 
-void Broadcast::on_grafted(PeerName from) {
+void Broadcast::on_grafted(TimePoint now, PeerName from) {
   if (const auto at = neighbours_.find(from); at != neighbours_.end()) {
-    at->second.role = Role::Eager;
-    at->second.graft_due = false;
-    at->second.prune_due = false;
+    make_eager(now, at->second);
   }
 }
 
@@ -103,6 +134,20 @@ void Broadcast::on_announced(TimePoint now, PeerName from, PeerName origin) {
     return;
   }
   missing_[origin] = {from, now + options_.graft_delay};
+}
+
+void Broadcast::on_agrees(PeerName neighbour) {
+  if (const auto at = neighbours_.find(neighbour); at != neighbours_.end()) {
+    at->second.announce.clear();
+    at->second.announce_due = false;
+  }
+}
+
+void Broadcast::on_differs(TimePoint now, PeerName neighbour) {
+  const auto at = neighbours_.find(neighbour);
+  if (at != neighbours_.end() && !at->second.announce.empty()) {
+    at->second.announce_due = now - at->second.announce_since >= options_.announce_delay;
+  }
 }
 
 void Broadcast::owe(TimePoint now, PeerName neighbour, PeerName origin, OriginVersion held) {
@@ -156,10 +201,13 @@ void Broadcast::on_deadline(TimePoint now, std::vector<Step>& out) {
         neighbour.solicited = false;
       }
     }
-    if (neighbour.announce_due <= now) {
-      neighbour.announce_due = kNever;
+    if (neighbour.announce_due) {
+      neighbour.announce_due = false;
       if (neighbour.announce.size() < options_.announce_max && !neighbour.announce.empty()) {
-        out.emplace_back(Announce{peer, {neighbour.announce.begin(), neighbour.announce.end()}});
+        Announce& announce = std::get<Announce>(out.emplace_back(Announce{peer, {}}));
+        for (const auto& [origin, before] : neighbour.announce) {
+          announce.origins.push_back(origin);
+        }
       }
       neighbour.announce.clear();
     }
@@ -179,8 +227,9 @@ void Broadcast::run_missing(TimePoint now, std::vector<Step>& out) {
     at = missing_.erase(at);
   }
   for (auto& [peer, origins] : asked) {
-    neighbours_.at(peer).role = Role::Eager;
+    neighbours_.at(peer).feeds = true;
     neighbours_.at(peer).graft_due = false;
+    neighbours_.at(peer).prune_due = false;
     out.emplace_back(Graft{peer, std::move(origins)});
   }
 }
@@ -188,10 +237,10 @@ void Broadcast::run_missing(TimePoint now, std::vector<Step>& out) {
 TimePoint Broadcast::next_deadline() const {
   TimePoint next = kNever;
   for (const auto& [peer, neighbour] : neighbours_) {
-    if (neighbour.prune_due || neighbour.graft_due) {
+    if (neighbour.prune_due || neighbour.graft_due || neighbour.announce_due) {
       return TimePoint{};
     }
-    next = std::min({next, neighbour.push_due, neighbour.announce_due});
+    next = std::min(next, neighbour.push_due);
   }
   for (const auto& [origin, missing] : missing_) {
     next = std::min(next, missing.due);
@@ -199,9 +248,9 @@ TimePoint Broadcast::next_deadline() const {
   return next;
 }
 
-bool Broadcast::is_eager(PeerName neighbour) const {
+bool Broadcast::is_branch(PeerName neighbour) const {
   const auto at = neighbours_.find(neighbour);
-  return at != neighbours_.end() && at->second.role == Role::Eager;
+  return at != neighbours_.end() && (at->second.role == Role::Eager || at->second.feeds);
 }
 
 std::size_t Broadcast::owed_count(PeerName neighbour) const {

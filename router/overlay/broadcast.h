@@ -2,11 +2,11 @@
 // Rodrigues 2007).
 //
 // Each neighbour is eager (a branch of the tree: gets news itself) or lazy (hears only that there
-// is news). Plumtree grows its tree from chance; here the owner knows who is connected to whom and
+// is news, and only if the hash in its heartbeats says that it may lack it). Plumtree grows its tree from chance; here the owner knows who is connected to whom and
 // sets the branches of a tree that everybody computes alike (set_role). Between two computations
 // the tree mends itself as Plumtree's does: a link that joins two parts of the cluster starts
 // eager, one between peers that already knew of each other lazy; what arrives twice prunes the
-// second way; what was announced and does not arrive is asked for, and grafts the way it was
+// second way, in that direction only, so that of a circle never two sides are cut; what was announced and does not arrive is asked for, and grafts the way it was
 // announced on; when a branch breaks, all others become eager.
 //
 // What a neighbour is owed is a set of origins, not a queue of messages: while a slow neighbour
@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -41,13 +40,17 @@ class Broadcast {
     // After a push of many origins the cluster is in upheaval, and more of it is on its way.
     Duration push_pace_busy = std::chrono::milliseconds(150);
     std::size_t push_busy_min = 16;
-    // Announcements wait for each other, and for the tree, which is nearly always faster.
+    // News as old as this that a neighbour seems not to have is announced: the tree is nearly
+    // always faster, and then nothing has to be said.
     Duration announce_delay = std::chrono::milliseconds(200);
     // More origins than this at once are not announced: comparing hashes costs less.
-    std::size_t announce_max = 16;
+    std::size_t announce_max = 64;
     // What was announced is asked for if it has not arrived by then: a few hops of the tree.
     Duration graft_delay = std::chrono::milliseconds(200);
     std::size_t missing_max = 1024;
+    // A neighbour whose last pushes brought nothing new is asked to stop. One alone may be chance:
+    // of a circle of branches two could be cut at once, and the tree with them.
+    unsigned duplicates_max = 2;
     // Pushed and not confirmed. Confirmations come with every heartbeat, and at once every quarter
     // of it: 256 KiB in a round trip of 100 ms are 2.5 MB/s.
     std::uint64_t window_bytes = 256U << 10U;
@@ -81,18 +84,25 @@ class Broadcast {
   explicit Broadcast(Options options) : options_(options) {}
 
   void add(PeerName neighbour, Role role);
-  void remove(PeerName neighbour);
+  // True if news travelled over it: something may have been lost.
+  bool remove(PeerName neighbour);
   // Both ends know, and nothing needs to be said.
-  void set_role(PeerName neighbour, Role role);
+  void set_role(TimePoint now, PeerName neighbour, Role role);
 
   // We now hold more of `origin` than `before`; `from` told us, or nobody: it is our own.
   void on_news(TimePoint now, PeerName origin, OriginVersion before, std::optional<PeerName> from);
-  // `from` pushed what we had.
+  // `from` holds all of `origin` that we hold: nobody needs to tell it.
+  void on_held(PeerName from, PeerName origin);
+  // `from` pushed what we had, and nothing else; or something that we had not.
   void on_duplicate(PeerName from);
+  void on_useful(PeerName from);
   void on_pruned(PeerName from);
-  void on_grafted(PeerName from);
+  void on_grafted(TimePoint now, PeerName from);
   // `from` announced more of `origin` than we hold.
   void on_announced(TimePoint now, PeerName from, PeerName origin);
+  // What the hash in a heartbeat of `neighbour` says: it holds what we hold, or something else.
+  void on_agrees(PeerName neighbour);
+  void on_differs(TimePoint now, PeerName neighbour);
   // A neighbour is known to hold no more of `origin` than `held` and to want the rest.
   void owe(TimePoint now, PeerName neighbour, PeerName origin, OriginVersion held);
 
@@ -103,7 +113,7 @@ class Broadcast {
   void on_deadline(TimePoint now, std::vector<Step>& out);
   TimePoint next_deadline() const;
 
-  bool is_eager(PeerName neighbour) const;
+  bool is_branch(PeerName neighbour) const;  // In either direction.
   std::size_t owed_count(PeerName neighbour) const;
   const Stats& stats() const { return stats_; }
   void check_invariants() const;
@@ -115,8 +125,11 @@ class Broadcast {
     bool solicited = false;
     TimePoint push_due = kNever;
     TimePoint push_after{};  // Not before.
-    std::set<PeerName> announce;
-    TimePoint announce_due = kNever;
+    std::map<PeerName, OriginVersion> announce;  // News it was not pushed, and what it held before.
+    TimePoint announce_since;  // Of the first of them.
+    bool announce_due = false;
+    bool feeds = false;       // What it pushes is news to us.
+    unsigned duplicates = 0;  // Pushes in a row that brought nothing new.
     bool prune_due = false;
     bool graft_due = false;
     std::uint64_t sent = 0;
@@ -128,6 +141,7 @@ class Broadcast {
   };
 
   void schedule(TimePoint now, Neighbour& neighbour) const;
+  void make_eager(TimePoint now, Neighbour& neighbour) const;
   void run_missing(TimePoint now, std::vector<Step>& out);
 
   const Options options_;

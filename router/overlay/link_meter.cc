@@ -15,8 +15,11 @@ constexpr std::uint64_t kLevelStep = 1189;
 constexpr std::uint32_t kHopCostUsec = 200;
 // RTO_min of Linux: TCP_RTO_MIN in include/net/tcp.h.
 constexpr Duration kLateMin = milliseconds(200);
-// Longer than the time in which SRTT settles at a beat each half second.
-constexpr Duration kLevelHold = std::chrono::seconds(10);
+// A level lasts: the two periods that a change of the network takes to show in the minimum, and a
+// while in which others may rely on it.
+constexpr Duration kLevelHold = std::chrono::seconds(30);
+constexpr std::size_t kPeriod = 8;  // Measurements.
+constexpr int kLevelSlack = 2;
 
 // The round-trip time of each level, in microseconds.
 constexpr std::array<std::uint64_t, kCostLevelMax + 1> kRoundTrips = [] {
@@ -31,7 +34,7 @@ constexpr std::array<std::uint64_t, kCostLevelMax + 1> kRoundTrips = [] {
 std::uint8_t level_of(Duration rtt) {
   const auto usec = static_cast<std::uint64_t>(std::max(rtt, Duration::zero()) / microseconds(1));
   const auto at = std::lower_bound(kRoundTrips.begin(), kRoundTrips.end() - 1, usec);
-  return static_cast<std::uint8_t>(at - kRoundTrips.begin());
+  return std::max(static_cast<std::uint8_t>(at - kRoundTrips.begin()), LinkMeter::kUnmeasured);
 }
 
 }  // namespace
@@ -70,6 +73,11 @@ void LinkMeter::on_beat(TimePoint now, const Beat& beat) {
 
 // RFC 6298, section 2.
 void LinkMeter::measure(Duration sample) {
+  least_ = measured_ == 0 ? sample : std::min(least_, sample);
+  if (++measured_ >= kPeriod) {
+    least_before_ = least_;
+    measured_ = 0;
+  }
   if (!rtt_) {
     rtt_ = sample;
     jitter_ = sample / 2;
@@ -85,12 +93,16 @@ double LinkMeter::loss_percent() const {
 }
 
 std::uint8_t LinkMeter::cost_level(TimePoint now) {
-  const std::uint8_t measured = rtt_ ? level_of(*rtt_) : kUnmeasured;
+  if (!least_before_) {
+    return level_;
+  }
+  const std::uint8_t measured =
+      level_of(measured_ == 0 ? *least_before_ : std::min(least_, *least_before_));
   const int off = int{measured} - int{level_};
-  const bool is_first = rtt_ && level_since_ == TimePoint{};
-  if (is_first || ((off < -1 || off > 1) && now - level_since_ >= kLevelHold)) {
+  const bool is_held = level_since_ != TimePoint{} && now - level_since_ < kLevelHold;
+  if ((off < -kLevelSlack || off > kLevelSlack) && !is_held) {
     level_ = measured;
-    level_since_ = rtt_ ? now : level_since_;
+    level_since_ = now;
   }
   return level_;
 }

@@ -5,8 +5,10 @@
 // since; the sender knows when it sent that one. Smoothing is RFC 6298's. TCP hides losses, but a
 // retransmission delays a beat by at least 200 ms (RTO_min of Linux), so late beats are counted.
 //
-// The cost of a link, for paths, is its smoothed round-trip time on a scale of levels, and follows
-// it with hysteresis: routes must not flap because a measurement wavers.
+// The cost of a link, for paths, is the shortest of its last round-trip times on a scale of levels:
+// what a busy host adds to some of them says nothing about the network. Each change is news to the
+// whole cluster, so the level waits for a number of measurements, follows with hysteresis, and all
+// that is below a millisecond is one level: in one data centre hops count, not microseconds.
 //
 // Pure; lives on the control strand.
 #pragma once
@@ -40,7 +42,8 @@ class LinkMeter {
     Duration interval = std::chrono::milliseconds(500);  // Between two beats.
   };
 
-  // Of a link that has not been measured: as an ordinary one in a data centre, 1 ms.
+  // The lowest level, and that of a link that has not been measured: as an ordinary one in a data
+  // centre, 1 ms.
   static constexpr std::uint8_t kUnmeasured = 14;
 
   explicit LinkMeter(Options options) : options_(options) {}
@@ -53,8 +56,8 @@ class LinkMeter {
   // Of the last 64 beats, those that came late, in percent.
   double loss_percent() const;
 
-  // The level to state. Changes by itself only if it is off by more than one level, and at most
-  // every ten seconds.
+  // The level to state. Changes only if it is off by more than two levels, and at most every half
+  // minute.
   std::uint8_t cost_level(TimePoint now);
 
  private:
@@ -67,6 +70,9 @@ class LinkMeter {
   TimePoint heard_at_;
   std::optional<Duration> rtt_;
   Duration jitter_{};
+  Duration least_{};  // Of this period, which is so many measurements old, and of the one before.
+  std::optional<Duration> least_before_;
+  std::size_t measured_ = 0;
   std::uint64_t late_ = 0;  // One bit for each of the last 64 beats.
   std::uint32_t beats_ = 0;
   std::uint8_t level_ = kUnmeasured;

@@ -1,10 +1,10 @@
 // The value of a Links record: whom its origin is connected to, what each link costs, and whom it
 // accuses of silence (router/overlay/liveness.h).
 //
-//   u8 version, u32 life, u16 count, count × (u48 peer, u8 cost),
-//                         u16 count, count × (u48 peer, u32 incarnation, u32 life)
+//   u8 layout, varint life, varint count, count × (u48 peer, u8 cost),
+//                           varint count, count × (u48 peer, varint incarnation, varint life)
 //
-// A fixed layout and not Protobuf: in a large cluster these are most of what is ever sent, and
+// A layout of our own (varints as in packed.h) and not Protobuf: in a large cluster these are most of what is ever sent, and
 // every path computation reads all of them. Names ascend in both lists.
 #pragma once
 

@@ -8,7 +8,8 @@ std::size_t Views::wanted(std::size_t links, std::size_t seeking, std::size_t me
   const std::size_t others = members - 1;
   const std::size_t goal = is_full_mesh(members) ? others : std::min(options_.degree, others);
   const std::size_t lacking = goal - std::min(goal, links + seeking);
-  return std::min(lacking, options_.seeking_max - std::min(options_.seeking_max, seeking));
+  const std::size_t seeking_max = is_urgent(links, members) ? options_.seeking_max : 1;
+  return std::min(lacking, seeking_max - std::min(seeking_max, seeking));
 }
 
 std::vector<PeerName> Views::choose(TimePoint now,
@@ -19,9 +20,11 @@ std::vector<PeerName> Views::choose(TimePoint now,
   std::vector<PeerName> chosen;
   while (chosen.size() < count && !candidates.empty()) {
     const auto bound = static_cast<std::uint32_t>(candidates.size());
-    const std::uint32_t one = rng_.below(bound);
-    const std::uint32_t two = rng_.below(bound);
-    const std::uint32_t pick = candidates[one].degree <= candidates[two].degree ? one : two;
+    std::uint32_t pick = rng_.below(bound);
+    for (std::size_t i = 1; i < options_.choices; ++i) {
+      const std::uint32_t other = rng_.below(bound);
+      pick = candidates[other].degree < candidates[pick].degree ? other : pick;
+    }
     chosen.push_back(candidates[pick].peer);
     candidates[pick] = candidates.back();
     candidates.pop_back();

@@ -8,7 +8,7 @@
 //
 // HyParView's passive view, with its shuffles, exists because its peers know few others. Here every
 // peer holds the Peer record of every other, which is the largest passive view there is; candidates
-// are drawn from it, of two the one with fewer links, which keeps degrees even.
+// are drawn from it, of a few the one with fewest links, which keeps degrees even.
 //
 // Links with targets an operator named come on top. Pure; lives on the control strand.
 #pragma once
@@ -31,12 +31,16 @@ class Views {
     // HyParView's figure for 10,000 peers: a random graph of this degree survives the loss of most
     // of its peers in one piece.
     std::size_t degree = 5;
+    std::size_t degree_urgent = 2;
     std::size_t degree_max = 8;
     // Newcomers without any link are accepted up to here.
     std::size_t degree_alone_max = 12;
     // Who refused or failed is left alone for this long.
     Duration avoid = std::chrono::seconds(5);
     std::size_t avoided_max = 1024;
+    // Of so many random candidates the one with fewest links is tried: a refusal costs both ends a
+    // handshake.
+    std::size_t choices = 4;
     // Dials under way at a time: a peer that starts finds its links within a few round trips, and a
     // cluster that starts does not drown in handshakes.
     std::size_t seeking_max = 2;
@@ -55,6 +59,12 @@ class Views {
   Views(Options options, Rng rng) : options_(options), rng_(rng) {}
 
   bool is_full_mesh(std::size_t members) const { return members <= options_.full_mesh_max; }
+  // True as long as the loss of one link could cut us off: the rest is looked for at leisure, one
+  // after the other, when all that start together have found each other and say how many links
+  // they have.
+  bool is_urgent(std::size_t links, std::size_t members) const {
+    return is_full_mesh(members) || links < options_.degree_urgent;
+  }
   // Links to be looked for; `members` counts ourselves.
   std::size_t wanted(std::size_t links, std::size_t seeking, std::size_t members) const;
   // Up to `count` of them, without those to be avoided.

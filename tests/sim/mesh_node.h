@@ -191,6 +191,9 @@ class MeshNode final : public Net::Host, private EventSink {
     for (router::MeshAction& action : std::exchange(actions_, {})) {
       perform(std::move(action));
     }
+    for (auto& [link, bytes] : std::exchange(outbox_, {})) {
+      transmit(link, std::move(bytes));
+    }
     arm();
   }
 
@@ -226,11 +229,13 @@ class MeshNode final : public Net::Host, private EventSink {
               bind(a.link, net_.dial(options_.address, {to, a.port}));
             },
             [this](router::SendBytes&& a) {
-              if (const auto at = ends_.find(a.link); at != ends_.end()) {
-                net_.send(at->second, std::move(a.bytes));
-              }
+              Bytes& waiting = outbox_[a.link];
+              waiting.insert(waiting.end(), a.bytes.begin(), a.bytes.end());
             },
             [this](router::CloseLink&& a) {
+              if (auto last = outbox_.extract(a.link); !last.empty()) {
+                transmit(a.link, std::move(last.mapped()));
+              }
               if (const auto at = ends_.find(a.link); at != ends_.end()) {
                 net_.close(at->second);
                 unbind(a.link);
@@ -259,6 +264,12 @@ class MeshNode final : public Net::Host, private EventSink {
         std::move(action));
   }
 
+  void transmit(router::LinkId link, Bytes bytes) {
+    if (const auto at = ends_.find(link); at != ends_.end()) {
+      net_.send(at->second, std::move(bytes));
+    }
+  }
+
   void on_record(RecordChanged change) {
     if (options_.watch == Watch::Counts) {
       withdrawals_ += change.value ? 0U : 1U;
@@ -283,6 +294,7 @@ class MeshNode final : public Net::Host, private EventSink {
   std::uint64_t generation_ = 0;
   TimePoint armed_ = kNever;
   router::MeshActions actions_;
+  std::map<router::LinkId, Bytes> outbox_;  // Of one turn: leaves in one piece, as MeshLink has it.
   std::map<EndId, router::LinkId> links_;
   std::map<router::LinkId, EndId> ends_;
   std::set<PeerName> neighbours_;

@@ -27,6 +27,7 @@ EndId Net::dial(const Ip& from, Endpoint to) {
   ends_[id].open = true;
   ends_[other(id)].local = to;
   ends_[other(id)].remote = {from, port};
+  count_packets(1, kSynSize);
   after(delay(), Step::Syn, id);
   return id;
 }
@@ -65,12 +66,14 @@ void Net::on_syn(EndId id) {
   }
   const auto listener = hosts_.find(dialler.remote.address);
   if (listener == hosts_.end() || listener->second.port != dialler.remote.port) {
+    count_packets(1, kHeaderSize);
     after(delay(), Step::Refused, id);
     return;
   }
   End& acceptor = ends_.at(other(id));
   acceptor.open = true;
   Host* host = listener->second.host;
+  count_packets(2, kSynSize + kHeaderSize);
   dialler.ready = world_.now() + delay();
   schedule(dialler.ready, Step::Stands, id);
   const Endpoint local = acceptor.local;
@@ -92,6 +95,12 @@ void Net::on_stands(EndId id) {
 
 void Net::transmit(EndId from, Segment segment) {
   const EndId to = other(from);
+  if (const auto sender = ends_.find(from); sender != ends_.end()) {
+    settle_ack(sender->second);
+  }
+  const std::uint64_t packets =
+      segment.last ? 1 : (segment.bytes.size() + kSegmentMax - 1) / kSegmentMax;
+  count_packets(packets, packets * kHeaderSize + segment.bytes.size());
   End& end = ends_.at(to);
   segment.arrives = std::max(world_.now() + delay(), end.ready);
   if (!end.inbound.empty()) {
@@ -121,6 +130,10 @@ void Net::pump(EndId to) {
   }
   Segment segment = std::move(end.inbound.front());
   end.inbound.pop_front();
+  if (end.ack_due <= world_.now()) {
+    settle_ack(end);
+  }
+  end.ack_due = std::min(end.ack_due, world_.now() + kAckDelay);
   if (!end.inbound.empty()) {
     end.pumping = true;
     schedule(std::max(world_.now(), end.inbound.front().arrives), Step::Arrives, to);

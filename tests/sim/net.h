@@ -109,6 +109,11 @@ class Net final : private EventSink {
   bool is_frozen(const Host& host) const { return frozen_.contains(&host); }
 
   std::size_t dials() const { return (next_end_ - 2) / 2; }
+  // What a switch between the hosts would count, as far as TCP decides it: Ethernet, IPv4 and TCP
+  // headers with time stamps, segments of a full MTU, acknowledgements that wait 40 ms for
+  // something to travel with; no retransmissions.
+  std::uint64_t wire_bytes() const { return wire_bytes_; }
+  std::uint64_t wire_packets() const { return wire_packets_; }
 
  private:
   struct Segment {
@@ -128,6 +133,7 @@ class Net final : private EventSink {
     std::deque<Segment> inbound;  // On its way to this end.
     bool pumping = false;
     int tries = 0;
+    TimePoint ack_due = kNever;  // Of what has arrived here.
     TimePoint ready;  // Nothing arrives at a dialler before its connection stands.
   };
 
@@ -193,8 +199,28 @@ class Net final : private EventSink {
     }
   }
 
+  // 14 (Ethernet) + 20 (IPv4) + 20 (TCP) + 12 (time stamps), and what a SYN has in options beside.
+  static constexpr std::uint64_t kHeaderSize = 66;
+  static constexpr std::uint64_t kSynSize = 74;
+  static constexpr std::uint64_t kSegmentMax = 1448;
+  static constexpr Duration kAckDelay = std::chrono::milliseconds(40);
+
+  void count_packets(std::uint64_t packets, std::uint64_t bytes) {
+    wire_packets_ += packets;
+    wire_bytes_ += bytes;
+  }
+  // What leaves carries the acknowledgement that waits, unless its time has come before.
+  void settle_ack(End& end) {
+    if (end.ack_due <= world_.now()) {
+      count_packets(1, kHeaderSize);
+    }
+    end.ack_due = kNever;
+  }
+
   World& world_;
   Options options_;
+  std::uint64_t wire_bytes_ = 0;
+  std::uint64_t wire_packets_ = 0;
   std::map<Ip, Attached> hosts_;
   std::set<Ip> dark_;  // Machines that are off.
   std::set<std::pair<Ip, Ip>> cuts_;

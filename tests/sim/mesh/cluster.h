@@ -35,6 +35,8 @@ class Cluster {
 
   World& world() { return world_; }
   Net& net() { return net_; }
+  std::uint64_t wire_bytes() const { return net_.wire_bytes(); }
+  std::uint64_t wire_packets() const { return net_.wire_packets(); }
   std::size_t size() const { return nodes_.size(); }
   MeshNode& node(std::size_t index) { return *nodes_.at(index); }
   const MeshNode& node(std::size_t index) const { return *nodes_.at(index); }

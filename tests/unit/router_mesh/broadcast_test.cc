@@ -42,7 +42,7 @@ class BroadcastTest : public ::testing::Test {
   Broadcast broadcast_{Broadcast::Options{}};
 };
 
-TEST_F(BroadcastTest, NewsIsPushedToTheEagerAndAnnouncedToTheLazy) {
+TEST_F(BroadcastTest, NewsIsPushedToTheEagerAndAnnouncedToTheLazyThatSeemToLackIt) {
   broadcast_.add(kBob, Role::Eager);
   broadcast_.add(kCarol, Role::Lazy);
 
@@ -52,10 +52,43 @@ TEST_F(BroadcastTest, NewsIsPushedToTheEagerAndAnnouncedToTheLazy) {
   ASSERT_THAT(pushes, SizeIs(1));
   EXPECT_EQ(pushes[0].to, kBob);
   EXPECT_EQ(pushes[0].news.at(kOrigin), (OriginVersion{Incarnation(1), 4}));
+  EXPECT_THAT(run(kStart + milliseconds(400)), IsEmpty());
+  broadcast_.on_differs(kStart + milliseconds(400), kCarol);
   const auto announcements = only<Broadcast::Announce>(run(kStart + milliseconds(400)));
   ASSERT_THAT(announcements, SizeIs(1));
   EXPECT_EQ(announcements[0].to, kCarol);
   EXPECT_THAT(announcements[0].origins, ElementsAre(kOrigin));
+}
+
+TEST_F(BroadcastTest, NothingIsAnnouncedToWhoHoldsTheSameOrMayGetItYet) {
+  broadcast_.add(kBob, Role::Lazy);
+  broadcast_.on_news(kStart, kOrigin, {}, std::nullopt);
+
+  broadcast_.on_differs(kStart + milliseconds(199), kBob);
+  EXPECT_THAT(run(kStart + milliseconds(199)), IsEmpty());
+  broadcast_.on_agrees(kBob);
+  broadcast_.on_differs(kStart + milliseconds(400), kBob);
+  EXPECT_THAT(run(kStart + milliseconds(400)), IsEmpty());
+}
+
+TEST_F(BroadcastTest, WhoGraftsALinkIsPushedWhatItWasNotToldBefore) {
+  broadcast_.add(kBob, Role::Lazy);
+  broadcast_.on_news(kStart, kOrigin, {Incarnation(1), 4}, std::nullopt);
+
+  broadcast_.on_grafted(kStart + milliseconds(10), kBob);
+
+  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(10)));
+  ASSERT_THAT(pushes, SizeIs(1));
+  EXPECT_EQ(pushes[0].news.at(kOrigin), (OriginVersion{Incarnation(1), 4}));
+}
+
+TEST_F(BroadcastTest, WhatANeighbourIsSeenToHoldIsNotPushedToIt) {
+  broadcast_.add(kBob, Role::Eager);
+  broadcast_.on_news(kStart, kOrigin, {}, std::nullopt);
+
+  broadcast_.on_held(kBob, kOrigin);
+
+  EXPECT_THAT(run(kStart + milliseconds(100)), IsEmpty());
 }
 
 TEST_F(BroadcastTest, NewsDoesNotGoBackToWhomItCameFrom) {
@@ -83,13 +116,29 @@ TEST_F(BroadcastTest, WhatFollowsAPushTravelsTogetherAndMerges) {
   EXPECT_EQ(pushes[0].news.at(kOrigin), (OriginVersion{Incarnation(1), 2}));
 }
 
-TEST_F(BroadcastTest, ADuplicatePrunesTheSecondWay) {
+TEST_F(BroadcastTest, DuplicatesPruneTheSecondWayInTheirDirectionOnly) {
   broadcast_.add(kBob, Role::Eager);
 
   broadcast_.on_duplicate(kBob);
+  EXPECT_THAT(run(kStart), IsEmpty());
+  broadcast_.on_duplicate(kBob);
 
-  EXPECT_FALSE(broadcast_.is_eager(kBob));
   EXPECT_THAT(only<Broadcast::Prune>(run(kStart)), SizeIs(1));
+  EXPECT_THAT(run(kStart), IsEmpty());
+  broadcast_.on_news(kStart, kOrigin, {}, std::nullopt);
+  EXPECT_THAT(only<Broadcast::Push>(run(kStart)), SizeIs(1));
+  broadcast_.on_pruned(kBob);
+  EXPECT_FALSE(broadcast_.is_branch(kBob));
+}
+
+TEST_F(BroadcastTest, ADuplicateAmongNewsPrunesNothing) {
+  broadcast_.add(kBob, Role::Eager);
+
+  for (int i = 0; i < 5; ++i) {
+    broadcast_.on_duplicate(kBob);
+    broadcast_.on_useful(kBob);
+  }
+
   EXPECT_THAT(run(kStart), IsEmpty());
 }
 
@@ -102,7 +151,7 @@ TEST_F(BroadcastTest, WhatWasAnnouncedAndDoesNotArriveIsAskedForAndGraftsTheLink
   const auto grafts = only<Broadcast::Graft>(run(kStart + milliseconds(200)));
   ASSERT_THAT(grafts, SizeIs(1));
   EXPECT_THAT(grafts[0].origins, ElementsAre(kOrigin));
-  EXPECT_TRUE(broadcast_.is_eager(kBob));
+  EXPECT_TRUE(broadcast_.is_branch(kBob));
 }
 
 TEST_F(BroadcastTest, WhatArrivesInTimeIsNotAskedFor) {
@@ -121,7 +170,7 @@ TEST_F(BroadcastTest, ABrokenBranchMakesTheOthersEager) {
 
   broadcast_.remove(kBob);
 
-  EXPECT_TRUE(broadcast_.is_eager(kCarol));
+  EXPECT_TRUE(broadcast_.is_branch(kCarol));
   EXPECT_THAT(only<Broadcast::Graft>(run(kStart)), SizeIs(1));
 }
 
@@ -145,8 +194,9 @@ TEST_F(BroadcastTest, MoreThanAFewOriginsAreNotAnnouncedOneByOne) {
     broadcast_.on_news(kStart, PeerName(100 + i), {}, std::nullopt);
   }
 
+  broadcast_.on_differs(kStart + milliseconds(400), kBob);
   EXPECT_THAT(run(kStart + milliseconds(400)), IsEmpty());
-  EXPECT_EQ(broadcast_.stats().announcements_skipped, 84U);
+  EXPECT_EQ(broadcast_.stats().announcements_skipped, 36U);
 }
 
 }  // namespace

@@ -53,7 +53,7 @@ TEST_F(LinkMeterTest, TheCostDoesNotFollowEveryWaver) {
   const std::uint8_t before = alice_.cost_level(now_);
 
   for (int i = 0; i < 40; ++i) {
-    beat(milliseconds(10), milliseconds(i % 2 == 0 ? 9 : 12));
+    beat(milliseconds(10), milliseconds(i % 2 == 0 ? 9 : 40));
     EXPECT_EQ(alice_.cost_level(now_), before);
   }
 }
@@ -65,12 +65,19 @@ TEST_F(LinkMeterTest, TheCostFollowsALastingChange) {
   }
   const std::uint8_t before = alice_.cost_level(now_);
 
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 80; ++i) {
     beat(milliseconds(40), milliseconds(40));
     (void)alice_.cost_level(now_);
   }
 
   EXPECT_GT(cost_of_level(alice_.cost_level(now_)), 10 * cost_of_level(before));
+}
+
+TEST_F(LinkMeterTest, WithinADataCentreAllLinksCostTheSame) {
+  for (int i = 0; i < 80; ++i) {
+    beat(std::chrono::microseconds(i < 40 ? 400 : 40), std::chrono::microseconds(40));
+    EXPECT_EQ(alice_.cost_level(now_), LinkMeter::kUnmeasured);
+  }
 }
 
 TEST_F(LinkMeterTest, AnEchoOfWhatWasNeverSentIsIgnored) {

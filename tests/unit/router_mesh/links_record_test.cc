@@ -24,7 +24,7 @@ TEST(LinksRecord, RefusesWhatIsTooShortTooLongOrOfAnotherLayout) {
   Bytes longer = bytes;
   longer.push_back(0);
   EXPECT_FALSE(decode_links(longer).ok());
-  bytes[0] = 2;
+  bytes[0] = 1;
   EXPECT_FALSE(decode_links(bytes).ok());
   EXPECT_EQ(link_count(bytes), 0U);
 }
@@ -37,7 +37,8 @@ TEST(LinksRecord, RefusesNamesThatDoNotAscend) {
 }
 
 TEST(LinksRecord, RefusesMorePeersThanItsLimit) {
-  const Bytes bytes = Writer().u8(1).u32(0).u16(kNeighboursMax + 1).take();
+  const Bytes bytes = Writer().u8(2).u8(0).u16(0x8108).take();  // LEB128 of 1,025.
+  static_assert(kNeighboursMax < 1025);
 
   EXPECT_FALSE(decode_links(bytes).ok());
 }

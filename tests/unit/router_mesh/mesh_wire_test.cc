@@ -96,37 +96,37 @@ TEST(MeshWire, RefusesRangesThatRunBackwardsAndReferralsWithoutEnd) {
   EXPECT_THAT(refusal(frame), HasSubstr("9 referrals"));
 }
 
-TEST(MeshWire, RefusesNamesThatAreNone) {
+TEST(MeshWire, RefusesVersionsOfNobodyAndOutOfOrder) {
   wire::Frame frame;
-  frame.mutable_want()->add_entries()->set_origin(0);
-  EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
-  frame.mutable_want()->mutable_entries(0)->set_origin(std::uint64_t{1} << 48U);
-  EXPECT_THAT(refusal(frame), HasSubstr("peer name"));
+  const auto refuse = [&frame](const Bytes& versions) {
+    frame.mutable_want()->set_versions(versions.data(), versions.size());
+    return refusal(frame);
+  };
+
+  EXPECT_EQ(refuse({0, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 2, 1, 1}), "accepted");
+  EXPECT_THAT(refuse({0, 0, 0, 0, 0, 0, 1, 1}), HasSubstr("peer name"));
+  EXPECT_THAT(refuse({0, 0, 0, 0, 0, 2, 1, 1, 0, 0, 0, 0, 0, 2, 1, 1}), HasSubstr("out of order"));
 }
 
 TEST(MeshWire, RefusesDeltasThatContradictThemselves) {
   wire::Frame frame;
-  wire::Delta::Origin& origin = *frame.mutable_delta()->add_origins();
-  origin.set_origin(1);
-  origin.set_after(5);
-  origin.set_through(5);
-  EXPECT_THAT(refusal(frame), HasSubstr("delta after 5 through 5"));
+  // Of peer 1, incarnation 1, after 5.
+  const auto refuse = [&frame](const Bytes& rest) {
+    Bytes origins{0, 0, 0, 0, 0, 1, 1, 5};
+    origins.insert(origins.end(), rest.begin(), rest.end());
+    frame.mutable_delta()->set_origins(origins.data(), origins.size());
+    return refusal(frame);
+  };
 
-  origin.set_through(7);
-  origin.set_floor(8);
-  EXPECT_THAT(refusal(frame), HasSubstr("floor 8 above 7"));
-
-  origin.clear_floor();
-  wire::Delta::Record& record = *origin.add_records();
-  record.set_kind(2);
-  record.set_sequence(8);
-  EXPECT_THAT(refusal(frame), HasSubstr("record sequence 8"));
-  record.set_sequence(5);
-  EXPECT_THAT(refusal(frame), HasSubstr("record sequence 5"));
-  record.set_sequence(6);
-  EXPECT_EQ(refusal(frame), "accepted");
-  record.set_kind(0);
-  EXPECT_THAT(refusal(frame), HasSubstr("record kind 0"));
+  EXPECT_THAT(refuse({0, 0}), HasSubstr("delta after 5 through 5"));
+  EXPECT_THAT(refuse({2, 1, 8}), HasSubstr("floor 8 above 7"));
+  EXPECT_THAT(refuse({2, 2, 2, 0, 3, 0}), HasSubstr("record sequence 5 + 3"));
+  EXPECT_THAT(refuse({2, 2, 2, 0, 0, 0}), HasSubstr("record sequence 5 + 0"));
+  EXPECT_EQ(refuse({2, 2, 2, 0, 1, 0}), "accepted");
+  EXPECT_THAT(refuse({2, 2, 0, 0, 1, 0}), HasSubstr("record kind 0"));
+  EXPECT_THAT(refuse({2, 2, 2, 9, 1, 0}), HasSubstr("9 bytes announced"));
+  EXPECT_THAT(refuse({0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f}),
+              HasSubstr("beyond 64 bits"));
 }
 
 TEST(MeshWire, RefusesUnknownTopicsLargePayloadsAndEndlessHops) {
