@@ -84,6 +84,14 @@ void add_connections(const AgentStatus& status, Page& page) {
                  "There and back on a control connection, as its heartbeats measure.",
                  std::chrono::duration<double>(*connection.rtt).count(),
                  {{"peer", peer}});
+      page.gauge("weft_connection_jitter_seconds",
+                 "How much that varies.",
+                 std::chrono::duration<double>(connection.jitter).count(),
+                 {{"peer", peer}});
+      page.gauge("weft_connection_late_ratio",
+                 "Share of the last 64 heartbeats that came a retransmission late.",
+                 connection.loss_percent / 100,
+                 {{"peer", peer}});
     }
   }
   page.counter("weave_connection_terminations_total",
@@ -156,6 +164,42 @@ void add_handshakes(const router::HandshakeStats& stats, Page& page) {
   page.counter("weft_mesh_curve_multiplications_total",
                "Multiplications on the curve, which are what handshakes cost.",
                stats.dh);
+}
+
+void add_overlay(const router::MeshStats& stats, Page& page) {
+  page.counter("weft_mesh_statements_total", "Our links, stated to all.", stats.statements);
+  page.counter(
+      "weft_mesh_path_computations_total", "Computations of all paths.", stats.topology_updates);
+  page.counter("weft_mesh_reconciliations_total",
+               "Comparisons of records begun because hashes differed.",
+               stats.reconciliations);
+  const std::string parts_help = "What arrived of one origin's records.";
+  page.counter("weft_mesh_parts_total", parts_help, stats.parts_news, {{"fate", "news"}});
+  page.counter("weft_mesh_parts_total",
+               parts_help,
+               stats.parts_in - stats.parts_news,
+               {{"fate", "repeated"}});
+  page.counter("weft_mesh_windows_full_total",
+               "Pushes put off because a neighbour is slow; updates merge meanwhile.",
+               stats.windows_full);
+  page.counter("weft_mesh_announcements_skipped_total",
+               "Announcements left to the comparison of records.",
+               stats.announcements_skipped);
+  page.counter(
+      "weft_mesh_accusations_total", "Neighbours that were silent or lost.", stats.accusations);
+  page.counter("weft_mesh_refutations_total",
+               "Accusations of ourselves that we answered.",
+               stats.refutations);
+  const std::string suspicions_help = "Peers that no path led to, and what became of it.";
+  page.counter("weft_mesh_suspicions_total",
+               suspicions_help,
+               stats.suspicions_cleared,
+               {{"fate", "cleared"}});
+  page.counter(
+      "weft_mesh_suspicions_total", suspicions_help, stats.suspensions, {{"fate", "suspended"}});
+  page.gauge("weft_mesh_health_score",
+             "Signs that this agent itself is slow: 0 is well, 8 the most.",
+             stats.health_score);
 }
 
 void add_mesh(const router::MeshStats& stats, Page& page) {
@@ -303,6 +347,7 @@ std::string metrics_text(const AgentStatus& status) {
   add_peers(status, page);
   add_handshakes(status.mesh.handshakes, page);
   add_mesh(status.mesh, page);
+  add_overlay(status.mesh, page);
   add_ipam(status, page);
   add_datapath(status.datapath, page);
   add_paths(status.datapath, status.sealed.has_value(), page);

@@ -327,6 +327,7 @@ MeshStats Mesh::Impl::stats() const {
   stats.records_refused = store_.refused();
   stats.windows_full = broadcast_.stats().windows_full;
   stats.announcements_skipped = broadcast_.stats().announcements_skipped;
+  stats.health_score = health_.score();
   return stats;
 }
 
@@ -353,32 +354,6 @@ void Mesh::Impl::check_invariants() const {
     WEFT_ASSERT((link.stage == Stage::Dialling) == (link.channel == nullptr));
     WEFT_ASSERT(link.stage != Stage::Up || up_.at(link.hello.name) == id);
   }
-}
-
-const char* to_string(FrameKind kind) {
-  switch (kind) {
-    case FrameKind::Verdict:
-      return "verdict";
-    case FrameKind::Heartbeat:
-      return "heartbeat";
-    case FrameKind::Want:
-      return "want";
-    case FrameKind::Ranges:
-      return "ranges";
-    case FrameKind::Delta:
-      return "delta";
-    case FrameKind::Payload:
-      return "payload";
-    case FrameKind::Routed:
-      return "routed";
-    case FrameKind::Announce:
-      return "announce";
-    case FrameKind::Prune:
-      return "prune";
-    case FrameKind::Goodbye:
-      return "goodbye";
-  }
-  return "unknown";
 }
 
 // The public face -----------------------------------------------------------------------------

@@ -29,6 +29,7 @@
 #include "base/rng.h"
 #include "base/strong_id.h"
 #include "base/time.h"
+#include "router/frame_kind.h"
 #include "router/keys.h"
 #include "router/overlay/topology.h"
 
@@ -176,22 +177,6 @@ struct HandshakeStats {
   std::uint64_t dh = 0;           // Multiplications on the curve.
 };
 
-// What a frame on a control connection is for (docs/WIRE.md).
-enum class FrameKind : std::uint8_t {
-  Verdict,
-  Heartbeat,
-  Want,
-  Ranges,
-  Delta,
-  Payload,
-  Routed,
-  Announce,
-  Prune,
-  Goodbye,
-};
-inline constexpr std::size_t kFrameKinds = 10;
-const char* to_string(FrameKind kind);
-
 struct MeshStats {
   struct Sent {
     std::uint64_t frames = 0;
@@ -214,6 +199,13 @@ struct MeshStats {
   std::uint64_t parts_in = 0;    // Origins in Delta frames received …
   std::uint64_t parts_news = 0;  // … and how many of them brought news.
   std::uint64_t statements = 0;  // Links records of ours.
+  // Liveness (router/overlay/liveness.h).
+  std::uint64_t accusations = 0;         // Of neighbours, by us.
+  std::uint64_t refutations = 0;         // Of accusations of ourselves.
+  std::uint64_t suspicions = 0;          // Peers that no path led to …
+  std::uint64_t suspicions_cleared = 0;  // … and that were reached again in time …
+  std::uint64_t suspensions = 0;         // … or not.
+  unsigned health_score = 0;             // 0 is well.
 };
 
 class Mesh {

@@ -49,6 +49,11 @@ void Mesh::Impl::state_links(TimePoint now) {
   statement_due_ = kNever;
   last_statement_ = now;
   ++stats_.statements;
+  // Our own paths go by what others know, or they would not fit together.
+  for (const auto& [peer, id] : up_) {
+    Link& link = links_.at(id);
+    link.cost_level = link.meter.cost_level(now);
+  }
   const OriginVersion before = *store_.version(options_.name);
   const bool stated = store_.publish({RecordKey{RecordKind::Links, {}}, encode(own_links())});
   WEFT_ASSERT(stated);  // kNeighboursMax keeps it below every limit.

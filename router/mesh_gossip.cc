@@ -45,15 +45,15 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   // Alone, we can be reached over this link only, and know nobody yet; the other end hears of it by
   // our asking for everything.
   const bool is_alone = up_.size() == 1;
-  state_links_soon(now, is_alone ? kStatementDelay : kStatementDelayCalm);
+  const bool is_healed = unreachable_since_.contains(peer);
+  state_links_soon(now, is_alone || is_healed ? kStatementDelay : kStatementDelayCalm);
   // Whatever can be reached, it is over this one; in a small cluster nothing is worth waiting for.
   if (is_alone || (members() < kSmall && !is_present(peer))) {
     topology_due_ = now;
   }
   // Who has nobody else asks for everything, now and from now on; so does one of the two ends of a
-  // link that brings parts of a cluster together again.
-  const bool is_healed = unreachable_since_.contains(peer);
-  // It takes over from another connection with the peer, with which something may have been lost.
+  // link that brings parts of a cluster together again, or takes over from another one with the
+  // same peer, on which something may have been lost.
   const bool is_successor = broadcast_.is_branch(peer);
   const bool is_first = is_alone || is_healed || is_successor;
   broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
@@ -81,7 +81,7 @@ void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, M
   broadcast_.on_differs(now, link.hello.name);
   link.differs += 1;
   // One of the two ends is enough; the other steps in if the first does not.
-  const unsigned patience = options_.name < link.hello.name ? 0 : 2;
+  const unsigned patience = options_.name < link.hello.name ? 0 : 1;
   const bool is_quiet = now - last_change_ >= kQuiet;
   const unsigned limit = (is_quiet ? kDiffersQuiet : kDiffersMax) + patience;
   if (link.differs >= limit && now - last_reconciliation_ >= kReconcilePause) {
@@ -118,7 +118,7 @@ void Mesh::Impl::on_ranges(TimePoint now, Link& link, const Ranges& ranges, Mesh
 void Mesh::Impl::on_want(TimePoint now, Link& link, const Want& want) {
   if (want.graft) {
     broadcast_.on_grafted(now, link.hello.name);
-    if (!is_present(link.hello.name)) {
+    if (!link.mutual) {
       state_links_soon(now, kStatementDelay);
     }
   }

@@ -94,7 +94,7 @@ class Mesh::Impl {
     TimePoint challenge_deadline = kNever;
     // Up:
     LinkMeter meter{{.interval = kHeartbeatInterval}};
-    std::uint8_t cost_level = LinkMeter::kUnmeasured;
+    std::uint8_t cost_level = LinkMeter::kUnmeasured;  // As last stated.
     TimePoint beat_due = kNever;
     bool silent = false;         // Not heard for a while: kept, but not used.
     bool mutual = false;         // Both ends have stated it.
@@ -275,7 +275,7 @@ class Mesh::Impl {
   std::map<PeerName, TimePoint> unreachable_since_;  // Suspended, or never reached.
   std::map<PeerName, TimePoint> buried_;
   std::vector<Endpoint> referrals_;
-  std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
+  std::vector<PeerName> branches_;   // Of the tree, as last computed; ascending.
   std::uint64_t branches_hash_ = 0;  // Of the records it was computed from.
 
   TimePoint last_statement_;

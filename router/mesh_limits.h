@@ -16,11 +16,13 @@ using std::chrono::seconds;
 // A dial, a handshake or a verdict that takes longer is not going to work: five round trips of the
 // worst satellite link.
 inline constexpr Duration kHandshakeMax = seconds(5);
-// A sign of life each half second, about 50 bytes. Three missed ones are a suspicion, which costs
-// nobody anything but the use of that link; it is closed only much later, because a peer that was
-// merely stopped for a while goes on with it as if nothing had happened.
-inline constexpr Duration kHeartbeatInterval = milliseconds(500);
-inline constexpr Duration kSuspectAfter = milliseconds(1500);
+// A sign of life each second, about 50 bytes, answered at once: with the other end's own beat, so
+// that the two share one acknowledgement. Two missed ones are a suspicion, which costs nobody
+// anything but the use of that link, and leaves the rest of three seconds to tell everybody; it is
+// closed only much later, because a peer that was merely stopped for a while goes on with it as if
+// nothing had happened.
+inline constexpr Duration kHeartbeatInterval = seconds(1);
+inline constexpr Duration kSuspectAfter = milliseconds(1700);
 inline constexpr Duration kSilenceMax = seconds(5);
 // Our own timers are late by this much: we are the slow one.
 inline constexpr Duration kLateMin = milliseconds(250);
@@ -46,10 +48,10 @@ inline constexpr std::size_t kWarningsMax = 16;
 // Addresses that others see us at: one per network we are behind.
 inline constexpr std::size_t kObservedMax = 4;
 // Our Links record follows our connections after this delay if others wait for it (a peer that can
-// be reached over us only, a loss), else after the second: a joining peer makes many links, and so do
-// those it joins.
+// be reached over us only, a loss), else after the second: a joining peer makes many links, and so
+// do those it joins, but one after the other.
 inline constexpr Duration kStatementDelay = milliseconds(50);
-inline constexpr Duration kStatementDelayCalm = milliseconds(2000);
+inline constexpr Duration kStatementDelayCalm = seconds(5);
 // A peer that many join over would state something every few milliseconds; in a large cluster each
 // statement goes to many.
 inline constexpr Duration kStatementInterval = milliseconds(300);
@@ -69,8 +71,8 @@ inline constexpr std::size_t kDeltaBytesMax = 64U << 10U;
 inline constexpr std::uint64_t kConfirmBytes = 64U << 10U;
 // Heartbeats whose hash differs from ours before we compare stores. News on its way explains a
 // few; in a cluster that never rests, the second number says that something may be missing anyway.
-inline constexpr unsigned kDiffersQuiet = 3;
-inline constexpr unsigned kDiffersMax = 6;
+inline constexpr unsigned kDiffersQuiet = 2;
+inline constexpr unsigned kDiffersMax = 4;
 inline constexpr Duration kQuiet = milliseconds(1500);
 inline constexpr Duration kReconcilePause = seconds(1);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to

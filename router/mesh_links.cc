@@ -28,27 +28,6 @@ std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
       known.value());
 }
 
-FrameKind kind_of(const Message& message) {
-  return std::visit(
-      overloaded{
-          [](const Verdict&) { return FrameKind::Verdict; },
-          [](const Heartbeat&) { return FrameKind::Heartbeat; },
-          [](const Want&) { return FrameKind::Want; },
-          [](const Ranges&) { return FrameKind::Ranges; },
-          [](const Delta&) { return FrameKind::Delta; },
-          [](const Payload&) { return FrameKind::Payload; },
-          [](const Routed&) { return FrameKind::Routed; },
-          [](const Announce&) { return FrameKind::Announce; },
-          [](const Prune&) { return FrameKind::Prune; },
-          [](const Goodbye&) { return FrameKind::Goodbye; },
-          [](const UnknownMessage&) -> FrameKind {
-            WEFT_ASSERT(false);  // Never sent.
-            return {};
-          },
-      },
-      message);
-}
-
 }  // namespace
 
 std::string Mesh::Impl::clone_text(PeerName peer) {

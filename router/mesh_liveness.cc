@@ -39,14 +39,16 @@ void Mesh::Impl::on_heartbeat(TimePoint now,
                               MeshActions& out) {
   link.meter.on_beat(now, heartbeat.beat);
   broadcast_.on_confirmed(now, link.hello.name, heartbeat.received);
-  if (const std::uint8_t level = link.meter.cost_level(now); level != link.cost_level) {
-    link.cost_level = level;
+  if (link.meter.cost_level(now) != link.cost_level) {
     state_links_soon(now, kStatementDelayCalm);
   }
   if (heartbeat.suspected) {
     refute(now, life_);
   }
   compare_hashes(now, link, heartbeat.hash, out);
+  if (link.beat_due - now < kHeartbeatInterval / 2) {
+    link.beat_due = std::min(link.beat_due, now);  // Answered at once: see kHeartbeatInterval.
+  }
 }
 
 // Anything heard is a sign of life.
@@ -109,6 +111,7 @@ Life Mesh::Impl::life_of(PeerName peer) const {
 
 void Mesh::Impl::accuse(TimePoint now, PeerName peer) {
   if (accused_.size() < kNeighboursMax) {
+    ++stats_.accusations;
     accused_[peer] = {life_of(peer), now + kAccusationLife};
     state_links_soon(now, kStatementDelay);
   }
@@ -120,6 +123,7 @@ void Mesh::Impl::refute(TimePoint now, std::uint32_t life) {
   if (life < life_ || (life_ > 0 && now - life_since_ < kSuspectAfter)) {
     return;
   }
+  ++stats_.refutations;
   life_ = life + 1;
   life_since_ = now;
   health_.worsen();
@@ -133,6 +137,10 @@ void Mesh::Impl::on_links_record(TimePoint now, PeerName origin, const LinksReco
     if (accusation.peer == options_.name && accusation.life.incarnation == own) {
       refute(now, accusation.life.count);
     }
+  }
+  // A neighbour that lost another may be reached over us only.
+  if (!links.accusations.empty() && statement_due_ != kNever && up_.contains(origin)) {
+    state_links_soon(now, kStatementDelay);
   }
   // Refuted.
   const auto at = accused_.find(origin);
@@ -243,11 +251,13 @@ void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {
   LinkGraph links = graph();
   const Topology::Changes changes = topology_.update(links);
   for (const PeerName peer : changes.unreachable) {
+    ++stats_.suspicions;
     const auto last = links_of(peer);
     suspicions_.suspect(now, peer, last ? last->links.size() : 1);
   }
   for (const PeerName peer : changes.reachable) {
     if (suspicions_.contains(peer)) {
+      ++stats_.suspicions_cleared;
       suspicions_.clear(peer);  // Nobody was told.
       continue;
     }
@@ -309,6 +319,7 @@ bool Mesh::Impl::is_present(PeerName peer) const {
 }
 
 void Mesh::Impl::suspend(TimePoint now, PeerName peer, MeshActions& out) {
+  ++stats_.suspensions;
   unreachable_since_.try_emplace(peer, now);
   out.push_back(PeerUnreachable{peer});
   for (const auto& [target, name] : target_peer_) {

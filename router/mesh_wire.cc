@@ -318,6 +318,52 @@ Result<Hello> decode_hello(ByteView bytes) {
   return hello;
 }
 
+const char* to_string(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::Verdict:
+      return "verdict";
+    case FrameKind::Heartbeat:
+      return "heartbeat";
+    case FrameKind::Want:
+      return "want";
+    case FrameKind::Ranges:
+      return "ranges";
+    case FrameKind::Delta:
+      return "delta";
+    case FrameKind::Payload:
+      return "payload";
+    case FrameKind::Routed:
+      return "routed";
+    case FrameKind::Announce:
+      return "announce";
+    case FrameKind::Prune:
+      return "prune";
+    case FrameKind::Goodbye:
+      return "goodbye";
+  }
+  return "unknown";
+}
+
+FrameKind kind_of(const Message& message) {
+  return std::visit(overloaded{
+                        [](const Verdict&) { return FrameKind::Verdict; },
+                        [](const Heartbeat&) { return FrameKind::Heartbeat; },
+                        [](const Want&) { return FrameKind::Want; },
+                        [](const Ranges&) { return FrameKind::Ranges; },
+                        [](const Delta&) { return FrameKind::Delta; },
+                        [](const Payload&) { return FrameKind::Payload; },
+                        [](const Routed&) { return FrameKind::Routed; },
+                        [](const Announce&) { return FrameKind::Announce; },
+                        [](const Prune&) { return FrameKind::Prune; },
+                        [](const Goodbye&) { return FrameKind::Goodbye; },
+                        [](const UnknownMessage&) -> FrameKind {
+                          WEFT_ASSERT(false);  // Never sent.
+                          return {};
+                        },
+                    },
+                    message);
+}
+
 Bytes encode(const Message& message) {
   wire::Frame out;
   std::visit(overloaded{

@@ -16,6 +16,7 @@
 #include "base/gossip.h"
 #include "base/peer_name.h"
 #include "base/result.h"
+#include "router/frame_kind.h"
 #include "router/keys.h"
 #include "router/overlay/link_meter.h"
 #include "router/overlay/reconcile.h"
@@ -150,7 +151,8 @@ struct PeerInfo {
 Bytes encode(const Hello& hello);
 Result<Hello> decode_hello(ByteView bytes);
 
-// Precondition: not UnknownMessage.
+// Precondition of both: not UnknownMessage.
+FrameKind kind_of(const Message& message);
 Bytes encode(const Message& message);
 Result<Message> decode_message(ByteView bytes);
 

@@ -77,7 +77,8 @@ void Broadcast::on_news(TimePoint now,
       schedule(now, neighbour);
       continue;
     }
-    if (neighbour.announce.size() >= options_.announce_max && !neighbour.announce.contains(origin)) {
+    if (neighbour.announce.size() >= options_.announce_max
+        && !neighbour.announce.contains(origin)) {
       ++stats_.announcements_skipped;
       continue;
     }

@@ -2,12 +2,13 @@
 // Rodrigues 2007).
 //
 // Each neighbour is eager (a branch of the tree: gets news itself) or lazy (hears only that there
-// is news, and only if the hash in its heartbeats says that it may lack it). Plumtree grows its tree from chance; here the owner knows who is connected to whom and
-// sets the branches of a tree that everybody computes alike (set_role). Between two computations
-// the tree mends itself as Plumtree's does: a link that joins two parts of the cluster starts
-// eager, one between peers that already knew of each other lazy; what arrives twice prunes the
-// second way, in that direction only, so that of a circle never two sides are cut; what was announced and does not arrive is asked for, and grafts the way it was
-// announced on; when a branch breaks, all others become eager.
+// is news, and only if the hash in its heartbeats says that it may lack it). Plumtree grows its
+// tree from chance; here the owner knows who is connected to whom and sets the branches of a tree
+// that everybody computes alike (set_role). Between two computations the tree mends itself as
+// Plumtree's does: a link that joins two parts of the cluster starts eager, one between peers that
+// already knew of each other lazy; what arrives twice prunes the second way, in that direction
+// only, so that of a circle never two sides are cut; what was announced and does not arrive is
+// asked for, and grafts the way it was announced on; when a branch breaks, all others become eager.
 //
 // What a neighbour is owed is a set of origins, not a queue of messages: while a slow neighbour
 // catches up, updates merge. Nothing more is pushed to one that has not yet confirmed a window of
@@ -124,9 +125,9 @@ class Broadcast {
     std::map<PeerName, OriginVersion> owed;  // At most as many as there are origins.
     bool solicited = false;
     TimePoint push_due = kNever;
-    TimePoint push_after{};  // Not before.
+    TimePoint push_after{};                      // Not before.
     std::map<PeerName, OriginVersion> announce;  // News it was not pushed, and what it held before.
-    TimePoint announce_since;  // Of the first of them.
+    TimePoint announce_since;                    // Of the first of them.
     bool announce_due = false;
     bool feeds = false;       // What it pushes is news to us.
     unsigned duplicates = 0;  // Pushes in a row that brought nothing new.

@@ -39,7 +39,7 @@ std::uint32_t cost_of_level(std::uint8_t level);
 class LinkMeter {
  public:
   struct Options {
-    Duration interval = std::chrono::milliseconds(500);  // Between two beats.
+    Duration interval = std::chrono::seconds(1);  // Between two beats.
   };
 
   // The lowest level, and that of a link that has not been measured: as an ordinary one in a data

@@ -4,8 +4,8 @@
 //   u8 layout, varint life, varint count, count × (u48 peer, u8 cost),
 //                           varint count, count × (u48 peer, varint incarnation, varint life)
 //
-// A layout of our own (varints as in packed.h) and not Protobuf: in a large cluster these are most of what is ever sent, and
-// every path computation reads all of them. Names ascend in both lists.
+// A layout of our own (varints as in packed.h) and not Protobuf: in a large cluster these are most
+// of what is ever sent, and every path computation reads all of them. Names ascend in both lists.
 #pragma once
 
 #include <compare>

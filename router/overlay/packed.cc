@@ -50,7 +50,8 @@ Result<OriginDelta::Record> take_record(Reader& in, std::uint64_t before, std::u
   record.key.key = WEFT_TRY(take_sized(in, key_size));
   const std::uint64_t step = WEFT_TRY(take_varint(in));
   if (step == 0 || step > through - before) {
-    return invalid(fmt::format("record sequence {} + {} in ({}, {}]", before, step, before, through));
+    return invalid(
+        fmt::format("record sequence {} + {} in ({}, {}]", before, step, before, through));
   }
   record.sequence = before + step;
   if (const std::uint64_t size = WEFT_TRY(take_varint(in)); size > 0) {

@@ -1,5 +1,4 @@
-// A real Mesh on a simulated host: performs its actions on the Net, runs its timer in the World,
-// and keeps what survives a restart (name, key, incarnation) as the agent's store does.
+// A real Mesh on a simulated host. Keeps what survives a restart (name, key, incarnation).
 #pragma once
 
 #include <algorithm>
@@ -18,16 +17,11 @@
 #include "base/entropy.h"
 #include "base/overloaded.h"
 #include "router/mesh.h"
+#include "tests/sim/mesh_identity.h"
 #include "tests/sim/net.h"
 #include "tests/sim/world.h"
 
 namespace weft::sim {
-
-struct MeshIdentity {
-  PeerName name;
-  router::KeyPair key;
-  std::uint64_t incarnation = 0;  // Of the last run.
-};
 
 class MeshNode final : public Net::Host, private EventSink {
  public:
@@ -57,7 +51,7 @@ class MeshNode final : public Net::Host, private EventSink {
   bool running() const { return mesh_ != nullptr; }
   const router::Mesh& mesh() const { return *mesh_; }
 
-  // What the node's modules have seen since its start.
+  // What its modules have seen since its start.
   const std::set<PeerName>& neighbours() const { return neighbours_; }
   const std::vector<PeerName>& reachable() const { return reachable_; }  // Ascending.
   bool reaches(PeerName peer) const {
@@ -225,17 +219,15 @@ class MeshNode final : public Net::Host, private EventSink {
     std::visit(
         overloaded{
             [this](router::Dial&& a) {
-              const Ip to = Ip::parse(a.host).value_or(Ip());
-              bind(a.link, net_.dial(options_.address, {to, a.port}));
+              bind(a.link, net_.dial(options_.address, {Ip::parse(a.host).value_or(Ip()), a.port}));
             },
             [this](router::SendBytes&& a) {
               Bytes& waiting = outbox_[a.link];
               waiting.insert(waiting.end(), a.bytes.begin(), a.bytes.end());
             },
             [this](router::CloseLink&& a) {
-              if (auto last = outbox_.extract(a.link); !last.empty()) {
-                transmit(a.link, std::move(last.mapped()));
-              }
+              transmit(a.link, std::move(outbox_[a.link]));
+              outbox_.erase(a.link);
               if (const auto at = ends_.find(a.link); at != ends_.end()) {
                 net_.close(at->second);
                 unbind(a.link);
@@ -265,7 +257,7 @@ class MeshNode final : public Net::Host, private EventSink {
   }
 
   void transmit(router::LinkId link, Bytes bytes) {
-    if (const auto at = ends_.find(link); at != ends_.end()) {
+    if (const auto at = ends_.find(link); at != ends_.end() && !bytes.empty()) {
       net_.send(at->second, std::move(bytes));
     }
   }

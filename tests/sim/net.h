@@ -134,7 +134,7 @@ class Net final : private EventSink {
     bool pumping = false;
     int tries = 0;
     TimePoint ack_due = kNever;  // Of what has arrived here.
-    TimePoint ready;  // Nothing arrives at a dialler before its connection stands.
+    TimePoint ready;             // Nothing arrives at a dialler before its connection stands.
   };
 
   // What happens to an end at a certain time.

@@ -109,21 +109,21 @@ Cost roll_out(std::size_t peers) {
 TEST(MeshCost, OfFiftyPeers) {
   const Cost cost = roll_out(50);
 
-  EXPECT_LE(cost.settle_bytes, 11'000);
+  EXPECT_LE(cost.settle_bytes, 24'000);
   EXPECT_LE(cost.rest_rate, 1'000);
 }
 
 TEST(MeshCost, OfAHundredPeers) {
   const Cost cost = roll_out(100);
 
-  EXPECT_LE(cost.settle_bytes, 27'000);
+  EXPECT_LE(cost.settle_bytes, 40'000);
   EXPECT_LE(cost.rest_rate, 1'000);
 }
 
 TEST(MeshCost, OfTwoHundredPeers) {
   const Cost cost = roll_out(200);
 
-  EXPECT_LE(cost.settle_bytes, 61'000);
+  EXPECT_LE(cost.settle_bytes, 80'000);
   EXPECT_LE(cost.rest_rate, 1'000);
 }
 

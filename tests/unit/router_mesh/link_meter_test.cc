@@ -10,14 +10,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Two ends of one link, each beating every half second.
+// Two ends of one link, each beating every second.
 class LinkMeterTest : public ::testing::Test {
  protected:
   void beat(Duration there, Duration back) {
     bob_.on_beat(now_ + there, alice_.next_beat(now_));
-    const TimePoint answer = now_ + milliseconds(250);
+    const TimePoint answer = now_ + milliseconds(500);
     alice_.on_beat(answer + back, bob_.next_beat(answer));
-    now_ += milliseconds(500);
+    now_ += seconds(1);
   }
 
   LinkMeter alice_{LinkMeter::Options{}};
