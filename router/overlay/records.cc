@@ -1,7 +1,6 @@
 #include "router/overlay/records.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "base/assert.h"
@@ -313,18 +312,18 @@ std::optional<OriginDelta> RecordStore::delta_for(PeerName name,
   part.incarnation = origin.held.incarnation;
   part.after = held && held->incarnation == origin.held.incarnation ? held->sequence : 0;
   part.through = part.after;
-  Records lacking;
-  std::copy_if(origin.records.begin(),
-               origin.records.end(),
-               std::back_inserter(lacking),
-               [&](const HeldRecordPtr& record) {
-                 return record->incarnation == part.incarnation && record->sequence > part.after;
-               });
-  std::sort(lacking.begin(), lacking.end(), [](const auto& a, const auto& b) {
+  std::vector<const HeldRecord*> lacking;
+  for (const HeldRecordPtr& record : origin.records) {
+    if (record->incarnation == part.incarnation && record->sequence > part.after) {
+      lacking.push_back(record.get());
+    }
+  }
+  std::sort(lacking.begin(), lacking.end(), [](const HeldRecord* a, const HeldRecord* b) {
     return a->sequence < b->sequence;
   });
+  part.records.reserve(lacking.size());
   std::size_t bytes = 0;
-  for (const HeldRecordPtr& record : lacking) {
+  for (const HeldRecord* record : lacking) {
     bytes += cost(record->key, record->value);
     if (bytes > bytes_max && !part.records.empty()) {
       return part;
