@@ -97,7 +97,8 @@ Cost roll_out(std::size_t peers) {
   std::cout << peers << " peers, settled " << to_seconds(cost.settled)
             << " s after the last has started, " << cost.settle_bytes << " B each\n";
   print_kinds(cluster);
-  cluster.world().run_for(seconds(4));
+  // By then everybody has found the connections it wants, and has measured them.
+  cluster.world().run_for(seconds(45));
   const double before = each();
   cluster.world().run_for(seconds(15));
   cost.rest_rate = (each() - before) / 15;
@@ -106,6 +107,8 @@ Cost roll_out(std::size_t peers) {
   return cost;
 }
 
+// What bench/control measured of memberlist are 11, 27 and 61 kB (docs/PERFORMANCE.md); what is
+// asserted keeps what has been reached.
 TEST(MeshCost, OfFiftyPeers) {
   const Cost cost = roll_out(50);
 
