@@ -146,11 +146,11 @@ TEST_F(MeshTest, AQuietConnectionIsKeptAliveByHeartbeats) {
 TEST_F(MeshTest, ASilentConnectionIsLostAndRetried) {
   (void)join(kStart);
 
-  run_alone(kStart, milliseconds(1400));
+  run_alone(kStart, milliseconds(1600));
   EXPECT_THAT(alice_.all<PeerUnreachable>(), IsEmpty());
-  run_alone(kStart + milliseconds(1400), milliseconds(600));
+  run_alone(kStart + milliseconds(1600), milliseconds(600));
   EXPECT_THAT(alice_.all<PeerUnreachable>(), ElementsAre(PeerUnreachable{kBob}));
-  run_alone(kStart + milliseconds(2000), milliseconds(2900));
+  run_alone(kStart + milliseconds(2200), milliseconds(2700));
   EXPECT_THAT(alice_.all<NeighbourDown>(), IsEmpty());
   run_alone(kStart + milliseconds(4900), milliseconds(200));
 

@@ -34,7 +34,9 @@ TEST(Views, ALargeOneIsNotAndFewAreSoughtAtATime) {
   const Views views({}, Rng(1));
 
   EXPECT_EQ(views.wanted(0, 0, 1000), 2U);
-  EXPECT_EQ(views.wanted(3, 1, 1000), 1U);
+  EXPECT_EQ(views.wanted(1, 1, 1000), 1U);
+  EXPECT_EQ(views.wanted(2, 0, 1000), 1U);  // Two are enough to be safe: the rest has time.
+  EXPECT_EQ(views.wanted(3, 1, 1000), 0U);
   EXPECT_EQ(views.wanted(5, 0, 1000), 0U);
   EXPECT_EQ(views.wanted(9, 0, 1000), 0U);
 }
