@@ -63,7 +63,8 @@ Result<OriginDelta::Record> take_record(Reader& in, std::uint64_t before, std::u
 Result<OriginDelta> take_origin(Reader& in) {
   OriginDelta part;
   part.origin = WEFT_TRY(take_name(in));
-  part.incarnation = Incarnation(WEFT_TRY(take_varint(in)));
+  const std::uint64_t incarnation = WEFT_TRY(take_varint(in));
+  part.incarnation = Incarnation(incarnation);
   part.after = WEFT_TRY(take_varint(in));
   const std::uint64_t length = WEFT_TRY(take_varint(in));
   part.through = part.after + length;
