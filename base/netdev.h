@@ -82,6 +82,7 @@ struct LinkInfo {
   bool up = false;
   std::uint32_t master = 0;  // Index of its bridge, 0 if none.
   std::uint32_t peer = 0;    // Of a veth: index of the other end, 0 if in another namespace.
+  std::uint32_t peer_elsewhere = 0;  // Then its index there.
 
   friend bool operator==(const LinkInfo&, const LinkInfo&) = default;
 };

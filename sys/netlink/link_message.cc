@@ -56,8 +56,9 @@ std::optional<LinkState> parse_link(const nlmsghdr* message) {
   if (link.info.kind == "bridge") {
     link.bridge = parse_bridge(kind.nest(IFLA_INFO_DATA));
   }
-  if (link.info.kind == "veth" && attributes.find(IFLA_LINK_NETNSID) == nullptr) {
-    link.info.peer = attributes.u32(IFLA_LINK, 0);
+  if (link.info.kind == "veth") {
+    const bool is_here = attributes.find(IFLA_LINK_NETNSID) == nullptr;
+    (is_here ? link.info.peer : link.info.peer_elsewhere) = attributes.u32(IFLA_LINK, 0);
   }
   link.info.master = attributes.u32(IFLA_MASTER, 0);
   if (kind.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
