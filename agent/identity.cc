@@ -77,6 +77,7 @@ Result<Identity> claim_identity(sys::Store& store,
   Identity identity;
   const auto name = find(table, "name");
   identity.name = name ? WEFT_TRY(name_of(*name)) : wanted.value_or(random_name(entropy));
+  identity.is_new = !name;
   if (wanted && *wanted != identity.name) {
     return Error{Errc::Conflict,
                  fmt::format("the state of this host belongs to peer {} (wanted {}); weft reset "

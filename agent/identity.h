@@ -17,6 +17,7 @@ struct Identity {
   PeerName name;
   Incarnation incarnation;
   router::KeyPair key;
+  bool is_new = false;  // The store knew none.
 };
 
 // Loads what the store knows, or makes it; either way the incarnation is one higher than ever

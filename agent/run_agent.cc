@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "agent/cli/client.h"
+#include "agent/ipam/rebuild.h"
 #include "agent/password_file.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
@@ -141,12 +142,13 @@ std::optional<Failure> Runner::start() {
       return Failure{ExitCode::Failure, made.error()};
     }
   }
-  auto store = sys::open_store(config_.store_path());
-  if (!store.ok()) {
-    const bool busy = store.error().code == Errc::Unavailable;
-    return Failure{busy ? ExitCode::AlreadyRunning : ExitCode::Failure, store.error()};
+  auto opened = open_or_rebuild(config_.store_path());
+  if (!opened.ok()) {
+    const bool busy = opened.error().code == Errc::Unavailable;
+    return Failure{busy ? ExitCode::AlreadyRunning : ExitCode::Failure, opened.error()};
   }
-  store_ = std::move(store).value();
+  store_ = std::move(opened.value().store);
+  seat_.is_rebuilt = opened.value().is_rebuilt;
   if (const auto seated = take_seat(); !seated.ok()) {
     const bool refused = seated.error().code == Errc::Conflict;
     return Failure{refused ? ExitCode::Refused : ExitCode::Failure, seated.error()};

@@ -29,7 +29,7 @@ std::string_view ipam_state(ipam::AllocatorStatus::State state) {
     case Suspended:
       return "suspended";
     case WaitingForSpace:
-      return "waiting for addresses to become available";
+      return "waiting for IP(s) to become available";
   }
   return "unknown";
 }
@@ -143,6 +143,10 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
                                   {"used", range.used_count},
                                   {"reachable", range.reachable}});
   }
+  json::array council;
+  for (const PeerName& member : ipam.council) {
+    council.emplace_back(member.to_string());
+  }
   return {{"state", ipam_state(ipam.state)},
           {"detail", ipam.detail},
           {"conflict", ipam.conflict},
@@ -150,6 +154,8 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
           {"range_addresses", count_json(ipam::Span::of(ipam.range).size())},
           {"default_subnet", ipam.default_subnet.to_string()},
           {"pending", ipam.pending_count},
+          {"decree", ipam.decree},
+          {"council", std::move(council)},
           {"ranges", std::move(ranges)}};
 }
 

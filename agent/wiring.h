@@ -24,6 +24,7 @@
 #include "agent/dns/kept_names.h"
 #include "agent/identity.h"
 #include "agent/ipam/api.h"
+#include "agent/ipam/guests.h"
 #include "agent/password_file.h"
 #include "agent/placement.h"
 #include "app/io/app_service.h"
@@ -61,6 +62,7 @@ class Agent {
     Identity identity;
     std::optional<PasswordKeys> passwords;
     std::vector<std::string> targets;
+    bool is_rebuilt = false;  // The store was of no use: what it said of addresses is lost.
   };
 
   // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.
@@ -79,7 +81,7 @@ class Agent {
 
   Result<Ok> start_sealed(const Seat& seat);
   Result<Ok> start_datapath(PeerName self);
-  Result<Ok> start_ipam(PeerName self, std::size_t target_count);
+  Result<Ok> start_ipam(const Seat& seat);
   Result<Ok> start_mesh(const Seat& seat);
   void look_for_old_friends(const std::vector<std::string>& targets);
   Result<Ok> start_metrics();
@@ -102,6 +104,13 @@ class Agent {
   void cancel_address(RequestId call);
   void cancel_later(RequestId call);
   void look_for_lost_addresses();
+  // ipam/wiring_guests.cc
+  void adopt_guests();
+  void claim_found(const Cidr& address);
+  void plug_guest(const sys::Guest& guest);
+  void look_for_dead_owners();
+  void release_if_dead_later(const std::string& owner);
+  void release_if_dead(const std::string& owner);
   void set_gateways(plugin::SetGateways wanted);
   // True while the container's end of a port is on the host.
   bool is_at_home(const plugin::Port& port) const;
@@ -173,6 +182,9 @@ class Agent {
   std::unique_ptr<plugin::DockerWatch> watch_;  // Nothing without DNS or Docker.
   std::unique_ptr<sys::HttpServer> control_;
   std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
+  FoundGuests found_guests_;
+  std::set<Ip> found_claims_;   // Under way.
+  std::set<Ip> found_refused_;  // Said so once.
   Placement placement_;
   std::map<std::string, Attachment> attachments_;        // By owner.
   std::map<std::uint32_t, std::string> attached_links_;  // Their host ends: who has them.

@@ -12,6 +12,8 @@
 #include "agent/underlay.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
+#include "base/log.h"
+#include "sys/netlink/guests.h"
 
 namespace weft::agent {
 
@@ -23,7 +25,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   agent->placement_ = WEFT_TRY(Placement::load(host.store));
   WEFT_TRY(agent->start_sealed(seat));
   WEFT_TRY(agent->start_datapath(seat.identity.name));
-  WEFT_TRY(agent->start_ipam(seat.identity.name, seat.targets.size()));
+  WEFT_TRY(agent->start_ipam(seat));
   WEFT_TRY(agent->start_mesh(seat));
   if (agent->config_.dns.enabled) {
     WEFT_TRY(agent->start_dns(seat.identity));
@@ -35,6 +37,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
   WEFT_TRY(agent->start_attachments());
+  agent->adopt_guests();  // Before anybody asks for an address.
+  agent->look_for_dead_owners();
   WEFT_TRY(agent->start_metrics());
   agent->start_probe(seat);
   agent->start_app(seat.identity.name);
@@ -88,14 +92,27 @@ Result<Ok> Agent::start_datapath(PeerName self) {
   return Ok{};
 }
 
-Result<Ok> Agent::start_ipam(PeerName self, std::size_t target_count) {
+// Peers that know a host that comes back without its store dial it within seconds; their ring is
+// its ring.
+constexpr Duration kFoundingDelay = std::chrono::seconds(15);
+
+Result<Ok> Agent::start_ipam(const Seat& seat) {
+  const auto guests = sys::find_guests(config_.bridge);
+  if (!guests.ok()) {
+    log::warning("containers not looked through", {"why", guests.error()});
+  }
+  const bool lives = guests.ok() && !guests.value().empty();
+  const bool has_lost_store = seat.is_rebuilt || (seat.identity.is_new && lives);
   const ipam::Allocator::Options options{
-      .self = self,
+      .self = seat.identity.name,
       .range = config_.range,
       .default_subnet = config_.default_subnet,
-      .elector_count = config_.init.elector_count.value_or(target_count + 1),
+      .elector_count = config_.init.elector_count.value_or(seat.targets.size() + 1),
       .seeds = config_.init.seeds,
       .observer = config_.init.observer,
+      // A name that was drawn just now has no past.
+      .is_known_new = !has_lost_store || (seat.identity.is_new && !config_.name),
+      .founding_delay = has_lost_store ? kFoundingDelay : Duration(),
   };
   ipam_ = WEFT_TRY(ipam::IpamService::start(host_.io.get_executor(),
                                             host_.clock,
@@ -207,7 +224,10 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
       [this](RequestId call, sys::HttpResponse response) {
         control_->respond(call, std::move(response));
       },
-      [this](const std::string& text) { return find_peer(text); });
+      [this](const std::string& text) { return find_peer(text); },
+      [this](const std::string& owner) {
+        return owner.size() != dns::kContainerIdSize || !watch_ || watch_->events().may_run(owner);
+      });
   control_ = WEFT_TRY(sys::listen_http(
       host_.io.get_executor(),
       {.path = config_.control_socket(), .group = "weft"},

@@ -205,6 +205,11 @@ bool Allocator::Impl::try_claim(TimePoint now, const WaitingClaim& waiting, Allo
   if (const auto* holding = claims_.find(ip)) {
     if (holding->owner == waiting.owner) {
       out.emplace_back(Answer{waiting.id, waiting.address});
+    } else if (holding->owner == kFoundOwner || holding->owner == ip.to_string()) {
+      claims_.remove(ip);  // Found or anonymous: it has an owner from here on.
+      claims_.add(waiting.owner, waiting.address);
+      persist({held_row(waiting.address, waiting.owner)}, out);
+      out.emplace_back(Answer{waiting.id, waiting.address});
     } else {
       out.emplace_back(
           Answer{waiting.id,
@@ -291,6 +296,13 @@ void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
   }
   if (waiting_.empty() && !is_provoked_) {
     consensus_->stop();
+    return;
+  }
+  if (founding_due_ == kNever) {
+    founding_due_ = now + options_.founding_delay;
+  }
+  if (now < founding_due_) {
+    founding_retry_ = founding_due_;
     return;
   }
   if (!options_.seeds.empty()) {
@@ -398,7 +410,7 @@ bool Allocator::Impl::release(TimePoint now,
                               Ip address,
                               AllocatorActions& out) {
   const auto* holding = claims_.find(address);
-  if (holding == nullptr || holding->owner != owner) {
+  if (holding == nullptr || (holding->owner != owner && holding->owner != kFoundOwner)) {
     return false;
   }
   persist({let_go(now, address)}, out);
@@ -431,7 +443,7 @@ AllocatorStatus Allocator::Impl::status() const {
   if (!ring_) {
     status.state = waiting_.empty() ? Idle : options_.observer ? Priming : AwaitingConsensus;
     status.detail =
-        fmt::format("quorum {}, known {}", consensus_->quorum(), consensus_->known_count());
+        fmt::format("quorum: {}, known: {}", consensus_->quorum(), consensus_->known_count());
     return status;
   }
   status.decree = ring_->charter().number;

@@ -74,7 +74,7 @@ struct AllocatorStatus {
     Suspended,  // No majority of the council has heard us: nothing new is handed out.
   };
   State state = State::Idle;
-  std::string detail;  // Such as "quorum 2, known 1"; empty when Ready.
+  std::string detail;  // Such as "quorum: 2, known: 1"; empty when Ready.
   Cidr range;
   Cidr default_subnet;
   std::vector<RangeStatus> ranges;  // Ourselves first, then by name.
@@ -114,6 +114,9 @@ class Allocator {
     bool observer = false;
     // False if a peer of this name may have lived before and have lost its store.
     bool is_known_new = true;
+    // A ring is awaited from others for so long before one is founded: of a host that has lost its
+    // store, they may have one.
+    Duration founding_delay{};
   };
   // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos", "ipam_council". `load` them
   // all into `stored`.

@@ -187,7 +187,9 @@ class Allocator::Impl {
   Span range_;
   Rng rng_;
   bool has_meta_ = false;
-  bool is_provoked_ = false;  // Somebody who has no vote needs a ring.
+  bool is_provoked_ = false;           // Somebody who has no vote needs a ring.
+  TimePoint founding_due_ = kNever;    // No ring is founded before.
+  TimePoint founding_retry_ = kNever;  // Somebody waits for that.
   std::optional<Ring> ring_;
   std::optional<Consensus> consensus_;  // Until the ring exists.
   Space space_;

@@ -519,6 +519,12 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
   start(now, out);
   on_council_deadline(now, out);
   is_suspended_ = ring_ && !has_left_ && !may_hand_out(now);
+  if (founding_retry_ <= now) {
+    founding_retry_ = kNever;
+    if (!ring_) {
+      seek(now, out);
+    }
+  }
   if (consensus_ && consensus_->next_deadline() <= now) {
     apply(now, consensus_->on_deadline(now), options_.self, out);
   }
@@ -543,6 +549,7 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
 TimePoint Allocator::Impl::next_deadline() const {
   const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
   return std::min({election,
+                   founding_retry_,
                    asks_.next_deadline(),
                    report_due_,
                    flush_due_,

@@ -17,6 +17,10 @@
 
 namespace weft::ipam {
 
+// Holds what was found in use and nobody remembers having been given: whoever names such an address
+// may claim it or let it go.
+inline constexpr const char* kFoundOwner = "weft:found";
+
 class Claims {
  public:
   struct Holding {

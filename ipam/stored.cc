@@ -351,6 +351,19 @@ Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator
   return state;
 }
 
+Result<Ok> check_stored(const Allocator::Stored& stored) {
+  PeerName self;
+  Cidr range;
+  const auto row = stored.ring.find({kMetaKey});
+  if (row != stored.ring.end()) {
+    const auto meta = WEFT_TRY(read_meta(row->second));
+    self = meta.self;
+    range = meta.range;
+  }
+  (void)WEFT_TRY(load_state(self, range, stored));
+  return Ok{};
+}
+
 StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds) {
   Writer row;
   row.u8(range.is_v4() ? kFormat : kFormatV6).u64(self.number());

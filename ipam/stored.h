@@ -38,6 +38,9 @@ struct StoredState {
 // Fails if the rows belong to another peer or range, contradict each other or do not decode.
 Result<StoredState> load_state(PeerName self, const Cidr& range, const Allocator::Stored& stored);
 
+// Errc::Invalid if rows do not decode or contradict each other, whoever's they are.
+Result<Ok> check_stored(const Allocator::Stored& stored);
+
 // Whose state this is, and the seeds of its ring; empty before there is one.
 StoreWrite meta_row(PeerName self, const Cidr& range, const std::vector<PeerName>& seeds);
 StoreWrite charter_row(const Charter& charter);

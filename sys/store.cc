@@ -166,7 +166,7 @@ Result<Ok> Database::check_layout() {
   const int version = query->number(0);
   query->reset();
   if (version > kLayoutVersion) {
-    return Error{Errc::Invalid,
+    return Error{Errc::Conflict,
                  fmt::format("store {} has layout {} (expected at most {}): it was written by a "
                              "newer weft",
                              path_,
@@ -175,6 +175,15 @@ Result<Ok> Database::check_layout() {
   }
   if (version == kLayoutVersion) {
     return Ok{};
+  }
+  const auto tables = WEFT_TRY(prepare("SELECT count(*) FROM sqlite_master"));
+  if (tables->step() != SQLITE_ROW) {
+    return failure("count tables");
+  }
+  const bool is_foreign = tables->number(0) != 0;
+  tables->reset();
+  if (is_foreign) {
+    return Error{Errc::Invalid, fmt::format("store {} is a database of another program", path_)};
   }
   return execute(fmt::format("PRAGMA user_version = {}", kLayoutVersion));
 }

@@ -154,6 +154,8 @@ void Agent::keep_names_later() {
 
 void Agent::on_container(const plugin::ContainerNames& container) {
   if (!container.running) {
+    release_if_dead_later(container.container);
+    ipam_api_->on_death(container.container);
     remove_names({.owner = container.container, .address = {}, .name = {}});
     return;
   }

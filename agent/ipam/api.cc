@@ -1,6 +1,7 @@
 #include "agent/ipam/api.h"
 
 #include <utility>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -11,10 +12,18 @@ namespace weft::agent {
 
 namespace json = boost::json;
 
-IpamApi::IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer)
+namespace {
+
+// What Weave answered whose container died meanwhile; its scripts look for the word.
+constexpr std::string_view kCancelled = "cancelled";
+
+}  // namespace
+
+IpamApi::IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer, MayRun may_run)
     : ipam_(ipam),
       respond_(std::move(respond)),
-      find_peer_(std::move(find_peer)) {}
+      find_peer_(std::move(find_peer)),
+      may_run_(std::move(may_run)) {}
 
 void IpamApi::on_request(const sys::HttpRequest& request) {
   auto parsed =
@@ -29,14 +38,29 @@ void IpamApi::on_request(const sys::HttpRequest& request) {
 }
 
 void IpamApi::on_hangup(RequestId call) {
+  takers_.erase(call);
   const auto found = waiting_.extract(call);
   if (!found.empty()) {
     ipam_.cancel(found.mapped());
   }
 }
 
+void IpamApi::on_death(const std::string& owner) {
+  std::vector<RequestId> calls;
+  for (const auto& [call, taker] : takers_) {
+    const auto waiting = waiting_.find(call);
+    if (taker == owner && waiting != waiting_.end() && ipam_.cancel(waiting->second)) {
+      calls.push_back(call);
+    }
+  }
+  for (const RequestId call : calls) {
+    answer(call, 200, std::string(kCancelled));
+  }
+}
+
 void IpamApi::answer(RequestId call, unsigned status, std::string body) {
   waiting_.erase(call);
+  takers_.erase(call);
   respond_(call, {.status = status, .content_type = "text/plain", .body = std::move(body)});
 }
 
@@ -68,6 +92,11 @@ void IpamApi::perform(RequestId call, const LookUpAddresses& look_up) {
 }
 
 void IpamApi::perform(RequestId call, TakeAddress take) {
+  if (take.check_alive && !may_run_(take.owner)) {
+    answer(call, 200, std::string(kCancelled));
+    return;
+  }
+  takers_.emplace(call, take.owner);
   await(call,
         ipam_.allocate({.id = {},
                         .owner = std::move(take.owner),

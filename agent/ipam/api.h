@@ -21,12 +21,17 @@ class IpamApi {
   // The peer of that name or nickname, if the mesh or the ring knows one.
   using FindPeer = std::function<std::optional<PeerName>(const std::string& text)>;
 
-  IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer);
+  // False once a container is known to have died.
+  using MayRun = std::function<bool(const std::string& container)>;
+
+  IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer, MayRun may_run);
   IpamApi(const IpamApi&) = delete;
   IpamApi& operator=(const IpamApi&) = delete;
 
   void on_request(const sys::HttpRequest& request);
   void on_hangup(RequestId call);
+  // Those of its calls that wait end as cancelled.
+  void on_death(const std::string& owner);
 
  private:
   void perform(RequestId call, const ListAddresses& list);
@@ -48,7 +53,9 @@ class IpamApi {
   ipam::IpamService& ipam_;
   Respond respond_;
   FindPeer find_peer_;
+  MayRun may_run_;
   std::map<RequestId, RequestId> waiting_;
+  std::map<RequestId, std::string> takers_;  // Who waits for an address.
 };
 
 }  // namespace weft::agent

@@ -90,8 +90,10 @@ Result<IpamCall> parse_ip(std::string_view method,
   }
   if (method == "POST" && named && whole) {
     const Cidr subnet = WEFT_TRY(parse_subnet(parts, default_subnet));
-    return IpamCall(
-        TakeAddress{.owner = parts[1], .subnet = subnet, .anonymous = parts[1] == kAnonymous});
+    return IpamCall(TakeAddress{.owner = parts[1],
+                                .subnet = subnet,
+                                .anonymous = parts[1] == kAnonymous,
+                                .check_alive = has_flag(target, "check-alive")});
   }
   if (method == "PUT" && named && parts.size() == 4) {
     return parse_put(parts, target);

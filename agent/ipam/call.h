@@ -33,6 +33,7 @@ struct TakeAddress {
   std::string owner;
   Cidr subnet;
   bool anonymous = false;
+  bool check_alive = false;  // Nothing is given to a container that has died.
 };
 struct ClaimAddress {
   std::string owner;

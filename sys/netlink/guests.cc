@@ -116,6 +116,7 @@ void append_guests(const Ports& ports, std::uint32_t pid, std::vector<Guest>& ou
                 .name = link.name,
                 .pid = pid,
                 .mac = link.mac,
+                .is_ours = port->second.alias == kLinkAlias,
                 .addresses = netdev.value()->addresses(link.name).value_or({})};
     std::erase_if(guest.addresses,
                   [](const Cidr& address) { return is_link_local(address.address()); });

@@ -20,6 +20,7 @@ struct Guest {
   std::string name;       // The other end.
   std::uint32_t pid = 0;  // One process of its namespace; 0 if there is none.
   Mac mac;
+  bool is_ours = false;         // The port carries kLinkAlias.
   std::vector<Cidr> addresses;  // Without link-local ones, ascending.
 
   friend bool operator==(const Guest&, const Guest&) = default;

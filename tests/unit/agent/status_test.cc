@@ -139,7 +139,7 @@ AgentStatus lonely_status() {
   status.warnings = {"two hosts share the peer name 7a:01:02:03:04:05: stop weft on the newer one"};
   status.peers = {peer_of(kSelf, "host1", {})};
   status.ipam.state = ipam::AllocatorStatus::State::AwaitingConsensus;
-  status.ipam.detail = "quorum 2, known 1";
+  status.ipam.detail = "quorum: 2, known: 1";
   status.ipam.range = Cidr::parse("10.32.0.0/12").value();
   status.ipam.default_subnet = Cidr::parse("10.32.1.0/24").value();
   status.ipam.conflict = "peer 8e:11:12:13:14:15(host2) uses range 10.40.0.0/16";

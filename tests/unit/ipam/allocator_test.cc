@@ -182,7 +182,7 @@ TEST(Allocator, WaitsForTheRingAndSaysForWhom) {
 
   const auto status = host.allocator->status();
   EXPECT_EQ(status.state, AllocatorStatus::State::AwaitingConsensus);
-  EXPECT_EQ(status.detail, "quorum 2, known 1");
+  EXPECT_EQ(status.detail, "quorum: 2, known: 1");
   EXPECT_EQ(status.pending_count, 1U);
 }
 

@@ -1,0 +1,52 @@
+#!/bin/bash
+# A host loses its store while its containers run: none of their addresses is given out again.
+source "$(dirname "$0")/../lab/lib.sh"
+
+api() { on h1 curl -sf --max-time 30 --unix-socket /run/weft/weft.sock "${@}"; }
+take() { api -X POST "http://weft/ip/$1"; }
+live_addresses() { on h1 sh -c 'for n in $(ls /run/netns); do ip -n "$n" -o -4 addr show dev eth0; done' | awk '{ print $4 }'; }
+set_aside() { on h1 sh -c 'ls /var/lib/weft' | grep -c 'set-aside-[0-9TZ]*$' || true; }
+holds_all() {  # Every live address is in the agent's books.
+  local held
+  held=$(api http://weft/ip)
+  for address in $(live_addresses); do
+    [[ $held == *"\"$address\""* ]] || return 1
+  done
+}
+given_once() {  # COUNT: so many new ones, none of them a live one's.
+  local number taken=()
+  for ((number = 1; number <= $1; number++)); do
+    taken+=("$(take "new-$SECONDS-$number")")
+  done
+  # shellcheck disable=SC2046  # Addresses have no blanks.
+  assert_unique "${taken[@]}" $(live_addresses)
+}
+
+lab_up 2
+launch h1
+guest_network h1 10.32.0.0/12
+for number in $(seq 1 12); do
+  guest h1 "guest$number" $((number + 1)) "$(take "guest$number")"
+done
+assert_unique "$(live_addresses)"
+
+step "a lone host's store is deleted"
+on h1 weft stop
+on h1 sh -c 'rm /var/lib/weft/weft.db*'
+launch h1
+wait_until 60 "the live addresses are claimed back" holds_all
+given_once 30
+
+step "a store that is no database is set aside"
+on h1 weft stop
+on h1 sh -c 'rm -f /var/lib/weft/weft.db*; head -c 9000 /dev/urandom >/var/lib/weft/weft.db'
+launch h1
+assert_equal "$(set_aside)" 1 "files set aside"
+wait_until 60 "the live addresses are claimed back" holds_all
+given_once 30
+
+step "a container that ends gives its address back"
+gone=$(on h1 ip -n guest3 -o -4 addr show dev eth0 | awk '{ print $4 }')
+on h1 ip netns del guest3
+is_free() { [[ $(api http://weft/ip) != *"\"$gone\""* ]]; }
+wait_until 60 "$gone is free" is_free
