@@ -22,7 +22,7 @@ given_once() {  # COUNT: so many new ones, none of them a live one's.
   assert_unique "${taken[@]}" $(live_addresses)
 }
 
-lab_up 2
+lab_up 1
 launch h1
 guest_network h1 10.32.0.0/12
 for number in $(seq 1 12); do
