@@ -44,9 +44,3 @@ launch h1
 assert_equal "$(set_aside)" 1 "files set aside"
 wait_until 60 "the live addresses are claimed back" holds_all
 given_once 30
-
-step "a container that ends gives its address back"
-gone=$(on h1 ip -n guest3 -o -4 addr show dev eth0 | awk '{ print $4 }')
-on h1 ip netns del guest3
-is_free() { [[ $(api http://weft/ip) != *"\"$gone\""* ]]; }
-wait_until 60 "$gone is free" is_free

@@ -208,8 +208,8 @@ plugin_call() {  # HOST CALL JSON
   on "$1" curl -sf --max-time 30 --unix-socket /run/docker/plugins/weft.sock -d "$3" "http://weft/$2"
 }
 
-# The endpoint and network ids of Docker have 64 hexadecimal digits.
-long_id() { printf '%064x' "$1"; }
+# The endpoint and network ids of Docker have 64 hexadecimal digits, of which the first name interfaces.
+long_id() { printf '%08x%056x' "$1" 0; }
 
 guest_network() {  # HOST SUBNET
   plugin_call "$1" NetworkDriver.CreateNetwork "{\"NetworkID\":\"$(long_id 1)\",\"Options\":{},\"IPv6Data\":[],
