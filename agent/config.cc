@@ -59,6 +59,40 @@ Result<std::vector<Cidr>> parse_subnets(std::string_view text) {
 
 }  // namespace
 
+namespace {
+
+// Precondition: a checked ValueKind::Place of ListenAt.
+Result<ListenPlace> parse_place(const std::string& text) {
+  if (text.empty() || text == "off") {
+    return ListenPlace{};
+  }
+  if (text.starts_with('/')) {
+    return ListenPlace{.tcp = {}, .path = text};
+  }
+  return ListenPlace{.tcp = WEFT_TRY(Endpoint::parse(text)), .path = {}};
+}
+
+bool is_loopback(const Ip& address) {
+  return address.is_v4() ? Cidr::parse("127.0.0.0/8").value().contains(address)
+                         : address == Ip::parse("::1").value();
+}
+
+// Whoever reaches the control API commands the agent: it has neither TLS nor a token.
+Result<Ok> place_apis(const Settings& settings, Config& config) {
+  config.http_address = WEFT_TRY(parse_place(settings.text("http-addr")));
+  config.status_address = WEFT_TRY(parse_place(settings.text("status-addr")));
+  if (config.http_address.tcp && !is_loopback(config.http_address.tcp->address)) {
+    return Error{Errc::Invalid,
+                 fmt::format("--http-addr {} is reached from other hosts, who could command the "
+                             "agent (expected a loopback address, or the path of a Unix socket; "
+                             "--status-addr may be anywhere)",
+                             settings.text("http-addr"))};
+  }
+  return Ok{};
+}
+
+}  // namespace
+
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
   Config config;
   if (settings.is_given("name")) {
@@ -107,6 +141,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   if (settings.is_given("metrics-addr")) {
     config.metrics_address = WEFT_TRY(Endpoint::parse(settings.text("metrics-addr")));
   }
+  WEFT_TRY(place_apis(settings, config));
   const bool inside = config.range.contains(config.default_subnet.first())
                       && config.range.contains(config.default_subnet.last());
   if (!inside) {

@@ -27,6 +27,14 @@ struct DnsConfig {
   Duration upstream_timeout{};
 };
 
+// Where an API listens: a TCP endpoint, the path of a Unix socket, or not at all.
+struct ListenPlace {
+  std::optional<Endpoint> tcp{};
+  std::string path{};
+
+  bool is_off() const { return !tcp && path.empty(); }
+};
+
 struct Config {
   std::optional<PeerName> name;
   std::string nickname;
@@ -53,6 +61,8 @@ struct Config {
   std::string log_level;
   std::string log_file;
   std::optional<Endpoint> metrics_address;  // Nothing: on the control socket alone.
+  ListenPlace http_address;                 // Weave's control API; on loopback if it is TCP.
+  ListenPlace status_address;               // Its status alone.
   bool resume = false;                      // The peers of the last run, whatever else.
   std::vector<std::string> targets;         // As written.
 

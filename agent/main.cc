@@ -1,13 +1,22 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/cli/cli.h"
+#include "agent/cli/weave/weave.h"
 
 int main(int argc, char** argv) {
   try {
+    if (argc == 0) {
+      return static_cast<int>(weft::agent::ExitCode::Usage);
+    }
     const std::vector<std::string> words(argv + 1, argv + argc);
+    const std::string_view program(argv[0]);
+    if (program.substr(program.rfind('/') + 1) == "weave") {
+      return weft::agent::run_weave(words);
+    }
     return static_cast<int>(weft::agent::run_cli(words));
   } catch (const std::exception& error) {
     // Nothing of ours throws; this is memory that ran out, or a bug in a library.

@@ -4,6 +4,7 @@
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
 
+#include "agent/dns/dns_api.h"
 #include "agent/ipam/count_json.h"
 #include "agent/report.h"
 #include "router/channel.h"
@@ -98,6 +99,26 @@ json::array connections(const AgentStatus& status) {
   return connections;
 }
 
+json::array trusted_subnets(const AgentStatus& status) {
+  json::array subnets;
+  for (const Cidr& subnet : status.trusted_subnets) {
+    subnets.emplace_back(subnet.to_string());
+  }
+  return subnets;
+}
+
+json::object dns_part(const dns::DnsStatus& dns) {
+  json::array upstream;
+  for (const Endpoint& server : dns.upstream) {
+    upstream.emplace_back(server.address.to_string());
+  }
+  return {{"Domain", dns.domain.to_string()},
+          {"Upstream", std::move(upstream)},
+          {"Address", dns.address ? dns.address->to_string() : ""},
+          {"TTL", dns.ttl_seconds},
+          {"Entries", names_json(dns)}};
+}
+
 json::object router_part(const AgentStatus& status) {
   const router::VersionRange versions;
   json::array targets(status.targets.begin(), status.targets.end());
@@ -116,7 +137,7 @@ json::object router_part(const AgentStatus& status) {
           {"TerminationCount", status.mesh.handshakes.terminated},
           {"Targets", std::move(targets)},
           {"OverlayDiagnostics", json::object()},
-          {"TrustedSubnets", json::array()},
+          {"TrustedSubnets", trusted_subnets(status)},
           {"Interface", fmt::format("{} (via {})", status.datapath.bridge, status.datapath.mode)},
           {"CaptureStats", json::object()},
           {"MACs", json::array()}};
@@ -151,8 +172,12 @@ json::object to_report(const AgentStatus& status) {
       {"VersionCheck", {{"Enabled", false}, {"Success", false}, {"NewVersion", ""}}},
       {"Router", router_part(status)},
       {"IPAM", ipam_part(status)}};
+  if (status.dns) {
+    report["DNS"] = dns_part(*status.dns);
+  }
   if (status.docker) {
-    report["Plugin"] = {{"Config", {{"Socket", status.docker->socket}}}, {"DriverName", "weft"}};
+    report["Plugin"] = {{"Config", {{"Socket", status.docker->socket}}},
+                        {"DriverName", status.docker->driver}};
   }
   report["Weft"] = to_json(status);
   return report;

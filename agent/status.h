@@ -20,6 +20,7 @@ namespace weft::agent {
 
 struct DockerStatus {
   std::string socket;
+  std::string driver = "weft";  // What Docker calls it: the socket's name.
   std::size_t network_count = 0;
   std::size_t port_count = 0;
 };
@@ -32,6 +33,7 @@ struct AgentStatus {
   std::vector<router::ConnectionStatus> connections;
   std::vector<std::string> targets;
   std::vector<std::string> warnings;
+  std::vector<Cidr> trusted_subnets{};
   std::uint16_t port = 0;
   std::size_t connections_max = 0;
   router::MeshStats mesh;

@@ -434,6 +434,16 @@ std::optional<PeerName> Agent::find_peer(const std::string& name_or_nickname) co
   return std::nullopt;
 }
 
+namespace {
+
+// Docker calls a driver by the name of its socket: /run/docker/plugins/weft.sock.
+std::string driver_name(const std::string& socket) {
+  const std::string file = socket.substr(socket.rfind('/') + 1);
+  return file.substr(0, file.rfind('.'));
+}
+
+}  // namespace
+
 AgentStatus Agent::status() const {
   const router::Mesh& mesh = mesh_->mesh();
   AgentStatus status{
@@ -444,6 +454,7 @@ AgentStatus Agent::status() const {
       .connections = mesh.connections(),
       .targets = mesh.targets(),
       .warnings = mesh.warnings(),
+      .trusted_subnets = config_.trusted_subnets,
       .port = config_.port,
       .connections_max = config_.connections_max,
       .mesh = mesh.stats(),
@@ -461,6 +472,7 @@ AgentStatus Agent::status() const {
   }
   if (docker_) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
+                                 .driver = driver_name(config_.docker_plugin_socket),
                                  .network_count = docker_->driver().network_count(),
                                  .port_count = docker_->driver().ports().size()};
   }

@@ -85,6 +85,9 @@ class Agent {
   Result<Ok> start_mesh(const Seat& seat);
   void look_for_old_friends(const std::vector<std::string>& targets);
   Result<Ok> start_metrics();
+  void start_weave_api(const ControlHooks& hooks);
+  Result<Ok> listen_weave(const ControlHooks& hooks);
+  Result<Ok> listen_status();
   Result<Ok> start_dns(const Identity& identity);
   void listen_for_dns();
   void watch_containers();
@@ -193,6 +196,9 @@ class Agent {
   KeptNames kept_names_;
   bool names_are_due_ = false;                // To be written to the store.
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.
+  std::unique_ptr<IpamApi> weave_ipam_api_;
+  std::unique_ptr<sys::HttpServer> weave_api_;   // Nothing if --http-addr is off, or taken.
+  std::unique_ptr<sys::HttpServer> status_api_;  // The same of --status-addr.
   std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.
   std::set<PeerName> unplaced_;           // Peers whose place on the underlay is to be looked up.
 };

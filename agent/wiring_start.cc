@@ -9,6 +9,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/http/weave_api.h"
 #include "agent/underlay.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
@@ -16,6 +17,13 @@
 #include "sys/netlink/guests.h"
 
 namespace weft::agent {
+
+namespace {
+
+// Weave's texts on the control socket, for the program under its name.
+constexpr std::string_view kWeavePrefix = "/weave/";
+
+}  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
                                             Config config,
@@ -236,11 +244,79 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
           ipam_api_->on_request(request);
         } else if (is_attach_path(request.target)) {
           control_->respond(request.id, handle_attach(request, attach));
+        } else if (request.target.starts_with(kWeavePrefix)) {
+          sys::HttpRequest inner = request;
+          inner.target.erase(0, kWeavePrefix.size() - 1);
+          control_->respond(request.id, handle_weave(inner, hooks, attach));
         } else {
           control_->respond(request.id, handle_control(request, hooks));
         }
       },
       [this](RequestId call) { ipam_api_->on_hangup(call); }));
+  start_weave_api(hooks);
+  return Ok{};
+}
+
+// Somebody else may have the ports: Weave itself, while a host moves from one to the other. Then
+// there is no such API, and everything else works.
+void Agent::start_weave_api(const ControlHooks& hooks) {
+  if (const auto listening = listen_weave(hooks); !listening.ok()) {
+    log::warning("no control API over TCP", {"why", listening.error()});
+  }
+  if (const auto listening = listen_status(); !listening.ok()) {
+    log::warning("no status over TCP", {"why", listening.error()});
+  }
+}
+
+Result<Ok> Agent::listen_weave(const ControlHooks& hooks) {
+  if (config_.http_address.is_off()) {
+    return Ok{};
+  }
+  weave_ipam_api_ = std::make_unique<IpamApi>(
+      *ipam_,
+      [this](RequestId call, sys::HttpResponse response) {
+        weave_api_->respond(call, std::move(response));
+      },
+      [this](const std::string& text) { return find_peer(text); });
+  const auto on_request = [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {
+    if (auto refusal = refuse_browser(request)) {
+      weave_api_->respond(request.id, *std::move(refusal));
+    } else if (is_ipam_path(request.target)) {
+      weave_ipam_api_->on_request(request);
+    } else {
+      weave_api_->respond(request.id, handle_weave(request, hooks, attach));
+    }
+  };
+  const auto on_hangup = [this](RequestId call) { weave_ipam_api_->on_hangup(call); };
+  if (config_.http_address.tcp) {
+    constexpr std::size_t kClientsMax = 256;  // Those that wait for addresses stay connected.
+    weave_api_ = WEFT_TRY(sys::listen_http_tcp(
+        host_.io.get_executor(),
+        {.address = *config_.http_address.tcp, .connections_max = kClientsMax, .only_local = true},
+        on_request,
+        on_hangup));
+  } else {
+    weave_api_ = WEFT_TRY(sys::listen_http(
+        host_.io.get_executor(), {.path = config_.http_address.path}, on_request, on_hangup));
+  }
+  return Ok{};
+}
+
+Result<Ok> Agent::listen_status() {
+  if (config_.status_address.is_off()) {
+    return Ok{};
+  }
+  const auto on_request = [this](const sys::HttpRequest& request) {
+    status_api_->respond(request.id, handle_status_only(request, [this] { return status(); }));
+  };
+  const auto on_hangup = [](RequestId) {};
+  if (config_.status_address.tcp) {
+    status_api_ = WEFT_TRY(sys::listen_http_tcp(
+        host_.io.get_executor(), {.address = *config_.status_address.tcp}, on_request, on_hangup));
+  } else {
+    status_api_ = WEFT_TRY(sys::listen_http(
+        host_.io.get_executor(), {.path = config_.status_address.path}, on_request, on_hangup));
+  }
   return Ok{};
 }
 

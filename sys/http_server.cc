@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <type_traits>
 #include <utility>
 
 #include <boost/asio/ip/tcp.hpp>
@@ -46,10 +47,12 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
   void accept();
 
   void respond(RequestId id, HttpResponse response) override;
+  void refuse_strangers() { only_local_ = true; }
 
  private:
   struct Alive {};
 
+  bool is_stranger(const typename Protocol::socket& socket) const;
   void on_accepted(const boost::system::error_code& error, HttpConnection::Socket socket);
   void on_request(HttpConnection& from, HttpRequest request) override;
   void on_hangup(HttpConnection& from) override;
@@ -63,6 +66,7 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
   typename Protocol::acceptor acceptor_;
   asio::steady_timer retry_;
   bool accepting_ = false;
+  bool only_local_ = false;
   // Nothing iterates these in an order that shows.
   std::map<HttpConnection*, std::shared_ptr<HttpConnection>> connections_;
   std::map<RequestId, HttpConnection*> unanswered_;
@@ -81,10 +85,28 @@ void StreamHttpServer<Protocol>::accept() {
   acceptor_.async_accept(
       [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error,
                                                          typename Protocol::socket socket) {
-        if (!alive.expired()) {
-          on_accepted(error, std::move(socket));
+        if (alive.expired()) {
+          return;
         }
+        if (!error && is_stranger(socket)) {
+          accepting_ = false;
+          socket.close();
+          accept();
+          return;
+        }
+        on_accepted(error, std::move(socket));
       });
+}
+
+template <class Protocol>
+bool StreamHttpServer<Protocol>::is_stranger(const typename Protocol::socket& socket) const {
+  if constexpr (std::is_same_v<Protocol, asio::ip::tcp>) {
+    boost::system::error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    return only_local_ && !error && !remote.address().is_loopback();
+  } else {
+    return false;
+  }
 }
 
 template <class Protocol>
@@ -187,6 +209,9 @@ Result<std::unique_ptr<HttpServer>> listen_http_tcp(asio::any_io_executor execut
                                                     HttpServer::OnHangup on_hangup) {
   auto server = std::make_unique<StreamHttpServer<asio::ip::tcp>>(
       std::move(executor), options.connections_max, std::move(on_request), std::move(on_hangup));
+  if (options.only_local) {
+    server->refuse_strangers();
+  }
   WEFT_TRY(listen_on(server->acceptor(), options.address));
   server->accept();
   return std::unique_ptr<HttpServer>(std::move(server));

@@ -24,6 +24,8 @@ struct HttpRequest {
   std::string method;  // "GET", "POST", …
   std::string target;  // Path and query as sent.
   std::string body;
+  std::string host{};    // Header fields; empty if they were not sent.
+  std::string origin{};  // A browser's, on behalf of a page.
 };
 
 struct HttpResponse {
@@ -60,6 +62,9 @@ struct HttpTcpOptions {
   Endpoint address;
   // A few scrapers; whoever else reaches the port shall not cost much.
   std::size_t connections_max = 16;
+  // Others than this host's are cut off. Listening on a loopback address does not see to that where
+  // the kernel routes it (net.ipv4.conf.*.route_localnet, which Docker and Kubernetes turn on).
+  bool only_local = false;
 };
 Result<std::unique_ptr<HttpServer>> listen_http_tcp(boost::asio::any_io_executor executor,
                                                     const HttpTcpOptions& options,

@@ -12,6 +12,7 @@
 #include "agent/cli/process.h"
 #include "agent/cli/status_text.h"
 #include "agent/control_api.h"
+#include "agent/http/template.h"
 #include "sys/http_server.h"
 
 namespace weft::agent {
@@ -117,11 +118,20 @@ ExitCode run_reload(const Settings& settings) {
 }
 
 ExitCode run_report(const Settings& settings) {
+  const std::string& format = settings.text("format");
   const auto answer = call(socket_of(settings), "GET", "/report", "");
   if (!answer.ok()) {
     return report(answer.error());
   }
-  fmt::print("{}", pretty(answer.value()));
+  if (format.empty()) {
+    fmt::print("{}", pretty(answer.value()));
+    return ExitCode::Ok;
+  }
+  const auto rendered = render_template(format, answer.value());
+  if (!rendered.ok()) {
+    return report(rendered.error());
+  }
+  fmt::print("{}\n", rendered.value());
   return ExitCode::Ok;
 }
 

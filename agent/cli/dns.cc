@@ -275,7 +275,7 @@ ExitCode run_dns_args(const Settings& settings) {
   const auto address = call(settings, "GET", "/dns-address");
   fmt::print("--dns={} --dns-search={}",
              address.ok() ? address.value() : docker_bridge_address(),
-             domain.ok() ? domain.value() : "weft.local.");
+             domain.ok() ? domain.value() : settings.text("dns-domain"));
   return ExitCode::Ok;
 }
 

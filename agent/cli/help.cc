@@ -22,6 +22,7 @@ std::string_view placeholder(ValueKind kind) {
     case ValueKind::Count:
       return "COUNT";
     case ValueKind::Endpoint:
+    case ValueKind::ListenAt:
     case ValueKind::Listen:
       return "ADDRESS:PORT";
     case ValueKind::Ip:

@@ -66,7 +66,8 @@ class Launch {
       : socket_(config.control_socket()),
         log_path_(config.log_file.empty() ? kLogFile : config.log_file),
         store_path_(config.store_path()),
-        words_(words.begin(), words.end()) {}
+        words_(words.begin(), words.end()),
+        quiet_(std::erase(words_, "--quiet") > 0) {}
   Launch(const Launch&) = delete;
   Launch& operator=(const Launch&) = delete;
   ~Launch() {
@@ -97,6 +98,7 @@ class Launch {
   std::string log_path_;
   std::string store_path_;
   std::vector<std::string> words_;
+  bool quiet_;
   int log_ = -1;
   ::off_t log_offset_ = 0;
   ::pid_t child_ = -1;
@@ -146,7 +148,11 @@ ExitCode Launch::wait_ready() {
       return report_death();
     }
     if (const auto ready = running_agent(socket_); ready.ok() && ready.value() == child_) {
-      fmt::print("weft is ready (pid {}, log {})\n", child_, log_path_);
+      if (quiet_) {
+        fmt::print("{}\n", child_);
+      } else {
+        fmt::print("weft is ready (pid {}, log {})\n", child_, log_path_);
+      }
       return ExitCode::Ok;
     }
   }

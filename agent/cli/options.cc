@@ -237,6 +237,22 @@ constexpr std::array kOptions{
         "serve /metrics there over TCP, such as 127.0.0.1:6782 (default: only on the control "
         "socket)",
         kRun},
+    OptionSpec{"http-addr",
+               ValueKind::ListenAt,
+               "127.0.0.1:6784",
+               "serve Weave's control API there: a loopback address and port, the path of a Unix "
+               "socket, or off",
+               kRun},
+    OptionSpec{"status-addr",
+               ValueKind::ListenAt,
+               "off",
+               "serve its status, report and metrics alone there, such as 127.0.0.1:6782",
+               kRun},
+    OptionSpec{"format",
+               ValueKind::Text,
+               "",
+               "a Go template for the report, also as -f: {{.Router.Name}}",
+               bit(Command::Report)},
     OptionSpec{"replace",
                ValueKind::Flag,
                "false",
@@ -282,7 +298,7 @@ constexpr std::array kOptions{
                ValueKind::Domain,
                "weft.local.",
                "the domain containers' names are in; the same on every host",
-               kRun},
+               kRun | bit(Command::DnsArgs)},
     OptionSpec{"dns-listen-address",
                ValueKind::Place,
                "",
@@ -346,6 +362,11 @@ constexpr std::array kOptions{
                "",
                "where logs go (default: stderr; under launch /var/log/weft.log)",
                kRun},
+    OptionSpec{"quiet",
+               ValueKind::Flag,
+               "false",
+               "print nothing but the process id",
+               bit(Command::Launch)},
     OptionSpec{"json", ValueKind::Flag, "false", "print JSON", bit(Command::Status)},
     OptionSpec{"verbose",
                ValueKind::Flag,
@@ -482,6 +503,10 @@ Result<std::string> checked(ValueKind kind, const std::string& text) {
     case ValueKind::Place:
       return parse_listen(text, dns::kPort).ok() ? Result<std::string>(text)
                                                  : expected(text, "an address, or address:port");
+    case ValueKind::ListenAt:
+      return text == "off" || text.starts_with('/') || Endpoint::parse(text).ok()
+                 ? Result<std::string>(text)
+                 : expected(text, "an address and a port, the path of a Unix socket, or off");
     case ValueKind::Seconds:
       return checked_seconds(text);
     case ValueKind::LogLevel:
@@ -586,6 +611,17 @@ bool Settings::is_given(std::string_view option) const {
   return found->second.given;
 }
 
+// The options that have a short form, as CLI11 takes it.
+std::string_view letter_of(const OptionSpec& option) {
+  if (option.name == "fqdn") {
+    return "-h,";
+  }
+  if (option.name == "format") {
+    return "-f,";
+  }
+  return option.name == "verbose" ? "-v," : "";
+}
+
 // CLI11 splits the words; what they mean is decided by the table.
 class SettingsParser {
  public:
@@ -624,9 +660,7 @@ class SettingsParser {
 
  private:
   void declare(const OptionSpec& option) {
-    const std::string_view letter =
-        option.name == "fqdn" ? "-h," : (option.name == "verbose" ? "-v," : "");
-    const std::string flag = fmt::format("{}--{}", letter, option.name);
+    const std::string flag = fmt::format("{}--{}", letter_of(option), option.name);
     std::string& word = words_[std::string(option.name)];
     auto* declared =
         option.kind == ValueKind::Flag ? app_.add_flag(flag, word) : app_.add_option(flag, word);

@@ -72,6 +72,7 @@ enum class ValueKind : std::uint8_t {
   LogLevel,
   Domain,
   Place,
+  ListenAt,  // An endpoint, the path of a Unix socket, or off.
   Seconds,
 };
 

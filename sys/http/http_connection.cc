@@ -84,6 +84,8 @@ void HttpConnection::on_read(const Error& error) {
   HttpRequest request;
   request.method = message.method_string();
   request.target = message.target();
+  request.host = message[http::field::host];
+  request.origin = message[http::field::origin];
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive();
   awaiting_answer_ = true;

@@ -1,0 +1,348 @@
+#include "agent/cli/weave/weave.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/cli/attach/addresses.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/client.h"
+#include "agent/cli/exit_code.h"
+#include "agent/cli/options.h"
+#include "agent/cli/weave/words.h"
+#include "agent/version.h"
+#include "sys/http_server.h"
+#include "sys/netdev.h"
+
+namespace weft::agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Words = std::span<const std::string>;
+
+constexpr int kUsage = 1;
+constexpr int kDisabled = 4;  // What Weave returned for a service that was switched off.
+
+// Under the name that Docker's local driver had; the socket itself has that of the other.
+constexpr const char* kPluginSocket = "/run/docker/plugins/weave.sock";
+constexpr const char* kMeshPluginSocket = "/run/docker/plugins/weavemesh.sock";
+constexpr const char* kPasswordFile = "/run/weft/weave-password";
+
+// Docker answers from memory, but for a network's addresses, which may have to be waited for.
+constexpr int kDockerTimeoutSeconds = 15;
+
+struct Verb {
+  std::string_view name;
+  std::string_view arguments;
+};
+
+// Those of Weave's usage text that are weft's commands as well.
+constexpr std::array kPassed{
+    Verb{"prime", ""},
+    Verb{"connect", "[--replace] <peer> ..."},
+    Verb{"forget", "<peer> ..."},
+    Verb{"attach",
+         "[<addr> ...] [--without-dns] [--rewrite-hosts] [--add-host <host>:<ip> ...] "
+         "[--no-multicast-route] <container>"},
+    Verb{"detach", "[<addr> ...] <container>"},
+    Verb{"expose", "[<addr> ...] [-h <fqdn>] [--without-masquerade]"},
+    Verb{"hide", "[<addr> ...]"},
+    Verb{"dns-add", "[<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>"},
+    Verb{"dns-remove", "[<ip> ...] <container> [-h <fqdn>] | <ip> ... -h <fqdn>"},
+    Verb{"dns-lookup", "<unqualified_name>"},
+    Verb{"report", "[-f <format>]"},
+    Verb{"ps", "[<container> ...]"},
+    Verb{"rmpeer", "<peer_id> ..."},
+};
+constexpr std::array kOwn{
+    Verb{"setup", ""},
+    Verb{"launch", "[<flags>] [<peer> ...]"},
+    Verb{"env", "[--restore]"},
+    Verb{"config", ""},
+    Verb{"dns-args", ""},
+    Verb{"status", "[targets | connections | peers | dns | ipam]"},
+    Verb{"stop", ""},
+    Verb{"reset", "[--force]"},
+    Verb{"version", ""},
+};
+
+// Gone since Weave 2.0.
+constexpr std::array<std::string_view, 9> kRemoved{"run",
+                                                   "start",
+                                                   "restart",
+                                                   "launch-router",
+                                                   "launch-plugin",
+                                                   "launch-proxy",
+                                                   "stop-router",
+                                                   "stop-plugin",
+                                                   "stop-proxy"};
+
+std::optional<std::string> environment(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+template <class Verbs>
+const Verb* find(const Verbs& verbs, std::string_view name) {
+  const auto found = std::find_if(
+      verbs.begin(), verbs.end(), [name](const Verb& verb) { return verb.name == name; });
+  return found == verbs.end() ? nullptr : &*found;
+}
+
+void print_usage(std::FILE* to) {
+  fmt::print(to, "Usage:\n\n");
+  for (const Verb& verb : kOwn) {
+    fmt::print(to, "weave {:<12} {}\n", verb.name, verb.arguments);
+  }
+  for (const Verb& verb : kPassed) {
+    fmt::print(to, "weave {:<12} {}\n", verb.name, verb.arguments);
+  }
+  fmt::print(to,
+             "\nwhere <peer>     is <ip_address_or_fqdn>[:<port>]\n"
+             "      <addr>     is [ip:]<cidr>, net:<cidr> or net:default\n"
+             "      <peer_id>  is <nickname> or <weave internal peer ID>\n");
+}
+
+int run(std::vector<std::string> words) {
+  return weave_exit_code(static_cast<int>(run_cli(words)));
+}
+
+// The settings of a command that only asks the agent.
+Settings control_settings() {
+  return parse_settings(Command::Status, {}, environment).value();
+}
+
+// --- launch --------------------------------------------------------------------------------------
+
+Result<Ok> write_password(const std::string& password) {
+  std::error_code error;
+  fs::create_directories(fs::path(kPasswordFile).parent_path(), error);
+  const int file = ::open(kPasswordFile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const std::string line = password + "\n";
+  const bool is_written =
+      file >= 0 && ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  if (file >= 0) {
+    ::close(file);
+  }
+  return is_written ? Result<Ok>(Ok{})
+                    : Error{Errc::Os, fmt::format("cannot write {}", kPasswordFile)};
+}
+
+std::string docker_socket() {
+  constexpr std::string_view kUnix = "unix://";
+  const std::string host = environment("DOCKER_HOST").value_or("");
+  return host.starts_with(kUnix) ? host.substr(kUnix.size()) : "/run/docker.sock";
+}
+
+// Weave made a network of its name, for `docker run --net weave`. Without Docker there is none.
+void make_docker_network() {
+  std::error_code error;
+  fs::remove(kMeshPluginSocket, error);
+  fs::create_symlink(kPluginSocket, kMeshPluginSocket, error);
+  (void)sys::http_call(docker_socket(),
+                       "POST",
+                       "/networks/create",
+                       R"({"Name":"weave","CheckDuplicate":true,"Driver":"weavemesh",)"
+                       R"("IPAM":{"Driver":"weavemesh"}})",
+                       kDockerTimeoutSeconds);
+}
+
+void remove_docker_network() {
+  const auto removed =
+      sys::http_call(docker_socket(), "DELETE", "/networks/weave", "", kDockerTimeoutSeconds);
+  constexpr unsigned kForbidden = 403;
+  if (removed.ok() && removed.value().status == kForbidden) {
+    fmt::print(stderr, "WARNING: there are containers on the Docker network \"weave\"\n");
+  }
+}
+
+int launch(Words words) {
+  auto translated = translate_launch(words, environment);
+  if (!translated.ok()) {
+    fmt::print(stderr, "{}\n", translated.error().what);
+    return kUsage;
+  }
+  std::vector<std::string> all{"launch", "--quiet"};
+  if (translated.value().password) {
+    if (const auto written = write_password(*translated.value().password); !written.ok()) {
+      fmt::print(stderr, "{}\n", written.error().what);
+      return 1;
+    }
+    all.push_back(fmt::format("--password-file={}", kPasswordFile));
+  }
+  const auto& more = translated.value().words;
+  all.insert(all.end(), more.begin(), more.end());
+  const bool has_docker = std::find(more.begin(), more.end(), "--no-docker=true") == more.end();
+  const int code = run(std::move(all));
+  if (code == 0 && has_docker) {
+    make_docker_network();
+  }
+  return code;
+}
+
+// --- the others ----------------------------------------------------------------------------------
+
+int status(Words words) {
+  std::string path = "/weave/status";
+  for (const std::string& word : words) {
+    path += "/" + word;
+  }
+  constexpr int kTimeoutSeconds = 5;
+  const auto answer = ask_agent(control_settings(), "GET", path, kTimeoutSeconds);
+  if (!answer.ok() && answer.error().code == Errc::NotFound) {
+    fmt::print(stderr, "Usage: weave status {}\n", find(kOwn, "status")->arguments);
+    return kUsage;
+  }
+  if (!answer.ok()) {
+    return weave_exit_code(static_cast<int>(report(answer.error())));
+  }
+  const char* const blank = words.empty() ? "\n" : "";
+  fmt::print("{}{}{}", blank, answer.value(), blank);
+  return 0;
+}
+
+int stop() {
+  remove_docker_network();
+  const int code = run({"stop"});
+  std::error_code error;
+  fs::remove(kMeshPluginSocket, error);
+  return code;
+}
+
+int reset(Words words) {
+  if (!words.empty() && words.front() != "--force") {
+    fmt::print(stderr, "Usage: weave reset [--force]\n");
+    return kUsage;
+  }
+  remove_docker_network();
+  std::error_code error;
+  fs::remove(kMeshPluginSocket, error);
+  fs::remove(kPasswordFile, error);
+  return run({"reset", "--bridge=weave", fmt::format("--docker-plugin-socket={}", kPluginSocket)});
+}
+
+// There is no proxy of Docker's API: plugin and `attach` do what it did.
+int env(Words words) {
+  if (words.empty()) {
+    fmt::print(stderr, "There is no Docker API proxy; use docker run --net=weave\n");
+    return 0;
+  }
+  const auto original = environment("ORIG_DOCKER_HOST");
+  if (words.front() != "--restore" || !original) {
+    fmt::print(stderr, "Nothing to restore. Is the environment set up by weave env?\n");
+    return 1;
+  }
+  fmt::print("DOCKER_HOST={}\n", *original);
+  return 0;
+}
+
+int version(bool is_local) {
+  if (!is_local) {
+    fmt::print("weave script {}\n", kVersion);
+  }
+  fmt::print("weave {}\n", kVersion);
+  return 0;
+}
+
+int docker_bridge_address() {
+  const auto netdev = sys::open_netdev();
+  const std::string bridge = environment("DOCKER_BRIDGE").value_or("docker0");
+  const auto addresses =
+      netdev.ok() ? netdev.value()->addresses(bridge) : Result<std::vector<Cidr>>(netdev.error());
+  if (!addresses.ok() || addresses.value().empty()) {
+    fmt::print(stderr, "{} has no address\n", bridge);
+    return 1;
+  }
+  fmt::print("{}\n", addresses.value().front().address().to_string());
+  return 0;
+}
+
+bool is_dns_disabled() {
+  constexpr int kTimeoutSeconds = 5;
+  const auto domain = ask_agent(control_settings(), "GET", "/domain", kTimeoutSeconds);
+  return !domain.ok() && domain.error().code == Errc::NotFound;
+}
+
+std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
+  if (verb == "setup") {
+    return 0;  // There are no images to pull; see docs/COMPATIBILITY.md for CNI.
+  }
+  if (verb == "launch") {
+    return launch(rest);
+  }
+  if (verb == "env") {
+    return env(rest);
+  }
+  if (verb == "config") {
+    return 1;  // As Weave without its proxy.
+  }
+  if (verb == "dns-args") {
+    return run({"dns-args", "--dns-domain=weave.local."});
+  }
+  if (verb == "status") {
+    return status(rest);
+  }
+  if (verb == "stop") {
+    return stop();
+  }
+  if (verb == "reset") {
+    return reset(rest);
+  }
+  if (verb == "version") {
+    return version(is_local);
+  }
+  if (verb == "docker-bridge-ip") {
+    return docker_bridge_address();
+  }
+  if (verb == "bridge-type") {
+    fmt::print("bridged_fastdp\n");
+    return 0;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+int run_weave(std::span<const std::string> words) {
+  const bool is_local = !words.empty() && words.front() == "--local";
+  words = words.subspan(is_local ? 1 : 0);
+  if (words.empty() || words.front() == "help" || words.front() == "--help") {
+    print_usage(stderr);
+    return words.empty() ? kUsage : 0;
+  }
+  const std::string& verb = words.front();
+  const Words rest = words.subspan(1);
+  const Verb* const passed = find(kPassed, verb);
+  const Verb* const own = find(kOwn, verb);
+  const bool wants_help = std::find(rest.begin(), rest.end(), "--help") != rest.end();
+  if (wants_help && (passed != nullptr || own != nullptr)) {
+    fmt::print("Usage: weave {} {}\n", verb, (passed != nullptr ? passed : own)->arguments);
+    return 0;
+  }
+  if (std::find(kRemoved.begin(), kRemoved.end(), verb) != kRemoved.end()) {
+    fmt::print(stderr, "The 'weave {}' command has been removed as of Weave 2.0\n", verb);
+    return 1;
+  }
+  if (const auto code = run_own(verb, rest, is_local)) {
+    return *code;
+  }
+  if (passed == nullptr) {
+    fmt::print(stderr, "Unknown weave command '{}'\n", verb);
+    print_usage(stderr);
+    return kUsage;
+  }
+  const bool is_dns = verb == "dns-add" || verb == "dns-remove" || verb == "dns-lookup";
+  return is_dns && is_dns_disabled() ? kDisabled
+                                     : run(std::vector<std::string>(words.begin(), words.end()));
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,291 @@
+#include "agent/cli/weave/words.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "agent/cli/exit_code.h"
+
+namespace weft::agent {
+namespace {
+
+enum class Fate : std::uint8_t {
+  Value,    // The same flag, with a value.
+  Switch,   // The same flag, without one.
+  Renamed,  // Another flag, with a value.
+  RenamedSwitch,
+  Ignored,        // Takes a value.
+  IgnoredSwitch,  // Takes none.
+  Special,        // translate() knows.
+};
+
+struct Flag {
+  std::string_view name;
+  Fate fate;
+  std::string_view to = {};
+};
+
+constexpr std::array kFlags{
+    Flag{"host", Fate::Value},
+    Flag{"port", Fate::Value},
+    Flag{"nickname", Fate::Value},
+    Flag{"trusted-subnets", Fate::Value},
+    Flag{"conn-limit", Fate::Value},
+    Flag{"ipalloc-default-subnet", Fate::Value},
+    Flag{"dns-domain", Fate::Value},
+    Flag{"dns-listen-address", Fate::Value},
+    Flag{"dns-ttl", Fate::Value},
+    Flag{"dns-fallback-timeout", Fate::Value},
+    Flag{"resolv-conf", Fate::Value},
+    Flag{"http-addr", Fate::Value},
+    Flag{"status-addr", Fate::Value},
+    Flag{"metrics-addr", Fate::Value},
+    Flag{"mtu", Fate::Value},
+    Flag{"log-level", Fate::Value},
+    Flag{"no-discovery", Fate::Switch},
+    Flag{"no-dns", Fate::Switch},
+    Flag{"resume", Fate::Switch},
+    Flag{"weave-bridge", Fate::Renamed, "bridge"},
+    Flag{"iprange", Fate::Special},
+    Flag{"ipalloc-range", Fate::Special},
+    Flag{"ipalloc-init", Fate::Special},
+    Flag{"name", Fate::Special},
+    Flag{"password", Fate::Special},
+    Flag{"plugin", Fate::Special},
+    Flag{"docker-api", Fate::Special},
+    Flag{"awsvpc", Fate::Special},
+    Flag{"no-fastdp", Fate::RenamedSwitch, "no-bpf"},
+    Flag{"docker-bridge", Fate::Ignored},
+    Flag{"datapath", Fate::Ignored},
+    Flag{"bufsz", Fate::Ignored},
+    Flag{"min-protocol-version", Fate::Ignored},
+    Flag{"db-prefix", Fate::Ignored},
+    Flag{"proc-path", Fate::Ignored},
+    Flag{"host-root", Fate::Ignored},
+    Flag{"plugin-socket", Fate::Ignored},
+    Flag{"plugin-mesh-socket", Fate::Ignored},
+    Flag{"hostname-from-label", Fate::Ignored},
+    Flag{"hostname-match", Fate::Ignored},
+    Flag{"hostname-replacement", Fate::Ignored},
+    Flag{"tlscacert", Fate::Ignored},
+    Flag{"tlscert", Fate::Ignored},
+    Flag{"tlskey", Fate::Ignored},
+    Flag{"token", Fate::Ignored},
+    Flag{"peer-discovery-url", Fate::Ignored},
+    Flag{"advertise-address", Fate::Ignored},
+    Flag{"profile", Fate::Ignored},
+    Flag{"H", Fate::Ignored},
+    Flag{"proxy", Fate::IgnoredSwitch},
+    Flag{"no-restart", Fate::IgnoredSwitch},
+    Flag{"no-detect-tls", Fate::IgnoredSwitch},
+    Flag{"no-bridged-fastdp", Fate::IgnoredSwitch},
+    Flag{"no-multicast-route", Fate::IgnoredSwitch},
+    Flag{"no-default-ipalloc", Fate::IgnoredSwitch},
+    Flag{"no-rewrite-hosts", Fate::IgnoredSwitch},
+    Flag{"rewrite-inspect", Fate::IgnoredSwitch},
+    Flag{"without-dns", Fate::IgnoredSwitch},
+    Flag{"tls", Fate::IgnoredSwitch},
+    Flag{"tlsverify", Fate::IgnoredSwitch},
+    Flag{"expect-npc", Fate::IgnoredSwitch},
+    Flag{"no-masq-local", Fate::IgnoredSwitch},
+    Flag{"pkt-debug", Fate::IgnoredSwitch},
+    Flag{"plugin-v2", Fate::IgnoredSwitch},
+    Flag{"plugin-v2-multicast", Fate::IgnoredSwitch},
+};
+
+// WEAVE_* variables that the script read, and the flags they stand for.
+struct Variable {
+  std::string_view name;
+  std::string_view flag;
+};
+constexpr std::array kVariables{
+    Variable{"WEAVE_PORT", "port"},
+    Variable{"WEAVE_MTU", "mtu"},
+    Variable{"WEAVE_HTTP_ADDR", "http-addr"},
+    Variable{"WEAVE_STATUS_ADDR", "status-addr"},
+    Variable{"WEAVE_METRICS_ADDR", "metrics-addr"},
+};
+
+// Where Weave's differ from weft's.
+constexpr std::array<std::string_view, 4> kDefaults{"--dns-domain=weave.local.",
+                                                    "--bridge=weave",
+                                                    "--status-addr=127.0.0.1:6782",
+                                                    "--docker-plugin-socket=/run/docker/plugins/"
+                                                    "weave.sock"};
+
+bool is_switch(const Flag& flag) {
+  return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch
+         || flag.fate == Fate::IgnoredSwitch || flag.name == "plugin" || flag.name == "awsvpc";
+}
+
+bool is_on(const std::string& value) {
+  return value != "false" && value != "0" && value != "f" && value != "F" && value != "FALSE";
+}
+
+// "seed=::1,::2" with names in full; the other kinds have none.
+std::string expand_init(const std::string& text) {
+  constexpr std::string_view kSeed = "seed=";
+  if (!text.starts_with(kSeed)) {
+    return text;
+  }
+  std::string expanded(kSeed);
+  std::string_view names = std::string_view(text).substr(kSeed.size());
+  while (!names.empty()) {
+    const std::string_view name = names.substr(0, names.find(','));
+    names.remove_prefix(std::min(name.size() + 1, names.size()));
+    expanded += expand_peer_name(std::string(name)) + (names.empty() ? "" : ",");
+  }
+  return expanded;
+}
+
+class Translation {
+ public:
+  explicit Translation(const Environment& environment) : environment_(environment) {
+    launch_.words.assign(kDefaults.begin(), kDefaults.end());
+  }
+
+  Result<WeaveLaunch> run(std::span<const std::string> words) {
+    read_environment();
+    for (std::size_t at = 0; at < words.size(); ++at) {
+      std::string word = words[at];
+      if (!word.starts_with('-') || word == "-") {
+        launch_.words.push_back(std::move(word));  // A peer.
+        continue;
+      }
+      word.erase(0, word.starts_with("--") ? 2 : 1);
+      const std::size_t equals = word.find('=');
+      const std::string name = word.substr(0, equals);
+      const auto* const flag = std::find_if(
+          kFlags.begin(), kFlags.end(), [&name](const Flag& one) { return one.name == name; });
+      if (flag == kFlags.end()) {
+        return Error{Errc::Invalid, fmt::format("flag provided but not defined: --{}", name)};
+      }
+      std::string value = "true";
+      if (equals != std::string::npos) {
+        value = word.substr(equals + 1);
+      } else if (!is_switch(*flag)) {
+        if (++at == words.size()) {
+          return Error{Errc::Invalid, fmt::format("flag needs an argument: --{}", name)};
+        }
+        value = words[at];
+      }
+      WEFT_TRY(take(*flag, value));
+    }
+    return std::move(launch_);
+  }
+
+ private:
+  void read_environment() {
+    for (const Variable& variable : kVariables) {
+      if (const auto value = environment_(std::string(variable.name)); value && !value->empty()) {
+        add(variable.flag, *value);
+      }
+    }
+    if (const auto off = environment_("WEAVE_NO_FASTDP"); off && !off->empty()) {
+      add("no-bpf", "true");
+    }
+    if (const auto password = environment_("WEAVE_PASSWORD"); password && !password->empty()) {
+      launch_.password = *password;
+    }
+  }
+
+  void add(std::string_view flag, std::string_view value) {
+    // A place that Weave was told with an empty value was not served.
+    const bool is_place = flag == "http-addr" || flag == "status-addr";
+    launch_.words.push_back(
+        fmt::format("--{}={}", flag, is_place && value.empty() ? "off" : value));
+  }
+
+  Result<Ok> take(const Flag& flag, const std::string& value) {
+    switch (flag.fate) {
+      case Fate::Value:
+      case Fate::Switch:
+        add(flag.name, value);
+        return Ok{};
+      case Fate::Renamed:
+      case Fate::RenamedSwitch:
+        add(flag.to, value);
+        return Ok{};
+      case Fate::Ignored:
+      case Fate::IgnoredSwitch:
+        return Ok{};
+      case Fate::Special:
+        return take_special(flag.name, value);
+    }
+    return Ok{};
+  }
+
+  Result<Ok> take_special(std::string_view name, const std::string& value) {
+    if (name == "password") {
+      launch_.password = value;
+    } else if (name == "name") {
+      add("name", expand_peer_name(value));
+    } else if (name == "ipalloc-init") {
+      add("ipalloc-init", expand_init(value));
+    } else if (name == "plugin") {
+      if (!is_on(value)) {
+        add("no-docker", "true");
+      }
+    } else if (name == "docker-api") {
+      constexpr std::string_view kUnix = "unix://";
+      if (value.empty()) {
+        add("no-docker", "true");
+      } else if (value.starts_with(kUnix)) {
+        add("docker-socket", value.substr(kUnix.size()));
+      } else {
+        return Error{Errc::Invalid, fmt::format("--docker-api {} (expected unix://PATH)", value)};
+      }
+    } else if (name == "awsvpc") {
+      if (is_on(value)) {
+        return Error{Errc::Invalid, "--awsvpc is not there: weft has its own overlay only"};
+      }
+    } else if (value.empty()) {  // A range.
+      return Error{Errc::Invalid, "an empty range: weft cannot do without its addresses"};
+    } else {
+      add("ipalloc-range", value);
+    }
+    return Ok{};
+  }
+
+  const Environment& environment_;
+  WeaveLaunch launch_;
+};
+
+}  // namespace
+
+Result<WeaveLaunch> translate_launch(std::span<const std::string> words,
+                                     const Environment& environment) {
+  return Translation(environment).run(words);
+}
+
+std::string expand_peer_name(const std::string& text) {
+  constexpr std::size_t kGroups = 6;
+  if (!text.starts_with("::")) {
+    return text;
+  }
+  std::vector<std::string> groups;
+  std::string_view rest = std::string_view(text).substr(2);
+  while (!rest.empty()) {
+    const std::string_view group = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(group.size() + 1, rest.size()));
+    groups.push_back(fmt::format("{:0>2}", group));
+  }
+  std::string name;
+  for (std::size_t at = groups.size(); at < kGroups; ++at) {
+    name += "00:";
+  }
+  for (const std::string& group : groups) {
+    name += group + ":";
+  }
+  name.pop_back();
+  return name;
+}
+
+int weave_exit_code(int code) {
+  const auto weft = static_cast<ExitCode>(code);
+  return weft == ExitCode::Ok || weft == ExitCode::AlreadyRunning ? code : 1;
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,33 @@
+// Weave's command line in the words of weft: what `weave launch` and the WEAVE_* variables say, as
+// `weft launch` takes it. Pure.
+//
+// Flags of things weft has not, or does by itself, are taken and left out: scripts that give them
+// keep working. What would change what a cluster does and cannot be had is an Error.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "agent/cli/options.h"
+#include "base/result.h"
+
+namespace weft::agent {
+
+struct WeaveLaunch {
+  std::vector<std::string> words;       // Of `weft launch`; Weave's defaults come first.
+  std::optional<std::string> password;  // To be put into a file.
+};
+
+// `words` are those behind "launch".
+Result<WeaveLaunch> translate_launch(std::span<const std::string> words,
+                                     const Environment& environment);
+
+// "::1" and "::1:2" are peer names with leading zeros; everything else is as it is.
+std::string expand_peer_name(const std::string& text);
+
+// What weft's exit codes are in Weave's script.
+int weave_exit_code(int code);
+
+}  // namespace weft::agent

@@ -1,0 +1,132 @@
+// Weave's command lines, as scripts have them, in the words of weft.
+#include <map>
+
+#include <gmock/gmock.h>
+
+#include "agent/cli/weave/words.h"
+
+namespace weft::agent {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class WeaveWords : public ::testing::Test {
+ protected:
+  Result<WeaveLaunch> launch(const std::vector<std::string>& words) {
+    return translate_launch(words, [this](const std::string& name) {
+      const auto found = environment_.find(name);
+      return found == environment_.end() ? std::nullopt : std::optional(found->second);
+    });
+  }
+
+  std::map<std::string, std::string> environment_;
+};
+
+TEST_F(WeaveWords, HaveWeavesDefaults) {
+  const auto words = launch({"h1", "h2:6000"}).value().words;
+
+  for (const char* word : {"--dns-domain=weave.local.",
+                           "--bridge=weave",
+                           "--status-addr=127.0.0.1:6782",
+                           "h1",
+                           "h2:6000"}) {
+    EXPECT_THAT(words, Contains(word));
+  }
+  const auto settings =
+      parse_settings(Command::Launch, words, [](const std::string&) { return std::nullopt; });
+  ASSERT_TRUE(settings.ok()) << settings.error().what;
+  EXPECT_EQ(settings.value().text("http-addr"), "127.0.0.1:6784");
+}
+
+TEST_F(WeaveWords, TakeFlagsInEitherSpelling) {
+  const auto words = launch({"--ipalloc-range",
+                             "10.2.0.0/16",
+                             "--ipalloc-default-subnet=10.2.1.0/24",
+                             "--nickname=a b",
+                             "--no-dns",
+                             "--no-fastdp",
+                             "--iprange=10.3.0.0/16"})
+                         .value()
+                         .words;
+
+  for (const char* word : {"--ipalloc-range=10.2.0.0/16",
+                           "--ipalloc-default-subnet=10.2.1.0/24",
+                           "--nickname=a b",
+                           "--no-dns=true",
+                           "--no-bpf=true",
+                           "--ipalloc-range=10.3.0.0/16"}) {
+    EXPECT_THAT(words, Contains(word));
+  }
+}
+
+TEST_F(WeaveWords, LeaveOutWhatWeftHasNot) {
+  const auto words = launch({"--no-restart",
+                             "--proxy=false",
+                             "-H",
+                             "tcp://0.0.0.0:12375",
+                             "--hostname-match",
+                             "(.*)",
+                             "--rewrite-inspect",
+                             "h1"})
+                         .value()
+                         .words;
+
+  EXPECT_EQ(words.back(), "h1");
+  EXPECT_THAT(words, Not(Contains(HasSubstr("12375"))));
+  EXPECT_THAT(words, Not(Contains("(.*)")));
+}
+
+TEST_F(WeaveWords, KeepThePasswordOutOfTheCommandLine) {
+  environment_["WEAVE_PASSWORD"] = "from the environment";
+  EXPECT_EQ(launch({}).value().password, "from the environment");
+
+  const auto launched = launch({"--password", "of the flag"}).value();
+  EXPECT_EQ(launched.password, "of the flag");
+  EXPECT_THAT(launched.words, Not(Contains(HasSubstr("of the flag"))));
+}
+
+TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {
+  environment_ = {{"WEAVE_PORT", "7000"}, {"WEAVE_MTU", "1400"}, {"WEAVE_NO_FASTDP", "1"}};
+
+  const auto words = launch({"--port=7001"}).value().words;
+
+  EXPECT_THAT(words, Contains("--mtu=1400"));
+  EXPECT_THAT(words, Contains("--no-bpf=true"));
+  EXPECT_LT(std::find(words.begin(), words.end(), "--port=7000"),
+            std::find(words.begin(), words.end(), "--port=7001"));
+}
+
+TEST_F(WeaveWords, SwitchTheDockerPluginOff) {
+  EXPECT_THAT(launch({"--plugin=false"}).value().words, Contains("--no-docker=true"));
+  EXPECT_THAT(launch({"--docker-api="}).value().words, Contains("--no-docker=true"));
+  EXPECT_THAT(launch({"--docker-api=unix:///x/docker.sock"}).value().words,
+              Contains("--docker-socket=/x/docker.sock"));
+  EXPECT_THAT(launch({"--plugin"}).value().words, Not(Contains("--no-docker=true")));
+}
+
+TEST_F(WeaveWords, RefuseWhatWouldChangeTheCluster) {
+  for (const char* word :
+       {"--awsvpc", "--ipalloc-range=", "--xyzzy", "--name", "--docker-api=tcp://x"}) {
+    EXPECT_FALSE(launch({word}).ok()) << word;
+  }
+}
+
+TEST_F(WeaveWords, ExpandShortPeerNames) {
+  EXPECT_EQ(expand_peer_name("::1"), "00:00:00:00:00:01");
+  EXPECT_EQ(expand_peer_name("::a:1"), "00:00:00:00:0a:01");
+  EXPECT_EQ(expand_peer_name("7a:01:02:03:04:05"), "7a:01:02:03:04:05");
+  EXPECT_THAT(launch({"--name", "::3", "--ipalloc-init=seed=::1,::2"}).value().words,
+              Contains("--ipalloc-init=seed=00:00:00:00:00:01,00:00:00:00:00:02"));
+}
+
+TEST(WeaveExitCodes, AreThoseOfTheScript) {
+  EXPECT_EQ(weave_exit_code(0), 0);
+  EXPECT_EQ(weave_exit_code(2), 1);
+  EXPECT_EQ(weave_exit_code(3), 3);
+  EXPECT_EQ(weave_exit_code(4), 1);
+}
+
+}  // namespace
+}  // namespace weft::agent
