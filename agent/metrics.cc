@@ -1,5 +1,6 @@
 #include "agent/metrics.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -43,10 +44,13 @@ class Page {
                                    const std::string& name,
                                    const std::string& help,
                                    Labels labels) {
-    if (families_.empty() || families_.back().name != name) {
+    auto family = std::find_if(
+        families_.rbegin(), families_.rend(), [&](const auto& known) { return known.name == name; });
+    if (family == families_.rend()) {
       families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
+      family = families_.rbegin();
     }
-    prometheus::ClientMetric& made = families_.back().metric.emplace_back();
+    prometheus::ClientMetric& made = family->metric.emplace_back();
     made.label = std::move(labels);
     return made;
   }
@@ -126,7 +130,10 @@ void add_ipam(const AgentStatus& status, Page& page) {
              total > 0 ? 100 * unreachable_addresses / total : 0);
   page.gauge("weave_ipam_pending_allocates",
              "Number of pending allocates.",
-             static_cast<double>(status.ipam.pending_count));
+             static_cast<double>(status.ipam.pending_count - status.ipam.pending_claim_count));
+  page.gauge("weave_ipam_pending_claims",
+             "Number of pending claims.",
+             static_cast<double>(status.ipam.pending_claim_count));
 }
 
 void add_peers(const AgentStatus& status, Page& page) {
@@ -338,6 +345,20 @@ void add_dns(const dns::DnsStatus& dns, Page& page) {
   }
 }
 
+// Under the names that Prometheus' client libraries give them.
+void add_process(const ProcessUsage& usage, Page& page) {
+  page.gauge("process_cpu_seconds_total", "User and system CPU time spent.", usage.cpu_seconds);
+  page.gauge("process_resident_memory_bytes",
+             "Resident memory size.",
+             static_cast<double>(usage.resident_bytes));
+  page.gauge("process_virtual_memory_bytes",
+             "Virtual memory size.",
+             static_cast<double>(usage.virtual_bytes));
+  page.gauge("process_open_fds", "Open file descriptors.", static_cast<double>(usage.open_files));
+  page.gauge("process_max_fds", "Most of them.", static_cast<double>(usage.open_files_max));
+  page.gauge("process_start_time_seconds", "When it began, since 1970.", usage.start_seconds);
+}
+
 }  // namespace
 
 std::string metrics_text(const AgentStatus& status) {
@@ -353,6 +374,9 @@ std::string metrics_text(const AgentStatus& status) {
   add_paths(status.datapath, status.sealed.has_value(), page);
   if (status.dns) {
     add_dns(*status.dns, page);
+  }
+  if (status.process) {
+    add_process(*status.process, page);
   }
   return page.text();
 }

@@ -25,6 +25,16 @@ struct DockerStatus {
   std::size_t port_count = 0;
 };
 
+// What the agent's process takes of the host.
+struct ProcessUsage {
+  double cpu_seconds = 0;
+  double start_seconds = 0;  // Since 1970.
+  std::uint64_t resident_bytes = 0;
+  std::uint64_t virtual_bytes = 0;
+  std::uint64_t open_files = 0;
+  std::uint64_t open_files_max = 0;
+};
+
 struct AgentStatus {
   std::string version;
   bool password_set = false;
@@ -42,6 +52,7 @@ struct AgentStatus {
   std::optional<dns::DnsStatus> dns;           // Nothing with --no-dns.
   std::optional<router::SealedStatus> sealed;  // Nothing if all goes in clear.
   std::optional<DockerStatus> docker;          // Nothing with --no-docker.
+  std::optional<ProcessUsage> process{};       // Nothing where procfs does not say.
 };
 
 boost::json::object to_json(const AgentStatus& status);

@@ -39,6 +39,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/http/process_usage.h"
 #include "agent/version.h"
 #include "base/log.h"
 #include "base/overloaded.h"
@@ -476,6 +477,7 @@ AgentStatus Agent::status() const {
                                  .network_count = docker_->driver().network_count(),
                                  .port_count = docker_->driver().ports().size()};
   }
+  status.process = read_process_usage();
   return status;
 }
 

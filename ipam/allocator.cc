@@ -440,6 +440,9 @@ AllocatorStatus Allocator::Impl::status() const {
                          .ranges = {},
                          .pending_count = waiting_.size(),
                          .conflict = conflict_};
+  for (const auto& waiting : waiting_) {
+    status.pending_claim_count += std::holds_alternative<WaitingClaim>(waiting) ? 1U : 0U;
+  }
   if (!ring_) {
     status.state = waiting_.empty() ? Idle : options_.observer ? Priming : AwaitingConsensus;
     status.detail =

@@ -77,10 +77,11 @@ struct AllocatorStatus {
   std::string detail;  // Such as "quorum: 2, known: 1"; empty when Ready.
   Cidr range;
   Cidr default_subnet;
-  std::vector<RangeStatus> ranges;  // Ourselves first, then by name.
-  std::uint64_t pending_count = 0;
-  std::uint64_t decree = 0;         // The epoch of all ranges.
-  std::vector<PeerName> council{};  // Empty while there is no ring.
+  std::vector<RangeStatus> ranges;        // Ourselves first, then by name.
+  std::uint64_t pending_count = 0;        // Requests that wait,
+  std::uint64_t pending_claim_count = 0;  // of these, for one address.
+  std::uint64_t decree = 0;               // The epoch of all ranges.
+  std::vector<PeerName> council{};        // Empty while there is no ring.
   // The last disagreement with another peer's ring: other range, other seeds, an address owned
   // twice. Such a ring is not taken over; everything else goes on.
   std::string conflict;

@@ -9,6 +9,7 @@
 
 #include "agent/cli/attach/attach.h"
 #include "agent/cli/client.h"
+#include "agent/cli/completion.h"
 #include "agent/cli/dns.h"
 #include "agent/cli/help.h"
 #include "agent/cli/ipam_commands.h"
@@ -60,6 +61,15 @@ ExitCode run_help(const Settings& settings) {
     return usage_error(command.error());
   }
   fmt::print("{}", command_help(command.value()));
+  return ExitCode::Ok;
+}
+
+ExitCode run_completion(const Settings& settings) {
+  const auto script = completion_script(settings.arguments().front());
+  if (!script.ok()) {
+    return usage_error(script.error());
+  }
+  fmt::print("{}", script.value());
   return ExitCode::Ok;
 }
 
@@ -116,6 +126,8 @@ ExitCode run_command(Command command,
       return run_dns_args(settings);
     case Command::Reset:
       return run_reset(settings);
+    case Command::Completion:
+      return run_completion(settings);
     case Command::Version:
       fmt::print("weft {}\n", kVersion);
       return ExitCode::Ok;

@@ -40,6 +40,7 @@ enum class Command : std::uint8_t {
   Report,
   Reload,
   Reset,
+  Completion,
   Version,
   Help,
 };

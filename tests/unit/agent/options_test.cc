@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "agent/cli/completion.h"
 #include "agent/cli/exit_code.h"
 #include "agent/cli/help.h"
 
@@ -200,6 +201,19 @@ TEST(Help, ListsEveryCommandOptionVariableAndExitCode) {
   EXPECT_THAT(command_help(Command::Launch), HasSubstr("--ipalloc-range CIDR"));
   EXPECT_THAT(command_help(Command::Launch), HasSubstr("(default: 10.32.0.0/12)"));
   EXPECT_THAT(command_help(Command::Stop), testing::Not(HasSubstr("--ipalloc-range")));
+}
+
+TEST(Completion, KnowsEveryCommandAndFlag) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const std::string script = completion_script(shell).value();
+    for (const CommandSpec& command : commands()) {
+      EXPECT_THAT(script, HasSubstr(std::string(command.name))) << shell;
+    }
+    for (const OptionSpec& option : options()) {
+      EXPECT_THAT(script, HasSubstr(std::string(option.name))) << shell;
+    }
+  }
+  EXPECT_FALSE(completion_script("tcsh").ok());
 }
 
 TEST(Docs, AgreeWithTheProgram) {

@@ -15,8 +15,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr PeerName kSelf(0x7a0102030405);
-constexpr PeerName kOther(0x8e1112131415);
+const PeerName kSelf(0x7a0102030405);
+const PeerName kOther(0x8e1112131415);
 
 AgentStatus status() {
   AgentStatus status;
