@@ -190,7 +190,8 @@ std::string weave_status_text(const AgentStatus& status, StatusPart part) {
     case StatusPart::Ipam:
     case StatusPart::Targets:
     case StatusPart::Dns:
-      return status_text(part_of(to_json(status), part), part).value();  // The same columns.
+    case StatusPart::Paths:
+      return status_text(part_of(to_json(status), part), part).value();  // As weft prints them.
   }
   return "";
 }
