@@ -12,6 +12,7 @@
 #include "router/sealed/octets.h"
 #include "router/sealed/session_wire.h"
 #include "router/sealed/super_frame.h"
+#include "sys/bulk/thread_priority.h"
 #include "sys/bulk/waiter.h"
 
 namespace weft::router {
@@ -20,6 +21,9 @@ namespace {
 // Turns of each direction before the other gets its own: a bulk stream one way must not hold up the
 // packets of the other for longer than about 0.1 ms.
 constexpr int kTurnsMax = 4;
+
+// How often the thread's priority is chosen: every few milliseconds under bulk, never without.
+constexpr std::size_t kPriorityBytes = 4U << 20U;
 
 // Handshakes and news waiting for the strand, floods waiting for the thread.
 constexpr std::size_t kEventsMax = 512;
@@ -125,7 +129,24 @@ class SealedWorker::Impl {
       if (ready.second && device_.socket) {
         receive_frames();
       }
+      if (sealed_bytes_ + opened_bytes_ >= kPriorityBytes) {
+        choose_priority();
+      }
     }
+  }
+
+  // A sender that keeps its processor busy would only add to the queue that this thread cannot get
+  // to; a receiver needs the processor to take what it was given. So bulk that is sealed comes
+  // before ordinary threads, and bulk that is opened takes turns with them (docs/adr/0026).
+  void choose_priority() {
+    const auto wanted =
+        sealed_bytes_ > opened_bytes_ ? sys::ThreadPriority::Preferred : sys::ThreadPriority::Usual;
+    if (wanted != priority_) {
+      priority_ = wanted;
+      (void)sys::set_thread_priority(wanted);  // Without the right to it all works, but slower.
+    }
+    sealed_bytes_ = 0;
+    opened_bytes_ = 0;
   }
 
   // False: time to end.
@@ -193,14 +214,14 @@ class SealedWorker::Impl {
   void receive_frames() {
     for (int turn = 0; turn < kTurnsMax; ++turn) {
       const std::size_t count = device_.socket->receive();
-      if (count == 0) {
-        return;
-      }
       frames_in_.add(count);
       for (std::size_t i = 0; i < count; ++i) {
         route_frame(device_.socket->received(i));
       }
       flush_datagrams();
+      if (device_.socket->is_drained()) {
+        return;
+      }
     }
   }
 
@@ -228,6 +249,7 @@ class SealedWorker::Impl {
       return drop(SealedDrop::TooBig);
     }
     peer.state->sent_bytes.add(frame.size() - sizeof(VnetHeader));
+    sealed_bytes_ += frame.size();
     for (auto packet = splitter->next(); !packet.empty(); packet = splitter->next()) {
       seal_packet(peer, packet);
     }
@@ -306,7 +328,7 @@ class SealedWorker::Impl {
         }
       }
       deliver();
-      if (count == 0) {
+      if (udp_->is_drained()) {
         return;
       }
     }
@@ -349,6 +371,7 @@ class SealedWorker::Impl {
       coalescer_.accept();
       session.peer->received_data.add(1);
       session.peer->received_bytes.add(size - kOffloadSize);
+      opened_bytes_ += size;
     }
     session.peer->received.add(1);
     note_sender(session, from);
@@ -454,6 +477,9 @@ class SealedWorker::Impl {
   std::shared_ptr<const SealedKeys> keys_ = std::make_shared<const SealedKeys>();
   Coalescer coalescer_;
   Bytes flood_;
+  std::size_t sealed_bytes_ = 0;  // Since the priority was chosen.
+  std::size_t opened_bytes_ = 0;
+  sys::ThreadPriority priority_ = sys::ThreadPriority::Usual;
 
   std::array<Counter, kSealedDrops> drops_;
   Counter frames_in_;

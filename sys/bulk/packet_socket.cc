@@ -24,8 +24,9 @@ constexpr std::size_t kAddressesSize = 12;
 // Room for a tag to be put back, then header and the largest frame.
 constexpr std::size_t kHeadroom = 16;
 constexpr std::size_t kBufferSize = kHeadroom + (1U << 16U) + 64;
-// What may wait while the thread is busy. It bounds the delay that one bulk sender causes to
-// everybody else: 2 MB are about 1 MB of frames, which is 1 ms at 8 Gbit/s.
+// What may wait while the thread is busy; the kernel grants twice this. It bounds the delay that
+// one bulk sender causes to everybody else, 4 ms at 8 Gbit/s. A quarter of it lost frames whenever
+// the thread had to wait for a processor, and gained nothing (docs/adr/0026).
 constexpr int kReceiveQueue = 2 << 20;
 constexpr int kSendQueue = 8 << 20;
 
@@ -153,6 +154,7 @@ std::size_t PacketSocket::receive() {
                                static_cast<unsigned>(receive_count_),
                                MSG_DONTWAIT,
                                nullptr);
+  is_drained_ = count < static_cast<int>(receive_count_);
   if (count <= 0) {
     return 0;
   }

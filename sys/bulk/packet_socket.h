@@ -32,6 +32,8 @@ class PacketSocket {
   // 0: nothing waits. A VLAN tag stands in the frame.
   std::size_t receive();
   std::span<std::uint8_t> received(std::size_t index) const;
+  // The last receive() took all there was: asking again would be a system call for nothing.
+  bool is_drained() const { return is_drained_; }
 
   // Queues one frame to be sent on the device; `frame` must stay until flush(). False: full.
   bool append(std::span<const std::uint8_t> frame, std::uint32_t ifindex);
@@ -48,6 +50,7 @@ class PacketSocket {
 
   int descriptor_;
   std::size_t receive_count_;
+  bool is_drained_ = true;
   std::size_t queued_ = 0;
   std::unique_ptr<Buffers> buffers_;
 };

@@ -297,6 +297,7 @@ std::size_t UdpSocket::receive() {
                                static_cast<unsigned>(receive_count_),
                                MSG_DONTWAIT,
                                nullptr);
+  is_drained_ = count < static_cast<int>(receive_count_);
   if (count <= 0) {
     return 0;
   }

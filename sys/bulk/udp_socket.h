@@ -60,6 +60,8 @@ class UdpSocket {
   // How many there are; they are valid until the next call. 0: nothing waits.
   std::size_t receive();
   Received received(std::size_t index) const;
+  // The last receive() took all there was: asking again would be a system call for nothing.
+  bool is_drained() const { return is_drained_; }
 
   // 65,535 less IPv4 and UDP headers.
   static constexpr std::size_t kDatagramMax = 65507;
@@ -76,6 +78,7 @@ class UdpSocket {
   std::size_t message_count_ = 0;
   std::size_t used_ = 0;
   std::size_t receive_count_;  // How many messages the next receive() asks for.
+  bool is_drained_ = true;
   std::unique_ptr<Buffers> buffers_;
 };
 

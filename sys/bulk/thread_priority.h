@@ -1,0 +1,16 @@
+// For threads that carry what others wait for.
+#pragma once
+
+namespace weft::sys {
+
+enum class ThreadPriority {
+  Usual,
+  // Runs before ordinary threads when it has something to do. It can be held up itself, unlike
+  // real-time threads.
+  Preferred,
+};
+
+// Of the calling thread. False, and all as it was, without CAP_SYS_NICE.
+bool set_thread_priority(ThreadPriority priority);
+
+}  // namespace weft::sys
