@@ -46,13 +46,14 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       : executor_(std::move(executor)),
         clock_(clock),
         options_(options),
-        aeads_(sys::choose_aeads(clock)),
+        aeads_(sys::choose_aeads(clock, options.may_use)),
         look_(executor_) {
     Sessions::Options session_options;
     session_options.key = options.key;
     session_options.psk = options.psk;
     session_options.old_psk = options.old_psk;
     session_options.incarnation = options.incarnation;
+    session_options.rekey_after_packets = options.rekey_after_packets;
     for (const sys::MeasuredAead& measured : aeads_) {
       session_options.ciphers.push_back(measured.aead->cipher());
     }

@@ -56,6 +56,10 @@ class SealedPath {
     Psk psk;
     std::optional<Psk> old_psk;  // Accepted as well, while the password is being replaced.
     Incarnation incarnation;
+    // See Sessions::Options.
+    std::uint64_t rekey_after_packets = Sessions::Options{}.rekey_after_packets;
+    // Of the implementations that pass their test, which may be used; empty: all. At least one.
+    std::function<bool(const Aead&)> may_use = nullptr;
   };
   // The pair with the peer at this underlay address may go in clear from now on, or no longer.
   using OnClear = std::function<void(Ip underlay, bool agreed)>;

@@ -90,9 +90,13 @@ std::vector<std::unique_ptr<Aead>> aead_backends() {
   return backends;
 }
 
-std::vector<MeasuredAead> choose_aeads(const Clock& clock) {
+std::vector<MeasuredAead> choose_aeads(const Clock& clock,
+                                       const std::function<bool(const Aead&)>& may_use) {
   std::vector<MeasuredAead> chosen;
   for (std::unique_ptr<Aead>& aead : aead_backends()) {
+    if (may_use && !may_use(*aead)) {
+      continue;
+    }
     const double speed = bytes_per_second(*aead, clock);
     const auto same = std::find_if(chosen.begin(), chosen.end(), [&](const MeasuredAead& other) {
       return other.aead->cipher() == aead->cipher();
@@ -103,7 +107,8 @@ std::vector<MeasuredAead> choose_aeads(const Clock& clock) {
       *same = {.aead = std::move(aead), .bytes_per_second = speed};
     }
   }
-  WEFT_ASSERT(!chosen.empty());  // libsodium's gives the known answer on every machine.
+  // libsodium's gives the known answer on every machine.
+  WEFT_ASSERT(!chosen.empty());
   std::sort(chosen.begin(), chosen.end(), [](const MeasuredAead& a, const MeasuredAead& b) {
     return a.bytes_per_second > b.bytes_per_second;
   });

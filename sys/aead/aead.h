@@ -5,6 +5,7 @@
 //   ChaCha20-Poly1305   OpenSSL, libsodium
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -22,7 +23,8 @@ struct MeasuredAead {
 };
 
 // The fastest implementation of each cipher, fastest cipher first; never empty. Takes a few
-// milliseconds, once per start.
-std::vector<MeasuredAead> choose_aeads(const Clock& clock);
+// milliseconds, once per start. `may_use`: which come into question, at least one; empty: all.
+std::vector<MeasuredAead> choose_aeads(const Clock& clock,
+                                       const std::function<bool(const Aead&)>& may_use = {});
 
 }  // namespace weft::sys
