@@ -149,7 +149,8 @@ bool Allocator::Impl::try_allocate(TimePoint now,
       return true;
     }
   }
-  const auto free = may_hand_out(now) ? space_.lowest_ready(waiting.want.usable) : std::nullopt;
+  const auto free =
+      has_time_to_hand_out(now) ? space_.lowest_ready(waiting.want.usable) : std::nullopt;
   if (!free) {
     return false;
   }
@@ -161,6 +162,7 @@ bool Allocator::Impl::try_allocate(TimePoint now,
   }
   const Cidr address(ip_of(*free), request.subnet.prefix());
   hold(request.anonymous ? address.address().to_string() : request.owner, address, out);
+  on_handed_out(now);
   out.emplace_back(Answer{request.id, address, true});
   if (space_.ready_count() < window_ / 2 && !tenure_.is_pending()) {
     (void)warm(now, waiting.want.usable, out);  // Ahead of need.
@@ -218,7 +220,7 @@ bool Allocator::Impl::try_claim(TimePoint now, const WaitingClaim& waiting, Allo
     }
     return true;
   }
-  const bool ready = space_.is_ready(number_of(ip)) && may_hand_out(now);
+  const bool ready = space_.is_ready(number_of(ip)) && has_time_to_hand_out(now);
   if (options_.range.contains(ip) && !ready) {
     return false;
   }
@@ -229,6 +231,7 @@ bool Allocator::Impl::try_claim(TimePoint now, const WaitingClaim& waiting, Allo
     return true;
   }
   hold(waiting.owner, waiting.address, out);
+  on_handed_out(now);
   out.emplace_back(Answer{waiting.id, waiting.address});
   return true;
 }
@@ -290,6 +293,9 @@ void Allocator::Impl::resume(TimePoint now, AllocatorActions& out) {
 
 void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
   if (ring_) {
+    if (!waiting_.empty()) {
+      renew_at_once(now, out);
+    }
     warm_wanted(now, out);
     asks_.set_wants(now, open_wants());
     return;
@@ -476,6 +482,12 @@ AllocatorStatus Allocator::Impl::status() const {
     status.state = WaitingForSpace;
     status.detail = all_reachable ? "no peer has given any space yet"
                                   : "some of the range belongs to unreachable peers";
+    if (const auto witness = missing_witness()) {
+      status.detail = fmt::format(
+          "peer {0} is missing, without whom the council of two can give nothing to others: start "
+          "it, or run `weft rmpeer {0}` if it is gone for good",
+          witness->to_string());
+    }
   }
   return status;
 }

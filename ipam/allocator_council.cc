@@ -25,6 +25,19 @@ constexpr Duration kConsiderInterval = seconds(1);
 constexpr Duration kRankDelay = milliseconds(300);
 constexpr std::uint32_t kProposeJitterMs = 250;
 
+// The same if nothing that is going on could change the answer: the mesh and registrations tell us.
+constexpr Duration kConsiderIdle = seconds(60);
+
+// A right that ends sooner is renewed before it is used, as what is handed out has to be stored
+// first.
+constexpr Duration kHandOutMargin = seconds(1);
+
+// After this long somebody who waits is told that the council does not hear us.
+constexpr Duration kUnheardMax = seconds(2);
+
+// Renewals that somebody waits for, in vain so far.
+constexpr Duration kUnheardRetry = seconds(1);
+
 // A promise given to a proposer that went away seals us; after this long we finish its work.
 constexpr Duration kSealedMax = seconds(4);
 
@@ -47,11 +60,16 @@ void Allocator::Impl::start(TimePoint now, AllocatorActions& out) {
   // A restart: what we sent last may be what a decree finds, and whether it counts we do not know.
   tenure_.begin(ring_->charter(), {}, stored_word_.cold, stored_word_.seq);
   if (stored_vote_ && ring_->charter().has_seat(options_.self)) {
-    voter_.emplace();
-    voter_->begin(now, ring_->charter(), std::move(*stored_vote_));
+    take_seat(now, std::move(*stored_vote_));
   }
   consider_due_ = now + kConsiderInterval;
   register_space(now, stored_word_.cold, out);
+}
+
+void Allocator::Impl::take_seat(TimePoint now, Voter::Memory memory) {
+  voter_.emplace();
+  voter_->begin(now, ring_->charter(), std::move(memory), reachable_);
+  voter_->on_reachable(options_.self);
 }
 
 void Allocator::Impl::append_decree(Knowledge knowledge, StoreBatch& batch) const {
@@ -74,8 +92,7 @@ void Allocator::Impl::enter_decree(TimePoint now, Knowledge knowledge, Allocator
   consider_due_ = now + kConsiderInterval;
   sealed_since_ = kNever;
   if (charter.has_seat(options_.self) && knowledge != Knowledge::None) {
-    voter_.emplace();
-    voter_->begin(now, charter, {});
+    take_seat(now, {});
   }
   if (removal_) {
     consider_due_ = now;
@@ -119,10 +136,60 @@ void Allocator::Impl::renew(TimePoint now, AllocatorActions& out) {
     }
     send_to(member, Topic::Ipam, encode(PeerMessage{.id = 0, .body = std::move(word)}), out);
   }
-  renew_due_ = now + (tenure_.is_pending() ? kPendingRetry : kRenewInterval);
+  renewed_ = now;
+  renew_due_ = now + renewal_interval(now);
   if (counts) {
     on_more_counts(now, out);
   }
+}
+
+Duration Allocator::Impl::renewal_interval(TimePoint now) const {
+  if (tenure_.is_pending()) {
+    return kPendingRetry;
+  }
+  if (!waiting_.empty() && !has_time_to_hand_out(now)) {
+    return kUnheardRetry;
+  }
+  // What a quorum knows counts. The others are told too: a decree needs all who make it to agree.
+  const auto& council = ring_->charter().council;
+  const bool is_known = std::all_of(council.begin(), council.end(), [this](PeerName member) {
+    return member == options_.self || !reachable_.contains(member) || tenure_.has_heard(member);
+  });
+  const bool is_active = !waiting_.empty() || now - handed_out_ < kRenewInterval;
+  return is_known && !is_active ? kRenewIdle : kRenewInterval;
+}
+
+void Allocator::Impl::renew_at_once(TimePoint now, AllocatorActions& out) {
+  if (has_left_ || has_time_to_hand_out(now)) {
+    return;
+  }
+  unheard_since_ = std::min(unheard_since_, now);
+  if (now >= renewed_ + kPendingRetry) {
+    renew(now, out);
+  } else {
+    renew_due_ = std::min(renew_due_, renewed_ + kPendingRetry);
+  }
+}
+
+void Allocator::Impl::on_handed_out(TimePoint now) {
+  handed_out_ = now;
+  renew_due_ = std::min(renew_due_, now + kRenewInterval);
+}
+
+bool Allocator::Impl::has_time_to_hand_out(TimePoint now) const {
+  return may_hand_out(now + kHandOutMargin);
+}
+
+bool Allocator::Impl::is_suspended(TimePoint now) const {
+  if (!ring_ || has_left_ || may_hand_out(now)) {
+    return false;
+  }
+  std::size_t voices = 0;
+  for (const PeerName& member : ring_->charter().council) {
+    voices += member == options_.self || reachable_.contains(member) ? 1U : 0U;
+  }
+  const bool is_unheard = unheard_since_ != kNever && now - unheard_since_ > kUnheardMax;
+  return is_unheard || voices < tenure_.needed_count();
 }
 
 bool Allocator::Impl::acknowledge_own(TimePoint now, AllocatorActions& out) {
@@ -147,7 +214,7 @@ void Allocator::Impl::persist_registration(PeerName peer, AllocatorActions& out)
 void Allocator::Impl::on_more_counts(TimePoint now, AllocatorActions& out) {
   withhold();
   if (!tenure_.is_pending()) {
-    renew_due_ = std::min(renew_due_, now + kRenewInterval);
+    renew_due_ = std::min(renew_due_, now + renewal_interval(now));
   }
   resume(now, out);
 }
@@ -261,6 +328,7 @@ void Allocator::Impl::on_register(TimePoint now,
   if (word.state) {
     cold = word.state->cold;
   }
+  consider_soon(now);  // Perhaps it has been missed on the council.
   const auto heard = voter_->on_register(now, from, word.seq, cold);
   if (!heard) {
     return;
@@ -292,11 +360,14 @@ void Allocator::Impl::on_registered(TimePoint now,
   const bool was_pending = tenure_.is_pending();
   const TimePoint before = tenure_.expiry();
   const bool counts = tenure_.on_registered(from, answer.seq, answer.nonce);
-  if (counts || before <= now) {
+  if (has_time_to_hand_out(now)) {
+    unheard_since_ = kNever;
+  }
+  if (counts || before <= now + kHandOutMargin) {
     on_more_counts(now, out);
   }
   if (was_pending && !tenure_.is_pending()) {
-    renew_due_ = now + kRenewInterval;
+    renew_due_ = now + renewal_interval(now);
   }
 }
 
@@ -323,6 +394,7 @@ void Allocator::Impl::on_prepare(TimePoint now,
     return;
   }
   sealed_since_ = now;
+  consider_soon(now);
   persist({vote_row(prepare.decree, voter_->memory())}, out);
   answer_proposer(now, from, voter_->promise(now, prepare.decree, *ring_), out);
 }
@@ -342,6 +414,7 @@ void Allocator::Impl::on_accept(TimePoint now,
     return;
   }
   sealed_since_ = now;
+  consider_soon(now);
   persist({vote_row(accept.decree, voter_->memory())}, out);
   answer_proposer(now, from, Accepted{.decree = accept.decree, .ballot = accept.ballot}, out);
 }
@@ -447,8 +520,14 @@ bool Allocator::Impl::is_decree_due(TimePoint now) const {
   return make_council(living, charter.council) != charter.council;
 }
 
+void Allocator::Impl::consider_soon(TimePoint now) {
+  consider_due_ = std::min(consider_due_, now + kConsiderInterval);
+}
+
 void Allocator::Impl::consider_decree(TimePoint now, AllocatorActions& out) {
-  consider_due_ = now + kConsiderInterval;
+  const bool is_calm = !removal_ && !proposal_.is_open()
+                       && (!voter_ || voter_->is_calm(now, options_.self, ring_->charter()));
+  consider_due_ = now + (is_calm ? kConsiderIdle : kConsiderInterval);
   if (proposal_.is_open() && proposal_.deadline() <= now) {
     proposal_.stop();
   }
@@ -475,6 +554,7 @@ void Allocator::Impl::consider_decree(TimePoint now, AllocatorActions& out) {
 void Allocator::Impl::propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out) {
   const Prepare prepare = proposal_.start(now, *ring_, std::move(aim));
   persist({proposed_row(proposal_.round())}, out);
+  consider_soon(now);
   ask_council(now, prepare, out);
 }
 

@@ -83,8 +83,8 @@ void Allocator::on_peer_reachable(TimePoint now, PeerName peer, AllocatorActions
   impl_->on_peer_reachable(now, peer);
 }
 
-void Allocator::on_peer_unreachable(TimePoint, PeerName peer, AllocatorActions&) {
-  impl_->on_peer_unreachable(peer);
+void Allocator::on_peer_unreachable(TimePoint now, PeerName peer, AllocatorActions&) {
+  impl_->on_peer_unreachable(now, peer);
 }
 
 void Allocator::on_gossip(

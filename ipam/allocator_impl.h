@@ -53,7 +53,7 @@ class Allocator::Impl {
   // allocator_mesh.cc
   void on_neighbour_up(PeerName peer, AllocatorActions& out);
   void on_peer_reachable(TimePoint now, PeerName peer);
-  void on_peer_unreachable(PeerName peer);
+  void on_peer_unreachable(TimePoint now, PeerName peer);
   void on_gossip(
       TimePoint now, PeerName from, Topic topic, ByteView payload, AllocatorActions& out);
   void on_deadline(TimePoint now, AllocatorActions& out);
@@ -61,6 +61,7 @@ class Allocator::Impl {
 
   // allocator_council.cc
   bool may_hand_out(TimePoint now) const;
+  bool is_suspended(TimePoint now) const;
   void remove_peer(TimePoint now, RequestId id, PeerName peer, AllocatorActions& out);
   void leave(TimePoint now, RequestId id, AllocatorActions& out);
 
@@ -112,12 +113,19 @@ class Allocator::Impl {
     std::uint64_t address_count = 0;
     TimePoint deadline{};
   };
+  void take_seat(TimePoint now, Voter::Memory memory);
   // The rows of the decree in force, to be written together with those of its ring.
   void append_decree(Knowledge knowledge, StoreBatch& batch) const;
   void enter_decree(TimePoint now, Knowledge knowledge, AllocatorActions& out);
   void register_space(TimePoint now, IntervalSet cold, AllocatorActions& out);
   void withhold();
   void renew(TimePoint now, AllocatorActions& out);
+  Duration renewal_interval(TimePoint now) const;
+  // For somebody who waits until we may hand out again.
+  void renew_at_once(TimePoint now, AllocatorActions& out);
+  bool has_time_to_hand_out(TimePoint now) const;
+  void on_handed_out(TimePoint now);
+  void consider_soon(TimePoint now);
   bool acknowledge_own(TimePoint now, AllocatorActions& out);
   void persist_registration(PeerName peer, AllocatorActions& out);
   void on_more_counts(TimePoint now, AllocatorActions& out);
@@ -141,6 +149,8 @@ class Allocator::Impl {
   void propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out);
   void forget_all(AllocatorActions& out);
   void pursue_removal(TimePoint now, AllocatorActions& out);
+  // The peer of a council of two without whom nothing can be given to us, if it is missing.
+  std::optional<PeerName> missing_witness() const;
   void on_council_deadline(TimePoint now, AllocatorActions& out);
   TimePoint next_council_deadline() const;
 
@@ -210,6 +220,9 @@ class Allocator::Impl {
   std::uint64_t window_ = 0;  // Free addresses made ready at once.
   TimePoint warmed_{};
   TimePoint renew_due_ = kNever;
+  TimePoint renewed_ = TimePoint::min();
+  TimePoint handed_out_{};
+  TimePoint unheard_since_ = kNever;  // When somebody began to wait for the right to be renewed.
   TimePoint consider_due_ = kNever;
   TimePoint decree_due_ = kNever;
   TimePoint sealed_since_ = kNever;

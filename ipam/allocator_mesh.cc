@@ -91,14 +91,25 @@ void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
   if (!ring_) {
     return;
   }
+  if (voter_) {
+    voter_->on_reachable(peer);
+  }
+  consider_soon(now);
+  if (!waiting_.empty()) {
+    renew_due_ = std::min(renew_due_, now);
+  }
   asks_.on_news(now, view());
   if (digest_due_ == kNever) {
     digest_due_ = now + kDigestInterval + milliseconds(rng_.below(kDigestJitterMs));
   }
 }
 
-void Allocator::Impl::on_peer_unreachable(PeerName peer) {
+void Allocator::Impl::on_peer_unreachable(TimePoint now, PeerName peer) {
   reachable_.erase(peer);
+  if (voter_) {
+    voter_->on_unreachable(now, peer);
+  }
+  consider_soon(now);
   last_granted_.erase(peer);
 }
 
@@ -318,6 +329,9 @@ void Allocator::Impl::merge(TimePoint now,
                             PeerName from,
                             const Ring& theirs,
                             AllocatorActions& out) {
+  if (theirs == *ring_) {
+    return;  // As most of what a flood brings.
+  }
   Ring merged = *ring_;
   const auto result = merged.merge(theirs);
   if (!result.ok()) {
@@ -518,7 +532,7 @@ void Allocator::Impl::send_digest(TimePoint now, AllocatorActions& out) {
 void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
   start(now, out);
   on_council_deadline(now, out);
-  is_suspended_ = ring_ && !has_left_ && !may_hand_out(now);
+  is_suspended_ = is_suspended(now);
   if (founding_retry_ <= now) {
     founding_retry_ = kNever;
     if (!ring_) {

@@ -115,4 +115,17 @@ void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
   }
 }
 
+std::optional<PeerName> Allocator::Impl::missing_witness() const {
+  const std::vector<PeerName>& council = ring_->charter().council;
+  if (council.size() != 2 || ring_->charter().has_seat(options_.self)) {
+    return std::nullopt;
+  }
+  for (const PeerName& member : council) {
+    if (!reachable_.contains(member)) {
+      return member;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace weft::ipam

@@ -17,10 +17,13 @@
 
 namespace weft::ipam {
 
-// A member calls silent whom it has not heard for so long.
+// A member calls silent whom neither it nor the mesh has heard for so long.
 inline constexpr Duration kSilenceMax = std::chrono::seconds(10);
-// Three renewals may be lost within it.
+// While addresses are handed out. Two renewals may be lost within the tenure.
 inline constexpr Duration kRenewInterval = std::chrono::seconds(3);
+// Else: whoever hands out nothing needs no right to, and gets it with one round trip when asked. It
+// only repairs what members forgot with a crash.
+inline constexpr Duration kRenewIdle = std::chrono::seconds(60);
 // The right to hand out ends this long after the acknowledged word was sent. The margin covers
 // monotonic clocks that drift apart by far more than hardware does.
 inline constexpr Duration kTenureMax = std::chrono::seconds(8);
@@ -59,6 +62,8 @@ class Tenure {
   bool is_alone() const { return is_alone_; }  // Our own voice suffices.
   // When the right to hand out ends; kNever if it does not.
   TimePoint expiry() const;
+  // Members, ourselves included, whose acknowledgement gives it.
+  std::size_t needed_count() const { return needed_; }
 
  private:
   struct State {

@@ -4,13 +4,25 @@
 
 namespace weft::ipam {
 
-void Voter::begin(TimePoint now, const Charter& charter, Memory memory) {
+void Voter::begin(TimePoint now,
+                  const Charter& charter,
+                  Memory memory,
+                  const std::set<PeerName>& reachable) {
   memory_ = std::move(memory);
   for (const auto& [peer, cold] : charter.cold) {
     memory_.registrations.try_emplace(peer, Registration{.seq = 0, .cold = cold});
   }
   heard_.clear();
+  lost_.clear();
+  reachable_ = reachable;
   began_ = now;
+}
+
+void Voter::on_unreachable(TimePoint now, PeerName peer) {
+  const auto heard = heard_.find(peer);
+  if (reachable_.erase(peer) > 0) {
+    (heard == heard_.end() ? lost_[peer] : heard->second) = now;  // Until here the mesh heard it.
+  }
 }
 
 std::optional<Voter::Heard> Voter::on_register(TimePoint now,
@@ -69,7 +81,14 @@ Promise Voter::promise(TimePoint now, std::uint64_t decree, const Ring& ring) co
 Promise::Word::Life Voter::life_of(TimePoint now, PeerName peer) const {
   using enum Promise::Word::Life;
   const auto heard = heard_.find(peer);
-  if (now - (heard == heard_.end() ? began_ : heard->second) > kSilenceMax) {
+  if (reachable_.contains(peer)) {
+    return heard == heard_.end() ? Unknown : Heard;
+  }
+  const auto lost = lost_.find(peer);
+  const TimePoint since = heard != heard_.end() ? heard->second
+                          : lost != lost_.end() ? lost->second
+                                                : began_;
+  if (now - since > kSilenceMax) {
     return Silent;
   }
   return heard == heard_.end() ? Unknown : Heard;
@@ -78,11 +97,31 @@ Promise::Word::Life Voter::life_of(TimePoint now, PeerName peer) const {
 std::vector<PeerName> Voter::living(TimePoint now) const {
   std::vector<PeerName> living;
   for (const auto& [peer, when] : heard_) {
-    if (now - when <= kSilenceMax) {
+    if (reachable_.contains(peer) || now - when <= kSilenceMax) {
       living.push_back(peer);
     }
   }
   return living;
+}
+
+bool Voter::is_calm(TimePoint now, PeerName self, const Charter& charter) const {
+  if (is_sealed()) {
+    return false;
+  }
+  const auto is_settled = [&](PeerName peer) {
+    return peer == self || reachable_.contains(peer) || is_silent(now, peer);
+  };
+  for (const PeerName& member : charter.council) {
+    if (!is_settled(member)) {
+      return false;
+    }
+  }
+  for (const auto& [peer, registration] : memory_.registrations) {
+    if (!is_settled(peer) || (is_silent(now, peer) && registration.cold.size() > 0)) {
+      return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace weft::ipam

@@ -29,8 +29,13 @@ class Voter {
   };
 
   // A new decree is in force, or the same after a restart. Nobody counts as silent until it has
-  // had its time.
-  void begin(TimePoint now, const Charter& charter, Memory memory);
+  // had its time, nor while the mesh reaches it: those who hand out nothing need not speak.
+  void begin(TimePoint now,
+             const Charter& charter,
+             Memory memory,
+             const std::set<PeerName>& reachable);
+  void on_reachable(PeerName peer) { reachable_.insert(peer); }
+  void on_unreachable(TimePoint now, PeerName peer);
 
   bool is_sealed() const { return memory_.promised.round > 0; }
 
@@ -54,13 +59,18 @@ class Voter {
   bool is_silent(TimePoint now, PeerName peer) const {
     return life_of(now, peer) == Promise::Word::Life::Silent;
   }
-  // Heard within the silence time.
+  // Heard within the silence time, or heard before and reachable.
   std::vector<PeerName> living(TimePoint now) const;
+  // Whether nobody but the mesh can change who is silent: all who have something to lose, and all
+  // of the council, are reachable or silent already.
+  bool is_calm(TimePoint now, PeerName self, const Charter& charter) const;
   const std::map<PeerName, Registration>& registrations() const { return memory_.registrations; }
   const Memory& memory() const { return memory_; }
 
  private:
+  std::set<PeerName> reachable_;  // No more than the allocator's, which is bounded.
   std::map<PeerName, TimePoint> heard_;
+  std::map<PeerName, TimePoint> lost_;  // Never heard, but reachable until then.
   TimePoint began_{};
   Memory memory_;
 };

@@ -18,7 +18,9 @@ Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
       options_(std::move(options)),
       range_(Cidr::parse(options_.range).value()),
-      nodes_(options_.nodes) {
+      nodes_(options_.nodes),
+      known_reachable_(options_.nodes, std::vector<bool>(options_.nodes)),
+      known_adjacent_(known_reachable_) {
   for (NodeId node = 0; node < options_.nodes; ++node) {
     start(node);
   }
@@ -94,7 +96,22 @@ void Cluster::abandon(NodeId node) {
 }
 
 void Cluster::freeze(NodeId node, Duration duration) {
-  nodes_[node].frozen_until = world_.now() + duration;
+  // The mesh notices later than it does in truth, which leaves more time for harm.
+  constexpr auto kMissedAfter = std::chrono::seconds(5);
+  Node& n = nodes_[node];
+  n.frozen_until = world_.now() + duration;
+  if (duration <= kMissedAfter) {
+    return;
+  }
+  const auto note = [this, node, life = n.life](bool missed) {
+    if (life == nodes_[node].life && is_up(node)
+        && missed == (world_.now() < nodes_[node].frozen_until)) {
+      nodes_[node].missed = missed;
+      announce_about(node);
+    }
+  };
+  world_.after(kMissedAfter, [note] { note(true); });
+  world_.at(n.frozen_until, [note] { note(false); });
 }
 
 void Cluster::release_all(NodeId node, const std::string& owner) {
@@ -147,18 +164,19 @@ void Cluster::start(NodeId node) {
   require(created.ok(), "what was stored does not load");
   n.allocator = std::move(created).value();
   ++n.life;
-  announce();
+  announce_about(node);
   check(node);
 }
 
 void Cluster::crash(NodeId node) {
   Node& n = nodes_[node];
   n.allocator.reset();
+  n.missed = false;
   n.requests.clear();
   n.timer = kNever;
   ++crash_count_;
   check(node);
-  announce();
+  announce_about(node);
 }
 
 void Cluster::crash_at_action(std::uint64_t index, Duration downtime) {
@@ -176,14 +194,31 @@ void Cluster::heal() {
   announce();
 }
 
+bool Cluster::linked(NodeId a, NodeId b) const {
+  if (options_.chain) {
+    return a + 1 == b || b + 1 == a;
+  }
+  if (options_.degree == 0) {
+    return a != b;
+  }
+  // A circulant graph: strides of the powers of three keep it connected and its diameter small.
+  const auto count = static_cast<NodeId>(nodes_.size());
+  const NodeId distance = (a + count - b) % count;
+  for (NodeId i = 0, stride = 1; i < options_.degree / 2; ++i, stride *= 3) {
+    if (distance == stride % count || distance == count - stride % count) {
+      return a != b;
+    }
+  }
+  return false;
+}
+
 bool Cluster::adjacent(NodeId a, NodeId b) const {
-  const bool linked = !options_.chain || a + 1 == b || b + 1 == a;
-  return a != b && linked && is_up(a) && is_up(b) && side_.contains(a) == side_.contains(b);
+  return linked(a, b) && is_up(a) && is_up(b) && side_.contains(a) == side_.contains(b);
 }
 
 bool Cluster::connected(NodeId a, NodeId b) const {
   if (!options_.chain) {
-    return adjacent(a, b);
+    return a != b && is_up(a) && is_up(b) && side_.contains(a) == side_.contains(b);
   }
   for (NodeId node = std::min(a, b); node < std::max(a, b); ++node) {
     if (!adjacent(node, node + 1)) {
@@ -197,44 +232,66 @@ void Cluster::announce() {
   const auto count = static_cast<NodeId>(nodes_.size());
   for (NodeId a = 0; a < count; ++a) {
     for (NodeId b = 0; b < count; ++b) {
-      const std::pair key(a, b);
-      const bool reaches = connected(a, b);
-      if (reaches == known_reachable_.contains(key)) {
-        continue;
-      }
-      AllocatorActions out;
-      if (reaches) {
-        known_reachable_.insert(key);
-        nodes_[a].allocator->on_peer_reachable(world_.now(), name(b), out);
-      } else {
-        known_reachable_.erase(key);
-        if (is_up(a)) {
-          nodes_[a].allocator->on_peer_unreachable(world_.now(), name(b), out);
-        }
-      }
-      world_.after({}, [this, a, life = nodes_[a].life, out] {
-        if (life == nodes_[a].life) {
-          perform(a, out);
-        }
-      });
+      update_reachable(a, b);
     }
   }
   for (NodeId a = 0; a < count; ++a) {
     for (NodeId b = 0; b < count; ++b) {
-      const std::pair key(a, b);
-      if (!adjacent(a, b)) {
-        known_adjacent_.erase(key);
-      } else if (known_adjacent_.insert(key).second) {
-        world_.after({}, [this, a, b, life = nodes_[a].life] {
-          if (life == nodes_[a].life && adjacent(a, b)) {
-            AllocatorActions out;
-            nodes_[a].allocator->on_neighbour_up(world_.now(), name(b), out);
-            perform(a, std::move(out));
-          }
-        });
-      }
+      update_adjacent(a, b);
     }
   }
+}
+
+void Cluster::announce_about(NodeId node) {
+  if (options_.chain) {
+    return announce();  // Others may have been connected through it.
+  }
+  const auto count = static_cast<NodeId>(nodes_.size());
+  for (NodeId other = 0; other < count; ++other) {
+    update_reachable(node, other);
+    update_reachable(other, node);
+  }
+  for (NodeId other = 0; other < count; ++other) {
+    update_adjacent(node, other);
+    update_adjacent(other, node);
+  }
+}
+
+void Cluster::update_reachable(NodeId a, NodeId b) {
+  const bool reaches = connected(a, b) && !nodes_[b].missed;
+  if (reaches == known_reachable_[a][b]) {
+    return;
+  }
+  known_reachable_[a][b] = reaches;
+  AllocatorActions out;
+  if (reaches) {
+    nodes_[a].allocator->on_peer_reachable(world_.now(), name(b), out);
+  } else if (is_up(a)) {
+    nodes_[a].allocator->on_peer_unreachable(world_.now(), name(b), out);
+  }
+  world_.after({}, [this, a, life = nodes_[a].life, out] {
+    if (life == nodes_[a].life) {
+      perform(a, out);
+    }
+  });
+}
+
+void Cluster::update_adjacent(NodeId a, NodeId b) {
+  const bool meets = adjacent(a, b);
+  if (meets == known_adjacent_[a][b]) {
+    return;
+  }
+  known_adjacent_[a][b] = meets;
+  if (!meets) {
+    return;
+  }
+  world_.after({}, [this, a, b, life = nodes_[a].life] {
+    if (life == nodes_[a].life && adjacent(a, b)) {
+      AllocatorActions out;
+      nodes_[a].allocator->on_neighbour_up(world_.now(), name(b), out);
+      perform(a, std::move(out));
+    }
+  });
 }
 
 // Actions.
@@ -284,16 +341,17 @@ void Cluster::perform(NodeId node, const AllocatorAction& action) {
                                            : removed.address_count.error().what);
                  },
                  [&](const GossipAll& gossip) {
+                   const auto payload = std::make_shared<const Bytes>(gossip.payload);
                    for (NodeId to = 0; to < nodes_.size(); ++to) {
                      if (adjacent(node, to) && gossip.except != name(to)) {
-                       send(node, to, gossip.topic, gossip.payload);
+                       send(node, to, gossip.topic, payload);
                      }
                    }
                  },
                  [&](const GossipTo& gossip) {
                    const auto to = static_cast<NodeId>(gossip.to.number() - 0x100);
                    if (connected(node, to)) {
-                     send(node, to, gossip.topic, gossip.payload);
+                     send(node, to, gossip.topic, std::make_shared<const Bytes>(gossip.payload));
                    }
                  },
              },
@@ -324,7 +382,7 @@ void Cluster::on_answer(NodeId node, const Answer& answer) {
           "an address was handed out twice");
 }
 
-void Cluster::send(NodeId from, NodeId to, Topic topic, const Bytes& payload) {
+void Cluster::send(NodeId from, NodeId to, Topic topic, const Payload& payload) {
   Rng& rng = world_.rng();
   const Faults& faults = options_.faults;
   const int copies = rng.chance(faults.loss_percent)        ? 0
@@ -339,7 +397,7 @@ void Cluster::send(NodeId from, NodeId to, Topic topic, const Bytes& payload) {
 }
 
 void Cluster::deliver(
-    NodeId from, NodeId to, std::uint64_t life, Topic topic, const Bytes& payload) {
+    NodeId from, NodeId to, std::uint64_t life, Topic topic, const Payload& payload) {
   if (life != nodes_[to].life || !is_up(to) || side_.contains(from) != side_.contains(to)) {
     return;
   }
@@ -349,7 +407,7 @@ void Cluster::deliver(
     return;
   }
   AllocatorActions out;
-  nodes_[to].allocator->on_gossip(world_.now(), name(from), topic, payload, out);
+  nodes_[to].allocator->on_gossip(world_.now(), name(from), topic, *payload, out);
   perform(to, std::move(out));
 }
 

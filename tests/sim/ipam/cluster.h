@@ -33,6 +33,8 @@ struct ClusterOptions {
   std::size_t elector_count = 3;
   bool chain =
       false;  // Node i is a neighbour of i-1 and i+1 only; others are reached through them.
+  // Neighbours of a node, an even number; all others if 0. The mesh reaches everybody else.
+  NodeId degree = 0;
   Faults faults{};
   std::string replay{};  // How to repeat this run; printed when a checker fails.
 };
@@ -100,6 +102,7 @@ class Cluster {
     std::map<RequestId, std::string> requests;
     TimePoint timer = kNever;
     TimePoint frozen_until{};
+    bool missed = false;  // By the mesh, having been frozen for long.
     // As the checkers saw it last.
     std::map<Ip, std::string> held;
     IntervalSet authority;
@@ -112,12 +115,17 @@ class Cluster {
 
   bool connected(NodeId a, NodeId b) const;  // Some path of live nodes.
   bool adjacent(NodeId a, NodeId b) const;   // A direct connection.
+  bool linked(NodeId a, NodeId b) const;     // There would be one if both were up.
   void announce();                           // Tells everybody what changed in reachability.
+  void announce_about(NodeId node);
+  void update_reachable(NodeId a, NodeId b);
+  void update_adjacent(NodeId a, NodeId b);
   void perform(NodeId node, AllocatorActions actions);
   void perform(NodeId node, const AllocatorAction& action);
   void on_answer(NodeId node, const Answer& answer);
-  void send(NodeId from, NodeId to, Topic topic, const Bytes& payload);
-  void deliver(NodeId from, NodeId to, std::uint64_t life, Topic topic, const Bytes& payload);
+  using Payload = std::shared_ptr<const Bytes>;
+  void send(NodeId from, NodeId to, Topic topic, const Payload& payload);
+  void deliver(NodeId from, NodeId to, std::uint64_t life, Topic topic, const Payload& payload);
   void arm(NodeId node);
   void submit(NodeId node, const std::string& owner);
   // Prints how to repeat the run, and when and what failed, and aborts.
@@ -132,8 +140,9 @@ class Cluster {
   Cidr range_;
   std::vector<Node> nodes_;
   std::set<NodeId> side_;
-  std::set<std::pair<NodeId, NodeId>> known_reachable_;
-  std::set<std::pair<NodeId, NodeId>> known_adjacent_;
+  // By node and node.
+  std::vector<std::vector<bool>> known_reachable_;
+  std::vector<std::vector<bool>> known_adjacent_;
   std::map<Ip, Holder> given_;  // Answered, not released since.
   std::uint64_t last_request_ = 0;
   std::uint64_t actions_performed_ = 0;
