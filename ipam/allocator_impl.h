@@ -173,6 +173,9 @@ class Allocator::Impl {
   // Adds what became ours.
   bool replace_ring(Ring merged, std::vector<Span>& gained);
   void mark_held_in(const Span& span);
+  // Of two rings founded apart, whether ours gives way to theirs.
+  bool yields_to(const Ring& theirs) const;
+  void give_up_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
   void donate(const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
   void deny(TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out);
   // States our free space anew where what we said misleads; adds the tokens to `changed`.

@@ -297,7 +297,8 @@ void Allocator::Impl::mark_held_in(const Span& span) {
 }
 
 bool Allocator::Impl::replace_ring(Ring merged, std::vector<Span>& gained) {
-  const bool is_decree = merged.charter().number > ring_->charter().number;
+  const bool is_decree = merged.charter().number > ring_->charter().number
+                         || merged.seeds() != ring_->seeds();  // We gave our own up.
   const IntervalSet after = merged.owned_by(options_.self);
   const std::vector<Span> lost = space_.owned().minus(after);
   for (const Span& span : lost) {
@@ -335,7 +336,11 @@ void Allocator::Impl::merge(TimePoint now,
   Ring merged = *ring_;
   const auto result = merged.merge(theirs);
   if (!result.ok()) {
-    note_conflict(from, result.error());
+    if (yields_to(theirs)) {
+      give_up_ring(now, from, theirs, out);
+    } else {
+      note_conflict(from, result.error());
+    }
     return;
   }
   const Ring::Merged& outcome = result.value();

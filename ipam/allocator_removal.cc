@@ -1,4 +1,6 @@
-// Peers that are gone for good: removed by an operator, or by themselves.
+// What ends: peers that are gone for good, removed by an operator or by themselves; and of two
+// rings founded apart the one that gives way. Where one of them is a single host's, that host and
+// those who only follow it take over the other; else both stay, and status names the cure.
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -15,6 +17,21 @@ constexpr Duration kRemovalMax = std::chrono::seconds(30);
 
 // A removal is looked at again this often.
 constexpr Duration kRemovalRetry = std::chrono::seconds(1);
+
+// Addresses held on a host that gives its ring up are asked for one by one, and each becomes an
+// entry of the ring. With more than this the operator is to decide.
+constexpr std::size_t kBroughtAlongMax = 64;
+
+// Who owns all of the ring and alone decides about it, if it is one peer.
+std::optional<PeerName> sole_owner(const Ring& ring) {
+  const PeerName first = ring.entries().begin()->second.owner;
+  const bool is_alone =
+      std::all_of(ring.entries().begin(),
+                  ring.entries().end(),
+                  [first](const auto& entry) { return entry.second.owner == first; })
+      && ring.charter().council == std::vector<PeerName>{first};
+  return is_alone ? std::optional(first) : std::nullopt;
+}
 
 }  // namespace
 
@@ -126,6 +143,62 @@ std::optional<PeerName> Allocator::Impl::missing_witness() const {
     }
   }
   return std::nullopt;
+}
+
+// Safe, because nobody but the sole owner has authority over any address of its ring, and it has
+// none any more once it has the other. Both sides decide by what both rings say, so never both give
+// way.
+bool Allocator::Impl::yields_to(const Ring& theirs) const {
+  const std::optional<PeerName> owner = sole_owner(*ring_);
+  const bool is_told_otherwise = !options_.seeds.empty() && options_.seeds != theirs.seeds();
+  if (theirs.range() != ring_->range() || theirs.seeds() == ring_->seeds() || !owner
+      || is_told_otherwise || has_left_ || removal_) {
+    return false;
+  }
+  const auto& held = claims_.by_address();
+  const auto brought_along = std::count_if(held.begin(), held.end(), [this](const auto& entry) {
+    return options_.range.contains(entry.first);
+  });
+  if (static_cast<std::size_t>(brought_along) > kBroughtAlongMax) {
+    return false;
+  }
+  return !sole_owner(theirs) || theirs.seed_id() < ring_->seed_id();
+}
+
+// What this host's containers hold are strays from here on: their new owners are asked for them,
+// and refuse, naming holder and cure, what they have given out themselves.
+void Allocator::Impl::give_up_ring(TimePoint now,
+                                   PeerName from,
+                                   const Ring& theirs,
+                                   AllocatorActions& out) {
+  StoreBatch batch;
+  for (const auto& [token, entry] : ring_->entries()) {
+    if (!theirs.entries().contains(token)) {
+      batch.push_back(no_ring_row(token));
+    }
+  }
+  if (voter_) {  // Rows of another ring's decree that may have the number of the one to come.
+    for (const auto& [peer, registration] : voter_->registrations()) {
+      batch.push_back(no_registration_row(peer));
+    }
+    batch.push_back(no_vote_row());
+  }
+  std::vector<Span> gained;
+  (void)replace_ring(theirs, gained);  // A ring of other seeds is never refused.
+  last_granted_.clear();
+  batch.push_back(meta_row(options_.self, options_.range, ring_->seeds()));
+  for (const auto& [token, entry] : ring_->entries()) {
+    batch.push_back(ring_row(token, entry));
+  }
+  append_decree(Knowledge::None, batch);
+  persist(std::move(batch), out);
+  news_from_ = from;
+  has_news_ = true;
+  flush_due_ = now;
+  conflict_.clear();
+  enter_decree(now, Knowledge::None, out);
+  resume(now, out);
+  asks_.on_news(now, view());
 }
 
 }  // namespace weft::ipam

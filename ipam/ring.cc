@@ -198,12 +198,14 @@ Result<Ok> Ring::check_compatible(const Ring& theirs) const {
                              range_.to_string())};
   }
   if (seeds_ != theirs.seeds_) {
-    return Error{Errc::Conflict,
-                 fmt::format("ring seeded by other peers: theirs {:016x} by {}, ours {:016x} by {}",
-                             theirs.seed_id(),
-                             names(theirs.seeds_),
-                             seed_id(),
-                             names(seeds_))};
+    return Error{
+        Errc::Conflict,
+        fmt::format("ring seeded by other peers: theirs {:016x} by {}, ours {:016x} by {}; "
+                    "run `weft reset` on the hosts of one of the two",
+                    theirs.seed_id(),
+                    names(theirs.seeds_),
+                    seed_id(),
+                    names(seeds_))};
   }
   if (charter_.number == theirs.charter_.number && charter_ != theirs.charter_) {
     return Error{Errc::Conflict,

@@ -450,6 +450,16 @@ StoreWrite registration_row(std::uint64_t decree, PeerName peer, const Registrat
   return {.table = kCouncilTable, .key = key.take(), .value = row.take()};
 }
 
+StoreWrite no_vote_row() {
+  return {.table = kCouncilTable, .key = {kVoteKey}, .value = std::nullopt};
+}
+
+StoreWrite no_registration_row(PeerName peer) {
+  Writer key;
+  key.u8(kRegistrationKey).u64(peer.number());
+  return {.table = kCouncilTable, .key = key.take(), .value = std::nullopt};
+}
+
 StoreWrite proposed_row(std::uint64_t round) {
   Writer row;
   row.u8(kFormat).u64(round);

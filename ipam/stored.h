@@ -53,6 +53,8 @@ StoreWrite consensus_done_row();
 StoreWrite word_row(std::uint64_t decree, const Registration& word);
 StoreWrite vote_row(std::uint64_t decree, const Voter::Memory& memory);
 StoreWrite registration_row(std::uint64_t decree, PeerName peer, const Registration& registration);
+StoreWrite no_vote_row();
+StoreWrite no_registration_row(PeerName peer);
 StoreWrite proposed_row(std::uint64_t round);
 
 }  // namespace weft::ipam

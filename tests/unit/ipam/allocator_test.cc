@@ -1,5 +1,8 @@
 #include "ipam/allocator.h"
 
+#include <algorithm>
+#include <variant>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -468,6 +471,56 @@ TEST(Allocator, SleepsWhenNothingIsToBeDone) {
   host.settle();
 
   EXPECT_EQ(host.allocator->next_deadline(), kNever);
+}
+
+TEST(Allocator, AHostThatWasAloneTakesOverTheRingOfAClusterAndKeepsWhatIsFreeThere) {
+  Host host;
+  ASSERT_TRUE(host.allocate("c1").ok());
+  const Ring theirs = Ring::share_out(cidr("10.32.0.0/24"), {kB, PeerName(0xc)});
+
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  host.hear(theirs);
+  host.settle();
+
+  EXPECT_EQ(host.allocator->ring()->seeds(), theirs.seeds());
+  EXPECT_EQ(host.allocator->authority().size(), 0U);
+  EXPECT_EQ(host.allocator->status().conflict, "");
+  EXPECT_THAT(host.allocator->held(), ElementsAre(Pair("c1", cidr("10.32.0.1/24"))));
+  host.now += seconds(1);
+  host.allocator->on_deadline(host.now, host.out);
+  const auto asked = host.said_to_b();
+  EXPECT_TRUE(std::any_of(asked.begin(), asked.end(), [](const PeerMessage& message) {
+    return std::holds_alternative<ClaimRequest>(message.body);
+  })) << "for the address of c1";
+  host.settle();
+  host.restart();
+  EXPECT_EQ(host.allocator->ring()->seeds(), theirs.seeds());
+  EXPECT_EQ(host.allocator->authority().size(), 0U);
+}
+
+TEST(Allocator, OfTwoHostsThatWereAloneOneGivesWay) {
+  const Ring of_a = Ring::share_out(cidr("10.32.0.0/24"), {kA});
+  const Ring of_b = Ring::share_out(cidr("10.32.0.0/24"), {kB});
+  Host host;
+  ASSERT_TRUE(host.allocate("c1").ok());
+
+  host.hear(of_b);
+
+  const bool gave_way = host.allocator->ring()->seeds() == of_b.seeds();
+  EXPECT_EQ(gave_way, of_b.seed_id() < of_a.seed_id());
+  EXPECT_NE(gave_way, host.allocator->status().conflict.find("weft reset") != std::string::npos);
+}
+
+TEST(Allocator, ARingThatOthersOwnAPartOfDoesNotGiveWay) {
+  Host host;
+  Ring ours = Ring::share_out(cidr("10.32.0.0/24"), {kA, kB});
+  host.hear(ours);
+  ASSERT_EQ(host.allocator->ring()->seeds(), ours.seeds());
+
+  host.hear(Ring::share_out(cidr("10.32.0.0/24"), {kB, PeerName(0xc)}));
+
+  EXPECT_EQ(host.allocator->ring()->seeds(), ours.seeds());
+  EXPECT_THAT(host.allocator->status().conflict, HasSubstr("weft reset"));
 }
 
 }  // namespace
