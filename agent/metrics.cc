@@ -44,8 +44,9 @@ class Page {
                                    const std::string& name,
                                    const std::string& help,
                                    Labels labels) {
-    auto family = std::find_if(
-        families_.rbegin(), families_.rend(), [&](const auto& known) { return known.name == name; });
+    auto family = std::find_if(families_.rbegin(), families_.rend(), [&](const auto& known) {
+      return known.name == name;
+    });
     if (family == families_.rend()) {
       families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
       family = families_.rbegin();

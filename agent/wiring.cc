@@ -422,6 +422,10 @@ Result<Ok> Agent::reload() {
   return Ok{};
 }
 
+bool Agent::may_run(const std::string& owner) const {
+  return owner.size() != dns::kContainerIdSize || !watch_ || watch_->events().may_run(owner);
+}
+
 std::optional<PeerName> Agent::find_peer(const std::string& name_or_nickname) const {
   const auto name = PeerName::parse(name_or_nickname);
   if (name.ok()) {

@@ -164,6 +164,7 @@ class Agent {
   router::Target target_of(const std::string& text) const;
   AgentStatus status() const;
   std::optional<PeerName> find_peer(const std::string& name_or_nickname) const;
+  bool may_run(const std::string& owner) const;  // False: a container known to have died.
 
   template <class Work>
   void post(Work work) {

@@ -233,9 +233,7 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
         control_->respond(call, std::move(response));
       },
       [this](const std::string& text) { return find_peer(text); },
-      [this](const std::string& owner) {
-        return owner.size() != dns::kContainerIdSize || !watch_ || watch_->events().may_run(owner);
-      });
+      [this](const std::string& owner) { return may_run(owner); });
   control_ = WEFT_TRY(sys::listen_http(
       host_.io.get_executor(),
       {.path = config_.control_socket(), .group = "weft"},
@@ -277,7 +275,8 @@ Result<Ok> Agent::listen_weave(const ControlHooks& hooks) {
       [this](RequestId call, sys::HttpResponse response) {
         weave_api_->respond(call, std::move(response));
       },
-      [this](const std::string& text) { return find_peer(text); });
+      [this](const std::string& text) { return find_peer(text); },
+      [this](const std::string& owner) { return may_run(owner); });
   const auto on_request = [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {
     if (auto refusal = refuse_browser(request)) {
       weave_api_->respond(request.id, *std::move(refusal));

@@ -156,6 +156,9 @@ void Agent::on_container(const plugin::ContainerNames& container) {
   if (!container.running) {
     release_if_dead_later(container.container);
     ipam_api_->on_death(container.container);
+    if (weave_ipam_api_) {
+      weave_ipam_api_->on_death(container.container);
+    }
     remove_names({.owner = container.container, .address = {}, .name = {}});
     return;
   }
