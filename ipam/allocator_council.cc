@@ -63,7 +63,13 @@ void Allocator::Impl::start(TimePoint now, AllocatorActions& out) {
     take_seat(now, std::move(*stored_vote_));
   }
   consider_due_ = now + kConsiderInterval;
-  register_space(now, stored_word_.cold, out);
+  // The row keeps all cold sets that might have counted when it was written. What containers were
+  // given since had become hot: to register it as cold would let a decree give it away.
+  IntervalSet cold = stored_word_.cold;
+  for (const Span& used : space_.owned().minus(space_.free())) {
+    cold.remove(used);
+  }
+  register_space(now, std::move(cold), out);
 }
 
 void Allocator::Impl::take_seat(TimePoint now, Voter::Memory memory) {
