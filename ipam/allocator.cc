@@ -514,6 +514,11 @@ void Allocator::Impl::check_invariants() const {
   if (ring_) {
     ring_->check_invariants();
     WEFT_ASSERT(ring_->owned_by(options_.self) == space_.owned());
+    if (is_started_) {  // A decree may give away whatever we last called cold.
+      for (const Span& cold : tenure_.cold().spans()) {
+        WEFT_ASSERT(space_.used_count(cold) == 0);
+      }
+    }
   } else {
     consensus_->check_invariants();
     WEFT_ASSERT(space_.owned_count() == 0);
