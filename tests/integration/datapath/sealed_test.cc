@@ -226,7 +226,7 @@ TEST_F(SealedTest, NothingOfAnInnerPacketIsOnTheWireWhileKeysAreMadeAndRenewed) 
       for (std::size_t i = 0; i < count; ++i) {
         const auto frame = wire->received(i);
         const auto at = std::search(frame.begin(), frame.end(), kWord.begin(), kWord.end());
-        telling += at == frame.end() ? 0 : 1;
+        telling += at == frame.end() ? 0U : 1U;
         ++frames;
       }
     }
