@@ -47,7 +47,7 @@ void Mesh::Impl::state_self(TimePoint now) {
 
 void Mesh::Impl::state_links(TimePoint now) {
   statement_due_ = kNever;
-  last_statement_ = now;
+  last_statement_ = last_links_change_ = now;
   ++stats_.statements;
   // Our own paths go by what others know, or they would not fit together.
   for (const auto& [peer, id] : up_) {

@@ -72,8 +72,8 @@ void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, M
   if (hash == static_cast<std::uint32_t>(store_.digest_hash())) {
     link.differs = 0;
     broadcast_.on_agrees(link.hello.name);
-    // Not while news is about: as long as some have changed over and others have not, it is cut.
-    if (now - last_change_ >= kQuiet) {
+    // Not while links change: as long as some have changed over and others have not, it is cut.
+    if (now - last_links_change_ >= kQuiet) {
       set_role(now, link);
     }
     return;
@@ -171,7 +171,8 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
   }
   if (!merged.advanced.empty()) {
     broadcast_.on_useful(from);
-  } else if (!delta.solicited && merged.gaps.empty()) {
+  } else if (!delta.solicited && merged.gaps.empty() && members() >= kSmall) {
+    // Where duplicates are few it is better to have some than to wait for what a cut tree missed.
     broadcast_.on_duplicate(from);
   }
   if (merged.clone) {
@@ -182,6 +183,7 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
 void Mesh::Impl::on_change(TimePoint now, RecordChanged& change, MeshActions& out) {
   switch (change.key.kind) {
     case RecordKind::Links:
+      last_links_change_ = now;
       if (change.value) {
         const auto links = decode_links(*change.value);
         if (links.ok()) {

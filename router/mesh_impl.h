@@ -275,13 +275,13 @@ class Mesh::Impl {
   std::map<PeerName, TimePoint> unreachable_since_;  // Suspended, or never reached.
   std::map<PeerName, TimePoint> buried_;
   std::vector<Endpoint> referrals_;
-  std::vector<PeerName> branches_;   // Of the tree, as last computed; ascending.
-  std::uint64_t branches_hash_ = 0;  // Of the records it was computed from.
+  std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
 
   TimePoint last_statement_;
   TimePoint last_topology_;
   Duration topology_hold_ = kTopologyHold;
-  TimePoint last_change_;  // Of the store.
+  TimePoint last_change_;        // Of the store.
+  TimePoint last_links_change_;  // Of any peer's Links record.
   TimePoint last_reconciliation_;
   TimePoint last_trim_;
   TimePoint last_rescue_;

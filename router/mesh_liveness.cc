@@ -285,7 +285,6 @@ void Mesh::Impl::set_branches(LinkGraph& links) {
     branches_.insert(std::lower_bound(branches_.begin(), branches_.end(), *tree.parent),
                      *tree.parent);
   }
-  branches_hash_ = store_.digest_hash();
   for (const auto& [peer, id] : up_) {
     links_.at(id).mutual = links.is_mutual(options_.name, peer);
   }
@@ -294,7 +293,7 @@ void Mesh::Impl::set_branches(LinkGraph& links) {
 // Its other end holds what we hold, so it has drawn the same tree or is about to. While stores
 // differ so do trees, and then the link keeps the role that pushes, prunes and grafts gave it.
 void Mesh::Impl::set_role(TimePoint now, const Link& link) {
-  if (link.mutual && branches_hash_ == store_.digest_hash()) {
+  if (link.mutual && topology_due_ == kNever) {
     const PeerName peer = link.hello.name;
     const bool is_branch = std::binary_search(branches_.begin(), branches_.end(), peer);
     broadcast_.set_role(now, peer, is_branch ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
