@@ -7,7 +7,7 @@
 // that everybody computes alike (set_role). Between two computations the tree mends itself as
 // Plumtree's does: a link that joins two parts of the cluster starts eager, one between peers that
 // already knew of each other lazy; what arrives twice prunes the second way, in that direction
-// only, so that of a circle never two sides are cut; what was announced and does not arrive is
+// only, if the owner tells of it (on_duplicate); what was announced and does not arrive is
 // asked for, and grafts the way it was announced on; when a branch breaks, all others become eager.
 //
 // What a neighbour is owed is a set of origins, not a queue of messages: while a slow neighbour
