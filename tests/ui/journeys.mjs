@@ -61,6 +61,8 @@ await step('a row opens the details, with the other end of its connection', asyn
   await panel.getByRole('heading', { name: 'db' }).waitFor(WAIT);
   await panel.getByText('Inbound').waitFor(WAIT);
   await panel.getByText('5432/tcp').waitFor(WAIT);
+  // web connects anew every second: what BPF has counted is worth a column.
+  await panel.getByRole('columnheader', { name: 'Opened' }).waitFor(WAIT);
   await panel.getByRole('button', { name: 'web', exact: true }).click();
   await panel.getByRole('heading', { name: 'web' }).waitFor(WAIT);
   await page.screenshot({ path: `${folder}/details.png` });

@@ -18,5 +18,6 @@ container h2 db weft-net
 on h2 docker exec -d db socat TCP-LISTEN:5432,fork,reuseaddr EXEC:cat
 wait_until 20 "the server in db listens" inside h2 db sh -c 'netstat -tln | grep -q :5432'
 on h1 docker exec -d web sh -c "while :; do (while :; do echo hello; sleep 0.2; done) | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 1; done"
+on h1 docker exec -d web sh -c "while :; do echo short | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 0.5; done"
 
 on h1 node "$BUILD/journeys.mjs" http://127.0.0.1:4040 "$CHROMIUM" "$BUILD"

@@ -28,6 +28,10 @@ export interface Edge {
   received: number;
   retransmits: number;
   rtt_us: number;
+  opened: number;
+  failed: number;
+  sent_total: number;
+  received_total: number;
   ports: string[];
 }
 

@@ -49,8 +49,15 @@ function Info({ node }: { node: Summary }) {
 const cellOf = (connection: Connection, column: string): string =>
   format.cell(column, connection.metadata.find((item) => item.id === column)?.value ?? '');
 
+/** Trouble, and what there is a count of only while BPF counts: columns that are worth their room when there is something in them. */
+const RARE = new Set(['retransmits', 'opened', 'failed']);
+
+const isShown = (column: Column, connections: Connection[]): boolean =>
+  !RARE.has(column.id) || connections.some((item) => item.metadata.some((cell) => cell.id === column.id && cell.value !== '0'));
+
 function Connections({ table }: { table: NonNullable<Details['connections']>[number] }) {
   if (table.connections.length === 0) return null;
+  const columns = table.columns.filter((column) => isShown(column, table.connections));
   const arrow = table.id === 'incoming-connections' ? '←' : '→';
   return (
     <section>
@@ -61,7 +68,7 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
         <thead>
           <tr>
             <th scope="col">Peer</th>
-            {table.columns.map((column: Column) => (
+            {columns.map((column: Column) => (
               <th scope="col" key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
                 {column.label.replace(' B/s', '').replace(' µs', '')}
               </th>
@@ -76,7 +83,7 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
                   {connection.label}
                 </button>
               </td>
-              {table.columns.map((column: Column) => (
+              {columns.map((column: Column) => (
                 <td key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
                   {cellOf(connection, column.id)}
                 </td>
