@@ -124,6 +124,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   if (settings.text("ui-listen") != "off") {
     config.ui_listen = WEFT_TRY(Endpoint::parse(settings.text("ui-listen")));
   }
+  config.ui_token_file = settings.text("ui-token-file");
   config.state_dir = settings.text("state-dir");
   config.run_dir = settings.text("run-dir");
   config.log_level = settings.text("log-level");

@@ -56,6 +56,7 @@ struct Config {
   std::string docker_plugin_socket;
   std::string docker_socket;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
+  std::string ui_token_file;          // Empty: no login.
   std::string state_dir;
   std::string run_dir;
   std::string log_level;

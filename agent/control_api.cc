@@ -31,10 +31,8 @@ unsigned status_of(const Error& error) {
   return error.code == Errc::Invalid || error.code == Errc::NotFound ? 400 : 500;
 }
 
-sys::HttpResponse metrics(const AgentStatus& status) {
-  return {.status = 200,
-          .content_type = std::string(kMetricsContentType),
-          .body = metrics_text(status)};
+sys::HttpResponse metrics(std::string text) {
+  return {.status = 200, .content_type = std::string(kMetricsContentType), .body = std::move(text)};
 }
 
 std::string_view path_of(const sys::HttpRequest& request) {
@@ -50,7 +48,7 @@ sys::HttpResponse get(std::string_view path, const ControlHooks& hooks) {
     return answer(200, to_report(hooks.status()));
   }
   if (path == "/metrics") {
-    return metrics(hooks.status());
+    return metrics(hooks.metrics());
   }
   if (path != kStatus && !path.starts_with("/status/")) {
     return refusal(404, fmt::format("no such path: {}", path));
@@ -107,11 +105,12 @@ sys::HttpResponse handle_control(const sys::HttpRequest& request, const ControlH
   return refusal(405, fmt::format("method {} (expected GET or POST)", request.method));
 }
 
-sys::HttpResponse handle_metrics(const sys::HttpRequest& request, const AgentStatus& status) {
+sys::HttpResponse handle_metrics(const sys::HttpRequest& request,
+                                 const std::function<std::string()>& text) {
   if (request.method != "GET" || path_of(request) != "/metrics") {
     return refusal(404, "only GET /metrics is served here");
   }
-  return metrics(status);
+  return metrics(text());
 }
 
 Result<TargetsCall> parse_targets_body(std::string_view body) {

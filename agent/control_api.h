@@ -7,6 +7,7 @@
 //   POST /connect, /forget           {"peers": ["host", …], "replace": false}
 //   POST /reload                     reads the password file again
 //   POST /stop
+//   GET  /api/…                      the topology, as the UI gets it (app/app.h)
 //   /name, /domain, /dns-…           agent/dns/dns_api.h
 //
 // A failure answers {"error": "…"} with a status of 4xx or 5xx and changes nothing.
@@ -34,6 +35,7 @@ struct TargetsCall {
 
 struct ControlHooks {
   std::function<AgentStatus()> status;
+  std::function<std::string()> metrics;
   std::function<Result<Ok>(const TargetsCall& call)> connect;
   std::function<Result<Ok>(const TargetsCall& call)> forget;
   std::function<Result<Ok>()> reload;
@@ -48,6 +50,7 @@ Result<TargetsCall> parse_targets_body(std::string_view body);
 std::string to_body(const TargetsCall& call);
 
 // What a listener for metrics alone answers.
-sys::HttpResponse handle_metrics(const sys::HttpRequest& request, const AgentStatus& status);
+sys::HttpResponse handle_metrics(const sys::HttpRequest& request,
+                                 const std::function<std::string()>& text);
 
 }  // namespace weft::agent

@@ -15,9 +15,9 @@
 #include "agent/cli/client.h"
 #include "agent/ipam/rebuild.h"
 #include "agent/password_file.h"
+#include "agent/probe/ui_access.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
-#include "app/io/app_service.h"
 #include "base/log.h"
 
 namespace weft::agent {
@@ -98,7 +98,13 @@ std::optional<Failure> Runner::check_host() {
     return Failure{ExitCode::Refused, encrypted.error()};
   }
   if (config_.ui_listen) {
-    if (const auto allowed = app::check_listen(*config_.ui_listen); !allowed.ok()) {
+    auto token = read_ui_token(config_.ui_token_file);
+    if (!token.ok()) {
+      return Failure{ExitCode::Refused, token.error()};
+    }
+    seat_.ui_token = std::move(token).value();
+    const auto allowed = check_ui_listen(*config_.ui_listen, seat_.ui_token.has_value());
+    if (!allowed.ok()) {
       return Failure{ExitCode::Refused, allowed.error()};
     }
   }

@@ -63,6 +63,7 @@ class Agent {
     std::optional<PasswordKeys> passwords;
     std::vector<std::string> targets;
     bool is_rebuilt = false;  // The store was of no use: what it said of addresses is lost.
+    std::optional<std::string> ui_token{};
   };
 
   // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.
@@ -94,7 +95,7 @@ class Agent {
   void on_container(const plugin::ContainerNames& container);
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
-  void start_app(PeerName self);
+  void start_app(const Seat& seat);
   Result<Ok> start_control(std::function<void()> on_stop);
 
   void on_mesh(router::MeshAction action);
@@ -126,6 +127,8 @@ class Agent {
   void watch(app::SendWatch watch);
   probe::OverlayFacts overlay_facts() const;
   std::vector<app::PeerFacts> peer_facts() const;
+  void ask_app(RequestId call, const std::string& target);
+  std::string all_metrics();
 
   void place_peer_later(PeerName peer);
   void place_peers();
@@ -180,10 +183,12 @@ class Agent {
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<probe::ProbeService> probe_;
-  std::unique_ptr<app::AppService> app_;  // Nothing with --ui-listen off, or if that is taken.
-  std::unique_ptr<dns::DnsService> dns_;  // Nothing with --no-dns.
-  std::string dns_reason_;                // Why it does not listen.
-  std::unique_ptr<plugin::DockerWatch> watch_;  // Nothing without DNS or Docker.
+  std::unique_ptr<app::AppService> app_;
+  std::optional<probe::HostReport> own_report_;  // Of this host, while its metrics are scraped.
+  TimePoint scraped_{};                          // When that last happened.
+  std::unique_ptr<dns::DnsService> dns_;         // Nothing with --no-dns.
+  std::string dns_reason_;                       // Why it does not listen.
+  std::unique_ptr<plugin::DockerWatch> watch_;   // Nothing with --no-docker.
   std::unique_ptr<sys::HttpServer> control_;
   std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
   FoundGuests found_guests_;

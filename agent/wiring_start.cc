@@ -49,7 +49,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   agent->look_for_dead_owners();
   WEFT_TRY(agent->start_metrics());
   agent->start_probe(seat);
-  agent->start_app(seat.identity.name);
+  agent->start_app(seat);
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(on_stop)));
   return agent;
@@ -221,6 +221,7 @@ Result<Ok> Agent::start_docker() {
 Result<Ok> Agent::start_control(std::function<void()> on_stop) {
   ControlHooks hooks{
       .status = [this] { return status(); },
+      .metrics = [this] { return all_metrics(); },
       .connect = [this](const TargetsCall& call) { return connect(call); },
       .forget = [this](const TargetsCall& call) { return forget(call); },
       .reload = [this] { return reload(); },
@@ -246,6 +247,8 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
           sys::HttpRequest inner = request;
           inner.target.erase(0, kWeavePrefix.size() - 1);
           control_->respond(request.id, handle_weave(inner, hooks, attach));
+        } else if (request.method == "GET" && request.target.starts_with("/api")) {
+          ask_app(request.id, request.target);
         } else {
           control_->respond(request.id, handle_control(request, hooks));
         }
@@ -327,7 +330,7 @@ Result<Ok> Agent::start_metrics() {
       host_.io.get_executor(),
       {.address = *config_.metrics_address},
       [this](const sys::HttpRequest& request) {
-        metrics_->respond(request.id, handle_metrics(request, status()));
+        metrics_->respond(request.id, handle_metrics(request, [this] { return all_metrics(); }));
       },
       [](RequestId) {}));
   return Ok{};

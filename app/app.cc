@@ -31,9 +31,11 @@ constexpr seconds kRenewEvery(3);
 // How fresh the picture is while it is small enough to afford it.
 constexpr seconds kInterval(1);
 
-// News of several hosts goes out together; people see no difference below a quarter of a second.
-constexpr milliseconds kPushDelay(50);
-constexpr milliseconds kPushSpacing(250);
+// News of several hosts goes out together. A picture of few hosts is cheap, so it is made anew at
+// once; one of many at most four times a second.
+constexpr milliseconds kPushDelay(10);
+constexpr milliseconds kPushSpacingPerHost(25);
+constexpr milliseconds kPushSpacingMax(250);
 
 // An unchanged view still sends a frame this often, so that both ends know the other lives.
 constexpr seconds kAliveEvery(5);
@@ -126,6 +128,11 @@ Duration App::interval() const {
   return std::min<Duration>(kInterval * rounds, probe::kIntervalMax);
 }
 
+Duration App::spacing() const {
+  const auto hosts = static_cast<int>(report_.hosts().size());
+  return std::min(kPushSpacingPerHost * hosts, kPushSpacingMax);
+}
+
 void App::on_peers(TimePoint now, const std::vector<PeerFacts>& peers, AppActions& out) {
   now_ = now;
   if (!looking_) {
@@ -174,7 +181,7 @@ void App::on_report(TimePoint now, PeerName from, ByteView message, AppActions& 
   heard_[from] = now;
   size_[from] = message.size();
   if (report_.merge(std::move(*report))) {
-    push_ = std::min(push_, std::max(now + kPushDelay, last_push_ + kPushSpacing));
+    push_ = std::min(push_, std::max(now + kPushDelay, last_push_ + spacing()));
   }
   if (warm_by_ != kNever && is_warm()) {
     warm_by_ = now;

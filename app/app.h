@@ -138,6 +138,7 @@ class App {
   void push(TimePoint now, AppActions& out);
   void forget_lost(TimePoint now);
   Duration interval() const;
+  Duration spacing() const;
   std::int64_t staleness(PeerName host) const;
 
   Respond answer(RequestId id, std::string_view target);

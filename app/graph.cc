@@ -34,12 +34,17 @@ EdgeFacts outward(const FlowFacts& flow) {
           .sent_per_second = flow.sent_per_second,
           .received_per_second = flow.received_per_second,
           .retransmits = flow.retransmits,
-          .rtt_us = flow.rtt_us};
+          .rtt_us = flow.rtt_us,
+          .opened = flow.opened,
+          .failed = flow.failed,
+          .sent = flow.sent,
+          .received = flow.received};
 }
 
 EdgeFacts inward(const FlowFacts& flow) {
   EdgeFacts facts = outward(flow);
   std::swap(facts.sent_per_second, facts.received_per_second);
+  std::swap(facts.sent, facts.received);
   return facts;
 }
 
@@ -270,6 +275,10 @@ EdgeFacts& EdgeFacts::operator+=(const EdgeFacts& other) {
   received_per_second += other.received_per_second;
   retransmits += other.retransmits;
   rtt_us = std::max(rtt_us, other.rtt_us);
+  opened += other.opened;
+  failed += other.failed;
+  sent += other.sent;
+  received += other.received;
   return *this;
 }
 

@@ -58,6 +58,11 @@ struct EdgeFacts {
   std::uint64_t received_per_second = 0;  // Back.
   std::uint64_t retransmits = 0;
   std::uint32_t rtt_us = 0;
+  // Since the hosts are looked at.
+  std::uint64_t opened = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t sent = 0;  // Bytes.
+  std::uint64_t received = 0;
 
   EdgeFacts& operator+=(const EdgeFacts& other);
   friend bool operator==(const EdgeFacts&, const EdgeFacts&) = default;

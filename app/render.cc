@@ -104,6 +104,10 @@ void put_links(json::object& object, const Node& node) {
                  {"received", link.facts.received_per_second},
                  {"retransmits", link.facts.retransmits},
                  {"rtt_us", link.facts.rtt_us},
+                 {"opened", link.facts.opened},
+                 {"failed", link.facts.failed},
+                 {"sent_total", link.facts.sent},
+                 {"received_total", link.facts.received},
                  {"ports", ports_json(link)}};
   }
   object["adjacency"] = std::move(adjacency);
@@ -202,6 +206,10 @@ json::object connection_json(const Node& other, const Link& link) {
   rows.push_back(
       json::object{{"id", "received"}, {"value", std::to_string(link.facts.received_per_second)}});
   rows.push_back(json::object{{"id", "rtt_us"}, {"value", std::to_string(link.facts.rtt_us)}});
+  rows.push_back(
+      json::object{{"id", "retransmits"}, {"value", std::to_string(link.facts.retransmits)}});
+  rows.push_back(json::object{{"id", "opened"}, {"value", std::to_string(link.facts.opened)}});
+  rows.push_back(json::object{{"id", "failed"}, {"value", std::to_string(link.facts.failed)}});
   return {{"id", other.id},
           {"nodeId", other.id},
           {"label", other.label},
@@ -229,7 +237,10 @@ json::object connections_table(std::string_view id,
             column("count", "Count", true),
             column("sent", "Sent B/s", false),
             column("received", "Received B/s", false),
-            column("rtt_us", "RTT µs", false)}},
+            column("rtt_us", "RTT µs", false),
+            column("retransmits", "Retransmits", false),
+            column("opened", "Opened", false),
+            column("failed", "Failed", false)}},
           {"connections", std::move(connections)}};
 }
 

@@ -2,6 +2,7 @@
 // at all (guard), and what it asks for (target). Pure and total: any bytes give an answer.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,15 @@ struct Target {
 
 Result<Target> parse_target(std::string_view target);
 
-// Requests must name this host by an address or as localhost, and come from a page of ours: a page
-// elsewhere must neither read through a name that resolves to us (DNS rebinding) nor open a
-// WebSocket, to which browsers attach no same-origin rule. `origin` is empty if none was sent.
-Result<Ok> check_origin(std::string_view host, std::string_view origin);
+// By which names requests may call this host.
+enum class Names : std::uint8_t {
+  Addresses,  // An address, or localhost.
+  Any,        // Whichever lead here, such as that of a reverse proxy.
+};
+
+// Requests must come from a page of ours, since browsers attach no same-origin rule to WebSockets.
+// Where there is no login they must also name this host by an address: a page elsewhere must not
+// read through a name that resolves to us (DNS rebinding). `origin` is empty if none was sent.
+Result<Ok> check_origin(std::string_view host, std::string_view origin, Names names);
 
 }  // namespace weft::app

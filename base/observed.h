@@ -45,18 +45,50 @@ struct ObservedProcess {
 // IANA protocol numbers. Part of the wire format of reports.
 enum class Transport : std::uint8_t { Tcp = 6, Udp = 17 };
 
+// Who opened a connection: its client, or nobody can tell.
+enum class Opened : std::uint8_t { Unknown, Here, There };
+
 struct ObservedSocket {
   Transport transport = Transport::Tcp;
   bool listening = false;  // TCP: LISTEN. UDP: bound without a peer.
   Endpoint local{};
-  Endpoint remote{};        // Unspecified while listening.
-  std::uint64_t inode = 0;  // 0 once no process holds it: a connection in TIME_WAIT.
+  Endpoint remote{};         // Unspecified while listening.
+  std::uint64_t inode = 0;   // 0 once no process holds it: a connection in TIME_WAIT.
+  std::uint64_t cookie = 0;  // Never given to another socket.
+  Opened opened = Opened::Unknown;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
   std::uint32_t rtt_us = 0;
   std::uint32_t retransmits = 0;
 
   friend bool operator==(const ObservedSocket&, const ObservedSocket&) = default;
+};
+
+struct ObservedOpening {
+  Opened opened = Opened::Unknown;
+  std::uint32_t pid = 0;  // Who connected; 0 at the server's end.
+
+  friend bool operator==(const ObservedOpening&, const ObservedOpening&) = default;
+};
+
+// What became of all connections of a kind (whatever their client's port) within some time. Bytes,
+// retransmits and round trips are of those that closed in it.
+struct ObservedConnections {
+  Transport transport = Transport::Tcp;
+  ObservedOpening opening{};
+  std::uint64_t netns = 0;
+  Ip local{};
+  Ip remote{};
+  std::uint16_t port = 0;  // The server's.
+  std::uint64_t opened = 0;
+  std::uint64_t closed = 0;
+  std::uint64_t failed = 0;  // Refused, or never answered.
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t retransmits = 0;
+  std::uint32_t rtt_us = 0;  // Of the last.
+
+  friend bool operator==(const ObservedConnections&, const ObservedConnections&) = default;
 };
 
 }  // namespace weft

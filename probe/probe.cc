@@ -15,8 +15,13 @@ constexpr int kCostShare = 100;
 // However dear: a picture older than this is no picture.
 constexpr std::chrono::seconds kStretchMax(15);
 
-// Containers start in bursts (compose, swarm): one look for all of a burst.
-constexpr std::chrono::milliseconds kChangeDelay(50);
+// Containers start, and programs connect, in bursts: one look for all of a burst.
+constexpr std::chrono::milliseconds kChangeDelay(20);
+
+// While something is new all the time, looking may take a twentieth of a CPU, and is never later
+// than this after the look before: news is why people watch.
+constexpr int kChangeCostShare = 20;
+constexpr std::chrono::milliseconds kChangeSpacingMax(200);
 
 }  // namespace
 
@@ -67,7 +72,8 @@ void Probe::on_change(TimePoint now) {
 
 void Probe::look_again(TimePoint now) {
   changed_ = false;
-  next_sample_ = std::min(next_sample_, now + kChangeDelay);
+  const Duration spacing = std::min<Duration>(cost_ * kChangeCostShare, kChangeSpacingMax);
+  next_sample_ = std::min(next_sample_, std::max(now + kChangeDelay, last_sample_ + spacing));
   for (auto& [name, watcher] : watchers_) {
     watcher.due = std::min(watcher.due, next_sample_);
   }

@@ -32,7 +32,9 @@ struct Sample {
   std::vector<ObservedProcess> processes;         // By pid.
   std::vector<NamespaceSockets> namespaces;       //
   std::map<std::uint64_t, std::uint32_t> owners;  // Process of a socket's inode.
-  std::vector<ContainerFacts> containers;         // By id; without usage and process count.
+  // What opened and closed since the look before, as the kernel counted it; empty without BPF.
+  std::vector<ObservedConnections> connections;
+  std::vector<ContainerFacts> containers;  // By id; without usage and process count.
   std::vector<SourceFacts> sources;
 
   friend bool operator==(const Sample&, const Sample&) = default;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "probe/engine_json.h"
 #include "probe/mask.h"
@@ -12,6 +13,11 @@ namespace {
 // Connections outlive their listener for as long as a server takes to restart, or to drain.
 constexpr std::chrono::seconds kListenerMemory(60);
 
+// An edge whose connections have all ended stays this long: a look sooner than usual would take it
+// off the screen before anybody has seen it. Below the time between two looks, so that it goes with
+// the next.
+constexpr std::chrono::milliseconds kShownFor(900);
+
 // Linux's default net.ipv4.ip_local_port_range begins here.
 constexpr std::uint16_t kEphemeralMin = 32768;
 
@@ -21,6 +27,14 @@ std::uint64_t per_second(std::uint64_t amount, Duration elapsed) {
   }
   const double seconds = std::chrono::duration<double>(elapsed).count();
   return static_cast<std::uint64_t>(static_cast<double>(amount) / seconds);
+}
+
+// Of which connections it is one, whoever it belongs to.
+FlowKey kind_of(const FlowKey& key) {
+  FlowKey kind = key;
+  kind.pid = 0;
+  kind.container.clear();
+  return kind;
 }
 
 // A kernel thread has neither arguments nor memory.
@@ -55,7 +69,9 @@ void Tracker::note_containers(const Sample& sample, HostReport& out) {
   for (const ContainerFacts& container : sample.containers) {
     known.emplace(container.id, container);
   }
+  pids_.clear();
   for (const ObservedProcess& process : sample.processes) {
+    pids_.insert(process.pid);
     const std::string id = container_of_cgroup(process.cgroup);
     if (id.empty()) {
       continue;
@@ -78,16 +94,33 @@ void Tracker::note_containers(const Sample& sample, HostReport& out) {
   }
 }
 
+void Tracker::Traffic::add(const Traffic& more) {
+  sent += more.sent;
+  received += more.received;
+}
+
+void Tracker::Traffic::take_from(Traffic& other) {
+  const Traffic taken{std::min(sent, other.sent), std::min(received, other.received)};
+  for (Traffic* const side : {this, &other}) {
+    side->sent -= taken.sent;
+    side->received -= taken.received;
+  }
+}
+
 void Tracker::note_listeners(const Sample& sample) {
   for (const NamespaceSockets& ns : sample.namespaces) {
     for (const ObservedSocket& socket : ns.sockets) {
       if (socket.listening) {
-        listeners_[Listener(ns.netns, socket.transport, socket.local.port)] = sample.at;
+        Server& server = listeners_[Listener(ns.netns, socket.transport, socket.local.port)];
+        server.seen = sample.at;
+        if (const auto owner = sample.owners.find(socket.inode); owner != sample.owners.end()) {
+          server.pid = owner->second;
+        }
       }
     }
   }
   std::erase_if(listeners_,
-                [&](const auto& item) { return sample.at - item.second > kListenerMemory; });
+                [&](const auto& item) { return sample.at - item.second.seen > kListenerMemory; });
 }
 
 void Tracker::digest_host(const Sample& sample, HostReport& out) {
@@ -156,6 +189,9 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
 }
 
 bool Tracker::is_server(std::uint64_t netns, const ObservedSocket& socket) const {
+  if (socket.opened != Opened::Unknown) {
+    return socket.opened == Opened::There;
+  }
   const bool serves = listeners_.contains(Listener(netns, socket.transport, socket.local.port));
   const bool peer_serves =
       listeners_.contains(Listener(netns, socket.transport, socket.remote.port));
@@ -180,52 +216,143 @@ FlowKey Tracker::key_of(const Sample& sample,
   if (const auto owner = sample.owners.find(socket.inode);
       socket.inode != 0 && owner != sample.owners.end()) {
     key.pid = owner->second;
+  } else if (socket.opened == Opened::There) {
+    key.pid = server_of(key);
   }
+  name_container(key);
+  return key;
+}
+
+// A process that is gone when we look is nobody that could be shown.
+FlowKey Tracker::key_of(const ObservedConnections& connections) const {
+  FlowKey key;
+  key.transport = connections.transport;
+  key.netns = connections.netns;
+  key.direction =
+      connections.opening.opened == Opened::Here ? Direction::Outbound : Direction::Inbound;
+  key.port = connections.port;
+  key.local = connections.local;
+  key.remote = connections.remote;
+  key.pid = key.direction == Direction::Outbound ? connections.opening.pid : server_of(key);
+  if (!pids_.contains(key.pid)) {
+    key.pid = 0;
+  }
+  name_container(key);
+  return key;
+}
+
+std::uint32_t Tracker::server_of(const FlowKey& key) const {
+  const auto server = listeners_.find(Listener(key.netns, key.transport, key.port));
+  return server == listeners_.end() ? 0 : server->second.pid;
+}
+
+void Tracker::name_container(FlowKey& key) const {
   const auto by_pid = container_of_pid_.find(key.pid);
-  const auto by_netns = container_of_netns_.find(netns);
+  const auto by_netns = container_of_netns_.find(key.netns);
   if (by_pid != container_of_pid_.end()) {
     key.container = by_pid->second;
   } else if (by_netns != container_of_netns_.end()) {
     key.container = by_netns->second;
   }
-  return key;
 }
 
-void Tracker::digest_flows(const Sample& sample, HostReport& out) {
-  struct Sum {
-    FlowFacts facts;
-    Traffic traffic;
-  };
-  std::map<FlowKey, Sum> sums;
-  std::map<std::uint64_t, Traffic> traffic;
+void Tracker::sum_sockets(const Sample& sample, Sums& sums) {
+  std::map<std::uint64_t, Told> told;
   for (const NamespaceSockets& ns : sample.namespaces) {
     for (const ObservedSocket& socket : ns.sockets) {
       if (socket.listening) {
         continue;
       }
-      Sum& sum = sums[key_of(sample, ns.netns, socket)];
+      const FlowKey key = key_of(sample, ns.netns, socket);
+      Sum& sum = sums[key];
       ++sum.facts.count;
       sum.facts.retransmits += socket.retransmits;
       sum.facts.rtt_us = std::max(sum.facts.rtt_us, socket.rtt_us);
       if (socket.inode == 0) {
         continue;
       }
+      const bool is_counted = socket.opened != Opened::Unknown;
       const Traffic now{socket.bytes_sent, socket.bytes_received};
-      const auto before = traffic_.find(socket.inode);
-      const Traffic base = before == traffic_.end() ? Traffic{} : before->second;
+      const auto before = told_.find(socket.inode);
+      const Traffic base = before == told_.end() ? Traffic{} : before->second.traffic;
       if (has_previous_ && now.sent >= base.sent && now.received >= base.received) {
-        sum.traffic.sent += now.sent - base.sent;
-        sum.traffic.received += now.received - base.received;
+        sum.traffic.add({now.sent - base.sent, now.received - base.received});
       }
-      traffic.emplace(socket.inode, now);
+      if (has_previous_ && !is_counted && before == told_.end()) {
+        ++sum.facts.opened;
+      }
+      told.emplace(socket.inode, Told{now, kind_of(key), is_counted});
     }
   }
-  traffic_ = std::move(traffic);
+  gone_.clear();
+  for (const auto& [inode, last] : told_) {
+    if (last.counted && !told.contains(inode)) {
+      gone_[last.kind].add(last.traffic);
+    }
+  }
+  told_ = std::move(told);
+}
+
+// BPF is read before the sockets are: one that ends in between is gone at this look, and counted at
+// the next.
+void Tracker::sum_ended(const Sample& sample, Sums& sums) {
+  std::set<std::uint64_t> namespaces;
+  for (const NamespaceSockets& ns : sample.namespaces) {
+    namespaces.insert(ns.netns);
+  }
+  std::map<FlowKey, Traffic> ahead = std::exchange(ahead_, {});
+  for (const ObservedConnections& connections : sample.connections) {
+    if (!namespaces.contains(connections.netns)) {
+      continue;
+    }
+    const FlowKey key = key_of(connections);
+    Traffic ended{connections.bytes_sent, connections.bytes_received};
+    ended.take_from(ahead[kind_of(key)]);
+    ended.take_from(gone_[kind_of(key)]);
+    const bool is_seen = sums.contains(key);
+    if (connections.closed + connections.failed == 0 && !is_seen) {
+      totals_[key].opened += connections.opened;  // Open, with a process that we know better.
+      continue;
+    }
+    Sum& sum = sums[key];
+    sum.facts.count += static_cast<std::uint32_t>(connections.closed);
+    sum.facts.opened += connections.opened;
+    sum.facts.failed += connections.failed;
+    sum.facts.retransmits += connections.retransmits;
+    sum.facts.rtt_us = std::max(sum.facts.rtt_us, connections.rtt_us);
+    sum.traffic.add(ended);
+  }
+  ahead_ = std::move(gone_);
+}
+
+void Tracker::add_totals(TimePoint now, const Sums& sums, HostReport& out) {
+  for (const auto& [key, sum] : sums) {
+    Total& total = totals_[key];
+    total.active = now;
+    total.opened += sum.facts.opened;
+    total.failed += sum.facts.failed;
+    total.traffic.add(sum.traffic);
+  }
+  std::erase_if(totals_, [now](const auto& item) { return now - item.second.active > kShownFor; });
+  for (const auto& [key, total] : totals_) {
+    FlowFacts& facts = out.flows[key];
+    facts.opened = total.opened;
+    facts.failed = total.failed;
+    facts.sent = total.traffic.sent;
+    facts.received = total.traffic.received;
+  }
+}
+
+void Tracker::digest_flows(const Sample& sample, HostReport& out) {
+  Sums sums;
+  sum_sockets(sample, sums);
+  sum_ended(sample, sums);
   for (auto& [key, sum] : sums) {
     sum.facts.sent_per_second = per_second(sum.traffic.sent, elapsed_);
     sum.facts.received_per_second = per_second(sum.traffic.received, elapsed_);
     out.flows.emplace(key, sum.facts);
   }
+  add_totals(sample.at, sums, out);
 }
 
 }  // namespace weft::probe

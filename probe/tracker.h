@@ -3,7 +3,11 @@
 //
 // Directions. A socket whose local port is listened on in its network namespace, or was within the
 // last minute, is the server's end. Where nobody ever listened (an inherited socket), the end
-// outside the ephemeral range is. Pure; remembers only what the next look needs.
+// outside the ephemeral range is. Where BPF has seen a connection opening, nothing is guessed.
+//
+// Bytes. Of a socket that is there, what it carried since the look before; of one that has closed,
+// what BPF counted at its end less what was told of it while it was there.
+// Pure; remembers only what the next look needs.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +36,31 @@ class Tracker {
   struct Traffic {
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
+
+    void add(const Traffic& more);
+    void take_from(Traffic& other);  // As much of it as there is, away from both.
   };
+  struct Server {
+    TimePoint seen{};
+    std::uint32_t pid = 0;
+  };
+  // What was told of a socket at the last look.
+  struct Told {
+    Traffic traffic;
+    FlowKey kind;          // Without a process.
+    bool counted = false;  // BPF will tell of its end.
+  };
+  struct Total {
+    TimePoint active{};
+    std::uint64_t opened = 0;
+    std::uint64_t failed = 0;
+    Traffic traffic;
+  };
+  struct Sum {
+    FlowFacts facts;
+    Traffic traffic;
+  };
+  using Sums = std::map<FlowKey, Sum>;
 
   void note_containers(const Sample& sample, HostReport& out);
   void note_listeners(const Sample& sample);
@@ -40,6 +68,12 @@ class Tracker {
   void digest_processes(const Sample& sample, HostReport& out);
   void digest_flows(const Sample& sample, HostReport& out);
   FlowKey key_of(const Sample& sample, std::uint64_t netns, const ObservedSocket& socket) const;
+  FlowKey key_of(const ObservedConnections& connections) const;
+  void name_container(FlowKey& key) const;
+  std::uint32_t server_of(const FlowKey& key) const;
+  void sum_sockets(const Sample& sample, Sums& sums);
+  void sum_ended(const Sample& sample, Sums& sums);
+  void add_totals(TimePoint now, const Sums& sums, HostReport& out);
   bool is_server(std::uint64_t netns, const ObservedSocket& socket) const;
   double percent_of(Duration cpu, Duration before) const;
 
@@ -48,10 +82,15 @@ class Tracker {
   Duration elapsed_{};
   Duration host_cpu_{};
   std::map<ProcessId, Duration> process_cpu_;
-  std::map<std::uint64_t, Traffic> traffic_;  // By inode.
-  std::map<Listener, TimePoint> listeners_;   // When last seen.
+  std::map<std::uint64_t, Told> told_;  // By inode.
+  // Of sockets that were gone at the last look, though their ends had not been counted yet.
+  std::map<FlowKey, Traffic> ahead_;
+  std::map<FlowKey, Total> totals_;
+  std::map<Listener, Server> listeners_;
 
   // Of the present look.
+  std::map<FlowKey, Traffic> gone_;  // What was told of sockets that are there no more.
+  std::set<std::uint32_t> pids_;
   std::map<std::uint32_t, std::string> container_of_pid_;
   std::map<std::uint64_t, std::string> container_of_netns_;
 };

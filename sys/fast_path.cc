@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -26,6 +24,7 @@
 #include <unistd.h>
 
 #include "router/bpf/maps.h"
+#include "sys/bpf/log.h"
 
 namespace weft::sys {
 namespace {
@@ -35,41 +34,6 @@ namespace {
 constexpr std::uint32_t kFilterHandle = 0x77656674;
 constexpr std::uint32_t kFilterPriority = 50;
 constexpr std::string_view kProgramPrefix = "weft_";
-// Enough of libbpf's complaints to understand a failure; the verifier's own log is longer.
-constexpr std::size_t kLogMax = 600;
-
-// What libbpf prints while one call runs, instead of printing it.
-std::string& captured_log() {
-  static thread_local std::string log;
-  return log;
-}
-
-__attribute__((format(printf, 2, 0))) int capture_line(libbpf_print_level level,
-                                                       const char* format,
-                                                       va_list arguments) {
-  std::string& log = captured_log();
-  if (level != LIBBPF_WARN || log.size() >= kLogMax) {
-    return 0;
-  }
-  std::array<char, kLogMax> line{};
-  const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
-  log.append(line.data(), strnlen(line.data(), line.size()));
-  std::replace(log.begin(), log.end(), '\n', ' ');
-  return length;
-}
-
-class LogCapture {
- public:
-  LogCapture() {
-    captured_log().clear();
-    libbpf_set_print(capture_line);
-  }
-  LogCapture(const LogCapture&) = delete;
-  LogCapture& operator=(const LogCapture&) = delete;
-  ~LogCapture() = default;
-
-  std::string text() const { return captured_log(); }
-};
 
 class Fd {
  public:
@@ -254,7 +218,7 @@ bool is_ethernet(const std::string& name) {
 }
 
 Result<Ok> attach(int program, std::uint32_t ifindex, bpf_tc_attach_point point) {
-  const LogCapture log;
+  const BpfLog log;
   bpf_tc_hook hook = hook_of(ifindex, point);
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
     return os_error(error, fmt::format("clsact on device {}", ifindex));
@@ -524,7 +488,7 @@ struct CloseSkeleton {
 }  // namespace
 
 Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& options) {
-  const LogCapture log;
+  const BpfLog log;
   // The skeleton holds a copy of the object file; only descriptors survive this function.
   const std::unique_ptr<fast_path, CloseSkeleton> skeleton(fast_path__open());
   if (!skeleton) {
@@ -546,7 +510,7 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
 }
 
 Result<Ok> detach_fast_path() {
-  const LogCapture log;
+  const BpfLog log;
   for (const auto& [ifindex, name] : devices()) {
     WEFT_TRY(detach(ifindex, name));
   }

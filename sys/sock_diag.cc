@@ -107,6 +107,7 @@ tcp_info info_of(const nlmsghdr* message) {
 
 struct Dump {
   Transport transport = Transport::Tcp;
+  SocketSource::Wanted wanted = SocketSource::Wanted::Recent;
   std::vector<ObservedSocket>* out = nullptr;
 };
 
@@ -121,6 +122,9 @@ int on_message(const nlmsghdr* message, void* data) {
   socket.local = {to_ip(diag->idiag_family, diag->id.idiag_src), ntohs(diag->id.idiag_sport)};
   socket.remote = {to_ip(diag->idiag_family, diag->id.idiag_dst), ntohs(diag->id.idiag_dport)};
   socket.inode = diag->idiag_inode;
+  constexpr unsigned kHalf = 32;
+  socket.cookie =
+      diag->id.idiag_cookie[0] | static_cast<std::uint64_t>(diag->id.idiag_cookie[1]) << kHalf;
   const bool is_tcp = dump.transport == Transport::Tcp;
   socket.listening = diag->idiag_state == (is_tcp ? kListen : kClose);
   if (!socket.listening && socket.remote.port == 0) {
@@ -133,7 +137,7 @@ int on_message(const nlmsghdr* message, void* data) {
   }
   if (is_tcp && !socket.listening) {
     const tcp_info info = info_of(message);
-    socket.bytes_sent = info.tcpi_bytes_acked;
+    socket.bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
     socket.bytes_received = info.tcpi_bytes_received;
     socket.rtt_us = info.tcpi_rtt;
     socket.retransmits = info.tcpi_total_retrans;
@@ -151,7 +155,8 @@ Result<Ok> dump_into(mnl_socket* socket, std::uint8_t family, Dump dump) {
       static_cast<inet_diag_req_v2*>(mnl_nlmsg_put_extra_header(message, sizeof(inet_diag_req_v2)));
   request->sdiag_family = family;
   request->sdiag_protocol = static_cast<std::uint8_t>(dump.transport);
-  request->idiag_states = kAllStates;
+  request->idiag_states =
+      dump.wanted == SocketSource::Wanted::Live ? kAllStates & ~(1U << kTimeWait) : kAllStates;
   request->idiag_ext =
       dump.transport == Transport::Tcp ? 1U << (static_cast<unsigned>(INET_DIAG_INFO) - 1U) : 0;
   if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0) {
@@ -172,7 +177,7 @@ Result<Ok> dump_into(mnl_socket* socket, std::uint8_t family, Dump dump) {
   return Ok{};
 }
 
-Result<std::vector<ObservedSocket>> dump_here() {
+Result<std::vector<ObservedSocket>> dump_here(SocketSource::Wanted wanted) {
   const Socket socket(mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC));
   if (!socket) {
     return failure("open a sock_diag socket");
@@ -183,7 +188,8 @@ Result<std::vector<ObservedSocket>> dump_here() {
   std::vector<ObservedSocket> out;
   for (const Transport transport : {Transport::Tcp, Transport::Udp}) {
     for (const int family : {AF_INET, AF_INET6}) {
-      WEFT_TRY(dump_into(socket.get(), static_cast<std::uint8_t>(family), {transport, &out}));
+      WEFT_TRY(
+          dump_into(socket.get(), static_cast<std::uint8_t>(family), {transport, wanted, &out}));
     }
   }
   return out;
@@ -193,9 +199,9 @@ class SockDiag final : public SocketSource {
  public:
   SockDiag() : home_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {}
 
-  Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid) override {
+  Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid, Wanted wanted) override {
     if (pid == 0) {
-      return dump_here();
+      return dump_here(wanted);
     }
     const Descriptor other(
         ::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
@@ -205,7 +211,7 @@ class SockDiag final : public SocketSource {
     if (::setns(other.get(), CLONE_NEWNET) != 0) {
       return failure(fmt::format("enter the network namespace of process {}", pid));
     }
-    auto sockets = dump_here();
+    auto sockets = dump_here(wanted);
     // Going on in somebody else's namespace would be worse than not going on.
     WEFT_ASSERT(::setns(home_.get(), CLONE_NEWNET) == 0);
     return sockets;

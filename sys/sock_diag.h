@@ -18,10 +18,13 @@ class SocketSource {
   SocketSource& operator=(const SocketSource&) = delete;
   virtual ~SocketSource() = default;
 
-  // Of the namespace that process `pid` is in; of our own for 0. TCP connections that ended within
-  // the last seconds (TIME_WAIT) are among them, without inode. An IPv4 peer of an IPv6 socket is
+  // Which sockets are wanted: those in use, or those also that ended within the last seconds
+  // (TCP's TIME_WAIT), which have no inode.
+  enum class Wanted : std::uint8_t { Live, Recent };
+
+  // Of the namespace that process `pid` is in; of our own for 0. An IPv4 peer of an IPv6 socket is
   // given as IPv4. Errc::NotFound if the process is gone, Errc::Denied without CAP_SYS_ADMIN.
-  virtual Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid) = 0;
+  virtual Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid, Wanted wanted) = 0;
 };
 
 // The calling thread enters the other namespace for the length of a call; use it from a thread that

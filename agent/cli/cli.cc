@@ -16,6 +16,7 @@
 #include "agent/cli/launch.h"
 #include "agent/cli/options.h"
 #include "agent/cli/reset.h"
+#include "agent/cli/see/see.h"
 #include "agent/config.h"
 #include "agent/run_agent.h"
 #include "agent/version.h"
@@ -106,6 +107,12 @@ ExitCode run_command(Command command,
       return run_hide(settings);
     case Command::Ps:
       return run_ps(settings);
+    case Command::Graph:
+      return run_graph(settings);
+    case Command::Edges:
+      return run_edges(settings);
+    case Command::Top:
+      return run_top(settings);
     case Command::Status:
       return run_status(settings);
     case Command::Prime:

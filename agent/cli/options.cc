@@ -37,6 +37,8 @@ constexpr std::uint32_t kContainers =
 constexpr std::uint32_t kAttach = kContainers | bit(Command::Expose) | bit(Command::Hide);
 constexpr std::uint32_t kDns = kNames | bit(Command::DnsLookup) | bit(Command::DnsArgs);
 
+constexpr std::uint32_t kSee = bit(Command::Graph) | bit(Command::Edges) | bit(Command::Top);
+
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
 
@@ -94,6 +96,27 @@ constexpr std::array kCommands{
                 "list containers with their MAC and addresses",
                 0,
                 kPeersMax,
+                false},
+    CommandSpec{Command::Graph,
+                "graph",
+                "[TOPOLOGY]",
+                "print who talks to whom in the cluster, for graphviz (default: containers)",
+                0,
+                1,
+                false},
+    CommandSpec{Command::Edges,
+                "edges",
+                "[TOPOLOGY]",
+                "list who talks to whom in the cluster, and how it goes (default: containers)",
+                0,
+                1,
+                false},
+    CommandSpec{Command::Top,
+                "top",
+                "[TOPOLOGY]",
+                "list what uses CPU and memory in the cluster (default: containers)",
+                0,
+                1,
                 false},
     CommandSpec{Command::Status,
                 "status",
@@ -288,7 +311,12 @@ constexpr std::array kOptions{
     OptionSpec{"ui-listen",
                ValueKind::Listen,
                "127.0.0.1:4040",
-               "loopback address and port of the web UI and its API, or off",
+               "address and port of the web UI and its API (beyond loopback: with a token), or off",
+               kRun},
+    OptionSpec{"ui-token-file",
+               ValueKind::Path,
+               "",
+               "file with the token that the web UI asks for (16 characters or more)",
                kRun},
     OptionSpec{"state-dir",
                ValueKind::Path,
@@ -299,7 +327,7 @@ constexpr std::array kOptions{
                ValueKind::Path,
                "/run/weft",
                "where the control socket weft.sock is",
-               kRun | kControl | kAttach | kDns | bit(Command::Reset)},
+               kRun | kControl | kAttach | kSee | kDns | bit(Command::Reset)},
     OptionSpec{"no-dns", ValueKind::Flag, "false", "do not serve DNS", kRun},
     OptionSpec{"dns-domain",
                ValueKind::Domain,
@@ -374,7 +402,7 @@ constexpr std::array kOptions{
                "false",
                "print nothing but the process id",
                bit(Command::Launch)},
-    OptionSpec{"json", ValueKind::Flag, "false", "print JSON", bit(Command::Status)},
+    OptionSpec{"json", ValueKind::Flag, "false", "print JSON", bit(Command::Status) | kSee},
     OptionSpec{"verbose",
                ValueKind::Flag,
                "false",

@@ -85,9 +85,6 @@ void Agent::listen_for_dns() {
 }
 
 void Agent::watch_containers() {
-  if (!dns_) {
-    return;
-  }
   watch_ = std::make_unique<plugin::DockerWatch>(
       host_.io.get_executor(),
       host_.clock,
@@ -95,7 +92,8 @@ void Agent::watch_containers() {
       plugin::DockerEvents::Options{
           .is_ours =
               [this](const std::string& endpoint) { return docker_->driver().has_port(endpoint); }},
-      [this](const plugin::ContainerNames& container) { on_container(container); });
+      [this](const plugin::ContainerNames& container) { on_container(container); },
+      [this] { probe_->on_change(); });
 }
 
 // Names given by hand come back with the agent. Those of containers that ended meanwhile go again
@@ -153,6 +151,9 @@ void Agent::keep_names_later() {
 }
 
 void Agent::on_container(const plugin::ContainerNames& container) {
+  if (!dns_) {
+    return;
+  }
   if (!container.running) {
     release_if_dead_later(container.container);
     ipam_api_->on_death(container.container);

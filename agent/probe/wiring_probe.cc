@@ -1,17 +1,32 @@
 // Who feeds the probe and the app: watches go to probes, reports come back, both over the mesh.
+#include <chrono>
 #include <utility>
 #include <variant>
 
+#include "agent/metrics.h"
 #include "agent/version.h"
 #include "agent/wiring.h"
+#include "app/metrics.h"
 #include "base/log.h"
 #include "probe/report/codec.h"
 
 namespace weft::agent {
 
+namespace {
+
+// Who scrapes our metrics, as the probe knows them: no peer has this name.
+constexpr PeerName kScraper{};
+constexpr std::chrono::seconds kScrapeLease(60);
+constexpr std::chrono::seconds kScrapeInterval(10);
+
+}  // namespace
+
 void Agent::start_probe(const Seat& seat) {
   probe::Sampler::Sources sources{
-      .processes = sys::open_procfs(), .sockets = sys::open_sock_diag(), .engine = {}};
+      .processes = sys::open_procfs(),
+      .sockets = sys::open_sock_diag(),
+      .connections = config_.bpf ? sys::open_bpf_connections() : nullptr,
+      .engine = {}};
   if (config_.docker) {
     sources.engine = probe::engine_at(config_.docker_socket);
   }
@@ -27,22 +42,23 @@ void Agent::start_probe(const Seat& seat) {
 }
 
 // A UI that cannot be had (its port is taken) is no reason to leave containers without a network.
-void Agent::start_app(PeerName self) {
+void Agent::start_app(const Seat& seat) {
+  app_ = std::make_unique<app::AppService>(
+      host_.io.get_executor(),
+      host_.clock,
+      app::App::Options{.self = seat.identity.name,
+                        .version = std::string(kVersion),
+                        .hostname = config_.nickname},
+      app::AppService::Hooks{.peers = [this] { return peer_facts(); },
+                             .watch = [this](app::SendWatch send) { watch(std::move(send)); }});
   if (!config_.ui_listen) {
     return;
   }
-  auto app = app::AppService::start(
-      host_.io.get_executor(),
-      host_.clock,
-      {.self = self, .version = std::string(kVersion), .hostname = config_.nickname},
-      *config_.ui_listen,
-      {.peers = [this] { return peer_facts(); },
-       .watch = [this](app::SendWatch send) { watch(std::move(send)); }});
-  if (!app.ok()) {
-    log::warning("no web UI", {"why", app.error()});
+  const auto listening = app_->listen({.listen = *config_.ui_listen}, seat.ui_token);
+  if (!listening.ok()) {
+    log::warning("no web UI", {"why", listening.error()});
     return;
   }
-  app_ = std::move(app).value();
   log::info("web UI", {"url", "http://" + app_->endpoint().to_string() + "/"});
 }
 
@@ -50,12 +66,37 @@ void Agent::on_probe_message(PeerName from, ByteView payload) {
   const auto message = probe::decode_message(payload);
   if (message.ok() && std::holds_alternative<probe::Watch>(message.value())) {
     probe_->on_watch(from, std::get<probe::Watch>(message.value()));
-  } else if (app_) {
+  } else {
     app_->on_report(from, payload);  // Refuses and counts what is no report.
   }
 }
 
+void Agent::ask_app(RequestId call, const std::string& target) {
+  app_->ask(target, [this, call](unsigned status, std::string body) {
+    control_->respond(
+        call, {.status = status, .content_type = "application/json", .body = std::move(body)});
+  });
+}
+
+// Scraping looks at this host alone, and less often than people do: what it finds is up to
+// kScrapeInterval old, and the first scrape after a pause says nothing of containers and edges.
+std::string Agent::all_metrics() {
+  const TimePoint now = host_.clock.now();
+  if (now - std::exchange(scraped_, now) > kScrapeLease) {
+    own_report_.reset();
+  }
+  probe_->on_watch(kScraper, {.lease = kScrapeLease, .interval = kScrapeInterval});
+  return metrics_text(status()) + (own_report_ ? app::metrics_text(*own_report_) : "");
+}
+
 void Agent::tell(probe::Tell report) {
+  if (report.to == kScraper) {
+    auto own = probe::decode_message(report.message);
+    if (own.ok() && std::holds_alternative<probe::HostReport>(own.value())) {
+      own_report_ = std::get<probe::HostReport>(std::move(own).value());
+    }
+    return;
+  }
   mesh_->send(
       GossipTo{.topic = Topic::Probe, .to = report.to, .payload = std::move(report.message)});
 }

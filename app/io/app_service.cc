@@ -1,11 +1,13 @@
 #include "app/io/app_service.h"
 
+#include <cstdint>
+#include <map>
 #include <utility>
 
 #include <boost/asio/post.hpp>
-#include <fmt/format.h>
 
-#include "app/io/web_server.h"
+#include "app/login.h"
+#include "base/entropy.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
 
@@ -13,56 +15,47 @@ namespace weft::app {
 
 namespace asio = boost::asio;
 
-Result<Ok> check_listen(const Endpoint& listen) {
-  const Cidr loopback =
-      listen.address.is_v4() ? Cidr::parse("127.0.0.0/8").value() : Cidr::parse("::1/128").value();
-  if (loopback.contains(listen.address)) {
-    return Ok{};
-  }
-  return Error{Errc::Denied,
-               fmt::format("--ui-listen {}: the UI has no login yet, so it is served on loopback "
-                           "only; forward a port to it "
-                           "(ssh -L 4040:127.0.0.1:4040 host)",
-                           listen.to_string())};
-}
+namespace {
+
+// Ids of who asks without a browser; the web server counts from one.
+constexpr std::uint64_t kFirstAsk = std::uint64_t{1} << 63U;
+
+}  // namespace
 
 class AppService::Impl {
  public:
   Impl(asio::any_io_executor executor, const sys::Clock& clock, App::Options options, Hooks hooks)
       : executor_(executor),
+        clock_(clock),
         hooks_(std::move(hooks)),
         app_(std::move(options)),
         driver_(std::move(executor), clock, app_, Perform{this}) {}
 
-  Result<Ok> listen(const Endpoint& endpoint) {
-    server_ = WEFT_TRY(WebServer::listen(executor_,
-                                         {.listen = endpoint},
-                                         {.on_request =
-                                              [this](RequestId id, const std::string& target) {
-                                                feed([&](App& app, TimePoint now, AppActions& out) {
-                                                  app.on_request(now, id, target, out);
-                                                });
-                                              },
-                                          .on_client =
-                                              [this](ClientId id, const std::string& target) {
-                                                Result<Ok> admitted = Ok{};
-                                                feed([&](App& app, TimePoint now, AppActions& out) {
-                                                  admitted = app.on_client(now, id, target, out);
-                                                });
-                                                return admitted;
-                                              },
-                                          .on_client_gone =
-                                              [this](ClientId id) {
-                                                feed([&](App& app, TimePoint, AppActions&) {
-                                                  app.on_client_gone(id);
-                                                });
-                                              }}));
+  Result<Ok> listen(const WebServer::Options& options, const std::optional<std::string>& token) {
+    WebServer::Hooks hooks = web_hooks();
+    if (token) {
+      login_.emplace(*token);
+      hooks.admits = [this](std::string_view cookie, std::string_view authorization) {
+        return admits(cookie, authorization);
+      };
+      hooks.on_login = [this](std::string_view form) -> Result<std::string> {
+        const std::string given = WEFT_TRY(token_of_form(form));
+        return login_->enter(clock_.now(), given, entropy_);
+      };
+    }
+    server_ = WEFT_TRY(WebServer::listen(executor_, options, std::move(hooks)));
     return Ok{};
   }
 
   template <class Input>
   void feed(Input input) {
     driver_.feed(std::move(input));
+  }
+
+  void ask(const std::string& target, OnAnswer on_answer) {
+    const RequestId id(++last_ask_);
+    asked_.emplace(id, std::move(on_answer));
+    feed([&](App& app, TimePoint now, AppActions& out) { app.on_request(now, id, target, out); });
   }
 
   const App& app() const { return app_; }
@@ -73,10 +66,7 @@ class AppService::Impl {
     Impl* impl;
     void operator()(AppAction action) const {
       std::visit(overloaded{
-                     [this](Respond&& answer) {
-                       impl->server_->respond(
-                           answer.request, answer.status, std::move(answer.body));
-                     },
+                     [this](Respond&& answer) { impl->respond(std::move(answer)); },
                      [this](SendFrame&& frame) {
                        impl->server_->send(frame.client, std::move(frame.frame));
                      },
@@ -92,6 +82,17 @@ class AppService::Impl {
   };
   struct Alive {};
 
+  void respond(Respond answer) {
+    if (auto asked = asked_.extract(answer.request)) {
+      asio::post(executor_,
+                 [on_answer = std::move(asked.mapped()), answer = std::move(answer)]() mutable {
+                   on_answer(answer.status, std::move(answer.body));
+                 });
+    } else if (server_) {
+      server_->respond(answer.request, answer.status, std::move(answer.body));
+    }
+  }
+
   template <class Work>
   void post(Work work) {
     asio::post(
@@ -103,34 +104,70 @@ class AppService::Impl {
         });
   }
 
+  bool admits(std::string_view cookie, std::string_view authorization) {
+    constexpr std::string_view kBearer = "Bearer ";
+    if (authorization.starts_with(kBearer)) {
+      return login_->is_token(clock_.now(), authorization.substr(kBearer.size()));
+    }
+    return login_->is_session(clock_.now(), cookie_value(cookie, kSessionCookie));
+  }
+
+  WebServer::Hooks web_hooks() {
+    return {.on_request =
+                [this](RequestId id, const std::string& target) {
+                  feed([&](App& app, TimePoint now, AppActions& out) {
+                    app.on_request(now, id, target, out);
+                  });
+                },
+            .on_client =
+                [this](ClientId id, const std::string& target) {
+                  Result<Ok> admitted = Ok{};
+                  feed([&](App& app, TimePoint now, AppActions& out) {
+                    admitted = app.on_client(now, id, target, out);
+                  });
+                  return admitted;
+                },
+            .on_client_gone =
+                [this](ClientId id) {
+                  feed([&](App& app, TimePoint, AppActions&) { app.on_client_gone(id); });
+                }};
+  }
+
   void tell_peers() {
     const std::vector<PeerFacts> peers = hooks_.peers();
     feed([&](App& app, TimePoint now, AppActions& out) { app.on_peers(now, peers, out); });
   }
 
   asio::any_io_executor executor_;
+  const sys::Clock& clock_;
   Hooks hooks_;
+  SystemEntropy entropy_;
+  std::optional<Login> login_;
   App app_;
   sys::CoreDriver<App, AppAction, Perform> driver_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  std::uint64_t last_ask_ = kFirstAsk;
+  std::map<RequestId, OnAnswer> asked_;
   std::unique_ptr<WebServer> server_;  // Last: it calls into the rest until it is gone.
 };
 
-Result<std::unique_ptr<AppService>> AppService::start(asio::any_io_executor executor,
-                                                      const sys::Clock& clock,
-                                                      App::Options options,
-                                                      const Endpoint& listen,
-                                                      Hooks hooks) {
-  WEFT_TRY(check_listen(listen));
-  auto impl =
-      std::make_unique<Impl>(std::move(executor), clock, std::move(options), std::move(hooks));
-  WEFT_TRY(impl->listen(listen));
-  return std::unique_ptr<AppService>(new AppService(std::move(impl)));
-}
-
-AppService::AppService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+AppService::AppService(asio::any_io_executor executor,
+                       const sys::Clock& clock,
+                       App::Options options,
+                       Hooks hooks)
+    : impl_(
+        std::make_unique<Impl>(std::move(executor), clock, std::move(options), std::move(hooks))) {}
 
 AppService::~AppService() = default;
+
+Result<Ok> AppService::listen(const WebServer::Options& options,
+                              const std::optional<std::string>& token) {
+  return impl_->listen(options, token);
+}
+
+void AppService::ask(const std::string& target, OnAnswer on_answer) {
+  impl_->ask(target, std::move(on_answer));
+}
 
 void AppService::on_report(PeerName from, ByteView message) {
   impl_->feed(

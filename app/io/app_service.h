@@ -3,21 +3,20 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "app/app.h"
+#include "app/io/web_server.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "sys/clock.h"
 
 namespace weft::app {
-
-// Errc::Denied unless the address is loopback: there is no login yet, and who sees the UI sees
-// every command line of the cluster.
-Result<Ok> check_listen(const Endpoint& listen);
 
 class AppService {
  public:
@@ -26,20 +25,27 @@ class AppService {
     std::function<void(SendWatch)> watch;  // May call the service again.
   };
 
-  static Result<std::unique_ptr<AppService>> start(boost::asio::any_io_executor executor,
-                                                   const sys::Clock& clock,
-                                                   App::Options options,
-                                                   const Endpoint& listen,
-                                                   Hooks hooks);
+  using OnAnswer = std::function<void(unsigned status, std::string body)>;
+
+  AppService(boost::asio::any_io_executor executor,
+             const sys::Clock& clock,
+             App::Options options,
+             Hooks hooks);
   ~AppService();
+
+  // Serves the UI there, with a token (app/login.h) to who has it. On failure nothing listens, and
+  // ask() works all the same.
+  Result<Ok> listen(const WebServer::Options& options, const std::optional<std::string>& token);
+
+  // What a GET of `target` (/api…) would be answered, for who asks otherwise. Answers once, later.
+  void ask(const std::string& target, OnAnswer on_answer);
 
   void on_report(PeerName from, ByteView message);
   const App& app() const;
-  Endpoint endpoint() const;
+  Endpoint endpoint() const;  // Precondition: it listens.
 
  private:
   class Impl;
-  explicit AppService(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -9,7 +9,9 @@
 #include <boost/beast/websocket/rfc6455.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <fmt/format.h>
 
+#include "app/login.h"
 #include "app/request.h"
 
 namespace weft::app {
@@ -24,6 +26,9 @@ constexpr std::uint32_t kHeaderMax = 16 * 1024;
 constexpr std::chrono::seconds kIdleMax(60);
 constexpr unsigned kHttp11 = 11;
 
+// A token, percent-encoded, with the field's name.
+constexpr std::uint64_t kFormMax = 1024;
+
 // Clients have nothing to say on a stream; control frames are smaller.
 constexpr std::size_t kClientMessageMax = 4096;
 
@@ -35,9 +40,33 @@ constexpr const char* kContentPolicy =
     "'none'; "
     "frame-ancestors 'none'";
 
+// The login page's only: it has a form and a style of its own, named by its hash.
+constexpr const char* kLoginPolicy =
+    "default-src 'none'; style-src 'sha256-eRd+sRqn6owJu0JB8tP+t0MrYhpNqWlEMQfSXfGCB4M='; "
+    "form-action "
+    "'self'; base-uri 'none'; frame-ancestors 'none'";
+
+constexpr std::string_view kLoginStyle =
+    "body{font:16px system-ui,sans-serif;display:grid;place-content:center;height:90vh;gap:1rem;"
+    "color-scheme:light dark}form{display:flex;gap:.5rem}input,button{font:inherit;padding:.4rem}";
+
+std::string login_page(std::string_view why) {
+  return fmt::format(
+      "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width\"><title>weft: log in</title><style>{}</style></head><body>"
+      "<main><h1>weft</h1><p role=\"status\">{}</p><form method=\"post\" action=\"login\">"
+      "<label for=\"token\">Token</label><input id=\"token\" name=\"token\" type=\"password\" "
+      "autocomplete=\"current-password\" required autofocus><button>Log in</button></form></main>"
+      "</body></html>",
+      kLoginStyle,
+      why);
+}
+
 template <class Response>
 void harden(Response& response) {
-  response.set("Content-Security-Policy", kContentPolicy);
+  if (response.count("Content-Security-Policy") == 0) {
+    response.set("Content-Security-Policy", kContentPolicy);
+  }
   response.set("X-Content-Type-Options", "nosniff");
   response.set("X-Frame-Options", "DENY");
   response.set("Referrer-Policy", "no-referrer");
@@ -79,7 +108,7 @@ void WebConnection::finish() {
 
 void WebConnection::read() {
   parser_.emplace();
-  parser_->body_limit(0);
+  parser_->body_limit(kFormMax);
   parser_->header_limit(kHeaderMax);
   stream_->expires_after(kIdleMax);
   http::async_read(
@@ -111,20 +140,68 @@ void WebConnection::on_read(const Error& error) {
   handle();
 }
 
+bool WebConnection::is_admitted() {
+  return owner_->admits(to_text(request_[http::field::cookie]),
+                        to_text(request_[http::field::authorization]));
+}
+
+void WebConnection::show_login(unsigned status, std::string_view why) {
+  text_.emplace(static_cast<http::status>(status), kHttp11);
+  text_->set(http::field::content_type, "text/html; charset=utf-8");
+  text_->set(http::field::cache_control, "no-store");
+  text_->set("Content-Security-Policy", kLoginPolicy);
+  if (request_.method() != http::verb::head) {
+    text_->body() = login_page(why);
+  }
+  write(*text_);
+}
+
+void WebConnection::log_in() {
+  const auto session = owner_->on_login(request_.body());
+  if (!session.ok()) {
+    return show_login(session.error().code == Errc::Exhausted ? 429 : 401, session.error().what);
+  }
+  text_.emplace(http::status::see_other, kHttp11);
+  text_->set(http::field::location, "./");
+  text_->set(http::field::cache_control, "no-store");
+  const auto life = std::chrono::duration_cast<std::chrono::seconds>(kSessionLife).count();
+  // Not `Secure`: without TLS of its own the agent may stand behind a proxy that has it, or not.
+  text_->set(http::field::set_cookie,
+             fmt::format("{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
+                         kSessionCookie,
+                         session.value(),
+                         life));
+  write(*text_);
+}
+
 void WebConnection::handle() {
-  const auto trusted =
-      check_origin(to_text(request_[http::field::host]), to_text(request_[http::field::origin]));
+  const auto trusted = check_origin(to_text(request_[http::field::host]),
+                                    to_text(request_[http::field::origin]),
+                                    owner_->asks_for_login() ? Names::Any : Names::Addresses);
   if (!trusted.ok()) {
     return refuse(403, trusted.error().what);
+  }
+  const bool is_login = owner_->asks_for_login() && request_.method() == http::verb::post
+                        && request_.target() == "/login";
+  if (is_login) {
+    return log_in();
+  }
+  if (!request_.body().empty()) {
+    return refuse(413, "requests with a body are not taken");
   }
   if (request_.method() != http::verb::get && request_.method() != http::verb::head) {
     return refuse(405, "only GET is answered");
   }
+  const std::string target = to_text(request_.target());
+  const std::string path = target.substr(0, target.find('?'));
+  if (!is_admitted()) {
+    const bool is_page = path == "/" || path == "/login";
+    return is_page ? show_login(401, "This host asks for its token (--ui-token-file).")
+                   : refuse(401, "log in first");
+  }
   if (websocket::is_upgrade(request_)) {
     return upgrade();
   }
-  const std::string target = to_text(request_.target());
-  const std::string path = target.substr(0, target.find('?'));
   if (path == "/api" || path.starts_with("/api/")) {
     stream_->expires_never();
     return owner_->on_request(*this, target);

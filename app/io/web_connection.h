@@ -9,11 +9,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/span_body.hpp>
@@ -36,6 +36,10 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
     virtual void on_request(WebConnection& from, const std::string& target) = 0;
     virtual Result<Ok> on_upgrade(WebConnection& from, const std::string& target) = 0;
     virtual void on_closed(WebConnection& from) = 0;
+    virtual bool asks_for_login() const = 0;
+    virtual bool admits(std::string_view cookie, std::string_view authorization) = 0;
+    // A session, for the body of the login form.
+    virtual Result<std::string> on_login(std::string_view form) = 0;
   };
 
   WebConnection(boost::asio::ip::tcp::socket socket, Owner& owner, std::size_t send_queue_max);
@@ -48,8 +52,8 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
 
  private:
   using Error = boost::system::error_code;
-  using Parser = boost::beast::http::request_parser<boost::beast::http::empty_body>;
-  using Request = boost::beast::http::request<boost::beast::http::empty_body>;
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+  using Request = boost::beast::http::request<boost::beast::http::string_body>;
   using TextResponse = boost::beast::http::response<boost::beast::http::string_body>;
   using AssetResponse =
       boost::beast::http::response<boost::beast::http::span_body<const std::uint8_t>>;
@@ -58,6 +62,9 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   void read();
   void on_read(const Error& error);
   void handle();
+  bool is_admitted();
+  void log_in();
+  void show_login(unsigned status, std::string_view why);
   void serve(const Asset& asset);
   void refuse(unsigned status, std::string_view why);
   void upgrade();

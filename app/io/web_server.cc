@@ -151,6 +151,14 @@ class WebServer::Impl final : public WebConnection::Owner,
     return admitted;
   }
 
+  bool asks_for_login() const override { return static_cast<bool>(hooks_.admits); }
+
+  bool admits(std::string_view cookie, std::string_view authorization) override {
+    return !hooks_.admits || hooks_.admits(cookie, authorization);
+  }
+
+  Result<std::string> on_login(std::string_view form) override { return hooks_.on_login(form); }
+
   void on_closed(WebConnection& from) override {
     if (const auto request = request_of_.find(&from); request != request_of_.end()) {
       requests_.erase(request->second);

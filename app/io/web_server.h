@@ -1,9 +1,10 @@
 // HTTP and WebSocket for the web UI, on TCP. Serves the embedded files itself, hands requests below
 // /api and WebSocket clients to its hooks.
 //
-// Built on Boost.Beast. Answers GET and HEAD only; refuses names and origins that are not its own
-// (app/request.h); every answer carries strict headers. Limits: header 16 KiB, no bodies,
-// connections_max, 60 s idle, what waits for a slow client. Runs on one executor.
+// Built on Boost.Beast. Answers GET and HEAD, and the login form's POST, only; refuses names and
+// origins that are not its own (app/request.h); every answer carries strict headers. Limits: header
+// 16 KiB, no bodies but the form's, connections_max, 60 s idle, what waits for a slow client. Runs
+// on one executor.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -33,6 +35,10 @@ class WebServer {
     std::function<void(RequestId id, const std::string& target)> on_request;  // GET of /api…
     std::function<Result<Ok>(ClientId id, const std::string& target)> on_client;
     std::function<void(ClientId id)> on_client_gone;
+    // With a login: whether these headers (Cookie, Authorization) admit; what a form's body earns.
+    // Nothing: everybody is let in.
+    std::function<bool(std::string_view cookie, std::string_view authorization)> admits{};
+    std::function<Result<std::string>(std::string_view form)> on_login{};
   };
 
   static Result<std::unique_ptr<WebServer>> listen(boost::asio::any_io_executor executor,

@@ -28,10 +28,12 @@ class DockerWatch::Impl {
        const sys::Clock& clock,
        std::string socket,
        DockerEvents::Options options,
-       OnNames on_names)
+       OnNames on_names,
+       OnEvents on_events)
       : executor_(executor),
         socket_(std::move(socket)),
         on_names_(std::move(on_names)),
+        on_events_(std::move(on_events)),
         events_(std::move(options)),
         driver_(executor, clock, events_, Perform{[this](EventsAction action) {
                   perform(std::move(action));
@@ -75,6 +77,7 @@ class DockerWatch::Impl {
              },
          .on_body =
              [this](std::string_view piece) {
+               on_events_();
                driver_.feed([piece](DockerEvents& core, TimePoint now, EventsActions& out) {
                  core.on_stream_bytes(now, piece, out);
                });
@@ -112,6 +115,7 @@ class DockerWatch::Impl {
   const boost::asio::any_io_executor executor_;
   const std::string socket_;
   const OnNames on_names_;
+  const OnEvents on_events_;
   DockerEvents events_;
   sys::CoreDriver<DockerEvents, EventsAction, Perform> driver_;
   std::unique_ptr<sys::HttpGet> stream_;
@@ -122,9 +126,14 @@ DockerWatch::DockerWatch(boost::asio::any_io_executor executor,
                          const sys::Clock& clock,
                          std::string socket,
                          DockerEvents::Options options,
-                         OnNames on_names)
-    : impl_(std::make_unique<Impl>(
-        std::move(executor), clock, std::move(socket), std::move(options), std::move(on_names))) {}
+                         OnNames on_names,
+                         OnEvents on_events)
+    : impl_(std::make_unique<Impl>(std::move(executor),
+                                   clock,
+                                   std::move(socket),
+                                   std::move(options),
+                                   std::move(on_names),
+                                   std::move(on_events))) {}
 
 DockerWatch::~DockerWatch() = default;
 

@@ -16,12 +16,16 @@ class DockerWatch {
  public:
   using OnNames = std::function<void(const ContainerNames& names)>;
 
+  // Containers started, stopped or changed their networks; called before their names are known.
+  using OnEvents = std::function<void()>;
+
   // Begins at once; without a dockerd it keeps trying.
   DockerWatch(boost::asio::any_io_executor executor,
               const sys::Clock& clock,
               std::string socket,
               DockerEvents::Options options,
-              OnNames on_names);
+              OnNames on_names,
+              OnEvents on_events);
   DockerWatch(const DockerWatch&) = delete;
   DockerWatch& operator=(const DockerWatch&) = delete;
   ~DockerWatch();

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
 
@@ -31,6 +32,7 @@ class ProbeService::Impl {
     if (thread_) {
       thread_->stop();
       thread_->join();
+      forget_news();
     }
   }
 
@@ -47,7 +49,7 @@ class ProbeService::Impl {
     void operator()(ProbeAction action) const {
       std::visit(overloaded{
                      [this](TakeSample) { impl->take_sample(); },
-                     [](Rest) {},  // The thread sleeps, and what the sampler remembers is small.
+                     [this](Rest) { impl->rest(); },
                      [this](Tell&& tell) {
                        asio::post(impl->executor_,
                                   [tell_it = impl->hooks_.tell, tell = std::move(tell)]() mutable {
@@ -65,12 +67,55 @@ class ProbeService::Impl {
     }
     asio::post(*thread_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
       auto sample = std::make_shared<Result<Sample>>(sampler_.take());
+      wait_for_news();
       asio::post(executor_, [this, alive, sample] {
         if (!alive.expired()) {
           on_sample(*sample);
         }
       });
     });
+  }
+
+  void rest() {
+    if (thread_) {
+      asio::post(*thread_, [this] {
+        forget_news();
+        sampler_.rest();
+      });
+    }
+  }
+
+  // On the thread, as all that touches the sampler.
+  void wait_for_news() {
+    if (news_ || sampler_.news_descriptor() < 0) {
+      return;
+    }
+    news_.emplace(thread_->get_executor(), sampler_.news_descriptor());
+    hear_news();
+  }
+
+  void hear_news() {
+    news_->async_wait(
+        asio::posix::descriptor_base::wait_read, [this](const boost::system::error_code& error) {
+          if (error) {
+            return;
+          }
+          sampler_.clear_news();
+          asio::post(executor_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
+            if (!alive.expired()) {
+              feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_change(now); });
+            }
+          });
+          hear_news();
+        });
+  }
+
+  // The descriptor is the source's.
+  void forget_news() {
+    if (news_) {
+      news_->release();
+      news_.reset();
+    }
   }
 
   void on_sample(const Result<Sample>& sample) {
@@ -94,6 +139,7 @@ class ProbeService::Impl {
   sys::CoreDriver<Probe, ProbeAction, Perform> driver_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
   std::optional<asio::thread_pool> thread_;  // From the first sample on.
+  std::optional<asio::posix::stream_descriptor> news_;
 };
 
 ProbeService::ProbeService(asio::any_io_executor executor,

@@ -45,6 +45,7 @@ Result<Sample> Sampler::take() {
   sample.processes = WEFT_TRY(sources_.processes->processes());
   sample.host_netns = sys::own_netns();
   sample.sources.push_back({.name = "procfs", .working = true, .detail = "processes, CPU, memory"});
+  sample_connections(sample);
   sample_sockets(sample);
   attribute(sample);
   sample_containers(sample);
@@ -52,7 +53,67 @@ Result<Sample> Sampler::take() {
   return sample;
 }
 
+void Sampler::rest() {
+  if (sources_.connections) {
+    sources_.connections->stop();
+  }
+  connections_state_ = {};
+  openings_.clear();
+}
+
+int Sampler::news_descriptor() const {
+  return is_counting() ? sources_.connections->news_descriptor() : -1;
+}
+
+void Sampler::clear_news() {
+  sources_.connections->clear_news();
+}
+
+// Whether BPF can be had is found out at the first look after a rest, and said with each.
+void Sampler::sample_connections(Sample& sample) {
+  if (connections_state_.name.empty()) {
+    connections_state_.name = "bpf";
+    connections_state_.detail = "not wanted (--no-bpf)";
+    if (sources_.connections) {
+      const auto started = sources_.connections->start();
+      connections_state_.working = started.ok();
+      connections_state_.detail =
+          started.ok() ? "TCP connections as they open and close" : started.error().what;
+    }
+  }
+  SourceFacts state = connections_state_;
+  if (is_counting()) {
+    auto taken = sources_.connections->take();
+    if (taken.ok()) {
+      sample.connections = std::move(taken).value();
+    } else {
+      state = {.name = state.name, .working = false, .detail = taken.error().what};
+    }
+    if (const std::uint64_t lost = sources_.connections->lost(); lost > 0) {
+      state.detail += fmt::format("; {} kinds of them found no room", lost);
+    }
+  }
+  sample.sources.push_back(std::move(state));
+}
+
+// What BPF counts from its start on, sock_diag need not remember for a while after it has ended.
+void Sampler::learn_opening(ObservedSocket& socket) {
+  if (socket.transport != Transport::Tcp || socket.listening || socket.inode == 0) {
+    return;
+  }
+  const auto known = old_openings_.find(socket.inode);
+  const ObservedOpening opening =
+      known != old_openings_.end()
+          ? known->second
+          : sources_.connections->opening_of(socket.cookie).value_or(ObservedOpening{});
+  openings_.emplace(socket.inode, opening);
+  socket.opened = opening.opened;
+}
+
 void Sampler::sample_sockets(Sample& sample) {
+  using Wanted = sys::SocketSource::Wanted;
+  const Wanted wanted = is_counting() ? Wanted::Live : Wanted::Recent;
+  old_openings_ = std::exchange(openings_, {});
   std::map<std::uint64_t, std::uint32_t> namespaces{{sample.host_netns, 0}};
   std::size_t skipped = 0;
   for (const ObservedProcess& process : sample.processes) {
@@ -67,8 +128,13 @@ void Sampler::sample_sockets(Sample& sample) {
   }
   SourceFacts state{.name = "sock_diag", .working = true, .detail = "connections, once a look"};
   for (const auto& [netns, pid] : namespaces) {
-    auto sockets = sources_.sockets->sockets(pid);
+    auto sockets = sources_.sockets->sockets(pid, wanted);
     if (sockets.ok()) {
+      if (is_counting()) {
+        std::for_each(sockets.value().begin(), sockets.value().end(), [this](auto& socket) {
+          learn_opening(socket);
+        });
+      }
       sample.namespaces.push_back({.netns = netns, .sockets = std::move(sockets).value()});
     } else if (sockets.error().code != Errc::NotFound) {
       state.working = false;
@@ -82,7 +148,8 @@ void Sampler::sample_sockets(Sample& sample) {
 }
 
 // Descriptors are walked only when there are sockets not known from an earlier look, and only those
-// of processes in the sockets' namespaces.
+// of processes in the sockets' namespaces. What BPF has seen opening is in no hurry: who connected
+// is known, and who listens stands for who accepted until the connection has lasted for a look.
 void Sampler::attribute(Sample& sample) {
   std::map<std::uint64_t, std::set<std::uint32_t>> pids_of_netns;
   for (const ObservedProcess& process : sample.processes) {
@@ -93,11 +160,20 @@ void Sampler::attribute(Sample& sample) {
   std::set<std::uint32_t> pids;
   for (const NamespaceSockets& ns : sample.namespaces) {
     for (const ObservedSocket& socket : ns.sockets) {
-      if (socket.listening || socket.inode == 0) {
+      const bool is_bound_udp = socket.listening && socket.transport == Transport::Udp;
+      if (is_bound_udp || socket.inode == 0) {
+        continue;
+      }
+      const auto opening = openings_.find(socket.inode);
+      if (socket.opened == Opened::Here) {
+        sample.owners.emplace(socket.inode, opening->second.pid);
         continue;
       }
       if (const auto owner = owners_.find(socket.inode); owner != owners_.end()) {
         sample.owners.emplace(*owner);
+        continue;
+      }
+      if (socket.opened == Opened::There && !old_openings_.contains(socket.inode)) {
         continue;
       }
       const auto sought = ownerless_.find(socket.inode);

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "probe/sample.h"
+#include "sys/bpf/connections.h"
 #include "sys/clock.h"
 #include "sys/http_server.h"
 #include "sys/procfs.h"
@@ -26,6 +27,7 @@ class Sampler {
   struct Sources {
     std::unique_ptr<sys::ProcessSource> processes;
     std::unique_ptr<sys::SocketSource> sockets;
+    std::unique_ptr<sys::ConnectionSource> connections;  // Nothing: BPF is not wanted (--no-bpf).
     Engine engine;
   };
 
@@ -34,8 +36,18 @@ class Sampler {
   // Fails only if there are no processes to be seen; another source that fails is named in the
   // sample's sources.
   Result<Sample> take();
+  // Nobody looks: counts no connections until the next take().
+  void rest();
+
+  // Readable when a look is worth while before its time (sys/bpf/connections.h); -1 if nothing
+  // tells.
+  int news_descriptor() const;
+  void clear_news();
 
  private:
+  void sample_connections(Sample& sample);
+  bool is_counting() const { return connections_state_.working; }
+  void learn_opening(ObservedSocket& socket);
   void sample_sockets(Sample& sample);
   void attribute(Sample& sample);
   void sample_containers(Sample& sample);
@@ -45,9 +57,12 @@ class Sampler {
   const sys::Clock& clock_;
   Sources sources_;
   std::uint64_t look_ = 0;
-  std::map<std::uint64_t, std::uint32_t> owners_;     // Process of a socket's inode.
-  std::map<std::uint64_t, std::uint64_t> ownerless_;  // The look at which an inode was sought.
-  std::set<std::string> seen_ids_;                    // Containers that processes were in.
+  std::map<std::uint64_t, std::uint32_t> owners_;          // Process of a socket's inode.
+  std::map<std::uint64_t, std::uint64_t> ownerless_;       // The look at which an inode was sought.
+  std::map<std::uint64_t, ObservedOpening> openings_;      // Of sockets seen, by inode.
+  std::map<std::uint64_t, ObservedOpening> old_openings_;  // Of the look before.
+  SourceFacts connections_state_;
+  std::set<std::string> seen_ids_;  // Containers that processes were in.
   std::vector<ContainerFacts> containers_;
   std::map<std::string, std::string> hostnames_;  // Of containers, by id.
   TimePoint engine_asked_{};

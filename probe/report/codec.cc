@@ -127,6 +127,10 @@ void put(const FlowKey& key,
   out.set_received(flow.received_per_second);
   out.set_retransmits(flow.retransmits);
   out.set_rtt_us(flow.rtt_us);
+  out.set_opened(flow.opened);
+  out.set_failed(flow.failed);
+  out.set_sent_total(flow.sent);
+  out.set_received_total(flow.received);
 }
 
 void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
@@ -414,7 +418,11 @@ Result<Ok> tables(const wire::probe::Report& in, HostReport& out) {
                           .sent_per_second = item.sent(),
                           .received_per_second = item.received(),
                           .retransmits = item.retransmits(),
-                          .rtt_us = item.rtt_us()};
+                          .rtt_us = item.rtt_us(),
+                          .opened = item.opened(),
+                          .failed = item.failed(),
+                          .sent = item.sent_total(),
+                          .received = item.received_total()};
     if (!out.flows.emplace(WEFT_TRY(flow_key(out, item)), facts).second) {
       return invalid("a flow stated twice");
     }

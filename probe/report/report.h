@@ -124,8 +124,14 @@ struct FlowFacts {
   std::uint32_t count = 0;  // Connections open now, and those closed in the last interval.
   std::uint64_t sent_per_second = 0;
   std::uint64_t received_per_second = 0;
-  std::uint64_t retransmits = 0;  // Of the connections open now, since they opened.
+  std::uint64_t retransmits = 0;  // Of the connections that count, since they opened.
   std::uint32_t rtt_us = 0;       // Of the slowest; 0 if unknown.
+  // Since the flow is looked at. Connections that closed between two looks are among them if BPF
+  // counts.
+  std::uint64_t opened = 0;
+  std::uint64_t failed = 0;  // Refused, or never answered.
+  std::uint64_t sent = 0;    // Bytes.
+  std::uint64_t received = 0;
 
   friend bool operator==(const FlowFacts&, const FlowFacts&) = default;
 };

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
+#include "sys/bpf/connections.h"
 #include "sys/procfs.h"
 #include "sys/sock_diag.h"
 
@@ -44,14 +47,46 @@ class FakeSockets final : public SocketSource {
  public:
   std::map<std::uint32_t, std::vector<ObservedSocket>> present;  // By process; 0 is our own.
   bool denied = false;
+  Wanted last_wanted = Wanted::Recent;
 
-  Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid) override {
+  Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid, Wanted wanted) override {
+    last_wanted = wanted;
     if (denied && pid != 0) {
       return Error{Errc::Denied, "enter the network namespace: not permitted"};
     }
     const auto found = present.find(pid);
     return found == present.end() ? std::vector<ObservedSocket>() : found->second;
   }
+};
+
+// Counts what a test lets happen.
+class FakeConnections final : public ConnectionSource {
+ public:
+  std::vector<ObservedConnections> happened;
+  std::map<std::uint64_t, ObservedOpening> openings;  // By cookie.
+  bool refuses = false;
+  bool counts = false;
+
+  Result<Ok> start() override {
+    if (refuses) {
+      return Error{Errc::Unavailable, "load BPF programs: not permitted"};
+    }
+    counts = true;
+    return Ok{};
+  }
+  void stop() override {
+    counts = false;
+    happened.clear();
+    openings.clear();
+  }
+  Result<std::vector<ObservedConnections>> take() override { return std::exchange(happened, {}); }
+  std::uint64_t lost() const override { return 0; }
+  std::optional<ObservedOpening> opening_of(std::uint64_t cookie) override {
+    const auto found = openings.find(cookie);
+    return found == openings.end() ? std::nullopt : std::optional(found->second);
+  }
+  int news_descriptor() const override { return -1; }
+  void clear_news() override {}
 };
 
 }  // namespace weft::sys

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "app/app.h"
+#include "app/login.h"
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "probe/report/codec.h"
@@ -34,7 +35,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 'o':
         (void)weft::app::check_origin(rest.substr(0, rest.find(' ')),
-                                      rest.substr(std::min(rest.size(), rest.find(' '))));
+                                      rest.substr(std::min(rest.size(), rest.find(' '))),
+                                      weft::app::Names::Addresses);
+        break;
+      case 'k':
+        (void)weft::app::cookie_value(rest, weft::app::kSessionCookie);
+        (void)weft::app::token_of_form(rest);
         break;
       case 'p':
         app.on_peers(now, {{self, "h1", true}}, out);

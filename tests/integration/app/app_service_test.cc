@@ -18,6 +18,7 @@
 #include <gtest/gtest.h>
 
 #include "app/io/assets.h"
+#include "app/login.h"
 #include "probe/report/codec.h"
 #include "tests/unit/app/cluster.h"
 
@@ -32,22 +33,30 @@ using testing::StartsWith;
 
 class AppServiceTest : public testing::Test {
  protected:
-  AppServiceTest() {
-    service_ = AppService::start(io_.get_executor(),
-                                 clock_,
-                                 {.self = kHost1, .version = "0.1.0", .hostname = "h1"},
-                                 Endpoint::parse("127.0.0.1:0").value(),
-                                 {.peers =
-                                      [] {
-                                        return std::vector<PeerFacts>{{kHost1, "h1", true}};
-                                      },
-                                  .watch =
-                                      [this](const SendWatch&) {
-                                        ++watches_;
-                                        service_->on_report(
-                                            kHost1, probe::encode_report(*cluster().find(kHost1)));
-                                      }})
-                   .value();
+  AppServiceTest() { start({}); }
+
+  void start(const std::optional<std::string>& token) {
+    service_ = std::make_unique<AppService>(
+        io_.get_executor(),
+        clock_,
+        App::Options{.self = kHost1, .version = "0.1.0", .hostname = "h1"},
+        AppService::Hooks{.peers =
+                              [] {
+                                return std::vector<PeerFacts>{{kHost1, "h1", true}};
+                              },
+                          .watch =
+                              [this](const SendWatch&) {
+                                ++watches_;
+                                service_->on_report(kHost1,
+                                                    probe::encode_report(*cluster().find(kHost1)));
+                              }});
+    EXPECT_TRUE(service_->listen({.listen = Endpoint::parse("127.0.0.1:0").value()}, token).ok());
+  }
+
+  std::string log_in(const std::string& token) {
+    const std::string form = "token=" + token;
+    return say("POST /login HTTP/1.1\r\nHost: weft.example\r\nConnection: close\r\nContent-Length: "
+               + std::to_string(form.size()) + "\r\n\r\n" + form);
   }
 
   tcp::socket connect() {
@@ -171,12 +180,68 @@ TEST_F(AppServiceTest, StreamsAViewOverAWebSocket) {
   EXPECT_THAT(frame, HasSubstr("\"reset\":true"));
 }
 
-TEST(AppListen, IsOnLoopbackOnly) {
-  EXPECT_TRUE(check_listen(Endpoint::parse("127.0.0.1:4040").value()).ok());
-  EXPECT_TRUE(check_listen(Endpoint::parse("[::1]:4040").value()).ok());
-  EXPECT_EQ(check_listen(Endpoint::parse("0.0.0.0:4040").value()).error().code, Errc::Denied);
-  EXPECT_EQ(check_listen(Endpoint::parse("192.0.2.1:4040").value()).error().code, Errc::Denied);
-  EXPECT_EQ(check_listen(Endpoint::parse("[::]:4040").value()).error().code, Errc::Denied);
+TEST_F(AppServiceTest, AnswersWhoAsksWithoutABrowser) {
+  std::string body;
+  service_->ask("/api/topology/containers", [&](unsigned status, std::string answer) {
+    EXPECT_EQ(status, 200U);
+    body = std::move(answer);
+  });
+  io_.run_for(std::chrono::milliseconds(200));
+
+  EXPECT_THAT(body, HasSubstr("\"label\":\"web\""));
+}
+
+class AppLoginTest : public AppServiceTest {
+ protected:
+  AppLoginTest() { start(kToken); }
+
+  static std::string cookie_of(const std::string& said) {
+    const std::size_t at = said.find("Set-Cookie: ");
+    return said.substr(at + 12, said.find(';', at) - at - 12);
+  }
+
+  const std::string kToken = "sixteen characters";
+  const std::string kSpelled = "sixteen+characters";
+};
+
+TEST_F(AppLoginTest, ShowsOnlyTheLoginPageToStrangers) {
+  const std::string page = get("/");
+
+  EXPECT_THAT(page, StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(page, HasSubstr("action=\"login\""));
+  EXPECT_THAT(page, HasSubstr("form-action 'self'"));
+  EXPECT_THAT(get("/api/topology/containers"), StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(get("/api/topology/hosts/ws",
+                  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+                  "AAAAAAAAAAAAAAAAAAAAAA==\r\n"),
+              StartsWith("HTTP/1.1 401"));
+  EXPECT_EQ(watches_, 0);
+}
+
+TEST_F(AppLoginTest, LetsInWhoHasTheTokenByCookieOrHeader) {
+  const std::string said = log_in(kSpelled);
+
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 303"));
+  EXPECT_THAT(said, HasSubstr("HttpOnly; SameSite=Strict"));
+  EXPECT_THAT(get("/api", "Cookie: a=b; " + cookie_of(said) + "\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/api", "Authorization: Bearer " + kToken + "\r\n"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(get("/api", "Cookie: weft_session=0\r\n"), StartsWith("HTTP/1.1 401"));
+}
+
+TEST_F(AppLoginTest, StopsGuessing) {
+  for (int i = 0; i < kAttemptsMax; ++i) {
+    EXPECT_THAT(log_in("wrong"), StartsWith("HTTP/1.1 401"));
+  }
+
+  EXPECT_THAT(log_in(kSpelled), StartsWith("HTTP/1.1 429"));
+}
+
+TEST_F(AppLoginTest, RefusesFormsOfOtherPagesAndOtherBodies) {
+  EXPECT_THAT(say("POST /login HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nContent-Length: "
+                  "3\r\nConnection: close\r\n\r\na=b"),
+              StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(say("POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b"),
+              StartsWith("HTTP/1.1 413"));
 }
 
 }  // namespace

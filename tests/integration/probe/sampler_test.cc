@@ -29,6 +29,8 @@ class SamplerTest : public testing::Test {
   SamplerTest() {
     auto processes = std::make_unique<sys::FakeProcesses>();
     auto sockets = std::make_unique<sys::FakeSockets>();
+    auto connections = std::make_unique<sys::FakeConnections>();
+    connections_ = connections.get();
     processes_ = processes.get();
     sockets_ = sockets.get();
     ObservedProcess process;
@@ -39,11 +41,13 @@ class SamplerTest : public testing::Test {
     processes_->holders[7] = 42;
     sockets_->present[42] = {{.local = Endpoint::parse("10.0.0.1:40000").value(),
                               .remote = Endpoint::parse("10.0.0.2:80").value(),
-                              .inode = 7}};
+                              .inode = 7,
+                              .cookie = 70}};
     sampler_.emplace(
         clock_,
         Sampler::Sources{.processes = std::move(processes),
                          .sockets = std::move(sockets),
+                         .connections = std::move(connections),
                          .engine = [this](const std::string& target) { return answer(target); }});
   }
 
@@ -69,6 +73,7 @@ class SamplerTest : public testing::Test {
   SettableClock clock_;
   sys::FakeProcesses* processes_ = nullptr;
   sys::FakeSockets* sockets_ = nullptr;
+  sys::FakeConnections* connections_ = nullptr;
   int asked_ = 0;
   bool engine_gone_ = false;
   std::optional<Sampler> sampler_;
@@ -134,6 +139,53 @@ TEST_F(SamplerTest, SaysWhichSourceDoesNotWorkAndGoesOn) {
   EXPECT_THAT(sample.sources,
               Contains(testing::AllOf(Field(&SourceFacts::name, "sock_diag"),
                                       Field(&SourceFacts::working, false))));
+}
+
+TEST_F(SamplerTest, TakesConnectionsFromBpfAndKnowsWhoOpenedThemWithoutLookingThroughDescriptors) {
+  connections_->openings[70] = {.opened = Opened::Here, .pid = 41};
+  connections_->happened = {{.netns = 99, .opened = 3, .closed = 2}};
+
+  const Sample sample = take();
+
+  EXPECT_THAT(sample.connections, SizeIs(1));
+  EXPECT_THAT(sample.owners, Contains(Pair(7, 41)));
+  EXPECT_EQ(processes_->walks, 0U);
+  EXPECT_EQ(sample.namespaces.front().sockets.front().opened, Opened::Here);
+  EXPECT_EQ(sockets_->last_wanted, sys::SocketSource::Wanted::Live)
+      << "BPF has counted what has ended";
+}
+
+TEST_F(SamplerTest, SeeksWhoAcceptedOnlyIfTheConnectionLasts) {
+  connections_->openings[70] = {.opened = Opened::There, .pid = 0};
+
+  EXPECT_THAT(take().owners, IsEmpty());
+  EXPECT_THAT(take().owners, Contains(Pair(7, 42)));
+  EXPECT_EQ(processes_->walks, 1U);
+}
+
+TEST_F(SamplerTest, LooksAtSocketsAloneWhenBpfIsRefusedAndSaysWhy) {
+  connections_->refuses = true;
+
+  const Sample sample = take();
+
+  EXPECT_THAT(sample.owners, Contains(Pair(7, 42)));
+  EXPECT_EQ(sockets_->last_wanted, sys::SocketSource::Wanted::Recent);
+  EXPECT_THAT(
+      sample.sources,
+      Contains(testing::AllOf(Field(&SourceFacts::name, "bpf"),
+                              Field(&SourceFacts::working, false),
+                              Field(&SourceFacts::detail, testing::HasSubstr("not permitted")))));
+}
+
+TEST_F(SamplerTest, StopsCountingWhenNobodyLooksAndBeginsAnew) {
+  (void)take();
+  EXPECT_TRUE(connections_->counts);
+
+  sampler_->rest();
+  EXPECT_FALSE(connections_->counts);
+
+  (void)take();
+  EXPECT_TRUE(connections_->counts);
 }
 
 }  // namespace

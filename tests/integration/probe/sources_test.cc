@@ -5,10 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sys/bpf/connections.h"
 #include "sys/fake/fake_probe.h"
 #include "sys/procfs.h"
 #include "sys/sock_diag.h"
@@ -37,6 +39,9 @@ class World {
   virtual Scene scene() = 0;
   virtual ProcessSource& processes() = 0;
   virtual SocketSource& sockets() = 0;
+  virtual ConnectionSource& connections() = 0;
+  // Connects to the listener of the scene, sends five bytes, closes; so many times.
+  virtual void connect_and_close(std::uint64_t times) = 0;
 };
 
 class KernelWorld final : public World {
@@ -72,6 +77,26 @@ class KernelWorld final : public World {
 
   ProcessSource& processes() override { return *processes_; }
   SocketSource& sockets() override { return *sockets_; }
+  ConnectionSource& connections() override { return *connections_; }
+
+  void connect_and_close(std::uint64_t times) override {
+    const Endpoint listening = name_of(listener_);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(listening.port);
+    for (std::uint64_t i = 0; i < times; ++i) {
+      const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      EXPECT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+      const int server = ::accept(listener_, nullptr, nullptr);
+      EXPECT_EQ(::send(client, "hello", 5, 0), 5);
+      char buffer[5];
+      EXPECT_EQ(::recv(server, buffer, sizeof buffer, MSG_WAITALL), 5);
+      ::close(client);
+      EXPECT_EQ(::recv(server, buffer, sizeof buffer, 0), 0) << "the client's end has arrived";
+      ::close(server);
+    }
+  }
 
  private:
   static Endpoint name_of(int fd) {
@@ -83,6 +108,7 @@ class KernelWorld final : public World {
 
   std::unique_ptr<ProcessSource> processes_ = open_procfs();
   std::unique_ptr<SocketSource> sockets_ = open_sock_diag();
+  std::unique_ptr<ConnectionSource> connections_ = open_bpf_connections();
   int listener_ = -1;
   int client_ = -1;
   int server_ = -1;
@@ -113,10 +139,26 @@ class FakeWorld final : public World {
 
   ProcessSource& processes() override { return processes_; }
   SocketSource& sockets() override { return sockets_; }
+  ConnectionSource& connections() override { return connections_; }
+
+  void connect_and_close(std::uint64_t times) override {
+    ObservedConnections client;
+    client.opening = {.opened = Opened::Here, .pid = 42};
+    client.netns = own_netns();
+    client.local = client.remote = Ip::parse("127.0.0.1").value();
+    client.port = 5000;
+    client.opened = client.closed = times;
+    client.bytes_sent = 5 * times;
+    ObservedConnections server = client;
+    server.opening = {.opened = Opened::There, .pid = 0};
+    std::swap(server.bytes_sent, server.bytes_received);
+    connections_.happened = {client, server};
+  }
 
  private:
   FakeProcesses processes_;
   FakeSockets sockets_;
+  FakeConnections connections_;
 };
 
 template <class WorldType>
@@ -131,7 +173,7 @@ TYPED_TEST_SUITE(SourcesContract, Worlds);
 TYPED_TEST(SourcesContract, ShowsAListenerAndBothEndsOfAConnection) {
   const Scene scene = this->world_.scene();
 
-  const auto sockets = this->world_.sockets().sockets(0);
+  const auto sockets = this->world_.sockets().sockets(0, SocketSource::Wanted::Recent);
 
   ASSERT_TRUE(sockets.ok()) << sockets.error().what;
   const auto find = [&](bool listening, const Endpoint& local, const Endpoint& remote) {
@@ -175,6 +217,122 @@ TYPED_TEST(SourcesContract, ListsTheProcessItselfInOrder) {
   EXPECT_TRUE(std::is_sorted(processes.value().begin(),
                              processes.value().end(),
                              [](const auto& a, const auto& b) { return a.pid < b.pid; }));
+}
+
+// Of the scene's listener, seen from one end.
+ObservedConnections of_end(const std::vector<ObservedConnections>& all,
+                           const Scene& scene,
+                           Opened opened) {
+  ObservedConnections sum;
+  for (const ObservedConnections& connections : all) {
+    if (connections.port == scene.listener.port && connections.netns == own_netns()
+        && connections.opening.opened == opened) {
+      const std::uint64_t opened_before = sum.opened;
+      const std::uint64_t closed_before = sum.closed;
+      const std::uint64_t sent_before = sum.bytes_sent;
+      sum = connections;
+      sum.opened += opened_before;
+      sum.closed += closed_before;
+      sum.bytes_sent += sent_before;
+    }
+  }
+  return sum;
+}
+
+TYPED_TEST(SourcesContract, CountsEveryShortConnectionAtBothEndsAsOneKind) {
+  constexpr std::uint64_t kTimes = 500;
+  const Scene scene = this->world_.scene();
+  ConnectionSource& source = this->world_.connections();
+  const auto started = source.start();
+  ASSERT_TRUE(started.ok()) << started.error().what;
+
+  this->world_.connect_and_close(kTimes);
+  const auto all = source.take();
+
+  ASSERT_TRUE(all.ok()) << all.error().what;
+  const ObservedConnections client = of_end(all.value(), scene, Opened::Here);
+  const ObservedConnections server = of_end(all.value(), scene, Opened::There);
+  EXPECT_EQ(client.opened, kTimes);
+  EXPECT_EQ(client.closed, kTimes);
+  EXPECT_EQ(client.bytes_sent, 5U * kTimes);
+  EXPECT_EQ(client.opening.pid, scene.pid);
+  EXPECT_EQ(client.remote, scene.listener.address);
+  EXPECT_EQ(server.opened, kTimes);
+  EXPECT_EQ(server.closed, kTimes);
+  EXPECT_EQ(source.lost(), 0U);
+}
+
+TYPED_TEST(SourcesContract, GivesWhatHappenedOnlyOnceAndNothingOnceStopped) {
+  const Scene scene = this->world_.scene();
+  ConnectionSource& source = this->world_.connections();
+  ASSERT_TRUE(source.start().ok());
+  this->world_.connect_and_close(1);
+  (void)source.take();
+
+  const auto again = source.take();
+  source.stop();
+  const auto stopped = source.take();
+
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(of_end(again.value(), scene, Opened::Here).opened, 0U);
+  ASSERT_TRUE(stopped.ok());
+  EXPECT_TRUE(stopped.value().empty());
+  EXPECT_EQ(source.news_descriptor(), -1);
+}
+
+class KernelConnections : public testing::Test {
+ protected:
+  // What the first connection of a kind makes readable.
+  static bool has_news(const ConnectionSource& source) {
+    pollfd poll_for{source.news_descriptor(), POLLIN, 0};
+    constexpr int kDeadlineMs = 2000;
+    return ::poll(&poll_for, 1, kDeadlineMs) == 1;
+  }
+
+  KernelWorld world_;
+};
+
+TEST_F(KernelConnections, TellsOfAKindOfConnectionThatIsNewAndHowItCameAbout) {
+  ConnectionSource& source = world_.connections();
+  ASSERT_TRUE(source.start().ok());
+
+  const Scene scene = world_.scene();
+
+  EXPECT_TRUE(has_news(source));
+  const auto sockets = world_.sockets().sockets(0, SocketSource::Wanted::Live);
+  ASSERT_TRUE(sockets.ok());
+  const auto client = std::find_if(
+      sockets.value().begin(), sockets.value().end(), [&](const ObservedSocket& socket) {
+        return !socket.listening && socket.local == scene.client;
+      });
+  ASSERT_NE(client, sockets.value().end());
+  EXPECT_EQ(source.opening_of(client->cookie),
+            (ObservedOpening{.opened = Opened::Here, .pid = scene.pid}));
+}
+
+TEST_F(KernelConnections, CountsAConnectionThatIsRefused) {
+  const Scene scene = world_.scene();
+  ConnectionSource& source = world_.connections();
+  ASSERT_TRUE(source.start().ok());
+  const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // Nothing listens on the client's own port.
+  address.sin_port = htons(scene.client.port);
+
+  EXPECT_NE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ::close(client);
+
+  const auto all = source.take();
+  ASSERT_TRUE(all.ok());
+  const auto refused =
+      std::find_if(all.value().begin(), all.value().end(), [&](const ObservedConnections& one) {
+        return one.port == scene.client.port && one.failed == 1;
+      });
+  ASSERT_NE(refused, all.value().end());
+  EXPECT_EQ(refused->opened, 0U);
+  EXPECT_EQ(refused->opening.pid, scene.pid);
 }
 
 TYPED_TEST(SourcesContract, DescribesTheHost) {

@@ -25,6 +25,7 @@ struct Calls {
                   status.targets = {"host2"};
                   return status;
                 },
+            .metrics = [] { return std::string("weft_info{version=\"9.9\"} 1\n"); },
             .connect =
                 [this](const TargetsCall& call) {
                   connected = call;
@@ -104,8 +105,8 @@ TEST(ControlApi, ServesMetricsHereAndWhereThereIsNothingElse) {
   Calls calls;
 
   const auto here = handle_control(request("GET", "/metrics"), calls.hooks());
-  const auto there = handle_metrics(request("GET", "/metrics"), calls.hooks().status());
-  const auto more = handle_metrics(request("GET", "/status"), calls.hooks().status());
+  const auto there = handle_metrics(request("GET", "/metrics"), calls.hooks().metrics);
+  const auto more = handle_metrics(request("GET", "/status"), calls.hooks().metrics);
 
   EXPECT_EQ(here.status, 200U);
   EXPECT_THAT(here.content_type, HasSubstr("version=0.0.4"));

@@ -9,6 +9,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/metrics.h"
+
 namespace weft::agent {
 namespace {
 
@@ -116,7 +118,9 @@ TEST(Metrics, AreAllInTheDocumentationAndNothingElseIs) {
   std::ifstream file(std::string(WEFT_DOCS_DIR) + "/METRICS.md");
   const std::string document((std::istreambuf_iterator<char>(file)),
                              std::istreambuf_iterator<char>());
-  const std::string text = metrics_text(busy_status());
+  probe::HostReport host;
+  host.flows[{}] = {.count = 1};
+  const std::string text = metrics_text(busy_status()) + app::metrics_text(host);
   const auto names_in = [](const std::string& where, const char* pattern) {
     const std::regex expression(pattern);
     std::set<std::string> names;
@@ -126,7 +130,8 @@ TEST(Metrics, AreAllInTheDocumentationAndNothingElseIs) {
     return names;
   };
 
-  EXPECT_EQ(names_in(text, "# TYPE (\\w+) "), names_in(document, "\\| `(we(?:av|f)[et]_\\w+)"));
+  EXPECT_EQ(names_in(text, "# TYPE (\\w+) "),
+            names_in(document, "\\| `((?:we(?:av|f)[et]|traces)_\\w+)"));
 }
 
 }  // namespace

@@ -33,23 +33,30 @@ TEST(Target, IsRefusedWhereItIsMalformed) {
 }
 
 TEST(Origin, OfOurOwnPageIsTrusted) {
-  EXPECT_TRUE(check_origin("127.0.0.1:4040", "http://127.0.0.1:4040").ok());
-  EXPECT_TRUE(check_origin("localhost:4040", "").ok());
-  EXPECT_TRUE(check_origin("[::1]:4040", "http://[::1]:4040").ok());
-  EXPECT_TRUE(check_origin("LOCALHOST", "").ok());
+  EXPECT_TRUE(check_origin("127.0.0.1:4040", "http://127.0.0.1:4040", Names::Addresses).ok());
+  EXPECT_TRUE(check_origin("localhost:4040", "", Names::Addresses).ok());
+  EXPECT_TRUE(check_origin("[::1]:4040", "http://[::1]:4040", Names::Addresses).ok());
+  EXPECT_TRUE(check_origin("LOCALHOST", "", Names::Addresses).ok());
 }
 
 TEST(Origin, OfAnotherPageIsRefused) {
-  EXPECT_EQ(check_origin("127.0.0.1:4040", "http://evil.example").error().code, Errc::Denied);
-  EXPECT_FALSE(check_origin("127.0.0.1:4040", "http://127.0.0.1:8080").ok());
-  EXPECT_FALSE(check_origin("127.0.0.1:4040", "null").ok());
+  EXPECT_EQ(check_origin("127.0.0.1:4040", "http://evil.example", Names::Addresses).error().code,
+            Errc::Denied);
+  EXPECT_FALSE(check_origin("127.0.0.1:4040", "http://127.0.0.1:8080", Names::Addresses).ok());
+  EXPECT_FALSE(check_origin("127.0.0.1:4040", "null", Names::Addresses).ok());
 }
 
 TEST(Origin, IsRefusedWhereANameMayHaveBeenReboundToUs) {
-  EXPECT_FALSE(check_origin("evil.example:4040", "http://evil.example:4040").ok());
-  EXPECT_FALSE(check_origin("", "").ok());
-  EXPECT_FALSE(check_origin("[::1", "").ok());
-  EXPECT_FALSE(check_origin("127.0.0.1.evil.example", "").ok());
+  EXPECT_FALSE(
+      check_origin("evil.example:4040", "http://evil.example:4040", Names::Addresses).ok());
+  EXPECT_FALSE(check_origin("", "", Names::Addresses).ok());
+  EXPECT_FALSE(check_origin("[::1", "", Names::Addresses).ok());
+  EXPECT_FALSE(check_origin("127.0.0.1.evil.example", "", Names::Addresses).ok());
+}
+
+TEST(Origin, MayBearAnyNameWhereThereIsALoginButMustBeTheSame) {
+  EXPECT_TRUE(check_origin("weft.example", "https://weft.example", Names::Any).ok());
+  EXPECT_FALSE(check_origin("weft.example", "https://evil.example", Names::Any).ok());
 }
 
 }  // namespace

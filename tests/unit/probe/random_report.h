@@ -44,7 +44,12 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
     key.local = container.addresses.front();
     key.remote = Ip(Ipv4(0x0a200000 + rng.below(1024)));
     key.port = static_cast<std::uint16_t>(rng.below(3) + 80);
-    report.flows[key] = {.count = rng.below(9) + 1, .sent_per_second = rng.below(1000)};
+    report.flows[key] = {.count = rng.below(9) + 1,
+                         .sent_per_second = rng.below(1000),
+                         .opened = rng.below(1000),
+                         .failed = rng.below(3),
+                         .sent = rng.below(100000),
+                         .received = rng.below(100000)};
   }
   report.sources = {{.name = "procfs", .working = true, .detail = "fine"}};
   return report;

@@ -197,5 +197,133 @@ TEST(Tracker, LeavesKernelThreadsOut) {
   EXPECT_THAT(tracker.digest(look).processes, IsEmpty());
 }
 
+ObservedConnections ended(std::uint64_t count, std::uint64_t bytes_sent) {
+  ObservedConnections out;
+  out.opening = {.opened = Opened::Here, .pid = 10};
+  out.netns = kNetns;
+  out.local = endpoint("10.0.0.1:1").address;
+  out.remote = endpoint("10.0.0.2:1").address;
+  out.port = 80;
+  out.opened = out.closed = count;
+  out.bytes_sent = bytes_sent;
+  return out;
+}
+
+TEST(Tracker, CountsConnectionsThatCameAndWentBetweenTwoLooks) {
+  Tracker tracker;
+  (void)tracker.digest(sample(1s, {}));
+  Sample second = sample(2s, {});
+  second.processes = {process(10, 0s)};
+  second.connections = {ended(5000, 25000)};
+
+  const HostReport report = tracker.digest(second);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  const auto& [key, facts] = *report.flows.begin();
+  EXPECT_EQ(key.direction, Direction::Outbound);
+  EXPECT_EQ(key.pid, 10U);
+  EXPECT_EQ(key.container, kContainer);
+  EXPECT_EQ(facts.count, 5000U);
+  EXPECT_EQ(facts.opened, 5000U);
+  EXPECT_EQ(facts.sent_per_second, 25000U);
+}
+
+TEST(Tracker, GivesConnectionsOfProcessesThatAreGoneToTheirContainer) {
+  Tracker tracker;
+  Sample look = sample(1s, {});
+  look.processes = {process(11, 0s)};
+  look.connections = {ended(3, 0)};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->first.pid, 0U);
+  EXPECT_EQ(report.flows.begin()->first.container, kContainer);
+}
+
+TEST(Tracker, CountsTheBytesOfAConnectionOnceWhenItIsSeenLiveAndThenClosed) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.opened = Opened::Here;
+  socket.bytes_sent = 100;
+  Sample live = sample(2s, {socket});
+  live.processes = {process(10, 0s)};
+  live.owners = {{7, 10}};
+  Sample closed = sample(3s, {});
+  closed.processes = {process(10, 0s)};
+  closed.connections = {ended(1, 150)};
+  (void)tracker.digest(sample(1s, {}));
+
+  const HostReport first = tracker.digest(live);
+  const HostReport second = tracker.digest(closed);
+
+  EXPECT_EQ(first.flows.begin()->second.sent, 100U);
+  EXPECT_EQ(second.flows.begin()->second.sent_per_second, 50U);
+  EXPECT_EQ(second.flows.begin()->second.count, 1U);
+}
+
+TEST(Tracker, CountsTheBytesOnceWhenAConnectionEndsWhileWeLook) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.opened = Opened::Here;
+  socket.bytes_sent = 100;
+  Sample live = sample(2s, {socket});
+  live.owners = {{7, 10}};
+  live.processes = {process(10, 0s)};
+  Sample later = sample(4s, {});
+  later.processes = live.processes;
+  later.connections = {ended(1, 150)};
+  (void)tracker.digest(sample(1s, {}));
+  (void)tracker.digest(live);
+
+  (void)tracker.digest(sample(3s, {}));
+  const HostReport report = tracker.digest(later);
+
+  EXPECT_EQ(report.flows.begin()->second.sent_per_second, 50U);
+}
+
+TEST(Tracker, ShowsAnEdgeThatEndedJustBeforeAnEarlyLookAndDropsItAtTheNext) {
+  Tracker tracker;
+  (void)tracker.digest(sample(1s, {}));
+  Sample second = sample(2s, {});
+  second.connections = {ended(1, 10)};
+  (void)tracker.digest(second);
+
+  const HostReport early = tracker.digest(sample(2100ms, {}));
+  const HostReport next = tracker.digest(sample(3s, {}));
+
+  ASSERT_THAT(early.flows, SizeIs(1));
+  EXPECT_EQ(early.flows.begin()->second.count, 0U);
+  EXPECT_EQ(early.flows.begin()->second.opened, 1U);
+  EXPECT_THAT(next.flows, IsEmpty());
+}
+
+TEST(Tracker, NamesWhoListensAsTheServerOfConnectionsThatHaveEnded) {
+  Tracker tracker;
+  ObservedSocket listener = listening("0.0.0.0:80");
+  listener.inode = 5;
+  Sample look = sample(1s, {listener});
+  look.processes = {process(10, 0s)};
+  look.owners = {{5, 10}};
+  ObservedConnections served = ended(4, 0);
+  served.opening = {.opened = Opened::There, .pid = 0};
+  look.connections = {served};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->first.direction, Direction::Inbound);
+  EXPECT_EQ(report.flows.begin()->first.pid, 10U);
+}
+
+TEST(Tracker, LeavesOutWhatBelongsToNamespacesOfNobodyHere) {
+  Tracker tracker;
+  Sample look = sample(1s, {});
+  look.connections = {ended(4, 0)};
+  look.connections.front().netns = 77;
+
+  EXPECT_THAT(tracker.digest(look).flows, IsEmpty());
+}
+
 }  // namespace
 }  // namespace weft::probe

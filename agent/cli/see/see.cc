@@ -1,0 +1,81 @@
+#include "agent/cli/see/see.h"
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json/parse.hpp>
+#include <fmt/format.h>
+
+#include "agent/cli/attach/addresses.h"
+#include "agent/cli/client.h"
+#include "agent/cli/json_text.h"
+#include "agent/cli/see/graph_text.h"
+
+namespace weft::agent {
+
+namespace json = boost::json;
+
+namespace {
+
+// The agent waits a second and a half for hosts that are late.
+constexpr int kCallTimeoutSeconds = 5;
+
+// Rates are differences of two looks, which hosts take once a second.
+constexpr std::chrono::milliseconds kSecondLook(1500);
+
+using ToText = std::function<std::string(const json::value& view)>;
+
+Result<json::value> ask_view(const Settings& settings) {
+  const std::string topology =
+      settings.arguments().empty() ? "containers" : settings.arguments().front();
+  const std::string answer =
+      WEFT_TRY(ask_agent(settings, "GET", "/api/topology/" + topology, kCallTimeoutSeconds));
+  boost::system::error_code malformed;
+  json::value view = json::parse(answer, malformed);
+  if (malformed) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+  }
+  return view;
+}
+
+ExitCode print_view(const Settings& settings, bool with_rates, const ToText& to_text) {
+  auto view = ask_view(settings);
+  if (view.ok() && with_rates) {
+    boost::asio::io_context io;
+    boost::asio::steady_timer(io, kSecondLook).wait();
+    view = ask_view(settings);
+  }
+  if (!view.ok()) {
+    return report(view.error());
+  }
+  if (settings.flag("json")) {
+    fmt::print("{}", pretty(view.value()));
+    return ExitCode::Ok;
+  }
+  try {
+    fmt::print("{}", to_text(view.value()));
+  } catch (const std::exception& error) {
+    return report(Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())});
+  }
+  return ExitCode::Ok;
+}
+
+}  // namespace
+
+ExitCode run_graph(const Settings& settings) {
+  return print_view(settings, false, graph_dot);
+}
+
+ExitCode run_edges(const Settings& settings) {
+  return print_view(settings, true, edges_text);
+}
+
+ExitCode run_top(const Settings& settings) {
+  return print_view(settings, true, top_text);
+}
+
+}  // namespace weft::agent

@@ -1,0 +1,13 @@
+// weft graph, edges, top: the topology of the whole cluster, as any agent can tell it.
+#pragma once
+
+#include "agent/cli/exit_code.h"
+#include "agent/cli/options.h"
+
+namespace weft::agent {
+
+ExitCode run_graph(const Settings& settings);
+ExitCode run_edges(const Settings& settings);
+ExitCode run_top(const Settings& settings);
+
+}  // namespace weft::agent

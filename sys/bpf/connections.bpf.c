@@ -1,0 +1,283 @@
+// Counts TCP connections as they open and close, in all network namespaces: weft_state runs when a
+// socket changes its state (connect, established, closed), and reads what it has carried.
+//
+// Whose the client's end is, is known: connect() runs in its process, and it is counted if the
+// agent's own /proc shows it. The server's packets arrive in nobody's name; who listens tells.
+//
+// Aggregated here: however many connections a client makes to one port, they are one entry, and the
+// agent is woken only by a kind of connection that it has not seen for a while. Fields are found by
+// BTF (CO-RE), so nothing depends on one kernel's layout.
+
+// libbpf's headers need the kernel's types before them.
+// clang-format off
+#include <linux/bpf.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+// clang-format on
+
+#include "sys/bpf/flow_maps.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+
+// include/net/tcp_states.h
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_CLOSE 7
+
+// A kind of connection is news if it was not seen for so long (ns).
+#define NEWS_AFTER (3ULL * 1000 * 1000 * 1000)
+
+// Namespaces of processes are nested this deep at most (MAX_PID_NS_LEVEL).
+#define PID_LEVELS 33
+
+// The parts of the kernel's structures that are read; libbpf finds where they are.
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct ns_common {
+  unsigned int inum;
+};
+struct net {
+  struct ns_common ns;
+};
+typedef struct {
+  struct net* net;
+} possible_net_t;
+struct in6_addr {
+  union {
+    __u8 u6_addr8[16];
+  } in6_u;
+};
+struct sock_common {
+  __be32 skc_daddr;
+  __be32 skc_rcv_saddr;
+  __be16 skc_dport;
+  __u16 skc_num;
+  unsigned short skc_family;
+  possible_net_t skc_net;
+  struct in6_addr skc_v6_daddr;
+  struct in6_addr skc_v6_rcv_saddr;
+};
+struct sock {
+  struct sock_common __sk_common;
+  __u16 sk_protocol;
+};
+struct tcp_sock {
+  __u64 bytes_received;
+  __u64 bytes_sent;
+  __u64 bytes_retrans;
+  __u32 srtt_us;
+  __u32 total_retrans;
+};
+struct pid_namespace {
+  struct ns_common ns;
+};
+struct upid {
+  int nr;
+  struct pid_namespace* ns;
+};
+struct pid {
+  unsigned int level;
+  struct upid numbers[1];
+};
+struct task_struct {
+  struct task_struct* group_leader;
+  struct pid* thread_pid;
+};
+#pragma clang attribute pop
+
+// Inode of the agent's own process namespace.
+const volatile __u32 weft_pid_namespace = 0;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, WEFT_FLOWS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct weft_flow_key);
+  __type(value, struct weft_flow);
+} weft_flows SEC(".maps");
+
+// By the cookie of a socket, which sock_diag shows, too.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, WEFT_OPENERS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, __u64);
+  __type(value, struct weft_flow_key);
+} weft_openers SEC(".maps");
+
+// When a kind of connection (without its process) last opened.
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, WEFT_SEEN_MAX);
+  __type(key, struct weft_flow_key);
+  __type(value, __u64);
+} weft_seen SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 4096);
+} weft_news SEC(".maps");
+
+// Kinds of connections that found no room in weft_flows.
+__u64 weft_flows_lost = 0;
+
+// The number of the present process in the agent's namespace; 0 if it is not in there.
+static __always_inline __u32 own_pid(void) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  struct pid* pid = BPF_CORE_READ(task, group_leader, thread_pid);
+  const unsigned int level = BPF_CORE_READ(pid, level);
+  for (unsigned int i = 0; i < PID_LEVELS; ++i) {
+    if (i > level) {
+      break;
+    }
+    struct upid id;
+    const __u64 size = bpf_core_type_size(struct upid);
+    const void* const at = (const void*)pid + bpf_core_field_offset(pid->numbers) + i * size;
+    struct pid_namespace* ns = 0;
+    bpf_core_read(&id.nr, sizeof id.nr, &((const struct upid*)at)->nr);
+    bpf_core_read(&ns, sizeof ns, &((const struct upid*)at)->ns);
+    if (BPF_CORE_READ(ns, ns.inum) == weft_pid_namespace) {
+      return id.nr;
+    }
+  }
+  return 0;
+}
+
+static __always_inline void map_v4(__u8* out, __be32 address) {
+  out[10] = 0xff;
+  out[11] = 0xff;
+  __builtin_memcpy(out + 12, &address, sizeof address);
+}
+
+static __always_inline void describe(const struct sock* sk,
+                                     __u32 pid,
+                                     __u8 outbound,
+                                     struct weft_flow_key* key) {
+  const struct sock_common* common = &sk->__sk_common;
+  if (common->skc_family == AF_INET) {
+    map_v4(key->local, common->skc_rcv_saddr);
+    map_v4(key->remote, common->skc_daddr);
+  } else {
+    BPF_CORE_READ_INTO(&key->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+    BPF_CORE_READ_INTO(&key->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+  }
+  key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+  key->pid = pid;
+  key->port = outbound ? bpf_ntohs(common->skc_dport) : common->skc_num;
+  key->transport = IPPROTO_TCP;
+  key->outbound = outbound;
+}
+
+static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key) {
+  struct weft_flow* flow = bpf_map_lookup_elem(&weft_flows, key);
+  if (flow) {
+    return flow;
+  }
+  const struct weft_flow fresh = {};
+  if (bpf_map_update_elem(&weft_flows, key, &fresh, BPF_NOEXIST) == -7 /* E2BIG */) {
+    __sync_fetch_and_add(&weft_flows_lost, 1);
+  }
+  return bpf_map_lookup_elem(&weft_flows, key);
+}
+
+static __always_inline void note_opened(const struct weft_flow_key* key) {
+  struct weft_flow* flow = flow_of(key);
+  if (flow) {
+    __sync_fetch_and_add(&flow->opened, 1);
+  }
+  struct weft_flow_key kind = *key;
+  kind.pid = 0;
+  const __u64 now = bpf_ktime_get_ns();
+  __u64* seen = bpf_map_lookup_elem(&weft_seen, &kind);
+  const int is_news = !seen || now - *seen > NEWS_AFTER;
+  if (seen) {
+    *seen = now;
+  } else {
+    bpf_map_update_elem(&weft_seen, &kind, &now, BPF_ANY);
+  }
+  if (is_news) {
+    bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
+  }
+}
+
+static __always_inline void note_closed(const struct sock* sk,
+                                        const struct weft_flow_key* key,
+                                        int failed) {
+  struct weft_flow* flow = flow_of(key);
+  if (!flow) {
+    return;
+  }
+  if (failed) {
+    __sync_fetch_and_add(&flow->failed, 1);
+    return;
+  }
+  __sync_fetch_and_add(&flow->closed, 1);
+  struct tcp_sock* tcp = bpf_skc_to_tcp_sock((void*)sk);
+  if (tcp) {
+    __sync_fetch_and_add(&flow->sent, tcp->bytes_sent - tcp->bytes_retrans);
+    __sync_fetch_and_add(&flow->received, tcp->bytes_received);
+    __sync_fetch_and_add(&flow->retransmits, tcp->total_retrans);
+    flow->rtt_us = tcp->srtt_us >> 3;  // The kernel keeps it eightfold (net/ipv4/tcp_input.c).
+  }
+}
+
+static __always_inline void on_connect(const struct sock* sk, __u64 cookie) {
+  const __u32 pid = own_pid();
+  if (pid == 0) {
+    return;
+  }
+  struct weft_flow_key key = {};
+  describe(sk, pid, 1, &key);
+  bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
+}
+
+static __always_inline void on_established(const struct sock* sk, int before, __u64 cookie) {
+  struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
+  if (known) {
+    // The address of our own end may have been chosen late.
+    describe(sk, known->pid, 1, known);
+    note_opened(known);
+  } else if (before == TCP_SYN_RECV) {
+    struct weft_flow_key key = {};
+    describe(sk, 0, 0, &key);
+    bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
+    note_opened(&key);
+  }
+}
+
+static __always_inline void on_close(const struct sock* sk, int before, __u64 cookie) {
+  struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
+  if (!known) {
+    return;  // Older than these programs, or of a process elsewhere.
+  }
+  note_closed(sk, known, before == TCP_SYN_SENT);
+  bpf_map_delete_elem(&weft_openers, &cookie);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int weft_state(__u64* ctx) {
+  const struct sock* sk = (const struct sock*)ctx[0];
+  const int before = (int)ctx[1];
+  const int after = (int)ctx[2];
+  const unsigned short family = sk->__sk_common.skc_family;
+  if (sk->sk_protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6)) {
+    return 0;
+  }
+  if (after != TCP_SYN_SENT && after != TCP_ESTABLISHED && after != TCP_CLOSE) {
+    return 0;
+  }
+  const __u64 cookie = bpf_get_socket_cookie((void*)sk);
+  if (after == TCP_SYN_SENT) {
+    on_connect(sk, cookie);
+  } else if (after == TCP_ESTABLISHED) {
+    on_established(sk, before, cookie);
+  } else {
+    on_close(sk, before, cookie);
+  }
+  return 0;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,174 @@
+#include "sys/bpf/connections.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <span>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <connections.skel.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/bpf/flow_maps.h"
+#include "sys/bpf/log.h"
+
+namespace weft::sys {
+namespace {
+
+// Entries that one system call takes out of a map.
+constexpr std::uint32_t kBatch = 1024;
+
+constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+Error failure(std::string_view doing, int error, const BpfLog& log) {
+  const int number = std::abs(error);
+  return Error{number == EPERM || number == EACCES ? Errc::Denied : Errc::Unavailable,
+               fmt::format("{}: {} {}", doing, std::strerror(number), log.text()),
+               number};
+}
+
+Ip to_ip(const __u8 (&octets)[16]) {
+  Ipv6::Octets copy{};
+  std::copy(std::begin(octets), std::end(octets), copy.begin());
+  if (std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), copy.begin())) {
+    return Ip::from_bytes(ByteView(copy).subspan(kMappedPrefix.size())).value();
+  }
+  return Ipv6(copy);
+}
+
+ObservedOpening opening(const weft_flow_key& key) {
+  return {.opened = key.outbound != 0 ? Opened::Here : Opened::There, .pid = key.pid};
+}
+
+ObservedConnections to_connections(const weft_flow_key& key, const weft_flow& flow) {
+  return {.transport = static_cast<Transport>(key.transport),
+          .opening = opening(key),
+          .netns = key.netns,
+          .local = to_ip(key.local),
+          .remote = to_ip(key.remote),
+          .port = key.port,
+          .opened = flow.opened,
+          .closed = flow.closed,
+          .failed = flow.failed,
+          .bytes_sent = flow.sent,
+          .bytes_received = flow.received,
+          .retransmits = flow.retransmits,
+          .rtt_us = static_cast<std::uint32_t>(flow.rtt_us)};
+}
+
+std::uint32_t own_pid_namespace() {
+  struct stat status {};
+  return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+}
+
+int count_news(void* news, void* /*data*/, std::size_t /*size*/) {
+  ++*static_cast<std::uint64_t*>(news);
+  return 0;
+}
+
+class BpfConnections final : public ConnectionSource {
+ public:
+  ~BpfConnections() override { stop(); }
+
+  Result<Ok> start() override {
+    if (skeleton_) {
+      return Ok{};
+    }
+    const BpfLog log;
+    Skeleton skeleton(connections__open());
+    if (!skeleton) {
+      return failure("open BPF object", errno, log);
+    }
+    skeleton->rodata->weft_pid_namespace = own_pid_namespace();
+    if (const int error = connections__load(skeleton.get()); error != 0) {
+      return failure("load BPF programs", error, log);
+    }
+    Ring ring(ring_buffer__new(bpf_map__fd(skeleton->maps.weft_news), count_news, &news_, nullptr));
+    if (!ring) {
+      return failure("open BPF ring buffer", errno, log);
+    }
+    if (const int error = connections__attach(skeleton.get()); error != 0) {
+      return failure("attach BPF programs", error, log);
+    }
+    skeleton_ = std::move(skeleton);
+    ring_ = std::move(ring);
+    return Ok{};
+  }
+
+  void stop() override {
+    ring_.reset();
+    skeleton_.reset();
+  }
+
+  Result<std::vector<ObservedConnections>> take() override {
+    std::vector<ObservedConnections> taken;
+    if (!skeleton_) {
+      return taken;
+    }
+    const int map = bpf_map__fd(skeleton_->maps.weft_flows);
+    keys_.resize(kBatch);
+    flows_.resize(kBatch);
+    // The kernel's place in the map, as many bytes as a key has at least.
+    weft_flow_key place{};
+    bool is_first = true;
+    int outcome = 0;
+    do {
+      std::uint32_t count = kBatch;
+      outcome = bpf_map_lookup_and_delete_batch(
+          map, is_first ? nullptr : &place, &place, keys_.data(), flows_.data(), &count, nullptr);
+      if (outcome != 0 && outcome != -ENOENT) {
+        return Error{Errc::Os, fmt::format("read BPF map: {}", std::strerror(-outcome)), -outcome};
+      }
+      is_first = false;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        taken.push_back(to_connections(keys_[i], flows_[i]));
+      }
+    } while (outcome == 0);
+    return taken;
+  }
+
+  std::uint64_t lost() const override { return skeleton_ ? skeleton_->bss->weft_flows_lost : 0; }
+
+  std::optional<ObservedOpening> opening_of(std::uint64_t cookie) override {
+    weft_flow_key key{};
+    if (!skeleton_
+        || bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.weft_openers), &cookie, &key) != 0) {
+      return std::nullopt;
+    }
+    return opening(key);
+  }
+
+  int news_descriptor() const override { return ring_ ? ring_buffer__epoll_fd(ring_.get()) : -1; }
+
+  void clear_news() override {
+    if (ring_) {
+      ring_buffer__consume(ring_.get());
+    }
+  }
+
+ private:
+  struct Close {
+    void operator()(connections* skeleton) const { connections__destroy(skeleton); }
+    void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+  };
+  using Skeleton = std::unique_ptr<connections, Close>;
+  using Ring = std::unique_ptr<ring_buffer, Close>;
+
+  std::uint64_t news_ = 0;
+  Skeleton skeleton_;
+  Ring ring_;
+  std::vector<weft_flow_key> keys_;
+  std::vector<weft_flow> flows_;
+};
+
+}  // namespace
+
+std::unique_ptr<ConnectionSource> open_bpf_connections() {
+  return std::make_unique<BpfConnections>();
+}
+
+}  // namespace weft::sys

@@ -1,0 +1,45 @@
+// TCP connections as they open and close, told by the kernel (sys/bpf/connections.bpf.c): what a
+// look at the sockets now and then (sock_diag.h) does not see, however short.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/observed.h"
+#include "base/result.h"
+
+namespace weft::sys {
+
+class ConnectionSource {
+ public:
+  ConnectionSource() = default;
+  ConnectionSource(const ConnectionSource&) = delete;
+  ConnectionSource& operator=(const ConnectionSource&) = delete;
+  virtual ~ConnectionSource() = default;
+
+  // Begins to count. Fails if the kernel has not what is needed (BTF, tracing programs) or refuses;
+  // then nothing has changed. Harmless if it counts already.
+  virtual Result<Ok> start() = 0;
+  // Counts no longer and forgets; costs nothing from here on.
+  virtual void stop() = 0;
+
+  // What happened since start() or the last take(), of all network namespaces.
+  virtual Result<std::vector<ObservedConnections>> take() = 0;
+
+  // Kinds of connections for which there was no room, since start().
+  virtual std::uint64_t lost() const = 0;
+
+  // How a connection came about, by its socket's cookie. Nothing if it is older than start().
+  virtual std::optional<ObservedOpening> opening_of(std::uint64_t cookie) = 0;
+
+  // Readable when a kind of connection opens that was not there in the last seconds; -1 if stopped.
+  virtual int news_descriptor() const = 0;
+  // Makes it unreadable until there is more.
+  virtual void clear_news() = 0;
+};
+
+std::unique_ptr<ConnectionSource> open_bpf_connections();
+
+}  // namespace weft::sys

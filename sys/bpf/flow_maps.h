@@ -1,0 +1,34 @@
+/* What the programs that watch connections (connections.bpf.c) and sys/bpf/connections.cc share. */
+#pragma once
+
+#include <linux/types.h>
+
+/* Between two looks, a second apart: 16 times what a busy host talks to at once. */
+#define WEFT_FLOWS_MAX 16384
+/* Connections open at once that are followed; those beyond are seen as without BPF. */
+#define WEFT_OPENERS_MAX 65536
+/* Kinds of connections of the last seconds. One that is forgotten is news once more. */
+#define WEFT_SEEN_MAX 4096
+
+/* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
+struct weft_flow_key {
+  __u8 local[16];
+  __u8 remote[16];
+  __u32 netns; /* Inode. */
+  __u32 pid;   /* Who connected, as the agent's /proc has it; 0 at the server's end. */
+  __u16 port;  /* The server's. */
+  __u8 transport;
+  __u8 outbound;
+  __u32 padding;
+};
+
+/* Since the agent last took them. */
+struct weft_flow {
+  __u64 opened;
+  __u64 closed;
+  __u64 failed; /* Never answered, or refused. */
+  __u64 sent;   /* Bytes, of those that closed. */
+  __u64 received;
+  __u64 retransmits;
+  __u64 rtt_us; /* Of the last that closed. */
+};
