@@ -309,7 +309,10 @@ Result<Ok> Agent::listen_status() {
     return Ok{};
   }
   const auto on_request = [this](const sys::HttpRequest& request) {
-    status_api_->respond(request.id, handle_status_only(request, [this] { return status(); }));
+    status_api_->respond(
+        request.id,
+        handle_status_only(
+            request, [this] { return status(); }, [this] { return all_metrics(); }));
   };
   const auto on_hangup = [](RequestId) {};
   if (config_.status_address.tcp) {

@@ -152,7 +152,8 @@ std::optional<HttpResponse> refuse_browser(const HttpRequest& request) {
 }
 
 HttpResponse handle_status_only(const HttpRequest& request,
-                                const std::function<AgentStatus()>& status) {
+                                const std::function<AgentStatus()>& status,
+                                const std::function<std::string()>& metrics) {
   const std::string_view path = path_of(request);
   const bool is_status = path == "/status" || path.starts_with("/status/");
   if (!is_status && path != "/report" && path != "/metrics") {
@@ -162,7 +163,7 @@ HttpResponse handle_status_only(const HttpRequest& request,
     return text(405, "");
   }
   if (path == "/metrics") {
-    return handle_metrics(request, status());
+    return handle_metrics(request, metrics);
   }
   return path == "/report" ? report(request, status()) : status_page(path, status());
 }
@@ -183,7 +184,7 @@ HttpResponse handle_weave(const HttpRequest& request,
     }
     return change_targets(request, path == "/connect" ? hooks.connect : hooks.forget);
   }
-  return handle_status_only(request, hooks.status);
+  return handle_status_only(request, hooks.status, hooks.metrics);
 }
 
 std::span<const WeaveRoute> weave_routes() {

@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "agent/attach/attach_api.h"
@@ -28,9 +29,10 @@ sys::HttpResponse handle_weave(const sys::HttpRequest& request,
                                const ControlHooks& hooks,
                                const AttachHooks& attach);
 
-// What the read-only listener answers: status, report and metrics.
+// What the read-only listener answers: status, report and metrics (as the text of a scrape).
 sys::HttpResponse handle_status_only(const sys::HttpRequest& request,
-                                     const std::function<AgentStatus()>& status);
+                                     const std::function<AgentStatus()>& status,
+                                     const std::function<std::string()>& metrics);
 
 // Every call there is, for the test that holds docs/openapi.yaml to it.
 struct WeaveRoute {

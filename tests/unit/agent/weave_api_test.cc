@@ -66,6 +66,7 @@ class WeaveApi : public ::testing::Test {
   TargetsCall connected_;
   Result<Ok> outcome_ = Ok{};
   ControlHooks hooks_{.status = [] { return status(); },
+                      .metrics = [] { return std::string("# a page\n"); },
                       .connect =
                           [this](const TargetsCall& call) {
                             connected_ = call;
@@ -149,8 +150,10 @@ TEST_F(WeaveApi, RefusesWhatIsNoCall) {
 
 TEST_F(WeaveApi, ShowsNoMoreThanStatusAtTheReadOnlyPlace) {
   const auto ask = [](const std::string& method, const std::string& target) {
-    return handle_status_only({.id = {}, .method = method, .target = target, .body = {}},
-                              [] { return status(); })
+    return handle_status_only(
+               {.id = {}, .method = method, .target = target, .body = {}},
+               [] { return status(); },
+               [] { return std::string("# a page\n"); })
         .status;
   };
   EXPECT_EQ(ask("GET", "/status"), 200U);
