@@ -21,7 +21,8 @@ def serve(listener, keep):
 
 def main():
     kind, number = sys.argv[1], int(sys.argv[2])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     threading.Thread(target=serve, args=(listener, kind == "live"), daemon=True).start()
     address = listener.getsockname()
