@@ -165,7 +165,7 @@ class SealedHost {
     input(*sessions_, net_.world().now(), out);
     sessions_->check_invariants();
     for (const router::SessionAction& action : out) {
-      std::visit([this](const auto& what) { perform(what); }, action);
+      std::visit([this](const auto& what) { this->perform(what); }, action);
     }
   }
 

@@ -86,12 +86,13 @@ class Cluster {
  private:
   // Fine enough for every deadline of the cores, and as coarse as a busy agent's loop.
   void tick() {
-    for (auto& [name, host] : hosts_) {
-      feed_probe(*host,
-                 [&](probe::ProbeActions& out) { host->probe.on_deadline(world_.now(), out); });
-      feed_app(*host, [&](app::AppActions& out) { host->app.on_deadline(world_.now(), out); });
-      host->probe.check_invariants();
-      host->app.check_invariants();
+    for (auto& item : hosts_) {
+      auto& host = *item.second;
+      feed_probe(host,
+                 [&](probe::ProbeActions& out) { host.probe.on_deadline(world_.now(), out); });
+      feed_app(host, [&](app::AppActions& out) { host.app.on_deadline(world_.now(), out); });
+      host.probe.check_invariants();
+      host.app.check_invariants();
     }
     world_.after(20ms, [this] { tick(); });
   }
