@@ -19,27 +19,13 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "sys/posix/descriptor.h"
+
 namespace weft::sys {
 namespace {
 
 // A command line is cut far below this later; a stat line has some 300 bytes.
 constexpr std::size_t kFileMax = 16 * 1024;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "sys/posix/descriptor.h"
 
 namespace weft::sys {
 namespace {
@@ -52,22 +53,6 @@ Error failure(std::string_view doing) {
                fmt::format("{}: {}", doing, std::strerror(error)),
                error};
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 struct CloseSocket {
   void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }

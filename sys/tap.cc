@@ -17,6 +17,7 @@
 #include "base/netdev.h"
 #include "sys/netlink/netdev_kernel.h"
 #include "sys/netlink/sysctl.h"
+#include "sys/posix/descriptor.h"
 
 namespace weft::sys {
 namespace {
@@ -86,23 +87,6 @@ class KernelTap final : public Tap {
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
 };
 
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (descriptor_ >= 0) {
-      ::close(descriptor_);
-    }
-  }
-  int get() const { return descriptor_; }
-  int release() { return std::exchange(descriptor_, -1); }
-
- private:
-  int descriptor_;
-};
-
 // The threads of an agent that was killed hold the device for a moment after the process is no
 // longer seen. An agent that is alive holds it for good: it is waited for one second in all.
 constexpr int kBusyTries = 100;
@@ -147,7 +131,7 @@ Result<std::unique_ptr<Tap>> open_tap(boost::asio::any_io_executor executor,
                              name.size(),
                              kInterfaceNameMax)};
   }
-  File file(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  Descriptor file(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (file.get() < 0) {
     const int error = errno;
     return os_error("open /dev/net/tun", error);

@@ -27,6 +27,7 @@
 
 #include "sys/netlink/netdev_kernel.h"
 #include "sys/netlink/sysctl.h"
+#include "sys/posix/descriptor.h"
 
 namespace weft::sys {
 namespace {
@@ -38,22 +39,6 @@ Error failure(std::string_view doing) {
                fmt::format("{}: {}", doing, std::strerror(error)),
                error};
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // The namespace of a thread is its own, so the caller's stays as it is whatever happens.
 Result<Ok> inside(int netns, const std::function<Result<Ok>()>& work) {

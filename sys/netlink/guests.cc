@@ -17,27 +17,12 @@
 #include "base/assert.h"
 #include "sys/netdev.h"
 #include "sys/netlink/netlink.h"
+#include "sys/posix/descriptor.h"
 
 namespace weft::sys {
 namespace {
 
 constexpr const char* kOwnNamespace = "/proc/thread-self/ns/net";
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) {
-      ::close(number_);
-    }
-  }
-  int get() const { return number_; }
-
- private:
-  int number_;
-};
 
 struct Place {
   std::string path;
