@@ -171,8 +171,7 @@ std::vector<PeerName> Agent::find_relays(PeerName peer) const {
 }
 
 std::optional<PeerName> Agent::next_hop(PeerName peer) const {
-  const std::optional<router::PeerStatus> status = mesh_ ? mesh_->mesh().peer(peer) : std::nullopt;
-  return status ? status->next_hop : std::nullopt;
+  return mesh_ ? mesh_->mesh().next_hop(peer) : std::nullopt;
 }
 
 // Also for peers that cannot be reached at all, of which it says nothing.
@@ -184,9 +183,7 @@ bool Agent::is_linked(PeerName peer) const {
   if (!status || !status->reachable || status->next_hop == peer) {
     return true;
   }
-  const std::vector<router::PeerStatus> peers = mesh_->mesh().peers();
-  const std::vector<PeerName>& ours = peers.front().neighbours;
-  return std::find(ours.begin(), ours.end(), peer) != ours.end();
+  return mesh_->mesh().is_neighbour(peer);
 }
 
 // Both ends lie in one of the trusted subnets; the other side must find so, too.

@@ -317,11 +317,6 @@ std::vector<std::string> Mesh::Impl::targets() const {
   return found;
 }
 
-BroadcastTree Mesh::Impl::broadcast_tree(PeerName origin) const {
-  LinkGraph links = graph();
-  return router::broadcast_tree(links, origin, options_.name);
-}
-
 MeshStats Mesh::Impl::stats() const {
   MeshStats stats = stats_;
   stats.records_refused = store_.refused();
@@ -419,8 +414,12 @@ TimePoint Mesh::next_deadline() const {
   return impl_->next_deadline();
 }
 
-BroadcastTree Mesh::broadcast_tree(PeerName origin) const {
-  return impl_->broadcast_tree(origin);
+std::optional<PeerName> Mesh::next_hop(PeerName peer) const {
+  return impl_->next_hop(peer);
+}
+
+bool Mesh::is_neighbour(PeerName peer) const {
+  return impl_->is_neighbour(peer);
 }
 
 std::vector<PeerStatus> Mesh::peers() const {

@@ -258,8 +258,10 @@ class Mesh {
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
 
-  // Where a broadcast of `origin` comes from and goes to, here: each peer gets it exactly once.
-  BroadcastTree broadcast_tree(PeerName origin) const;
+  // Cheap, for who asks for every frame: the neighbour on the quickest way to a peer, if there is
+  // one, and whether a connection with it is in use.
+  std::optional<PeerName> next_hop(PeerName peer) const;
+  bool is_neighbour(PeerName peer) const;
 
   std::vector<PeerStatus> peers() const;  // Ourselves first, then by name.
   std::optional<PeerStatus> peer(PeerName name) const;

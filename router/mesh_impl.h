@@ -56,7 +56,8 @@ class Mesh::Impl {
   void send(TimePoint now, const GossipTo& gossip, MeshActions& out);
   void on_deadline(TimePoint now, MeshActions& out);
   TimePoint next_deadline() const;
-  BroadcastTree broadcast_tree(PeerName origin) const;
+  std::optional<PeerName> next_hop(PeerName peer) const { return topology_.next_hop(peer); }
+  bool is_neighbour(PeerName peer) const { return up_.contains(peer); }
   std::vector<PeerStatus> peers() const;
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;
