@@ -182,7 +182,9 @@ Result<std::vector<Cidr>> detach(const Settings& settings) {
   return addresses;
 }
 
-ExitCode finish(const Result<std::vector<Cidr>>& addresses) {
+}  // namespace
+
+ExitCode report_addresses(const Result<std::vector<Cidr>>& addresses) {
   if (!addresses.ok()) {
     return report(addresses.error());
   }
@@ -190,14 +192,12 @@ ExitCode finish(const Result<std::vector<Cidr>>& addresses) {
   return ExitCode::Ok;
 }
 
-}  // namespace
-
 ExitCode run_attach(const Settings& settings) {
-  return finish(attach(settings));
+  return report_addresses(attach(settings));
 }
 
 ExitCode run_detach(const Settings& settings) {
-  return finish(detach(settings));
+  return report_addresses(detach(settings));
 }
 
 }  // namespace weft::agent

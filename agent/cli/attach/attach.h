@@ -1,8 +1,12 @@
 // attach, detach, expose, hide and ps.
 #pragma once
 
+#include <vector>
+
 #include "agent/cli/exit_code.h"
 #include "agent/cli/options.h"
+#include "base/address.h"
+#include "base/result.h"
 
 namespace weft::agent {
 
@@ -11,5 +15,8 @@ ExitCode run_detach(const Settings& settings);
 ExitCode run_expose(const Settings& settings);
 ExitCode run_hide(const Settings& settings);
 ExitCode run_ps(const Settings& settings);
+
+// How attach, detach, expose and hide end: the addresses, or what went wrong.
+ExitCode report_addresses(const Result<std::vector<Cidr>>& addresses);
 
 }  // namespace weft::agent

@@ -68,22 +68,14 @@ Result<std::vector<Cidr>> hide(const Settings& settings) {
   return addresses;
 }
 
-ExitCode finish(const Result<std::vector<Cidr>>& addresses) {
-  if (!addresses.ok()) {
-    return report(addresses.error());
-  }
-  print_addresses(addresses.value());
-  return ExitCode::Ok;
-}
-
 }  // namespace
 
 ExitCode run_expose(const Settings& settings) {
-  return finish(expose(settings));
+  return report_addresses(expose(settings));
 }
 
 ExitCode run_hide(const Settings& settings) {
-  return finish(hide(settings));
+  return report_addresses(hide(settings));
 }
 
 }  // namespace weft::agent
