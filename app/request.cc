@@ -2,45 +2,27 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/address.h"
+#include "base/bytes.h"
 
 namespace weft::app {
 namespace {
 
-int hex_digit(char c) {
-  constexpr int kTen = 10;
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  const int lower = std::tolower(static_cast<unsigned char>(c));
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + kTen : -1;
-}
-
-// RFC 3986, 2.1; with the plus sign as a blank where forms encode so.
+// With the plus sign as a blank where forms encode so.
 Result<std::string> decode(std::string_view text, bool plus_is_blank) {
-  constexpr int kSixteen = 16;
-  std::string decoded;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+' && plus_is_blank) {
-      decoded += ' ';
-      continue;
-    }
-    if (text[i] != '%') {
-      decoded += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) {
-      return Error{Errc::Invalid, "a percent sign without two hexadecimal digits"};
-    }
-    decoded += static_cast<char>(high * kSixteen + low);
-    i += 2;
+  std::string encoded(text);
+  if (plus_is_blank) {
+    std::replace(encoded.begin(), encoded.end(), '+', ' ');
   }
-  return decoded;
+  auto decoded = decode_percent(encoded);
+  if (!decoded) {
+    return Error{Errc::Invalid, "a percent sign without two hexadecimal digits"};
+  }
+  return *std::move(decoded);
 }
 
 // Splits off what is before the separator; what is left starts behind it.

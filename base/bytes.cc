@@ -51,6 +51,23 @@ Result<Bytes> from_hex(std::string_view hex) {
   return bytes;
 }
 
+std::optional<std::string> decode_percent(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      plain.push_back(text[i]);
+      continue;
+    }
+    const auto octet = from_hex(text.substr(i + 1, 2));
+    if (!octet.ok() || octet.value().empty()) {
+      return std::nullopt;
+    }
+    plain.push_back(static_cast<char>(octet.value().front()));
+    i += 2;
+  }
+  return plain;
+}
+
 Result<ByteView> Reader::take(std::size_t count) {
   if (count > bytes_.size()) {
     return Error{Errc::Invalid, fmt::format("expected {} bytes, {} left", count, bytes_.size())};

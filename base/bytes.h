@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,6 +39,9 @@ inline Bytes to_bytes(ByteView view) {
 
 std::string to_hex(ByteView bytes);
 Result<Bytes> from_hex(std::string_view hex);
+
+// Percent-encoding (RFC 3986, section 2.1). Nothing for an escape that is none.
+std::optional<std::string> decode_percent(std::string_view text);
 
 // Consumes a byte string from the front. Never reads past the end; a short input is an Error that
 // says how many bytes were expected.

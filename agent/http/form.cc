@@ -1,9 +1,11 @@
 #include "agent/http/form.h"
 
 #include <algorithm>
-#include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
+
+#include "base/bytes.h"
 
 namespace weft::agent {
 namespace {
@@ -22,23 +24,11 @@ Result<std::string> decode_form(std::string_view text) {
 }  // namespace
 
 Result<std::string> decode_percent(std::string_view text) {
-  std::string plain;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      plain.push_back(text[i]);
-      continue;
-    }
-    const std::string_view digits = text.substr(i + 1, 2);
-    unsigned octet = 0;
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), octet, 16);
-    if (digits.size() != 2 || error != std::errc() || end != digits.data() + digits.size()) {
-      return Error{Errc::Invalid, fmt::format("escape in \"{}\"", text)};
-    }
-    plain.push_back(static_cast<char>(octet));
-    i += 2;
+  auto plain = weft::decode_percent(text);
+  if (!plain) {
+    return Error{Errc::Invalid, fmt::format("escape in \"{}\"", text)};
   }
-  return plain;
+  return *std::move(plain);
 }
 
 std::string encode_percent(std::string_view text) {
