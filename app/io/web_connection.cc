@@ -13,6 +13,7 @@
 
 #include "app/login.h"
 #include "app/request.h"
+#include "sys/http/http_error.h"
 
 namespace weft::app {
 namespace {
@@ -127,10 +128,7 @@ void WebConnection::on_read(const Error& error) {
   if (error == http::error::header_limit) {
     return refuse(431, "request header exceeds 16 KiB");
   }
-  const bool is_malformed =
-      error && error != http::error::end_of_stream && error != http::error::partial_message
-      && error.category() == http::make_error_code(http::error::bad_method).category();
-  if (is_malformed) {
+  if (sys::is_malformed_request(error)) {
     return refuse(400, "malformed request");
   }
   if (error) {

@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include "base/assert.h"
+#include "sys/http/http_error.h"
 
 namespace weft::sys {
 namespace {
@@ -71,10 +72,7 @@ void HttpConnection::on_read(const Error& error) {
   if (error == http::error::header_limit) {
     return refuse(431, "request header exceeds 16 KiB");
   }
-  const bool is_malformed =
-      error && error != http::error::end_of_stream && error != http::error::partial_message
-      && error.category() == http::make_error_code(http::error::bad_method).category();
-  if (is_malformed) {
+  if (is_malformed_request(error)) {
     return refuse(400, "malformed request: " + error.message());
   }
   if (error) {
