@@ -28,6 +28,18 @@ Mac seal_mac(PeerName self) {
   return Mac(octets);
 }
 
+// A port by which frames leave this host: it neither learns nor is flooded to, it gets what an
+// entry names it for.
+PortSpec way_out(const std::string& link, const std::string& bridge) {
+  return {.link = link,
+          .bridge = bridge,
+          .learning = false,
+          .flood_unknown = false,
+          .flood_multicast = false,
+          .flood_broadcast = false,
+          .isolated = true};
+}
+
 }  // namespace
 
 // Somebody may have deleted it.
@@ -101,13 +113,7 @@ Result<Ok> DatapathService::Impl::ensure_vxlan() {
     WEFT_TRY(fast_path_->attach_vxlan(vxlan));
   }
   vxlan_index_ = vxlan;
-  WEFT_TRY(netdev_.ensure_port({.link = vxlan_,
-                                .bridge = options_.bridge,
-                                .learning = false,
-                                .flood_unknown = false,
-                                .flood_multicast = false,
-                                .flood_broadcast = false,
-                                .isolated = true}));
+  WEFT_TRY(netdev_.ensure_port(way_out(vxlan_, options_.bridge)));
   return Ok{};
 }
 
@@ -119,13 +125,7 @@ Result<Ok> DatapathService::Impl::ensure_seal() {
                                 .peer_mac = seal_mac(options_.self),
                                 .mtu = mtu_,
                                 .peer_is_silent = true}));
-  WEFT_TRY(netdev_.ensure_port({.link = seal_port_,
-                                .bridge = options_.bridge,
-                                .learning = false,
-                                .flood_unknown = false,
-                                .flood_multicast = false,
-                                .flood_broadcast = false,
-                                .isolated = true}));
+  WEFT_TRY(netdev_.ensure_port(way_out(seal_port_, options_.bridge)));
   const std::optional<LinkInfo> end = WEFT_TRY(netdev_.find_link(seal_end_));
   if (!end) {
     return Error{Errc::NotFound, fmt::format("link {} is gone", seal_end_)};
