@@ -1,6 +1,7 @@
 #include "agent/cli/options/values.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <limits>
 
