@@ -125,6 +125,12 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
     config.ui_listen = WEFT_TRY(Endpoint::parse(settings.text("ui-listen")));
   }
   config.ui_token_file = settings.text("ui-token-file");
+  config.ui_users_file = settings.text("ui-users-file");
+  const std::string& controls = settings.text("controls");
+  config.controls = controls == "off"     ? Controls::Off
+                    : controls == "login" ? Controls::Login
+                                          : Controls::Loopback;
+  config.host_shell = settings.flag("host-shell");
   config.state_dir = settings.text("state-dir");
   config.run_dir = settings.text("run-dir");
   config.log_level = settings.text("log-level");

@@ -35,6 +35,13 @@ struct ListenPlace {
   bool is_off() const { return !tcp && path.empty(); }
 };
 
+// Who may change what the UI shows.
+enum class Controls : std::uint8_t {
+  Off,       // Nobody, and this host does nothing that other hosts ask for.
+  Login,     // Who has logged in, by their role.
+  Loopback,  // Also everybody on this host, where there is no login.
+};
+
 struct Config {
   std::optional<PeerName> name;
   std::string nickname;
@@ -56,7 +63,10 @@ struct Config {
   std::string docker_plugin_socket;
   std::string docker_socket;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
-  std::string ui_token_file;          // Empty: no login.
+  std::string ui_token_file;          // Empty: no token.
+  std::string ui_users_file;          // Empty: no accounts.
+  Controls controls = Controls::Login;
+  bool host_shell = false;
   std::string state_dir;
   std::string run_dir;
   std::string log_level;

@@ -98,15 +98,11 @@ std::optional<Failure> Runner::check_host() {
     return Failure{ExitCode::Refused, encrypted.error()};
   }
   if (config_.ui_listen) {
-    auto token = read_ui_token(config_.ui_token_file);
-    if (!token.ok()) {
-      return Failure{ExitCode::Refused, token.error()};
+    auto access = read_ui_access(config_);
+    if (!access.ok()) {
+      return Failure{ExitCode::Refused, access.error()};
     }
-    seat_.ui_token = std::move(token).value();
-    const auto allowed = check_ui_listen(*config_.ui_listen, seat_.ui_token.has_value());
-    if (!allowed.ok()) {
-      return Failure{ExitCode::Refused, allowed.error()};
-    }
+    seat_.ui_access = std::move(access).value();
   }
   if (running_agent(config_.control_socket()).ok()) {
     return Failure{

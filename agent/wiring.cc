@@ -6,12 +6,11 @@
 //   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
 //   mesh    RecordChanged Endpoint -> datapath.on_record
 //   mesh    Deliver Ring, Ipam     -> ipam.on_gossip
-//   mesh    Deliver Probe          -> probe.on_watch, app.on_report (probe/wiring_probe.cc)
-//   mesh    MeshEvent              -> log
-//   ipam    GossipAll, GossipTo    -> mesh.send
-//   app     SendWatch              -> probe.on_watch here, mesh.send elsewhere
-//   probe   Tell                   -> app.on_report here, mesh.send elsewhere
-//   mesh    RecordChanged Name, PeerReachable, PeerUnreachable -> dns
+//   mesh    Deliver Probe          -> probe.on_watch, app.on_report, controls
+//   (probe/wiring_probe.cc) mesh    MeshEvent              -> log ipam    GossipAll, GossipTo    ->
+//   mesh.send app     SendWatch              -> probe.on_watch here, mesh.send elsewhere probe Tell
+//   -> app.on_report here, mesh.send elsewhere app     POST /api/control, pipes -> controls ->
+//   mesh.send (control/desk.h) mesh    RecordChanged Name, PeerReachable, PeerUnreachable -> dns
 //   datapath, dns PublishRecord    -> mesh.publish
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
 //   docker  CancelAddress          -> ipam.cancel -> docker.on_address

@@ -19,6 +19,7 @@
 
 #include "agent/attach/attach_api.h"
 #include "agent/config.h"
+#include "agent/control/desk.h"
 #include "agent/control_api.h"
 #include "agent/dns/dns_api.h"
 #include "agent/dns/kept_names.h"
@@ -63,7 +64,7 @@ class Agent {
     std::optional<PasswordKeys> passwords;
     std::vector<std::string> targets;
     bool is_rebuilt = false;  // The store was of no use: what it said of addresses is lost.
-    std::optional<std::string> ui_token{};
+    app::Access ui_access{};
   };
 
   // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.
@@ -96,6 +97,7 @@ class Agent {
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
   void start_app(const Seat& seat);
+  void start_controls(const Seat& seat);
   Result<Ok> start_control(std::function<void()> on_stop);
 
   void on_mesh(router::MeshAction action);
@@ -183,6 +185,7 @@ class Agent {
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<probe::ProbeService> probe_;
+  std::unique_ptr<ControlDesk> desk_;  // Outlives the app, which calls it.
   std::unique_ptr<app::AppService> app_;
   std::optional<probe::HostReport> own_report_;  // Of this host, while its metrics are scraped.
   TimePoint scraped_{};                          // When that last happened.

@@ -49,6 +49,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   agent->look_for_dead_owners();
   WEFT_TRY(agent->start_metrics());
   agent->start_probe(seat);
+  agent->start_controls(seat);
   agent->start_app(seat);
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(on_stop)));

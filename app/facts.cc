@@ -109,6 +109,13 @@ std::string port_text(const probe::PortMapping& port) {
              : fmt::format("{}->{}/{}", port.outside.to_string(), port.inside, transport);
 }
 
+control::ContainerPhase phase_of(ContainerState state) {
+  using enum control::ContainerPhase;
+  return state == ContainerState::Running  ? Running
+         : state == ContainerState::Paused ? Paused
+                                           : Stopped;
+}
+
 // RFC 3339, in UTC.
 std::string time_text(std::int64_t unix_seconds) {
   constexpr std::int64_t kMax =
@@ -269,6 +276,11 @@ Node host_node(const HostReport& host) {
                             {"detail", source.detail}});
   }
   node.tables.push_back(std::move(sources));
+  for (const control::Control& control : control::controls()) {
+    if (host.overlay.host_shell && control.subject == control::Subject::Host) {
+      node.controls.push_back(&control);
+    }
+  }
   return node;
 }
 
@@ -302,6 +314,11 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
   node.parents.push_back(host_parent(host));
   if (!container.labels.empty()) {
     node.tables.push_back(label_table(container));
+  }
+  for (const control::Control& control : control::controls()) {
+    if (host.overlay.controls && control::applies(control, phase_of(container.state))) {
+      node.controls.push_back(&control);
+    }
   }
   return node;
 }

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "app/password_hash.h"
 #include "app/request.h"
 #include "base/assert.h"
 
@@ -34,12 +36,53 @@ std::string new_session(Entropy& entropy) {
   return text;
 }
 
+// It stands in a line of the file, and in the log.
+bool is_name(std::string_view text) {
+  constexpr std::size_t kNameMax = 64;
+  return !text.empty() && text.size() <= kNameMax
+         && std::all_of(text.begin(), text.end(), [](unsigned char c) {
+              return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_';
+            });
+}
+
 }  // namespace
 
-Login::Login(std::string token, std::size_t sessions_max)
-    : token_(std::move(token)),
+Result<std::vector<Account>> parse_accounts(std::string_view text) {
+  std::vector<Account> accounts;
+  for (std::size_t line = 1; !text.empty(); ++line) {
+    const std::string_view item = take_until(text, '\n');
+    if (item.empty() || item.starts_with('#')) {
+      continue;
+    }
+    std::string_view rest = item;
+    const std::string_view name = take_until(rest, ':');
+    const std::string_view role_text = take_until(rest, ':');
+    const auto role = control::parse_role(role_text);
+    if (!is_name(name) || !role || !is_password_hash(rest)) {
+      return Error{Errc::Invalid,
+                   fmt::format("line {}: expected NAME:ROLE:HASH with the role viewer, operator or "
+                               "admin, as `weft ui-user` prints it",
+                               line)};
+    }
+    const bool is_known = std::any_of(accounts.begin(), accounts.end(), [&](const Account& other) {
+      return other.visitor.name == name;
+    });
+    if (is_known || accounts.size() >= kAccountsMax) {
+      return Error{Errc::Invalid,
+                   is_known ? fmt::format("line {}: the name {} is there already", line, name)
+                            : fmt::format("more than {} accounts", kAccountsMax)};
+    }
+    accounts.push_back(
+        {.visitor = {.name = std::string(name), .role = *role}, .hash = std::string(rest)});
+  }
+  return accounts;
+}
+
+Login::Login(Access access, std::size_t sessions_max)
+    : access_(std::move(access)),
       sessions_max_(sessions_max) {
-  WEFT_ASSERT(token_.size() >= kTokenMin && token_.size() <= kTokenMax);
+  WEFT_ASSERT(!access_.token
+              || (access_.token->size() >= kTokenMin && access_.token->size() <= kTokenMax));
 }
 
 bool Login::may_try(TimePoint now) {
@@ -49,44 +92,83 @@ bool Login::may_try(TimePoint now) {
   return attempts_ < kAttemptsMax;
 }
 
-bool Login::is_token(TimePoint now, std::string_view token) {
-  if (!may_try(now)) {
-    ++refused_;
-    return false;
-  }
-  if (is_same(token, token_)) {
-    return true;
-  }
+void Login::count_wrong(TimePoint now) {
   if (attempts_++ == 0) {
     attempts_since_ = now;
   }
   ++refused_;
-  return false;
 }
 
-Result<std::string> Login::enter(TimePoint now, std::string_view token, Entropy& entropy) {
+std::optional<Visitor> Login::find_token(TimePoint now, std::string_view token) {
   if (!may_try(now)) {
     ++refused_;
-    return Error{Errc::Exhausted, "too many wrong tokens; wait a minute"};
+    return std::nullopt;
   }
-  if (!is_token(now, token)) {
-    return Error{Errc::Denied, "this is not the token"};
+  if (access_.token && is_same(token, *access_.token)) {
+    return Visitor{.name = "token", .role = control::Role::Admin};
   }
-  std::erase_if(sessions_, [now](const auto& item) { return item.second <= now; });
+  count_wrong(now);
+  return std::nullopt;
+}
+
+// A name that is not there costs what a wrong password does, so that time tells nobody who is.
+std::optional<Visitor> Login::find_account(const Credentials& credentials) const {
+  const auto found =
+      std::find_if(access_.accounts.begin(), access_.accounts.end(), [&](const Account& account) {
+        return account.visitor.name == credentials.name;
+      });
+  const bool is_known = found != access_.accounts.end();
+  if (!is_known && access_.accounts.empty()) {
+    return std::nullopt;
+  }
+  const Account& account = is_known ? *found : access_.accounts.front();
+  const bool is_right = is_password(account.hash, credentials.secret);
+  return is_known && is_right ? std::optional(account.visitor) : std::nullopt;
+}
+
+Result<std::string> Login::enter(TimePoint now, const Credentials& credentials, Entropy& entropy) {
+  if (!may_try(now)) {
+    ++refused_;
+    return Error{Errc::Exhausted, "too many wrong tokens or passwords; wait a minute"};
+  }
+  std::optional<Visitor> visitor;
+  if (credentials.name.empty()) {
+    visitor = find_token(now, credentials.secret);
+  } else {
+    visitor = find_account(credentials);
+    if (!visitor) {
+      count_wrong(now);
+    }
+  }
+  if (!visitor) {
+    return Error{
+        Errc::Denied,
+        credentials.name.empty() ? "this is not the token" : "the name or the password is wrong"};
+  }
+  std::erase_if(sessions_, [now](const auto& item) { return item.second.until <= now; });
   if (sessions_.size() >= sessions_max_) {
     sessions_.erase(
         std::min_element(sessions_.begin(), sessions_.end(), [](const auto& a, const auto& b) {
-          return a.second < b.second;
+          return a.second.until < b.second.until;
         }));
   }
   std::string session = new_session(entropy);
-  sessions_.emplace(session, now + kSessionLife);
+  sessions_.emplace(session, Session{.visitor = *visitor, .until = now + kSessionLife});
   return session;
 }
 
-bool Login::is_session(TimePoint now, std::string_view session) const {
+void Login::leave(std::string_view session) {
+  if (const auto found = sessions_.find(session); found != sessions_.end()) {
+    sessions_.erase(found);
+  }
+}
+
+std::optional<Visitor> Login::find_session(TimePoint now, std::string_view session) const {
   const auto found = sessions_.find(session);
-  return found != sessions_.end() && found->second > now;
+  if (found == sessions_.end() || found->second.until <= now) {
+    return std::nullopt;
+  }
+  return found->second.visitor;
 }
 
 std::string_view cookie_value(std::string_view header, std::string_view name) {
@@ -102,13 +184,14 @@ std::string_view cookie_value(std::string_view header, std::string_view name) {
   return {};
 }
 
-Result<std::string> token_of_form(std::string_view body) {
+Result<Credentials> credentials_of_form(std::string_view body) {
   const Target form = WEFT_TRY(parse_target("/?" + std::string(body)));
   const auto token = form.query.find("token");
   if (token == form.query.end()) {
     return Error{Errc::Invalid, "a form without a token"};
   }
-  return token->second;
+  const auto name = form.query.find("name");
+  return Credentials{.name = name == form.query.end() ? "" : name->second, .secret = token->second};
 }
 
 }  // namespace weft::app

@@ -261,6 +261,24 @@ json::array connections_json(const Node& node, std::string_view path, const View
           connections_table("outgoing-connections", "Outbound", path, std::move(outbound))};
 }
 
+json::array controls_json(const Node& node) {
+  json::array controls;
+  for (const control::Control* const control : node.controls) {
+    json::object object{{"probeId", node.hosts.begin()->to_string()},
+                        {"nodeId", node.id},
+                        {"id", control->id},
+                        {"human", control->label},
+                        {"icon", control->icon},
+                        {"rank", control->rank},
+                        {"role", control::text_of(control->role)}};
+    if (!control->confirmation.empty()) {
+      object["confirmation"] = control->confirmation;
+    }
+    controls.push_back(std::move(object));
+  }
+  return controls;
+}
+
 json::array options_json(const TopologySpec& spec) {
   json::array groups;
   for (const OptionGroup& group : spec.options) {
@@ -350,7 +368,7 @@ json::object details_json(const Node& node,
     path = spec.id == topology ? spec.path : path;
   }
   json::object object = summary_json(node, staleness);
-  object["controls"] = json::array();
+  object["controls"] = controls_json(node);
   object["children"] = children_json(node, topology, scene, staleness);
   object["connections"] = connections_json(node, path, view);
   return object;

@@ -25,14 +25,6 @@ Result<std::string> decode(std::string_view text, bool plus_is_blank) {
   return *std::move(decoded);
 }
 
-// Splits off what is before the separator; what is left starts behind it.
-std::string_view take_until(std::string_view& text, char separator) {
-  const std::size_t end = std::min(text.find(separator), text.size());
-  const std::string_view taken = text.substr(0, end);
-  text.remove_prefix(std::min(text.size(), end + 1));
-  return taken;
-}
-
 // "host", "host:port", "[v6]:port" without the port.
 std::string_view without_port(std::string_view host) {
   if (host.starts_with('[')) {
@@ -51,6 +43,13 @@ bool is_trusted_name(std::string_view name) {
 }
 
 }  // namespace
+
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t end = std::min(text.find(separator), text.size());
+  const std::string_view taken = text.substr(0, end);
+  text.remove_prefix(std::min(text.size(), end + 1));
+  return taken;
+}
 
 Result<Target> parse_target(std::string_view target) {
   if (target.size() > kTargetMax) {

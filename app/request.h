@@ -24,6 +24,9 @@ struct Target {
 
 Result<Target> parse_target(std::string_view target);
 
+// Splits off what is before the separator; what is left starts behind it.
+std::string_view take_until(std::string_view& text, char separator);
+
 // By which names requests may call this host.
 enum class Names : std::uint8_t {
   Addresses,  // An address, or localhost.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/graph.h"
+#include "control/catalog.h"
 
 namespace weft::app {
 
@@ -83,8 +84,9 @@ struct Node {
   std::vector<Metric> metrics;
   std::vector<Parent> parents;
   std::vector<Table> tables;
-  std::set<PeerName> hosts;           // Whose data this is: as old as the oldest.
-  std::map<std::string, Link> links;  // By the id of the node that serves.
+  std::vector<const control::Control*> controls;  // That its host offers.
+  std::set<PeerName> hosts;                       // Whose data this is: as old as the oldest.
+  std::map<std::string, Link> links;              // By the id of the node that serves.
 
   friend bool operator==(const Node&, const Node&) = default;
 };

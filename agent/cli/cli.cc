@@ -113,6 +113,8 @@ ExitCode run_command(Command command,
       return run_edges(settings);
     case Command::Top:
       return run_top(settings);
+    case Command::UiUser:
+      return run_ui_user(settings);
     case Command::Status:
       return run_status(settings);
     case Command::Prime:

@@ -43,6 +43,8 @@ std::string_view placeholder(ValueKind kind) {
       return "ADDRESS";
     case ValueKind::Seconds:
       return "SECONDS";
+    case ValueKind::Controls:
+      return "WHO";
     case ValueKind::LogLevel:
       return "LEVEL";
   }

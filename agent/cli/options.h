@@ -33,6 +33,7 @@ enum class Command : std::uint8_t {
   Graph,
   Edges,
   Top,
+  UiUser,
   Status,
   DnsAdd,
   DnsRemove,
@@ -78,6 +79,7 @@ enum class ValueKind : std::uint8_t {
   Place,
   ListenAt,  // An endpoint, the path of a Unix socket, or off.
   Seconds,
+  Controls,  // off, login or loopback.
 };
 
 struct OptionSpec {

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -11,6 +12,17 @@
 #include "base/log.h"
 
 namespace weft::agent {
+
+namespace {
+
+void warn_if_open(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    log::warning("a file of the UI's secrets is open to others than its owner", {"path", path});
+  }
+}
+
+}  // namespace
 
 Result<std::optional<std::string>> read_ui_token(const std::string& path) {
   if (path.empty()) {
@@ -23,10 +35,7 @@ Result<std::optional<std::string>> read_ui_token(const std::string& path) {
     return Error{
         Errc::Os, fmt::format("--ui-token-file {}: {}", path, std::strerror(error)), error};
   }
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    log::warning("the UI's token file is open to others than its owner", {"path", path});
-  }
+  warn_if_open(path);
   if (token.size() < app::kTokenMin || token.size() > app::kTokenMax) {
     return Error{Errc::Invalid,
                  fmt::format("--ui-token-file {}: a token of {} characters (expected {} to {})",
@@ -38,17 +47,49 @@ Result<std::optional<std::string>> read_ui_token(const std::string& path) {
   return std::optional(std::move(token));
 }
 
-Result<Ok> check_ui_listen(const Endpoint& listen, bool has_token) {
+Result<std::vector<app::Account>> read_ui_users(const std::string& path) {
+  if (path.empty()) {
+    return std::vector<app::Account>();
+  }
+  std::ifstream file(path);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    const int error = errno;
+    return Error{
+        Errc::Os, fmt::format("--ui-users-file {}: {}", path, std::strerror(error)), error};
+  }
+  warn_if_open(path);
+  auto accounts = app::parse_accounts(text.str());
+  if (!accounts.ok()) {
+    return Error(accounts.error()).with_context(fmt::format("--ui-users-file {}", path));
+  }
+  if (accounts.value().empty()) {
+    return Error{Errc::Invalid, fmt::format("--ui-users-file {}: nobody is in it", path)};
+  }
+  return accounts;
+}
+
+Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login) {
   const Cidr loopback =
       listen.address.is_v4() ? Cidr::parse("127.0.0.0/8").value() : Cidr::parse("::1/128").value();
-  if (has_token || loopback.contains(listen.address)) {
+  if (has_login || loopback.contains(listen.address)) {
     return Ok{};
   }
   return Error{Errc::Denied,
-               fmt::format("--ui-listen {}: beyond loopback the UI is served only to who has a "
-                           "token; give it one (--ui-token-file PATH), or forward a port to it "
-                           "(ssh -L 4040:127.0.0.1:4040 host)",
+               fmt::format("--ui-listen {}: beyond loopback the UI is served only to who logs in; "
+                           "give it a token (--ui-token-file PATH) or people (--ui-users-file "
+                           "PATH), or forward a port to it (ssh -L 4040:127.0.0.1:4040 host)",
                            listen.to_string())};
+}
+
+Result<app::Access> read_ui_access(const Config& config) {
+  app::Access access;
+  access.token = WEFT_TRY(read_ui_token(config.ui_token_file));
+  access.accounts = WEFT_TRY(read_ui_users(config.ui_users_file));
+  access.stranger =
+      config.controls == Controls::Loopback ? control::Role::Admin : control::Role::Viewer;
+  WEFT_TRY(check_ui_listen(*config.ui_listen, access.asks_for_login()));
+  return access;
 }
 
 }  // namespace weft::agent

@@ -41,6 +41,25 @@ void Agent::start_probe(const Seat& seat) {
                                  .tell = [this](probe::Tell report) { tell(std::move(report)); }});
 }
 
+void Agent::start_controls(const Seat& seat) {
+  const bool is_on = config_.controls != Controls::Off;
+  desk_ = std::make_unique<ControlDesk>(
+      host_.io.get_executor(),
+      host_.clock,
+      host_.entropy,
+      control::ControlService::Options{
+          .performer = {.self = seat.identity.name,
+                        .enabled = is_on,
+                        // Where anybody can join the mesh, anybody could open root shells.
+                        .for_others = seat.passwords.has_value(),
+                        .host_shell = is_on && config_.host_shell},
+          .engine_socket = config_.docker_socket},
+      [this](PeerName to, Bytes message) {
+        mesh_->send(
+            GossipTo{.topic = Topic::Probe, .to = to, .payload = probe::encode_control(message)});
+      });
+}
+
 // A UI that cannot be had (its port is taken) is no reason to leave containers without a network.
 void Agent::start_app(const Seat& seat) {
   app_ = std::make_unique<app::AppService>(
@@ -50,11 +69,13 @@ void Agent::start_app(const Seat& seat) {
                         .version = std::string(kVersion),
                         .hostname = config_.nickname},
       app::AppService::Hooks{.peers = [this] { return peer_facts(); },
-                             .watch = [this](app::SendWatch send) { watch(std::move(send)); }});
+                             .watch = [this](app::SendWatch send) { watch(std::move(send)); },
+                             .controls = desk_.get()});
+  desk_->set_app(*app_);
   if (!config_.ui_listen) {
     return;
   }
-  const auto listening = app_->listen({.listen = *config_.ui_listen}, seat.ui_token);
+  const auto listening = app_->listen({.listen = *config_.ui_listen}, seat.ui_access);
   if (!listening.ok()) {
     log::warning("no web UI", {"why", listening.error()});
     return;
@@ -66,6 +87,8 @@ void Agent::on_probe_message(PeerName from, ByteView payload) {
   const auto message = probe::decode_message(payload);
   if (message.ok() && std::holds_alternative<probe::Watch>(message.value())) {
     probe_->on_watch(from, std::get<probe::Watch>(message.value()));
+  } else if (message.ok() && std::holds_alternative<probe::ControlBytes>(message.value())) {
+    desk_->on_message(from, std::get<probe::ControlBytes>(message.value()).bytes);
   } else {
     app_->on_report(from, payload);  // Refuses and counts what is no report.
   }
@@ -113,6 +136,8 @@ probe::OverlayFacts Agent::overlay_facts() const {
                             .encrypted = sealed_ != nullptr,
                             .range = config_.range.to_string(),
                             .mtu = datapath.mtu,
+                            .controls = config_.controls != Controls::Off && config_.docker,
+                            .host_shell = config_.controls != Controls::Off && config_.host_shell,
                             .links = {},
                             .endpoints = {}};
   for (const router::ConnectionStatus& connection : mesh_->mesh().connections()) {

@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <boost/asio/post.hpp>
+#include <boost/json/serialize.hpp>
 
-#include "app/login.h"
+#include "app/request.h"
 #include "base/entropy.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
@@ -31,16 +33,17 @@ class AppService::Impl {
         app_(std::move(options)),
         driver_(std::move(executor), clock, app_, Perform{this}) {}
 
-  Result<Ok> listen(const WebServer::Options& options, const std::optional<std::string>& token) {
+  Result<Ok> listen(const WebServer::Options& options, Access access) {
+    access_ = std::move(access);
     WebServer::Hooks hooks = web_hooks();
-    if (token) {
-      login_.emplace(*token);
-      hooks.admits = [this](std::string_view cookie, std::string_view authorization) {
-        return admits(cookie, authorization);
-      };
+    if (access_.asks_for_login()) {
+      login_.emplace(access_);
       hooks.on_login = [this](std::string_view form) -> Result<std::string> {
-        const std::string given = WEFT_TRY(token_of_form(form));
+        const Credentials given = WEFT_TRY(credentials_of_form(form));
         return login_->enter(clock_.now(), given, entropy_);
+      };
+      hooks.on_logout = [this](std::string_view cookie) {
+        login_->leave(cookie_value(cookie, kSessionCookie));
       };
     }
     server_ = WEFT_TRY(WebServer::listen(executor_, options, std::move(hooks)));
@@ -58,6 +61,7 @@ class AppService::Impl {
     feed([&](App& app, TimePoint now, AppActions& out) { app.on_request(now, id, target, out); });
   }
 
+  WebServer* server() { return server_.get(); }
   const App& app() const { return app_; }
   Endpoint endpoint() const { return server_->endpoint(); }
 
@@ -104,33 +108,86 @@ class AppService::Impl {
         });
   }
 
-  bool admits(std::string_view cookie, std::string_view authorization) {
+  std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) {
     constexpr std::string_view kBearer = "Bearer ";
-    if (authorization.starts_with(kBearer)) {
-      return login_->is_token(clock_.now(), authorization.substr(kBearer.size()));
+    if (!login_) {
+      return Visitor{.name = "anybody", .role = access_.stranger};
     }
-    return login_->is_session(clock_.now(), cookie_value(cookie, kSessionCookie));
+    if (authorization.starts_with(kBearer)) {
+      return login_->find_token(clock_.now(), authorization.substr(kBearer.size()));
+    }
+    return login_->find_session(clock_.now(), cookie_value(cookie, kSessionCookie));
+  }
+
+  void on_request(const WebRequest& request) {
+    const auto target = parse_target(request.target);
+    const std::vector<std::string> path =
+        target.ok() ? target.value().path : std::vector<std::string>{};
+    const std::string_view part = path.size() >= 2 ? std::string_view(path[1]) : std::string_view();
+    if (part == "control" || part == "pipe") {
+      return hooks_.controls != nullptr ? hooks_.controls->on_request(request, path)
+                                        : server_->respond(request.id, 404, "\"no controls\"");
+    }
+    if (path == std::vector<std::string>{"api", "visitor"}) {
+      return server_->respond(request.id, 200, visitor_json(request.visitor));
+    }
+    feed([&](App& app, TimePoint now, AppActions& out) {
+      app.on_request(now, request.id, request.target, out);
+    });
+  }
+
+  std::string visitor_json(const Visitor& visitor) const {
+    return boost::json::serialize(boost::json::object{{"name", visitor.name},
+                                                      {"role", control::text_of(visitor.role)},
+                                                      {"login", login_.has_value()}});
+  }
+
+  Result<Ok> on_client(ClientId id, const WebRequest& request) {
+    const auto target = parse_target(request.target);
+    const bool is_pipe =
+        target.ok() && target.value().path.size() == 3 && target.value().path[1] == "pipe";
+    if (!is_pipe) {
+      Result<Ok> admitted = Ok{};
+      feed([&](App& app, TimePoint now, AppActions& out) {
+        admitted = app.on_client(now, id, request.target, out);
+      });
+      return admitted;
+    }
+    if (hooks_.controls == nullptr) {
+      return Error{Errc::NotFound, "no controls"};
+    }
+    WEFT_TRY(hooks_.controls->on_pipe(id, request, target.value().path[2]));
+    pipes_.insert(id);
+    return Ok{};
+  }
+
+  void on_client_gone(ClientId id) {
+    if (pipes_.erase(id) > 0) {
+      return hooks_.controls->on_pipe_gone(id);
+    }
+    feed([&](App& app, TimePoint, AppActions&) { app.on_client_gone(id); });
   }
 
   WebServer::Hooks web_hooks() {
-    return {.on_request =
-                [this](RequestId id, const std::string& target) {
-                  feed([&](App& app, TimePoint now, AppActions& out) {
-                    app.on_request(now, id, target, out);
-                  });
-                },
-            .on_client =
-                [this](ClientId id, const std::string& target) {
-                  Result<Ok> admitted = Ok{};
-                  feed([&](App& app, TimePoint now, AppActions& out) {
-                    admitted = app.on_client(now, id, target, out);
-                  });
-                  return admitted;
-                },
-            .on_client_gone =
-                [this](ClientId id) {
-                  feed([&](App& app, TimePoint, AppActions&) { app.on_client_gone(id); });
-                }};
+    return {
+        .on_request = [this](const WebRequest& request) { on_request(request); },
+        .on_client = [this](ClientId id,
+                            const WebRequest& request) { return on_client(id, request); },
+        .on_client_data =
+            [this](ClientId id, std::string_view data) {
+              if (pipes_.contains(id)) {
+                hooks_.controls->on_pipe_data(id, data);
+              }
+            },
+        .on_client_drained =
+            [this](ClientId id) {
+              if (pipes_.contains(id)) {
+                hooks_.controls->on_pipe_drained(id);
+              }
+            },
+        .on_client_gone = [this](ClientId id) { on_client_gone(id); },
+        .admits = [this](std::string_view cookie,
+                         std::string_view authorization) { return admits(cookie, authorization); }};
   }
 
   void tell_peers() {
@@ -142,12 +199,14 @@ class AppService::Impl {
   const sys::Clock& clock_;
   Hooks hooks_;
   SystemEntropy entropy_;
+  Access access_;
   std::optional<Login> login_;
   App app_;
   sys::CoreDriver<App, AppAction, Perform> driver_;
   std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
   std::uint64_t last_ask_ = kFirstAsk;
   std::map<RequestId, OnAnswer> asked_;
+  std::set<ClientId> pipes_;           // Clients that are at a terminal.
   std::unique_ptr<WebServer> server_;  // Last: it calls into the rest until it is gone.
 };
 
@@ -160,9 +219,26 @@ AppService::AppService(asio::any_io_executor executor,
 
 AppService::~AppService() = default;
 
-Result<Ok> AppService::listen(const WebServer::Options& options,
-                              const std::optional<std::string>& token) {
-  return impl_->listen(options, token);
+Result<Ok> AppService::listen(const WebServer::Options& options, Access access) {
+  return impl_->listen(options, std::move(access));
+}
+
+void AppService::respond(RequestId request, unsigned status, std::string body) {
+  if (WebServer* const server = impl_->server()) {
+    server->respond(request, status, std::move(body));
+  }
+}
+
+void AppService::send(ClientId pipe, std::string data) {
+  if (WebServer* const server = impl_->server()) {
+    server->send(pipe, std::make_shared<const std::string>(std::move(data)));
+  }
+}
+
+void AppService::close(ClientId pipe) {
+  if (WebServer* const server = impl_->server()) {
+    server->close(pipe);
+  }
 }
 
 void AppService::ask(const std::string& target, OnAnswer on_answer) {

@@ -27,11 +27,11 @@ constexpr std::uint32_t kHeaderMax = 16 * 1024;
 constexpr std::chrono::seconds kIdleMax(60);
 constexpr unsigned kHttp11 = 11;
 
-// A token, percent-encoded, with the field's name.
-constexpr std::uint64_t kFormMax = 1024;
+// A login form, or the arguments of a control.
+constexpr std::uint64_t kFormMax = 4096;
 
-// Clients have nothing to say on a stream; control frames are smaller.
-constexpr std::size_t kClientMessageMax = 4096;
+// What is pasted into a terminal at once; on other streams clients have nothing to say.
+constexpr std::size_t kClientMessageMax = 64 * 1024;
 
 // Nothing from elsewhere, no script or style in the page, no frame around it.
 constexpr const char* kContentPolicy =
@@ -43,21 +43,24 @@ constexpr const char* kContentPolicy =
 
 // The login page's only: it has a form and a style of its own, named by its hash.
 constexpr const char* kLoginPolicy =
-    "default-src 'none'; style-src 'sha256-eRd+sRqn6owJu0JB8tP+t0MrYhpNqWlEMQfSXfGCB4M='; "
+    "default-src 'none'; style-src 'sha256-fut4soLZojYBKS723Xc/f47ItnmwOA0YgG7111Xz8wA='; "
     "form-action "
     "'self'; base-uri 'none'; frame-ancestors 'none'";
 
 constexpr std::string_view kLoginStyle =
     "body{font:16px system-ui,sans-serif;display:grid;place-content:center;height:90vh;gap:1rem;"
-    "color-scheme:light dark}form{display:flex;gap:.5rem}input,button{font:inherit;padding:.4rem}";
+    "color-scheme:light dark}form{display:grid;gap:.5rem}input,button{font:inherit;padding:.4rem}";
 
 std::string login_page(std::string_view why) {
   return fmt::format(
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
       "content=\"width=device-width\"><title>weft: log in</title><style>{}</style></head><body>"
       "<main><h1>weft</h1><p role=\"status\">{}</p><form method=\"post\" action=\"login\">"
-      "<label for=\"token\">Token</label><input id=\"token\" name=\"token\" type=\"password\" "
-      "autocomplete=\"current-password\" required autofocus><button>Log in</button></form></main>"
+      "<label for=\"name\">Name (none for a token)</label><input id=\"name\" name=\"name\" "
+      "autocomplete=\"username\" autofocus>"
+      "<label for=\"token\">Password or token</label><input id=\"token\" name=\"token\" "
+      "type=\"password\" autocomplete=\"current-password\" required><button>Log in</button>"
+      "</form></main>"
       "</body></html>",
       kLoginStyle,
       why);
@@ -81,8 +84,12 @@ std::string to_text(beast::string_view text) {
 
 }  // namespace
 
-WebConnection::WebConnection(asio::ip::tcp::socket socket, Owner& owner, std::size_t send_queue_max)
+WebConnection::WebConnection(Socket socket,
+                             std::string from,
+                             Owner& owner,
+                             std::size_t send_queue_max)
     : stream_(std::in_place, std::move(socket)),
+      from_(std::move(from)),
       owner_(&owner),
       send_queue_max_(send_queue_max) {}
 
@@ -123,7 +130,7 @@ void WebConnection::on_read(const Error& error) {
     return;
   }
   if (error == http::error::body_limit) {
-    return refuse(413, "requests with a body are not taken");
+    return refuse(413, "a body of at most 4096 bytes is taken");
   }
   if (error == http::error::header_limit) {
     return refuse(431, "request header exceeds 16 KiB");
@@ -136,11 +143,6 @@ void WebConnection::on_read(const Error& error) {
   }
   request_ = parser_->release();
   handle();
-}
-
-bool WebConnection::is_admitted() {
-  return owner_->admits(to_text(request_[http::field::cookie]),
-                        to_text(request_[http::field::authorization]));
 }
 
 void WebConnection::show_login(unsigned status, std::string_view why) {
@@ -163,12 +165,24 @@ void WebConnection::log_in() {
   text_->set(http::field::location, "./");
   text_->set(http::field::cache_control, "no-store");
   const auto life = std::chrono::duration_cast<std::chrono::seconds>(kSessionLife).count();
-  // Not `Secure`: without TLS of its own the agent may stand behind a proxy that has it, or not.
+  // Without TLS of its own the agent may stand behind a proxy that has it, or not: `Secure` would
+  // lock out those who have none.
   text_->set(http::field::set_cookie,
-             fmt::format("{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
+             fmt::format("{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
                          kSessionCookie,
                          session.value(),
-                         life));
+                         life,
+                         owner_->is_secure() ? "; Secure" : ""));
+  write(*text_);
+}
+
+void WebConnection::log_out() {
+  owner_->on_logout(to_text(request_[http::field::cookie]));
+  text_.emplace(http::status::see_other, kHttp11);
+  text_->set(http::field::location, "./");
+  text_->set(http::field::cache_control, "no-store");
+  text_->set(http::field::set_cookie,
+             fmt::format("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", kSessionCookie));
   write(*text_);
 }
 
@@ -179,30 +193,52 @@ void WebConnection::handle() {
   if (!trusted.ok()) {
     return refuse(403, trusted.error().what);
   }
-  const bool is_login = owner_->asks_for_login() && request_.method() == http::verb::post
-                        && request_.target() == "/login";
-  if (is_login) {
-    return log_in();
-  }
-  if (!request_.body().empty()) {
-    return refuse(413, "requests with a body are not taken");
-  }
-  if (request_.method() != http::verb::get && request_.method() != http::verb::head) {
-    return refuse(405, "only GET is answered");
-  }
   const std::string target = to_text(request_.target());
   const std::string path = target.substr(0, target.find('?'));
-  if (!is_admitted()) {
+  const bool is_post = request_.method() == http::verb::post;
+  if (owner_->asks_for_login() && is_post && path == "/login") {
+    return log_in();
+  }
+  if (owner_->asks_for_login() && is_post && path == "/logout") {
+    return log_out();
+  }
+  const auto visitor = owner_->admits(to_text(request_[http::field::cookie]),
+                                      to_text(request_[http::field::authorization]));
+  if (!visitor) {
     const bool is_page = path == "/" || path == "/login";
-    return is_page ? show_login(401, "This host asks for its token (--ui-token-file).")
-                   : refuse(401, "log in first");
+    return is_page ? show_login(401, "Log in to see this cluster.") : refuse(401, "log in first");
+  }
+  handle_admitted(*visitor);
+}
+
+WebRequest WebConnection::web_request(const Visitor& visitor) const {
+  return {.id = {},
+          .method = to_text(request_.method_string()),
+          .target = to_text(request_.target()),
+          .body = request_.body(),
+          .from = from_,
+          .visitor = visitor};
+}
+
+void WebConnection::handle_admitted(const Visitor& visitor) {
+  const std::string target = to_text(request_.target());
+  const std::string path = target.substr(0, target.find('?'));
+  // What changes something; everything else is only looked at.
+  const bool is_act = path.starts_with("/api/control/") || path.starts_with("/api/pipe/");
+  const bool is_look =
+      request_.method() == http::verb::get || request_.method() == http::verb::head;
+  if (!is_look && !is_act) {
+    return refuse(405, "only GET is answered");
+  }
+  if (!is_act && !request_.body().empty()) {
+    return refuse(413, "requests with a body are not taken");
   }
   if (websocket::is_upgrade(request_)) {
-    return upgrade();
+    return upgrade(visitor);
   }
   if (path == "/api" || path.starts_with("/api/")) {
     stream_->expires_never();
-    return owner_->on_request(*this, target);
+    return owner_->on_request(*this, web_request(visitor));
   }
   if (const Asset* asset = find_asset(path)) {
     return serve(*asset);
@@ -269,17 +305,20 @@ void WebConnection::on_written(const Error& error) {
 
 // WebSocket --------------------------------------------------------------------------------------
 
-void WebConnection::upgrade() {
-  const auto admitted = owner_->on_upgrade(*this, to_text(request_.target()));
+void WebConnection::upgrade(const Visitor& visitor) {
+  const auto admitted = owner_->on_upgrade(*this, web_request(visitor));
   if (!admitted.ok()) {
-    return refuse(admitted.error().code == Errc::Exhausted ? 503 : 404, admitted.error().what);
+    const Errc code = admitted.error().code;
+    const unsigned status = code == Errc::Exhausted ? 503 : code == Errc::Denied ? 403 : 404;
+    return refuse(status, admitted.error().what);
   }
+  const bool is_pipe = to_text(request_.target()).starts_with("/api/pipe/");
   stream_->expires_never();
   socket_.emplace(std::move(*stream_));
   stream_.reset();
   socket_->set_option(websocket::stream_base::timeout::suggested(beast::role_type::server));
   socket_->read_message_max(kClientMessageMax);
-  socket_->text(true);
+  socket_->text(!is_pipe);
   socket_->async_accept(request_, [self = shared_from_this()](const Error& error) {
     if (error) {
       return self->finish();
@@ -295,9 +334,18 @@ void WebConnection::read_frames() {
     if (error) {
       return self->finish();
     }
+    if (self->owner_ != nullptr) {
+      const auto data = self->buffer_.cdata();
+      self->owner_->on_message(*self, {static_cast<const char*>(data.data()), data.size()});
+    }
     self->buffer_.clear();
     self->read_frames();
   });
+}
+
+void WebConnection::close_when_sent() {
+  is_ending_ = true;
+  write_frame();
 }
 
 void WebConnection::send(std::shared_ptr<const std::string> frame) {
@@ -313,7 +361,15 @@ void WebConnection::send(std::shared_ptr<const std::string> frame) {
 }
 
 void WebConnection::write_frame() {
-  if (!is_open_ || is_writing_ || frames_.empty() || owner_ == nullptr) {
+  if (!is_open_ || is_writing_ || owner_ == nullptr) {
+    return;
+  }
+  if (frames_.empty()) {
+    if (is_ending_) {
+      is_writing_ = true;
+      socket_->async_close(websocket::close_code::normal,
+                           [self = shared_from_this()](const Error&) { self->finish(); });
+    }
     return;
   }
   is_writing_ = true;
@@ -324,6 +380,9 @@ void WebConnection::write_frame() {
                          self->frames_.pop_front();
                          if (error) {
                            return self->finish();
+                         }
+                         if (self->frames_.empty() && self->owner_ != nullptr) {
+                           self->owner_->on_drained(*self);
                          }
                          self->write_frame();
                        });

@@ -11,9 +11,9 @@
 #include <string>
 #include <string_view>
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/span_body.hpp>
@@ -21,6 +21,8 @@
 #include <boost/beast/websocket/stream.hpp>
 
 #include "app/io/assets.h"
+#include "app/io/web_server.h"
+#include "app/login.h"
 #include "base/result.h"
 
 namespace weft::app {
@@ -33,22 +35,34 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
     Owner(const Owner&) = delete;
     Owner& operator=(const Owner&) = delete;
     virtual ~Owner() = default;
-    virtual void on_request(WebConnection& from, const std::string& target) = 0;
-    virtual Result<Ok> on_upgrade(WebConnection& from, const std::string& target) = 0;
+    virtual void on_request(WebConnection& from, WebRequest request) = 0;  // Its id is not set.
+    virtual Result<Ok> on_upgrade(WebConnection& from, const WebRequest& request) = 0;
+    // Of a WebSocket: what came, and that all that was sent has left.
+    virtual void on_message(WebConnection& from, std::string_view data) = 0;
+    virtual void on_drained(WebConnection& from) = 0;
     virtual void on_closed(WebConnection& from) = 0;
     virtual bool asks_for_login() const = 0;
-    virtual bool admits(std::string_view cookie, std::string_view authorization) = 0;
+    // Nothing: log in first.
+    virtual std::optional<Visitor> admits(std::string_view cookie,
+                                          std::string_view authorization) = 0;
+    virtual bool is_secure() const = 0;  // Behind TLS of our own.
+    virtual void on_logout(std::string_view cookie) = 0;
     // A session, for the body of the login form.
     virtual Result<std::string> on_login(std::string_view form) = 0;
   };
 
-  WebConnection(boost::asio::ip::tcp::socket socket, Owner& owner, std::size_t send_queue_max);
+  using Socket = boost::asio::generic::stream_protocol::socket;
+
+  // `from` is the address of the other end, as text.
+  WebConnection(Socket socket, std::string from, Owner& owner, std::size_t send_queue_max);
 
   void start() { read(); }
   // Of the request that was handed to the owner.
   void answer(unsigned status, std::string body);
   void send(std::shared_ptr<const std::string> frame);
   void close();
+  // Of a WebSocket: sends what waits, then says goodbye.
+  void close_when_sent();
 
  private:
   using Error = boost::system::error_code;
@@ -57,17 +71,20 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   using TextResponse = boost::beast::http::response<boost::beast::http::string_body>;
   using AssetResponse =
       boost::beast::http::response<boost::beast::http::span_body<const std::uint8_t>>;
-  using WebSocket = boost::beast::websocket::stream<boost::beast::tcp_stream>;
+  using Stream = boost::beast::basic_stream<boost::asio::generic::stream_protocol>;
+  using WebSocket = boost::beast::websocket::stream<Stream>;
 
   void read();
   void on_read(const Error& error);
   void handle();
-  bool is_admitted();
+  void handle_admitted(const Visitor& visitor);
+  WebRequest web_request(const Visitor& visitor) const;
   void log_in();
+  void log_out();
   void show_login(unsigned status, std::string_view why);
   void serve(const Asset& asset);
   void refuse(unsigned status, std::string_view why);
-  void upgrade();
+  void upgrade(const Visitor& visitor);
   template <class Response>
   void write(Response& response);
   void on_written(const Error& error);
@@ -76,9 +93,10 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   void write_frame();
   void finish();
 
-  std::optional<boost::beast::tcp_stream> stream_;  // Until the upgrade.
-  std::optional<WebSocket> socket_;                 // From then on.
-  Owner* owner_;                                    // Null once closed.
+  std::optional<Stream> stream_;     // Until the upgrade.
+  std::optional<WebSocket> socket_;  // From then on.
+  std::string from_;
+  Owner* owner_;  // Null once closed.
   std::size_t send_queue_max_;
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
@@ -87,6 +105,7 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   std::optional<AssetResponse> asset_;
   bool is_open_ = false;     // The WebSocket's handshake is done.
   bool is_writing_ = false;  // A frame is on its way.
+  bool is_ending_ = false;   // close_when_sent().
   std::deque<std::shared_ptr<const std::string>> frames_;
   std::size_t queued_ = 0;  // Bytes of them.
 };

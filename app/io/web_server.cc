@@ -93,6 +93,14 @@ class WebServer::Impl final : public WebConnection::Owner,
     }
   }
 
+  void close(ClientId id) {
+    const auto found = clients_.find(id);
+    if (found != clients_.end()) {
+      const std::shared_ptr<WebConnection> connection = found->second;
+      connection->close_when_sent();
+    }
+  }
+
   Endpoint endpoint() const {
     boost::system::error_code ignored;
     return {options_.listen.address, acceptor_.local_endpoint(ignored).port()};
@@ -125,24 +133,32 @@ class WebServer::Impl final : public WebConnection::Owner,
       });
       return;
     }
-    auto connection =
-        std::make_shared<WebConnection>(std::move(socket), *this, options_.send_queue_max);
-    connections_.emplace(connection.get(), connection);
-    connection->start();
+    boost::system::error_code gone;
+    const tcp::endpoint from = socket.remote_endpoint(gone);
+    if (!gone) {
+      serve(WebConnection::Socket(std::move(socket)), from.address().to_string());
+    }
     accept();
   }
 
-  void on_request(WebConnection& from, const std::string& target) override {
-    const RequestId id(++last_id_);
-    requests_.emplace(id, from.weak_from_this());
-    request_of_[&from] = id;
-    hooks_.on_request(id, target);
+  void serve(WebConnection::Socket socket, std::string from) {
+    auto connection = std::make_shared<WebConnection>(
+        std::move(socket), std::move(from), *this, options_.send_queue_max);
+    connections_.emplace(connection.get(), connection);
+    connection->start();
   }
 
-  Result<Ok> on_upgrade(WebConnection& from, const std::string& target) override {
+  void on_request(WebConnection& from, WebRequest request) override {
+    request.id = RequestId(++last_id_);
+    requests_.emplace(request.id, from.weak_from_this());
+    request_of_[&from] = request.id;
+    hooks_.on_request(request);
+  }
+
+  Result<Ok> on_upgrade(WebConnection& from, const WebRequest& request) override {
     const ClientId id(++last_id_);
     clients_.emplace(id, from.shared_from_this());
-    auto admitted = hooks_.on_client(id, target);
+    auto admitted = hooks_.on_client(id, request);
     if (admitted.ok()) {
       client_of_.emplace(&from, id);
     } else {
@@ -151,11 +167,27 @@ class WebServer::Impl final : public WebConnection::Owner,
     return admitted;
   }
 
-  bool asks_for_login() const override { return static_cast<bool>(hooks_.admits); }
-
-  bool admits(std::string_view cookie, std::string_view authorization) override {
-    return !hooks_.admits || hooks_.admits(cookie, authorization);
+  void on_message(WebConnection& from, std::string_view data) override {
+    if (const auto client = client_of_.find(&from); client != client_of_.end()) {
+      hooks_.on_client_data(client->second, data);
+    }
   }
+
+  void on_drained(WebConnection& from) override {
+    if (const auto client = client_of_.find(&from); client != client_of_.end()) {
+      hooks_.on_client_drained(client->second);
+    }
+  }
+
+  bool asks_for_login() const override { return static_cast<bool>(hooks_.on_login); }
+
+  bool is_secure() const override { return false; }
+
+  std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) override {
+    return hooks_.admits(cookie, authorization);
+  }
+
+  void on_logout(std::string_view cookie) override { hooks_.on_logout(cookie); }
 
   Result<std::string> on_login(std::string_view form) override { return hooks_.on_login(form); }
 
@@ -214,6 +246,10 @@ void WebServer::respond(RequestId id, unsigned status, std::string body) {
 
 void WebServer::send(ClientId id, std::shared_ptr<const std::string> frame) {
   impl_->send(id, std::move(frame));
+}
+
+void WebServer::close(ClientId id) {
+  impl_->close(id);
 }
 
 Endpoint WebServer::endpoint() const {

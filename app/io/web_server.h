@@ -1,7 +1,8 @@
 // HTTP and WebSocket for the web UI, on TCP. Serves the embedded files itself, hands requests below
 // /api and WebSocket clients to its hooks.
 //
-// Built on Boost.Beast. Answers GET and HEAD, and the login form's POST, only; refuses names and
+// Built on Boost.Beast. Answers GET and HEAD, the login form's POST, and what changes something
+// below /api/control and /api/pipe, only; refuses names and
 // origins that are not its own (app/request.h); every answer carries strict headers. Limits: header
 // 16 KiB, no bodies but the form's, connections_max, 60 s idle, what waits for a slow client. Runs
 // on one executor.
@@ -11,17 +12,29 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include "app/app.h"
+#include "app/login.h"
 #include "base/address.h"
 #include "base/request.h"
 #include "base/result.h"
 
 namespace weft::app {
+
+// A request below /api from somebody who may be here.
+struct WebRequest {
+  RequestId id{};
+  std::string method{};
+  std::string target{};
+  std::string body{};
+  std::string from{};  // The address it came from.
+  Visitor visitor{};
+};
 
 class WebServer {
  public:
@@ -32,13 +45,17 @@ class WebServer {
     std::size_t send_queue_max = 16U << 20U;
   };
   struct Hooks {
-    std::function<void(RequestId id, const std::string& target)> on_request;  // GET of /api…
-    std::function<Result<Ok>(ClientId id, const std::string& target)> on_client;
+    std::function<void(const WebRequest& request)> on_request;
+    std::function<Result<Ok>(ClientId id, const WebRequest& request)> on_client;
+    std::function<void(ClientId id, std::string_view data)> on_client_data;
+    std::function<void(ClientId id)> on_client_drained;  // All that was sent has left.
     std::function<void(ClientId id)> on_client_gone;
-    // With a login: whether these headers (Cookie, Authorization) admit; what a form's body earns.
-    // Nothing: everybody is let in.
-    std::function<bool(std::string_view cookie, std::string_view authorization)> admits{};
+    // Who these headers (Cookie, Authorization) show; nobody: log in first.
+    std::function<std::optional<Visitor>(std::string_view cookie, std::string_view authorization)>
+        admits;
+    // Where there is a login: what a form's body earns, and the end of a session.
     std::function<Result<std::string>(std::string_view form)> on_login{};
+    std::function<void(std::string_view cookie)> on_logout{};
   };
 
   static Result<std::unique_ptr<WebServer>> listen(boost::asio::any_io_executor executor,
@@ -48,6 +65,7 @@ class WebServer {
 
   void respond(RequestId id, unsigned status, std::string body);
   void send(ClientId id, std::shared_ptr<const std::string> frame);
+  void close(ClientId id);    // When what was sent has left.
   Endpoint endpoint() const;  // Where it listens, with the port that was given for 0.
 
  private:

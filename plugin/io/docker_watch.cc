@@ -9,7 +9,7 @@
 
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
-#include "sys/http/http_get.h"
+#include "sys/http/http_exchange.h"
 
 namespace weft::plugin {
 
@@ -49,7 +49,7 @@ class DockerWatch::Impl {
     void operator()(EventsAction action) const { act(std::move(action)); }
   };
   struct Asked {
-    std::unique_ptr<sys::HttpGet> get;
+    std::unique_ptr<sys::HttpExchange> exchange;
     unsigned status = 0;
     std::string body;
   };
@@ -64,7 +64,7 @@ class DockerWatch::Impl {
   }
 
   void open_stream(const std::string& target) {
-    stream_ = sys::start_http_get(
+    stream_ = sys::start_http_exchange(
         executor_,
         {.socket_path = socket_, .target = target, .silence_max = {}},
         {.on_head =
@@ -93,7 +93,7 @@ class DockerWatch::Impl {
   void ask(const AskDocker& ask) {
     const DockerAskId id = ask.id;
     Asked& asked = asked_[id];
-    asked.get = sys::start_http_get(
+    asked.exchange = sys::start_http_exchange(
         executor_,
         {.socket_path = socket_, .target = ask.target, .silence_max = kAnswerMax},
         {.on_head = [this, id](unsigned status) { asked_.at(id).status = status; },
@@ -118,7 +118,7 @@ class DockerWatch::Impl {
   const OnEvents on_events_;
   DockerEvents events_;
   sys::CoreDriver<DockerEvents, EventsAction, Perform> driver_;
-  std::unique_ptr<sys::HttpGet> stream_;
+  std::unique_ptr<sys::HttpExchange> stream_;
   std::map<DockerAskId, Asked> asked_;
 };
 

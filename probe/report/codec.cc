@@ -139,6 +139,8 @@ void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
   out.set_encrypted(overlay.encrypted);
   out.set_range(overlay.range);
   out.set_mtu(overlay.mtu);
+  out.set_controls(overlay.controls);
+  out.set_host_shell(overlay.host_shell);
   for (const LinkFacts& link : overlay.links) {
     auto& item = *out.add_links();
     item.set_address(link.address);
@@ -381,6 +383,8 @@ Result<OverlayFacts> overlay(const wire::probe::Overlay& in) {
   out.encrypted = in.encrypted();
   out.range = WEFT_TRY(text(in.range()));
   out.mtu = in.mtu();
+  out.controls = in.controls();
+  out.host_shell = in.host_shell();
   WEFT_TRY(check_count(in.links(), kLinksMax, "links"));
   for (const auto& item : in.links()) {
     out.links.push_back(WEFT_TRY(link(item)));
@@ -494,6 +498,12 @@ Bytes encode_watch(const Watch& watch) {
   return serialize(message);
 }
 
+Bytes encode_control(ByteView bytes) {
+  wire::probe::Message message;
+  message.set_control(bytes.data(), bytes.size());
+  return serialize(message);
+}
+
 Bytes encode_report(const HostReport& report) {
   wire::probe::Message message;
   put(report, *message.mutable_report());
@@ -523,6 +533,8 @@ Result<Message> decode_message(ByteView bytes) {
       return Message(WEFT_TRY(watch(message.watch())));
     case wire::probe::Message::kReport:
       return Message(WEFT_TRY(report(message.report())));
+    case wire::probe::Message::kControl:
+      return Message(ControlBytes{to_bytes(as_bytes(message.control()))});
     case wire::probe::Message::BODY_NOT_SET:
       break;
   }

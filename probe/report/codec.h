@@ -23,9 +23,17 @@ inline constexpr Duration kLeaseMax = std::chrono::seconds(60);
 inline constexpr Duration kIntervalMin = std::chrono::milliseconds(100);
 inline constexpr Duration kIntervalMax = std::chrono::seconds(60);
 
-using Message = std::variant<Watch, HostReport>;
+// Bytes of control/message.h, which is not for the probe to understand.
+struct ControlBytes {
+  Bytes bytes;
+
+  friend bool operator==(const ControlBytes&, const ControlBytes&) = default;
+};
+
+using Message = std::variant<Watch, HostReport, ControlBytes>;
 
 Bytes encode_watch(const Watch& watch);
+Bytes encode_control(ByteView message);
 // Deterministic: equal reports give equal bytes.
 Bytes encode_report(const HostReport& report);
 // The same, cut to `size_max` bytes: processes go first, then flows, then containers, each counted

@@ -162,6 +162,8 @@ struct OverlayFacts {
   bool encrypted = false;
   std::string range{};
   std::uint32_t mtu = 0;
+  bool controls = false;    // Whether this host performs controls (control/performer.h).
+  bool host_shell = false;  // Shells of its own among them.
   std::vector<LinkFacts> links{};
   std::vector<EndpointFacts> endpoints{};  // On this host.
 

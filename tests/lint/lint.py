@@ -17,7 +17,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-MODULES = ("router", "ipam", "dns", "policy", "plugin", "probe", "app")
+MODULES = ("router", "ipam", "dns", "policy", "plugin", "probe", "control", "app")
 SOURCES = (".h", ".cc", ".c")
 
 HEADER_LINES_MAX = 300
@@ -87,7 +87,7 @@ def allowed_includes(path):
         elif path.endswith(".cc"):
             allowed.add("proto")
         if top == "app":
-            allowed.add("probe/report")
+            allowed.update({"probe/report", "control"})
         return allowed
     return None  # agent, tests, bench: everything.
 

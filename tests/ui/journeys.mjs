@@ -2,6 +2,8 @@
 //   node journeys.mjs URL CHROMIUM FOLDER_FOR_SCREENSHOTS
 // The cluster behind it (journeys_test.sh) has hosts h1 and h2; container web on h1 asks db on h2.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 const [base, executablePath, folder] = process.argv.slice(2);
@@ -34,11 +36,22 @@ const step = async (name, run) => {
 };
 const button = (name) => page.getByRole('button', { name, exact: true });
 
+// axe-core runs in the page, past its content-security policy, as playwright's own scripts do.
+const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const checkAccessibility = async (where) => {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const grave = violations.filter((found) => ['serious', 'critical'].includes(found.impact));
+  const told = grave.map((found) => `${found.id}: ${found.help}: ${found.nodes.map((node) => node.html).join(' | ')}`);
+  assert.deepEqual(told, [], `axe finds nothing serious: ${where}`);
+};
+
 await step('the containers of both hosts are there', async () => {
   await page.goto(`${base}/#/containers`);
   await page.getByText(/^\d+ nodes, [1-9]\d* edges/).waitFor(WAIT);
   await page.locator('[data-topology=containers][aria-current=page]').waitFor(WAIT);
   await page.screenshot({ path: `${folder}/graph.png` });
+  await checkAccessibility('graph');
 });
 
 await step('the table lists them, sorts and finds', async () => {
@@ -66,6 +79,36 @@ await step('a row opens the details, with the other end of its connection', asyn
   await panel.getByRole('button', { name: 'web', exact: true }).click();
   await panel.getByRole('heading', { name: 'web' }).waitFor(WAIT);
   await page.screenshot({ path: `${folder}/details.png` });
+  await checkAccessibility('table and details');
+});
+
+await step('a shell in the container, typed into', async () => {
+  await button('Exec shell').click();
+  const terminal = page.getByRole('region', { name: 'Exec shell: web' });
+  await terminal.getByText('Connected').waitFor(WAIT);
+  await page.locator('.xterm-helper-textarea').waitFor(WAIT);
+  await page.keyboard.type('echo answer $((6*7))\n');
+  await terminal.locator('.xterm-rows').getByText('answer 42').first().waitFor(WAIT);
+  const sized = await page.locator('.xterm-rows > div').first().evaluate((row) => row.getBoundingClientRect().height);
+  assert.ok(sized > 8, 'the terminal has its styles, although the policy forbids style elements');
+  await page.screenshot({ path: `${folder}/terminal.png` });
+  await checkAccessibility('terminal');
+  await page.keyboard.type('exit\n');
+  await terminal.getByText('Ended').waitFor(WAIT);
+  await button('Close terminal').click();
+});
+
+await step('what cannot be undone is confirmed, and can be left', async () => {
+  const panel = page.getByRole('complementary', { name: 'Details' });
+  await button('Stop').click();
+  const dialog = page.getByRole('dialog', { name: 'Stop web' });
+  await dialog.waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/confirm.png` });
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await dialog.waitFor({ state: 'hidden', ...WAIT });
+  await button('Pause').click();
+  await panel.getByRole('button', { name: 'Unpause' }).click(WAIT);
+  await panel.getByRole('button', { name: 'Pause', exact: true }).waitFor(WAIT);
 });
 
 await step('a parent leads to its own view, the address bar there and back', async () => {
@@ -94,6 +137,31 @@ await step('the theme can be changed', async () => {
   await button('Light theme').click();
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
   await page.screenshot({ path: `${folder}/light.png` });
+  await checkAccessibility('light');
+});
+
+await step('with high contrast and without motion', async () => {
+  await page.emulateMedia({ contrast: 'more', reducedMotion: 'reduce', colorScheme: 'dark' });
+  await checkAccessibility('high contrast');
+  await page.emulateMedia({ contrast: null, reducedMotion: null, colorScheme: 'dark' });
+});
+
+await step('by keyboard alone: to a row of the table and its details', async () => {
+  await page.goto(`${base}/#/containers?mode=table`);
+  await page.locator('tbody tr').first().waitFor(WAIT);
+  await page.locator('tbody tr button').first().focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('complementary', { name: 'Details' }).waitFor(WAIT);
+});
+
+await step('on a phone nothing is wider than the screen', async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(`${base}/#/containers`);
+  await page.getByText(/^[1-9]\d* nodes/).waitFor(WAIT);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 390, `the page is ${width} pixels wide`);
+  await page.screenshot({ path: `${folder}/phone.png` });
+  await checkAccessibility('phone');
 });
 
 await browser.close();

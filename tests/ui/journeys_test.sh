@@ -11,7 +11,7 @@ cp "$UI_TESTS"/{package.json,package-lock.json,.npmrc,journeys.mjs} "$BUILD"
 [[ -d $BUILD/node_modules ]] || npm --prefix "$BUILD" ci --prefer-offline --no-audit --no-fund --loglevel=error
 
 lab_up 2 --docker
-launch_all
+launch_all --controls loopback
 network_everywhere weft-net
 container h1 web weft-net
 container h2 db weft-net

@@ -74,7 +74,35 @@ export interface Connection {
   metadata: { id: string; value: string }[];
 }
 
+/** Something that can be done to a node. */
+export interface Control {
+  probeId: string;
+  nodeId: string;
+  id: string;
+  human: string;
+  rank: number;
+  role: Role;
+  confirmation?: string;
+}
+
+export type Role = 'viewer' | 'operator' | 'admin';
+
+/** Who we are to the agent. */
+export interface Visitor {
+  name: string;
+  role: Role;
+  login: boolean;
+}
+
+export interface ControlResult {
+  pipe?: string;
+  raw_tty?: boolean;
+  resize_tty_control?: string;
+  removedNode?: string;
+}
+
 export interface Details extends Summary {
+  controls?: Control[];
   children?: { id: string; label: string; topologyId: string; columns: Column[]; nodes: Summary[] }[];
   connections?: { id: string; topologyId: string; label: string; columns: Column[]; connections: Connection[] }[];
 }
@@ -131,6 +159,37 @@ export const getTopologies = (query: string): Promise<Topology[]> => get(`api/to
 export const getAbout = (): Promise<About> => get('api');
 export const getDetails = async (topology: string, id: string): Promise<Details> =>
   (await get<{ node: Details }>(`api/topology/${topology}/${encodeURIComponent(id)}`)).node;
+
+export const getVisitor = (): Promise<Visitor> => get('api/visitor');
+
+/** Rejects with what the host says is in the way. */
+export async function perform(
+  control: { probeId: string; nodeId: string; id: string },
+  args: Record<string, string> = {},
+): Promise<ControlResult> {
+  const path = [control.probeId, control.nodeId, control.id].map(encodeURIComponent).join('/');
+  const response = await fetch(url(`api/control/${path}`), {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(args),
+  });
+  const body = (await response.json()) as ControlResult | string;
+  if (!response.ok) throw new Error(typeof body === 'string' ? body : String(response.status));
+  return body as ControlResult;
+}
+
+export function openPipe(pipe: string): WebSocket {
+  const target = url(`api/pipe/${pipe}`);
+  target.protocol = target.protocol === 'https:' ? 'wss:' : 'ws:';
+  const socket = new WebSocket(target);
+  socket.binaryType = 'arraybuffer';
+  return socket;
+}
+
+export async function logOut(): Promise<void> {
+  await fetch(url('logout'), { method: 'POST', redirect: 'manual' });
+  location.reload();
+}
 
 export function openStream(topology: string, query: string): WebSocket {
   const target = url(`api/topology/${topology}/ws?t=5s&${query}`);

@@ -1,6 +1,7 @@
 // Everything about the selected node.
 import type { Column, Connection, Details, Summary, Table } from './api';
 import { paint } from './color';
+import { Controls } from './controls';
 import * as format from './format';
 import { Spark } from './spark';
 import { dark, details, metric, missing, nodes, samplesOf, selected, show, topology } from './state';
@@ -204,6 +205,7 @@ export function DetailsPanel() {
       ) : null}
       {node?.stale ? <p class="warning">Its host has not spoken for {format.duration(node.stale)}: this is how it was.</p> : null}
       {missing.value && !live && <p class="note">This node is no longer there, or is not in the {topology.value} view.</p>}
+      {full && <Controls node={full} />}
       {node && <Metrics node={node} />}
       {full?.connections?.map((table) => <Connections key={table.id} table={table} />)}
       {full?.children?.map((group) => <Children key={group.id} group={group} />)}

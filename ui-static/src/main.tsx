@@ -3,7 +3,7 @@ import { render } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import './style.css';
 import type { Topology } from './api';
-import { topologyId } from './api';
+import { logOut, topologyId } from './api';
 import { DetailsPanel } from './details-panel';
 import * as format from './format';
 import { GraphView } from './graph-view';
@@ -24,13 +24,16 @@ import {
   query,
   received,
   selected,
+  session,
   show,
   start,
   toggleTheme,
   topologies,
   topology,
+  visitor,
 } from './state';
 import { TableView } from './table-view';
+import { TerminalPanel } from './terminal-panel';
 
 const isShown = (item: Topology): boolean =>
   !item.hide_if_empty || item.stats.node_count > 0 || topologyId(item) === topology.value;
@@ -75,7 +78,7 @@ function Search() {
   const box = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      if (event.key === '/' && !(event.target instanceof HTMLInputElement)) {
+      if (event.key === '/' && !(event.target instanceof HTMLInputElement) && !(event.target instanceof HTMLTextAreaElement)) {
         event.preventDefault();
         box.current?.focus();
       }
@@ -141,6 +144,11 @@ function Header() {
       <button type="button" class="icon" aria-label={dark.value ? 'Light theme' : 'Dark theme'} onClick={toggleTheme}>
         {dark.value ? '☀' : '☾'}
       </button>
+      {visitor.value?.login && (
+        <button type="button" class="quiet" title={`${visitor.value.name}, ${visitor.value.role}`} onClick={() => void logOut()}>
+          Log out
+        </button>
+      )}
       <button
         type="button"
         class="icon"
@@ -264,7 +272,7 @@ function Help() {
 }
 
 function onKey(event: KeyboardEvent): void {
-  if (event.target instanceof HTMLInputElement || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement || event.ctrlKey || event.metaKey || event.altKey) return;
   const list = metrics.value.map((item) => item.id);
   const at = list.indexOf(metric.value);
   const actions: Record<string, () => void> = {
@@ -296,6 +304,7 @@ function App() {
           </p>
         )}
         <DetailsPanel />
+        {session.value && <TerminalPanel key={session.value.pipe} session={session.value} />}
       </main>
       <Footer />
       <Help />

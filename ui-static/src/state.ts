@@ -8,9 +8,11 @@ import {
   type Metric,
   type Summary,
   type Topology,
+  type Visitor,
   getAbout,
   getDetails,
   getTopologies,
+  getVisitor,
   openStream,
   topologyId,
 } from './api';
@@ -42,6 +44,16 @@ export const received = signal(false); // The first frame of this topology is he
 export const details = signal<Details | null>(null);
 export const missing = signal(false); // The selected node is gone.
 export const paused = signal(false);
+export const visitor = signal<Visitor | null>(null);
+
+/** A pipe to a terminal or to a log, and what it is of. */
+export interface Session {
+  pipe: string;
+  title: string;
+  rawTty: boolean;
+  resize?: { probeId: string; nodeId: string; id: string };
+}
+export const session = signal<Session | null>(null);
 
 export const matches = computed(() => search(query.value, nodes.value.values()));
 
@@ -241,6 +253,12 @@ export function start(): void {
     document.title = node ? `${node.label} – weft` : `${current.value?.name ?? 'weft'} – weft`;
   });
   setInterval(() => void refreshMenu(), 5000);
+  getVisitor().then(
+    (me) => {
+      visitor.value = me;
+    },
+    () => undefined, // Somebody who may look at nothing sees that elsewhere.
+  );
 }
 
 export function toggleTheme(): void {

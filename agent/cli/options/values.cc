@@ -152,6 +152,10 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
                  : expected(text, "an address and a port, the path of a Unix socket, or off");
     case ValueKind::Seconds:
       return checked_seconds(text);
+    case ValueKind::Controls:
+      return text == "off" || text == "login" || text == "loopback"
+                 ? Result<std::string>(text)
+                 : expected(text, "off, login or loopback");
     case ValueKind::LogLevel:
       (void)WEFT_TRY(log::parse_level(text));
       return text;

@@ -9,5 +9,7 @@ namespace weft::agent {
 ExitCode run_graph(const Settings& settings);
 ExitCode run_edges(const Settings& settings);
 ExitCode run_top(const Settings& settings);
+// A line for --ui-users-file, with the password read from standard input.
+ExitCode run_ui_user(const Settings& settings);
 
 }  // namespace weft::agent

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -35,7 +36,42 @@ class AppServiceTest : public testing::Test {
  protected:
   AppServiceTest() { start({}); }
 
-  void start(const std::optional<std::string>& token) {
+  // Writes down what is wished for, and lets everybody to a pipe who may be here at all.
+  class Desk final : public Controls {
+   public:
+    explicit Desk(AppServiceTest& test) : test_(test) {}
+    void on_request(const WebRequest& request, const std::vector<std::string>& path) override {
+      wishes.push_back(request.method + " " + path.back() + " " + request.body + " by "
+                       + request.visitor.name + " of role "
+                       + std::string(control::text_of(request.visitor.role)));
+      test_.service_->respond(request.id, 200, "{}");
+    }
+    Result<Ok> on_pipe(ClientId client, const WebRequest&, const std::string& pipe) override {
+      if (pipe != "pipe-1") {
+        return Error{Errc::NotFound, "no such pipe"};
+      }
+      client_ = client;
+      return Ok{};
+    }
+    void on_pipe_data(ClientId client, std::string_view data) override {
+      test_.service_->send(client, "you said " + std::string(data));
+    }
+    void on_pipe_drained(ClientId client) override {
+      ++drained;
+      test_.service_->close(client);
+    }
+    void on_pipe_gone(ClientId client) override { gone += client == client_ ? 1 : 0; }
+
+    std::vector<std::string> wishes;
+    int drained = 0;
+    int gone = 0;
+
+   private:
+    AppServiceTest& test_;
+    ClientId client_;
+  };
+
+  void start(Access access) {
     service_ = std::make_unique<AppService>(
         io_.get_executor(),
         clock_,
@@ -49,8 +85,11 @@ class AppServiceTest : public testing::Test {
                                 ++watches_;
                                 service_->on_report(kHost1,
                                                     probe::encode_report(*cluster().find(kHost1)));
-                              }});
-    EXPECT_TRUE(service_->listen({.listen = Endpoint::parse("127.0.0.1:0").value()}, token).ok());
+                              },
+                          .controls = &desk_});
+    EXPECT_TRUE(
+        service_->listen({.listen = Endpoint::parse("127.0.0.1:0").value()}, std::move(access))
+            .ok());
   }
 
   std::string log_in(const std::string& token) {
@@ -96,6 +135,7 @@ class AppServiceTest : public testing::Test {
   sys::SystemClock clock_;
   int watches_ = 0;
   bool reading_ = false;
+  Desk desk_{*this};
   std::unique_ptr<AppService> service_;
 };
 
@@ -180,6 +220,40 @@ TEST_F(AppServiceTest, StreamsAViewOverAWebSocket) {
   EXPECT_THAT(frame, HasSubstr("\"reset\":true"));
 }
 
+TEST_F(AppServiceTest, TakesWishesOfWhoIsHereWithoutALoginForAViewers) {
+  say("POST /api/control/p/n%2Fm/c HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+
+  EXPECT_THAT(desk_.wishes, testing::ElementsAre("POST c  by anybody of role viewer"));
+}
+
+TEST_F(AppServiceTest, JoinsAWebSocketToAPipeAndSaysWhenAllHasLeft) {
+  boost::beast::websocket::stream<tcp::socket> socket(connect());
+  std::string said;
+  boost::beast::flat_buffer buffer;
+  bool is_closed = false;
+  socket.async_handshake("127.0.0.1:4040", "/api/pipe/pipe-1", [&](const auto& failed) {
+    ASSERT_FALSE(failed) << failed.message();
+    socket.async_write(asio::buffer("hello", 5), [&](const auto&, std::size_t) {
+      socket.async_read(buffer, [&](const auto& error, std::size_t) {
+        said = error ? error.message() : boost::beast::buffers_to_string(buffer.data());
+        buffer.clear();
+        socket.async_read(buffer, [&](const auto&, std::size_t) { is_closed = true; });
+      });
+    });
+  });
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (desk_.gone == 0 && std::chrono::steady_clock::now() < deadline) {
+    io_.run_for(std::chrono::milliseconds(2));
+    client_.restart();
+    client_.run_for(std::chrono::milliseconds(2));
+  }
+
+  EXPECT_EQ(said, "you said hello");
+  EXPECT_TRUE(is_closed);
+  EXPECT_EQ(desk_.drained, 1);
+  EXPECT_EQ(desk_.gone, 1);
+}
+
 TEST_F(AppServiceTest, AnswersWhoAsksWithoutABrowser) {
   std::string body;
   service_->ask("/api/topology/containers", [&](unsigned status, std::string answer) {
@@ -193,7 +267,7 @@ TEST_F(AppServiceTest, AnswersWhoAsksWithoutABrowser) {
 
 class AppLoginTest : public AppServiceTest {
  protected:
-  AppLoginTest() { start(kToken); }
+  AppLoginTest() { start({.token = kToken}); }
 
   static std::string cookie_of(const std::string& said) {
     const std::size_t at = said.find("Set-Cookie: ");
@@ -241,7 +315,36 @@ TEST_F(AppLoginTest, RefusesFormsOfOtherPagesAndOtherBodies) {
                   "3\r\nConnection: close\r\n\r\na=b"),
               StartsWith("HTTP/1.1 403"));
   EXPECT_THAT(say("POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na=b"),
-              StartsWith("HTTP/1.1 413"));
+              StartsWith("HTTP/1.1 401"));
+}
+
+TEST_F(AppLoginTest, EndsASessionForGood) {
+  const std::string cookie = "Cookie: " + cookie_of(log_in(kSpelled)) + "\r\n";
+
+  const std::string left =
+      say("POST /logout HTTP/1.1\r\nHost: weft.example\r\nConnection: close\r\n" + cookie + "\r\n");
+
+  EXPECT_THAT(left, HasSubstr("Max-Age=0"));
+  EXPECT_THAT(get("/api", cookie), StartsWith("HTTP/1.1 401"));
+}
+
+TEST_F(AppLoginTest, SaysWhoSomebodyIsAndPassesItOnWithAWish) {
+  const std::string bearer = "Authorization: Bearer " + kToken + "\r\n";
+
+  EXPECT_THAT(get("/api/visitor", bearer),
+              HasSubstr(R"({"name":"token","role":"admin","login":true})"));
+  EXPECT_THAT(say("POST /api/control/p/n/c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + bearer
+                  + "Content-Length: 2\r\n\r\n{}"),
+              StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(desk_.wishes, testing::ElementsAre("POST c {} by token of role admin"));
+}
+
+TEST_F(AppLoginTest, LetsNoStrangerNorAnotherPageWish) {
+  const std::string wish = "POST /api/control/p/n/c HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+  EXPECT_THAT(say(wish + "\r\n"), StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(say(wish + "Origin: http://b\r\nAuthorization: Bearer " + kToken + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 403"));
+  EXPECT_THAT(desk_.wishes, testing::IsEmpty());
 }
 
 }  // namespace
