@@ -4,7 +4,7 @@
 
 #include <sodium.h>
 
-namespace weft {
+namespace weft::app {
 
 Result<std::string> hash_password(std::string_view password) {
   std::array<char, crypto_pwhash_STRBYTES> text{};
@@ -29,4 +29,4 @@ bool is_password(const std::string& hash, std::string_view password) {
          && crypto_pwhash_str_verify(hash.c_str(), password.data(), password.size()) == 0;
 }
 
-}  // namespace weft
+}  // namespace weft::app

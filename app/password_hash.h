@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace weft {
+namespace weft::app {
 
 // Takes a tenth of a second and 64 MiB, on purpose. Errc::Exhausted without the memory.
 Result<std::string> hash_password(std::string_view password);
@@ -16,4 +16,4 @@ bool is_password(const std::string& hash, std::string_view password);
 // Whether it has the form; says nothing of any password.
 bool is_password_hash(std::string_view text);
 
-}  // namespace weft
+}  // namespace weft::app

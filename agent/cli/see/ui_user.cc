@@ -45,7 +45,7 @@ ExitCode run_ui_user(const Settings& settings) {
         Errc::Invalid,
         fmt::format("a password of {} characters (at least {})", password.size(), kPasswordMin)});
   }
-  const auto hash = hash_password(password);
+  const auto hash = app::hash_password(password);
   if (!hash.ok()) {
     return report(hash.error());
   }
