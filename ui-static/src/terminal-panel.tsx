@@ -102,10 +102,10 @@ export function TerminalPanel({ session }: { session: Session }) {
   const [state, setState] = useState<State>('opening');
   useEffect(() => (box.current ? run(box.current, session, setState) : undefined), [session]);
   return (
-    <section class="terminal" aria-label={session.title}>
+    <section class="pipe" aria-label={session.title}>
       <header>
         <h2>{session.title}</h2>
-        <span role="status" class={`terminal-state ${state}`}>
+        <span role="status" class={`pipe-state ${state}`}>
           {STATES[state]}
         </span>
         <span class="grow" />
@@ -120,7 +120,7 @@ export function TerminalPanel({ session }: { session: Session }) {
           ✕
         </button>
       </header>
-      <div ref={box} class="terminal-box" />
+      <div ref={box} class="pipe-box" />
     </section>
   );
 }
