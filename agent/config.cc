@@ -21,10 +21,63 @@ Number number_of(std::string_view text) {
   return number;
 }
 
+// The blocks of a checked ValueKind::Cidr: of IPv4, and perhaps of IPv6.
+Result<std::pair<Cidr, std::optional<Cidr>>> parse_blocks(std::string_view text) {
+  const std::size_t comma = std::min(text.find(','), text.size());
+  const Cidr v4 = WEFT_TRY(Cidr::parse(text.substr(0, comma)));
+  if (comma == text.size()) {
+    return std::pair(v4, std::optional<Cidr>());
+  }
+  const Cidr v6 = WEFT_TRY(Cidr::parse(text.substr(comma + 1)));
+  return std::pair(v4, std::optional(v6));
+}
+
 // Networks without a subnet use it, so that those with one find room in the other half: a container
 // cannot be on two networks whose subnets overlap.
 Cidr first_half(const Cidr& range) {
   return {range.address(), static_cast<std::uint8_t>(range.prefix() + 1)};
+}
+
+// What people number one link with (RFC 4291, 2.5.1), so that the rest of the range is left for
+// networks with a subnet of their own.
+constexpr std::uint8_t kLinkPrefix = 64;
+
+Cidr first_link(const Cidr& range) {
+  return {range.address(), std::max(range.prefix(), kLinkPrefix)};
+}
+
+Result<Ok> check_inside(const Cidr& subnet, const Cidr& range) {
+  if (range.contains(subnet.first()) && range.contains(subnet.last())) {
+    return Ok{};
+  }
+  return Error{Errc::Invalid,
+               fmt::format("--ipalloc-default-subnet {} is outside --ipalloc-range {}",
+                           subnet.to_string(),
+                           range.to_string())};
+}
+
+Result<Ok> set_ranges(const Settings& settings, Config& config) {
+  const auto ranges = WEFT_TRY(parse_blocks(settings.text("ipalloc-range")));
+  config.range = ranges.first;
+  config.range_v6 = ranges.second;
+  config.default_subnet =
+      settings.is_given("ipalloc-range") ? config.range : first_half(config.range);
+  config.default_subnet_v6 = config.range_v6 ? first_link(*config.range_v6) : Cidr();
+  if (settings.is_given("ipalloc-default-subnet")) {
+    const auto subnets = WEFT_TRY(parse_blocks(settings.text("ipalloc-default-subnet")));
+    config.default_subnet = subnets.first;
+    if (subnets.second && !config.range_v6) {
+      return Error{Errc::Invalid,
+                   fmt::format("--ipalloc-default-subnet {} without an IPv6 block in "
+                               "--ipalloc-range (expected such as {},fd00:32::/48)",
+                               subnets.second->to_string(),
+                               config.range.to_string())};
+    }
+    config.default_subnet_v6 = subnets.second.value_or(config.default_subnet_v6);
+  }
+  WEFT_TRY(check_inside(config.default_subnet, config.range));
+  return config.range_v6 ? check_inside(config.default_subnet_v6, *config.range_v6)
+                         : Result<Ok>(Ok{});
 }
 
 Result<DnsConfig> make_dns_config(const Settings& settings) {
@@ -106,12 +159,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.password_file = settings.text("password-file");
   config.plaintext_data = settings.flag("plaintext-data");
   config.trusted_subnets = WEFT_TRY(parse_subnets(settings.text("trusted-subnets")));
-  config.range = WEFT_TRY(Cidr::parse(settings.text("ipalloc-range")));
-  config.default_subnet =
-      settings.is_given("ipalloc-range") ? config.range : first_half(config.range);
-  if (settings.is_given("ipalloc-default-subnet")) {
-    config.default_subnet = WEFT_TRY(Cidr::parse(settings.text("ipalloc-default-subnet")));
-  }
+  WEFT_TRY(set_ranges(settings, config));
   config.init = WEFT_TRY(parse_ipam_init(settings.text("ipalloc-init")));
   config.discovery = !settings.flag("no-discovery");
   config.bpf = !settings.flag("no-bpf");
@@ -149,14 +197,6 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
     config.metrics_address = WEFT_TRY(Endpoint::parse(settings.text("metrics-addr")));
   }
   WEFT_TRY(place_apis(settings, config));
-  const bool inside = config.range.contains(config.default_subnet.first())
-                      && config.range.contains(config.default_subnet.last());
-  if (!inside) {
-    return Error{Errc::Invalid,
-                 fmt::format("--ipalloc-default-subnet {} is outside --ipalloc-range {}",
-                             config.default_subnet.to_string(),
-                             config.range.to_string())};
-  }
   return config;
 }
 

@@ -53,6 +53,8 @@ struct Config {
   std::vector<Cidr> trusted_subnets;  // Pairs with both ends inside go in clear.
   Cidr range;
   Cidr default_subnet;
+  std::optional<Cidr> range_v6;  // Nothing: no IPv6 addresses are handed out.
+  Cidr default_subnet_v6;        // Inside range_v6, if there is one.
   IpamInit init;
   bool discovery = true;
   bool bpf = true;

@@ -137,6 +137,25 @@ void add_ipam(const AgentStatus& status, Page& page) {
              static_cast<double>(status.ipam.pending_claim_count));
 }
 
+// Weave's names are those of IPv4, which is all it had.
+void add_ipam_v6(const ipam::AllocatorStatus& ipam, Page& page) {
+  double used = 0;
+  double unreachable = 0;
+  for (const ipam::RangeStatus& range : ipam.ranges) {
+    used += static_cast<double>(range.used_count);
+    unreachable += range.reachable ? 0 : 1;
+  }
+  page.gauge("weft_ipam_v6_used", "IPv6 addresses in use on this host.", used);
+  page.gauge("weft_ipam_v6_max",
+             "Size of the IPv6 range.",
+             static_cast<double>(ipam::Span::of(ipam.range).size()));
+  page.gauge(
+      "weft_ipam_v6_unreachable_count", "Unreachable peers that own IPv6 addresses.", unreachable);
+  page.gauge("weft_ipam_v6_pending",
+             "Requests that wait for an IPv6 address.",
+             static_cast<double>(ipam.pending_count));
+}
+
 void add_peers(const AgentStatus& status, Page& page) {
   double reachable = 0;
   for (const router::PeerStatus& peer : status.peers) {
@@ -371,6 +390,9 @@ std::string metrics_text(const AgentStatus& status) {
   add_mesh(status.mesh, page);
   add_overlay(status.mesh, page);
   add_ipam(status, page);
+  if (status.ipam_v6) {
+    add_ipam_v6(*status.ipam_v6, page);
+  }
   add_datapath(status.datapath, page);
   add_paths(status.datapath, status.sealed.has_value(), page);
   if (status.dns) {

@@ -118,8 +118,14 @@ std::optional<Failure> Runner::check_host() {
   if (!routes.ok()) {
     return Failure{ExitCode::Failure, routes.error()};
   }
-  if (const auto free = check_overlap(config_.range, config_.bridge, routes.value()); !free.ok()) {
-    return Failure{ExitCode::Refused, free.error()};
+  std::vector<Cidr> ranges{config_.range};
+  if (config_.range_v6) {
+    ranges.push_back(*config_.range_v6);
+  }
+  for (const Cidr& range : ranges) {
+    if (const auto free = check_overlap(range, config_.bridge, routes.value()); !free.ok()) {
+      return Failure{ExitCode::Refused, free.error()};
+    }
   }
   return std::nullopt;
 }
@@ -178,7 +184,9 @@ void Runner::run() {
             {"name", seat_.identity.name},
             {"nickname", config_.nickname},
             {"incarnation", seat_.identity.incarnation},
-            {"range", config_.range});
+            {"range",
+             config_.range.to_string()
+                 + (config_.range_v6 ? "," + config_.range_v6->to_string() : std::string())});
   if (!seat_.passwords) {
     log::warning(
         "no password: control traffic is encrypted but unauthenticated, whoever reaches the port "

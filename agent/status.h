@@ -48,6 +48,7 @@ struct AgentStatus {
   std::size_t connections_max = 0;
   router::MeshStats mesh;
   ipam::AllocatorStatus ipam;
+  std::optional<ipam::AllocatorStatus> ipam_v6;  // Of the IPv6 range, if there is one.
   router::DatapathStatus datapath;
   std::optional<dns::DnsStatus> dns;           // Nothing with --no-dns.
   std::optional<router::SealedStatus> sealed;  // Nothing if all goes in clear.

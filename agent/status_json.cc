@@ -159,6 +159,14 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
           {"ranges", std::move(ranges)}};
 }
 
+// The range of IPv6 has the same members, and none of its own within it.
+json::object ipam_json(const AgentStatus& status) {
+  json::object object = to_json(status.ipam, status.peers);
+  object["ipv6"] =
+      status.ipam_v6 ? json::value(to_json(*status.ipam_v6, status.peers)) : json::value(nullptr);
+  return object;
+}
+
 // "relay h2": the relay by the name people know it by.
 std::string text_of(const router::Path& path, const std::vector<router::PeerStatus>& peers) {
   const std::string nickname =
@@ -381,7 +389,7 @@ json::object to_json(const AgentStatus& status) {
   json::object object{{"version", status.version},
                       {"router", std::move(router)},
                       {"datapath", to_json(status.datapath, status)},
-                      {"ipam", to_json(status.ipam, status.peers)}};
+                      {"ipam", ipam_json(status)}};
   if (status.dns) {
     object["dns"] = to_json(*status.dns);
   }

@@ -5,12 +5,15 @@
 //   mesh    PeerUnreachable        -> ipam.on_peer_unreachable (its place on the underlay is kept)
 //   mesh    RecordChanged Peer     -> datapath.set_underlay (moved, or gone for good)
 //   mesh    RecordChanged Endpoint -> datapath.on_record
-//   mesh    Deliver Ring, Ipam     -> ipam.on_gossip
+//   mesh    Deliver Ring…, Ipam…   -> ipam.on_gossip
 //   mesh    Deliver Probe          -> probe.on_watch, app.on_report, controls
-//   (probe/wiring_probe.cc) mesh    MeshEvent              -> log ipam    GossipAll, GossipTo    ->
-//   mesh.send app     SendWatch              -> probe.on_watch here, mesh.send elsewhere probe Tell
-//   -> app.on_report here, mesh.send elsewhere app     POST /api/control, pipes -> controls ->
-//   mesh.send (control/desk.h) mesh    RecordChanged Name, PeerReachable, PeerUnreachable -> dns
+//                                     (probe/wiring_probe.cc)
+//   mesh    MeshEvent              -> log
+//   ipam    GossipAll, GossipTo    -> mesh.send
+//   app     SendWatch              -> probe.on_watch here, mesh.send elsewhere
+//   probe   Tell                   -> app.on_report here, mesh.send elsewhere
+//   app     POST /api/control, pipes -> controls -> mesh.send (control/desk.h)
+//   mesh    RecordChanged Name, PeerReachable, PeerUnreachable -> dns
 //   datapath, dns PublishRecord    -> mesh.publish
 //   docker  AllocateAddress, ClaimAddress -> ipam -> docker.on_address
 //   docker  CancelAddress          -> ipam.cancel -> docker.on_address
@@ -329,7 +332,7 @@ void Agent::plug(const plugin::PlugPort& request) {
 
 // Longer than Docker repeats a call, too, so that what it holds is known by then.
 void Agent::look_for_lost_addresses() {
-  docker_->on_held(ipam_->allocator().held());
+  docker_->on_held(ipam_->held());
   auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kAttachmentGrace);
   timer->async_wait([this, timer](const boost::system::error_code& error) {
     if (!error) {
@@ -459,7 +462,8 @@ AgentStatus Agent::status() const {
       .port = config_.port,
       .connections_max = config_.connections_max,
       .mesh = mesh.stats(),
-      .ipam = ipam_->allocator().status(),
+      .ipam = ipam_->status(),
+      .ipam_v6 = ipam_->status_v6(),
       .datapath = datapath_->status(),
       .dns = std::nullopt,
       .sealed = sealed_ ? std::optional(sealed_->status()) : std::nullopt,

@@ -32,7 +32,7 @@
 #include "base/entropy.h"
 #include "base/result.h"
 #include "dns/io/dns_service.h"
-#include "ipam/io/ipam_service.h"
+#include "ipam/io/dual_stack.h"
 #include "plugin/io/docker_service.h"
 #include "plugin/io/docker_watch.h"
 #include "probe/io/probe_service.h"
@@ -180,7 +180,7 @@ class Agent {
   Config config_;
   std::unique_ptr<router::SealedPath> sealed_;  // Nothing without a password, or in clear.
   std::unique_ptr<router::DatapathService> datapath_;
-  std::unique_ptr<ipam::IpamService> ipam_;
+  std::unique_ptr<ipam::DualStack> ipam_;
   std::unique_ptr<router::MeshService> mesh_;
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<IpamApi> ipam_api_;

@@ -123,15 +123,20 @@ Result<Ok> Agent::start_ipam(const Seat& seat) {
       .is_known_new = !has_lost_store || (seat.identity.is_new && !config_.name),
       .founding_delay = has_lost_store ? kFoundingDelay : Duration(),
   };
-  ipam_ = WEFT_TRY(ipam::IpamService::start(host_.io.get_executor(),
-                                            host_.clock,
-                                            host_.store,
-                                            options,
-                                            [this](ipam::AllocatorAction action) {
-                                              post([this, action = std::move(action)]() mutable {
-                                                on_ipam(std::move(action));
-                                              });
-                                            }));
+  std::optional<ipam::AddressRange> v6;
+  if (config_.range_v6) {
+    v6 = {.range = *config_.range_v6, .default_subnet = config_.default_subnet_v6};
+  }
+  ipam_ = WEFT_TRY(ipam::DualStack::start(host_.io.get_executor(),
+                                          host_.clock,
+                                          host_.store,
+                                          options,
+                                          v6,
+                                          [this](ipam::AllocatorAction action) {
+                                            post([this, action = std::move(action)]() mutable {
+                                              on_ipam(std::move(action));
+                                            });
+                                          }));
   return Ok{};
 }
 
@@ -203,8 +208,12 @@ Result<Ok> Agent::start_docker() {
   plugin::DockerDriver::Stored stored;
   stored.networks = WEFT_TRY(host_.store.load("docker_networks"));
   stored.endpoints = WEFT_TRY(host_.store.load("docker_endpoints"));
-  auto driver = WEFT_TRY(plugin::DockerDriver::create(
-      {.default_subnet = config_.default_subnet, .range = config_.range}, stored));
+  auto driver =
+      WEFT_TRY(plugin::DockerDriver::create({.default_subnet = config_.default_subnet,
+                                             .range = config_.range,
+                                             .default_subnet_v6 = config_.default_subnet_v6,
+                                             .range_v6 = config_.range_v6},
+                                            stored));
   docker_ = WEFT_TRY(plugin::DockerService::start(
       host_.io.get_executor(),
       {.socket = config_.docker_plugin_socket},

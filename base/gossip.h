@@ -26,6 +26,8 @@ enum class Topic : std::uint8_t {
   Ring = 1,   // ipam: ring state, between neighbours.
   Ipam = 2,   // ipam: requests and answers between two peers.
   Probe = 5,  // probe and app: who watches, and reports to them.
+  Ring6 = 6,  // As Ring and Ipam, of the IPv6 range.
+  Ipam6 = 7,
 };
 
 // To every direct neighbour but `except` (usually where the news came from).

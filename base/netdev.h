@@ -60,13 +60,13 @@ struct PortSpec {
 // the host's own on the link. Two may be of one subnet: the first is what the host speaks as.
 struct GatewaySpec {
   std::string link;
-  std::vector<Cidr> addresses;  // IPv4.
+  std::vector<Cidr> addresses;
 };
 
 // A subnet whose containers the world beyond this host may reach through it, under an address of
 // the host's in that subnet.
 struct Exposure {
-  Cidr address;            // IPv4; with the prefix of its subnet.
+  Cidr address;            // With the prefix of its subnet.
   bool masquerade = true;  // What comes in or goes out takes the host's address.
 
   friend bool operator==(const Exposure&, const Exposure&) = default;

@@ -124,6 +124,8 @@ class DockerDriver {
   struct Options {
     Cidr default_subnet;
     Cidr range;
+    Cidr default_subnet_v6{};        // Inside range_v6, if there is one.
+    std::optional<Cidr> range_v6{};  // Nothing: IPv6 addresses come from the caller alone.
     // A network is a row in the store and nothing in the kernel; far above what anybody names.
     std::size_t networks_max = 4096;
     // A Linux bridge has at most 1,023 ports (BR_PORT_BITS is 10); the last ones are weft's own.

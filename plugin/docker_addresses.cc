@@ -26,24 +26,46 @@ Result<Ip> parse_address(const DockerPool& pool, const std::string& text) {
 
 }  // namespace
 
+std::optional<Cidr> DockerAddresses::range_of(const Cidr& block) const {
+  return block.is_v4() ? std::optional(options_.range) : options_.range_v6;
+}
+
+bool DockerAddresses::is_served(const Cidr& block) const {
+  const std::optional<Cidr> range = range_of(block);
+  return range && range->overlaps(block);
+}
+
+Result<Cidr> DockerAddresses::default_subnet(const PoolCall& call) const {
+  if (!call.v6) {
+    return options_.default_subnet;
+  }
+  if (!options_.range_v6) {
+    return Error{Errc::Invalid,
+                 "this agent has no IPv6 range: name the network's IPv6 subnet with --subnet and "
+                 "give each container its address with --ip6, or launch the agents with such as "
+                 "--ipalloc-range 10.32.0.0/12,fd00:32::/48"};
+  }
+  return options_.default_subnet_v6;
+}
+
 Reply DockerAddresses::request_pool(const PoolCall& call) {
-  if (call.v6) {
-    return Error{
-        Errc::Invalid,
-        fmt::format("subnet {}: IPv6 pools are not supported yet (leave out --ipv6)", call.pool)};
-  }
-  if (call.pool.empty()) {
-    if (++default_pools_in_a_row_ > kDefaultPoolsInARowMax) {
-      return Error{Errc::Conflict,
-                   fmt::format("the default subnet {0} overlaps a route or name server of this "
-                               "host: to use it all the same, name it with --subnet {0}",
-                               options_.default_subnet.to_string())};
-    }
-  } else {
+  if (!call.pool.empty()) {
     on_other_call();
+    const DockerPool pool = WEFT_TRY(DockerPool::make(call.pool, call.sub_pool));
+    if (pool.subnet.is_v4() == call.v6) {
+      return Error{Errc::Invalid,
+                   fmt::format("subnet {} is not of {}", call.pool, call.v6 ? "IPv6" : "IPv4")};
+    }
+    return reply_with(encode_pool(pool.id(), pool.subnet));
   }
-  const std::string subnet = call.pool.empty() ? options_.default_subnet.to_string() : call.pool;
-  const DockerPool pool = WEFT_TRY(DockerPool::make(subnet, call.sub_pool));
+  const Cidr subnet = WEFT_TRY(default_subnet(call));
+  if (++default_pools_in_a_row_ > kDefaultPoolsInARowMax) {
+    return Error{Errc::Conflict,
+                 fmt::format("the default subnet {0} overlaps a route or name server of this "
+                             "host: to use it all the same, name it with --subnet {0}",
+                             subnet.to_string())};
+  }
+  const DockerPool pool = WEFT_TRY(DockerPool::make(subnet.to_string(), call.sub_pool));
   return reply_with(encode_pool(pool.id(), pool.subnet));
 }
 
@@ -55,7 +77,7 @@ Reply DockerAddresses::request_address(RequestId id,
   const Ip network = pool.subnet.first();
   // The gateway that is none: no container can have this address.
   const bool is_none = call.address == network.to_string()
-                       || (call.address.empty() && !options_.range.overlaps(pool.chosen_from()));
+                       || (call.address.empty() && !is_served(pool.chosen_from()));
   if (call.is_gateway && is_none) {
     return reply_with(encode_address(pool.with_mask(network)));
   }
@@ -73,12 +95,14 @@ Reply DockerAddresses::request_address(RequestId id,
 
 Reply DockerAddresses::allocate(RequestId id, const Waiting& waiting, DockerActions& out) {
   const DockerPool& pool = waiting.pool;
-  if (!options_.range.overlaps(pool.chosen_from())) {
+  if (!is_served(pool.chosen_from())) {
+    const std::optional<Cidr> range = range_of(pool.subnet);
     return Error{Errc::Exhausted,
-                 fmt::format("{} lies outside the allocation range {}: give each container its "
-                             "address with --ip, or choose a subnet inside the range",
+                 fmt::format("{} lies outside the allocation range{}: give each container its "
+                             "address with {}, or choose a subnet inside the range",
                              pool.chosen_from().to_string(),
-                             options_.range.to_string())};
+                             range ? " " + range->to_string() : ", which has no IPv6",
+                             pool.subnet.is_v4() ? "--ip" : "--ip6")};
   }
   waiting_.emplace(id, waiting);
   out.push_back(AllocateAddress{id, pool.owner(), pool.subnet, pool.within, waiting.is_gateway});

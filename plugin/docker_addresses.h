@@ -71,6 +71,10 @@ class DockerAddresses {
     bool hung_up = false;
   };
 
+  Result<Cidr> default_subnet(const PoolCall& call) const;
+  // Whether addresses of this block are ours to choose; the range they would come from.
+  std::optional<Cidr> range_of(const Cidr& block) const;
+  bool is_served(const Cidr& block) const;
   Reply allocate(RequestId id, const Waiting& waiting, DockerActions& out);
   Reply claim(RequestId id,
               const Waiting& waiting,

@@ -120,10 +120,13 @@ Result<Ok> append_address(const json::value& value, std::vector<Cidr>& out) {
   return Ok{};
 }
 
-// One element of IPv4Data: {"AddressSpace", "Pool", "Gateway", "AuxAddresses": {NAME: ADDRESS}}.
-Result<Ok> take_pool_data(const json::value& value, CreateNetworkCall& out) {
+// One element of IPv4Data or IPv6Data: {"AddressSpace", "Pool", "Gateway", "AuxAddresses": {NAME:
+// ADDRESS}}.
+Result<Ok> take_pool_data(std::string_view family,
+                          const json::value& value,
+                          CreateNetworkCall& out) {
   if (!value.is_object()) {
-    return wrong_type("element of IPv4Data", "an object");
+    return wrong_type(fmt::format("element of {}", family), "an object");
   }
   const json::object& data = value.as_object();
   const json::value* gateway = find(data, "Gateway");
@@ -137,8 +140,10 @@ Result<Ok> take_pool_data(const json::value& value, CreateNetworkCall& out) {
     const std::string pool = WEFT_TRY(text(data, "Pool"));
     out.subnets.push_back(WEFT_TRY(Cidr::parse(pool)));
   }
-  if (out.reserved.size() > before && is_ours && !out.gateway) {
-    out.gateway = out.reserved.back();
+  if (out.reserved.size() > before && is_ours) {
+    const Cidr& given = out.reserved.back();
+    std::optional<Cidr>& wanted = given.is_v4() ? out.gateway : out.gateway_v6;
+    wanted = wanted.value_or(given);
   }
   const json::object* others = WEFT_TRY(child(data, "AuxAddresses"));
   if (others != nullptr) {
@@ -192,14 +197,15 @@ Result<CreateNetworkCall> decode_create_network(std::string_view body) {
     }
     call.is_internal = WEFT_TRY(flag(*options, kInternalLabel));
   }
-  const json::array* v4 = WEFT_TRY(list(object, "IPv4Data"));
-  if (v4 != nullptr) {
-    for (const json::value& data : *v4) {
-      (void)WEFT_TRY(take_pool_data(data, call));
+  for (const std::string_view family : {"IPv4Data", "IPv6Data"}) {
+    const json::array* pools = WEFT_TRY(list(object, family));
+    if (pools == nullptr) {
+      continue;
+    }
+    for (const json::value& data : *pools) {
+      (void)WEFT_TRY(take_pool_data(family, data, call));
     }
   }
-  const json::array* v6 = WEFT_TRY(list(object, "IPv6Data"));
-  call.v6 = v6 != nullptr && !v6->empty();
   return call;
 }
 
@@ -317,7 +323,7 @@ std::string encode_endpoint_info() {
 }
 
 std::string encode_gateway_check(bool skip) {
-  return to_text(json::object{{"SkipIPv4", skip}, {"SkipIPv6", true}});
+  return to_text(json::object{{"SkipIPv4", skip}, {"SkipIPv6", skip}});
 }
 
 std::string encode_join(const JoinReply& reply) {
@@ -333,6 +339,9 @@ std::string encode_join(const JoinReply& reply) {
   object["StaticRoutes"] = std::move(routes);
   if (reply.gateway) {
     object["Gateway"] = view(reply.gateway->to_string());
+  }
+  if (reply.gateway_v6) {
+    object["GatewayIPv6"] = view(reply.gateway_v6->to_string());
   }
   return to_text(object);
 }

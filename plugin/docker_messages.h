@@ -44,13 +44,13 @@ struct AddressCall {  // IpamDriver.RequestAddress, ReleaseAddress
 struct CreateNetworkCall {
   std::string network;
   bool multicast = true;
-  bool v6 = false;
   bool is_internal = false;  // Nothing leads out of it.
   // Gateways and auxiliary addresses, each with its mask.
   std::vector<Cidr> reserved;
   // Those from weft's own IpamDriver.
   std::vector<Cidr> subnets;
   std::optional<Cidr> gateway;
+  std::optional<Cidr> gateway_v6;
 };
 
 struct EndpointCall {  // All that name an endpoint: DeleteEndpoint, Leave, EndpointOperInfo, …
@@ -102,6 +102,7 @@ struct JoinReply {
   std::string interface;
   bool has_multicast_route = false;
   std::optional<Ip> gateway;
+  std::optional<Ip> gateway_v6;
 };
 std::string encode_join(const JoinReply& reply);
 

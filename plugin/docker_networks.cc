@@ -27,6 +27,22 @@ Mac mac_of(Ipv4 address) {
   return Mac({kLocallyAdministered, kWeft, octet(24), octet(16), octet(8), octet(0)});
 }
 
+// That our IpamDriver answered for a gateway that is none.
+std::optional<Cidr> usable_gateway(const std::optional<Cidr>& gateway) {
+  return gateway && is_host_address(*gateway) ? gateway : std::nullopt;
+}
+
+Result<Cidr> parse_host_address(const std::string& text, bool is_v4) {
+  const Cidr address = WEFT_TRY(Cidr::parse(text));
+  if (address.is_v4() != is_v4 || !is_host_address(address)) {
+    return Error{Errc::Invalid,
+                 fmt::format("address {} (expected an {} host address and its mask)",
+                             text,
+                             is_v4 ? "IPv4" : "IPv6")};
+  }
+  return address;
+}
+
 std::string encode_created(const EndpointRecord& record) {
   return encode_created_endpoint(record.is_mac_ours ? record.mac.to_string() : std::string());
 }
@@ -100,16 +116,13 @@ void DockerNetworks::start(DockerActions& out) {
 Reply DockerNetworks::create_network(const CreateNetworkCall& call,
                                      DockerAddresses& addresses,
                                      DockerActions& out) {
-  if (call.v6) {
-    return Error{Errc::Invalid, "IPv6 subnets are not supported yet (leave out --ipv6)"};
-  }
   NetworkRecord record{.multicast = call.multicast,
                        .subnets = call.subnets,
                        .reserved = call.reserved,
                        .gateway = {}};
-  if (!call.is_internal && call.gateway && call.gateway->is_v4()
-      && is_host_address(*call.gateway)) {
-    record.gateway = call.gateway;
+  if (!call.is_internal) {
+    record.gateway = usable_gateway(call.gateway);
+    record.gateway_v6 = usable_gateway(call.gateway_v6);
   }
   const auto known = networks_.find(call.network);
   if (known != networks_.end()) {
@@ -128,7 +141,7 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
     addresses.bind(reserved.address());
   }
   out.push_back(Persist{{write_network(call.network, record)}});
-  if (record.gateway) {
+  if (!record.gateways().empty()) {
     out.push_back(SetGateways{gateways()});
   }
   return reply_with(std::string(kEmptyReply));
@@ -145,7 +158,7 @@ Reply DockerNetworks::delete_network(const std::string& id, DockerActions& out) 
   }
   StoreBatch batch;
   const auto network = networks_.find(id);
-  const bool had_gateway = network != networks_.end() && network->second.gateway;
+  const bool had_gateway = network != networks_.end() && !network->second.gateways().empty();
   if (network != networks_.end()) {
     networks_.erase(network);
     batch.push_back(erase_network(id));
@@ -173,6 +186,9 @@ Reply DockerNetworks::create_endpoint(RequestId id,
   }
   (void)WEFT_TRY(check_free(call.endpoint, record));
   record.pool = addresses.pool_of(record.address.address());
+  if (record.address_v6) {
+    record.pool_v6 = addresses.pool_of(record.address_v6->address());
+  }
   const Port port = record.port(call.endpoint);
   out.push_back(Persist{{write_endpoint(call.endpoint, record)}});
   out.push_back(PlugPort{id, port});
@@ -184,22 +200,17 @@ Reply DockerNetworks::create_endpoint(RequestId id,
 // Networks we do not know are welcome: the call has all that is needed, and a container's network
 // should not fail because our store was lost.
 Result<EndpointRecord> DockerNetworks::make_record(const CreateEndpointCall& call) const {
-  if (!call.address_v6.empty()) {
-    return Error{Errc::Invalid,
-                 fmt::format("address {}: IPv6 is not supported yet", call.address_v6)};
-  }
   if (call.address.empty()) {
-    return Error{Errc::Invalid,
-                 "endpoint without address (expected a network with an IPAM driver, such as "
-                 "--ipam-driver weft)"};
+    return Error{
+        Errc::Invalid,
+        "endpoint without an IPv4 address (expected a network with an IPAM driver, such as "
+        "--ipam-driver weft, and without --ipv4=false)"};
   }
   EndpointRecord record;
   record.network = call.network;
-  record.address = WEFT_TRY(Cidr::parse(call.address));
-  if (!record.address.is_v4() || !is_host_address(record.address)) {
-    return Error{
-        Errc::Invalid,
-        fmt::format("address {} (expected an IPv4 host address and its mask)", call.address)};
+  record.address = WEFT_TRY(parse_host_address(call.address, true));
+  if (!call.address_v6.empty()) {
+    record.address_v6 = WEFT_TRY(parse_host_address(call.address_v6, false));
   }
   record.is_mac_ours = call.mac.empty();
   if (record.is_mac_ours) {
@@ -216,11 +227,13 @@ Result<EndpointRecord> DockerNetworks::make_record(const CreateEndpointCall& cal
 
 Result<Ok> DockerNetworks::check_free(const std::string& id, const EndpointRecord& record) {
   for (const auto& [other_id, other] : endpoints_) {
-    if (other.address.address() == record.address.address()) {
-      return Error{
-          Errc::Conflict,
-          fmt::format(
-              "address {} is used by endpoint {}", record.address.address().to_string(), other_id)};
+    for (const Cidr& address : record.addresses()) {
+      if (other.has(address.address())) {
+        return Error{
+            Errc::Conflict,
+            fmt::format(
+                "address {} is used by endpoint {}", address.address().to_string(), other_id)};
+      }
     }
     if (other.mac == record.mac) {
       return Error{Errc::Conflict,
@@ -247,7 +260,7 @@ Reply DockerNetworks::repeat_endpoint(RequestId id,
                              endpoint,
                              known.state == State::Creating ? "created" : "removed")};
   }
-  if (known.network != wanted.network || known.address != wanted.address
+  if (known.network != wanted.network || known.addresses() != wanted.addresses()
       || known.mac != wanted.mac) {
     return Error{Errc::Conflict,
                  fmt::format("endpoint {} exists with address {} and MAC {}",
@@ -301,11 +314,13 @@ Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
   }
   JoinReply reply{.interface = EndpointRecord::guest_name(call.endpoint),
                   .has_multicast_route = has_route,
-                  .gateway = {}};
+                  .gateway = {},
+                  .gateway_v6 = {}};
   // Docker publishes ports on its gateway bridge, which it adds where no network has a gateway.
-  if (network != networks_.end() && network->second.gateway && gateways_work_
-      && !call.publishes_ports) {
-    reply.gateway = network->second.gateway->address();
+  if (network != networks_.end() && gateways_work_ && !call.publishes_ports) {
+    for (const Cidr& gateway : network->second.gateways()) {
+      (gateway.is_v4() ? reply.gateway : reply.gateway_v6) = gateway.address();
+    }
   }
   return reply_with(encode_join(reply));
 }
@@ -313,8 +328,8 @@ Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
 std::vector<Cidr> DockerNetworks::gateways() const {
   std::vector<Cidr> gateways;
   for (const auto& [id, record] : networks_) {
-    if (record.gateway) {
-      gateways.push_back(*record.gateway);
+    for (const Cidr& gateway : record.gateways()) {
+      gateways.push_back(gateway);
     }
   }
   return gateways;
@@ -378,7 +393,9 @@ void DockerNetworks::finish_plug(RequestId id,
     EndpointRecord& record = found->second;
     if (failure.empty() && !waiting.hung_up) {
       record.state = State::Created;
-      addresses.bind(record.address.address());
+      for (const Cidr& address : record.addresses()) {
+        addresses.bind(address.address());
+      }
       out.push_back(HttpReply{id, 200, encode_created(record)});
       return;
     }
@@ -437,7 +454,12 @@ Result<Ok> DockerNetworks::give_up(const Ip& address, DockerActions& out) {
     return Error{Errc::Conflict,
                  fmt::format("address {} is used by endpoint {}", address.to_string(), id)};
   }
-  forget({id}, {}, out);
+  // Docker says the same of the endpoint's other address next. Were that released here already,
+  // its word could come when somebody else has it.
+  const Port port = endpoints_.at(id).port(id);
+  endpoints_.erase(id);
+  out.push_back(Persist{{erase_endpoint(id)}});
+  out.push_back(UnplugPort{RequestId(0), port});
   return Ok{};
 }
 
@@ -446,7 +468,10 @@ Result<Ok> DockerNetworks::give_up(const Ip& address, DockerActions& out) {
 void DockerNetworks::close_gateway(const Ip& address, DockerActions& out) {
   for (auto network = networks_.begin(); network != networks_.end(); ++network) {
     const auto& [id, record] = *network;
-    if (record.gateway && record.gateway->address() == address) {
+    const std::vector<Cidr> all = record.gateways();
+    if (std::any_of(all.begin(), all.end(), [&address](const Cidr& gateway) {
+          return gateway.address() == address;
+        })) {
       out.push_back(Persist{{erase_network(id)}});
       networks_.erase(network);
       out.push_back(SetGateways{gateways()});
@@ -477,9 +502,11 @@ void DockerNetworks::forget(const std::vector<std::string>& ids,
     WEFT_ASSERT(found != endpoints_.end());
     const EndpointRecord& record = found->second;
     after.push_back(UnplugPort{RequestId(0), record.port(id)});
-    const auto pool = DockerPool::from_id(record.pool);
-    if (pool.ok()) {
-      DockerAddresses::release(pool.value(), record.address.address(), after);
+    for (const Cidr& address : record.addresses()) {
+      const auto pool = DockerPool::from_id(address.is_v4() ? record.pool : record.pool_v6);
+      if (pool.ok()) {
+        DockerAddresses::release(pool.value(), address.address(), after);
+      }
     }
     endpoints_.erase(found);
     batch.push_back(erase_endpoint(id));
@@ -507,7 +534,7 @@ std::string DockerNetworks::user_of(const Ip& address) const {
 
 std::string DockerNetworks::endpoint_with(const Ip& address) const {
   for (const auto& [id, record] : endpoints_) {
-    if (record.address.address() == address) {
+    if (record.has(address)) {
       return id;
     }
   }
@@ -537,7 +564,9 @@ void DockerNetworks::check_invariants() const {
   std::set<Mac> macs;
   std::set<std::string> names;
   for (const auto& [id, record] : endpoints_) {
-    WEFT_ASSERT(addresses.insert(record.address.address()).second);
+    for (const Cidr& address : record.addresses()) {
+      WEFT_ASSERT(addresses.insert(address.address()).second);
+    }
     WEFT_ASSERT(macs.insert(record.mac).second);
     WEFT_ASSERT(names.insert(EndpointRecord::host_name(id)).second);
     if (!started_ || is_settled(record)) {

@@ -10,13 +10,18 @@ namespace {
 constexpr std::string_view kPrefix = "weft-";
 constexpr std::string_view kOwnerPrefix = "docker/";
 // A /31 or /32 is all network and broadcast address.
-constexpr std::uint8_t kPrefixLengthMax = 30;
+constexpr std::uint8_t kHostBitsMin = 2;
 
-// "This network" (RFC 791), loopback (RFC 1122), multicast and reserved (RFC 1112): no container
-// can have such an address.
-const std::array<Cidr, 3>& unusable() {
-  static const std::array<Cidr, 3> kBlocks = {
-      Cidr(Ipv4(0x00000000U), 8), Cidr(Ipv4(0x7f000000U), 8), Cidr(Ipv4(0xe0000000U), 3)};
+// "This network" (RFC 791), loopback (RFC 1122), multicast and reserved (RFC 1112); of IPv6 the
+// unspecified address, loopback and IPv4-mapped ones, link-local and multicast (RFC 4291): nobody
+// can hand such an address to a container.
+const std::array<Cidr, 6>& unusable() {
+  static const std::array<Cidr, 6> kBlocks = {Cidr::parse("0.0.0.0/8").value(),
+                                              Cidr::parse("127.0.0.0/8").value(),
+                                              Cidr::parse("224.0.0.0/3").value(),
+                                              Cidr::parse("::/64").value(),
+                                              Cidr::parse("fe80::/10").value(),
+                                              Cidr::parse("ff00::/8").value()};
   return kBlocks;
 }
 
@@ -26,11 +31,6 @@ Result<Cidr> parse_block(std::string_view what, std::string_view text) {
     return std::move(parsed).error().with_context(what);
   }
   const Cidr block = parsed.value();
-  if (!block.is_v4()) {
-    return Error{
-        Errc::Invalid,
-        fmt::format("{} {}: IPv6 pools are not supported yet (expected IPv4)", what, text)};
-  }
   if (!block.is_network()) {
     return Error{
         Errc::Invalid,
@@ -45,11 +45,12 @@ Result<Cidr> parse_block(std::string_view what, std::string_view text) {
 Result<DockerPool> DockerPool::make(std::string_view subnet, std::string_view within) {
   DockerPool pool;
   pool.subnet = WEFT_TRY(parse_block("subnet", subnet));
-  if (pool.subnet.prefix() > kPrefixLengthMax) {
+  const std::uint8_t bits = pool.subnet.address().bits();
+  if (pool.subnet.prefix() + kHostBitsMin > bits) {
     return Error{Errc::Invalid,
                  fmt::format("subnet {} has no room for containers (expected /{} or larger)",
                              subnet,
-                             kPrefixLengthMax)};
+                             bits - kHostBitsMin)};
   }
   for (const Cidr& block : unusable()) {
     if (pool.subnet.overlaps(block)) {
@@ -110,7 +111,8 @@ bool DockerPool::is_owner(std::string_view owner) {
 }
 
 bool is_host_address(const Cidr& address) {
-  return address.address() != address.first() && address.address() != address.last();
+  const bool is_broadcast = address.is_v4() && address.address() == address.last();
+  return address.address() != address.first() && !is_broadcast;
 }
 
 }  // namespace weft::plugin

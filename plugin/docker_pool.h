@@ -19,7 +19,7 @@ struct DockerPool {
   std::optional<Cidr> within;  // Addresses are chosen inside it only.
 
   // `subnet` and `within` as the user wrote them. Fails, naming both sides of what does not fit,
-  // unless each is an IPv4 block that can hold containers and the second lies inside the first.
+  // unless each is a block that can hold containers and the second lies inside the first.
   static Result<DockerPool> make(std::string_view subnet, std::string_view within);
   static Result<DockerPool> from_id(std::string_view id);
 
@@ -37,7 +37,8 @@ struct DockerPool {
   friend bool operator==(const DockerPool&, const DockerPool&) = default;
 };
 
-// Neither the network nor the broadcast address of its block.
+// Neither the network (of IPv6: the routers' anycast address) nor the broadcast address of its
+// block.
 bool is_host_address(const Cidr& address);
 
 }  // namespace weft::plugin

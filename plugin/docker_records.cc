@@ -75,6 +75,26 @@ Result<Ok> require(const json::object& object, const std::array<std::string_view
   return Ok{};
 }
 
+std::string text_of(const std::optional<Cidr>& address) {
+  return address ? address->to_string() : std::string();
+}
+
+// Rows of agents that knew IPv4 alone lack those of IPv6.
+Result<std::optional<Cidr>> optional_address(const json::object& object,
+                                             std::string_view name,
+                                             bool is_v4) {
+  const std::string address = WEFT_TRY(text(object, name));
+  if (address.empty()) {
+    return std::optional<Cidr>();
+  }
+  const Cidr parsed = WEFT_TRY(Cidr::parse(address));
+  if (parsed.is_v4() != is_v4) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} {} (expected {})", name, address, is_v4 ? "IPv4" : "IPv6")};
+  }
+  return std::optional(parsed);
+}
+
 std::string_view state_name(EndpointRecord::State wanted) {
   for (const auto& [state, name] : kStates) {
     if (state == wanted) {
@@ -105,26 +125,52 @@ std::string EndpointRecord::guest_name(std::string_view id) {
 }
 
 Port EndpointRecord::port(const std::string& id) const {
-  return Port{
-      .id = id, .host = host_name(id), .guest = guest_name(id), .mac = mac, .addresses = {address}};
+  return Port{.id = id,
+              .host = host_name(id),
+              .guest = guest_name(id),
+              .mac = mac,
+              .addresses = addresses()};
+}
+
+std::vector<Cidr> EndpointRecord::addresses() const {
+  return address_v6 ? std::vector<Cidr>{address, *address_v6} : std::vector<Cidr>{address};
+}
+
+bool EndpointRecord::has(const Ip& wanted) const {
+  return address.address() == wanted || (address_v6 && address_v6->address() == wanted);
+}
+
+std::vector<Cidr> NetworkRecord::gateways() const {
+  std::vector<Cidr> all;
+  for (const std::optional<Cidr>& one : {gateway, gateway_v6}) {
+    if (one) {
+      all.push_back(*one);
+    }
+  }
+  return all;
 }
 
 StoreWrite write_network(const std::string& id, const NetworkRecord& record) {
-  const std::string gateway = record.gateway ? record.gateway->to_string() : std::string();
+  const std::string gateway = text_of(record.gateway);
+  const std::string gateway_v6 = text_of(record.gateway_v6);
   const json::object row{{"multicast", record.multicast},
                          {"subnets", to_list(record.subnets)},
                          {"reserved", to_list(record.reserved)},
-                         {"gateway", view(gateway)}};
+                         {"gateway", view(gateway)},
+                         {"gateway_v6", view(gateway_v6)}};
   return StoreWrite{std::string(kNetworksTable), to_bytes(std::string_view(id)), to_row(row)};
 }
 
 StoreWrite write_endpoint(const std::string& id, const EndpointRecord& record) {
+  const std::string address_v6 = text_of(record.address_v6);
   const json::object row{{"state", view(state_name(record.state))},
                          {"network", view(record.network)},
                          {"address", view(record.address.to_string())},
+                         {"address_v6", view(address_v6)},
                          {"mac", view(record.mac.to_string())},
                          {"is_mac_ours", record.is_mac_ours},
                          {"pool", view(record.pool)},
+                         {"pool_v6", view(record.pool_v6)},
                          {"multicast_sandbox", view(record.multicast_sandbox)}};
   return StoreWrite{std::string(kEndpointsTable), to_bytes(std::string_view(id)), to_row(row)};
 }
@@ -146,13 +192,8 @@ Result<NetworkRecord> decode_network_record(ByteView row) {
   record.multicast = WEFT_TRY(flag(object, "multicast"));
   record.reserved = WEFT_TRY(blocks(object, "reserved"));
   record.subnets = WEFT_TRY(blocks(object, "subnets"));
-  const std::string gateway = WEFT_TRY(text(object, "gateway"));
-  if (!gateway.empty()) {
-    record.gateway = WEFT_TRY(Cidr::parse(gateway));
-    if (!record.gateway->is_v4()) {
-      return Error{Errc::Invalid, fmt::format("gateway {} (expected IPv4)", gateway)};
-    }
-  }
+  record.gateway = WEFT_TRY(optional_address(object, "gateway", true));
+  record.gateway_v6 = WEFT_TRY(optional_address(object, "gateway_v6", false));
   return record;
 }
 
@@ -167,10 +208,12 @@ Result<EndpointRecord> decode_endpoint_record(ByteView row) {
   record.network = WEFT_TRY(text(object, "network"));
   const std::string address = WEFT_TRY(text(object, "address"));
   record.address = WEFT_TRY(Cidr::parse(address));
+  record.address_v6 = WEFT_TRY(optional_address(object, "address_v6", false));
   const std::string mac = WEFT_TRY(text(object, "mac"));
   record.mac = WEFT_TRY(Mac::parse(mac));
   record.is_mac_ours = WEFT_TRY(flag(object, "is_mac_ours"));
   record.pool = WEFT_TRY(text(object, "pool"));
+  record.pool_v6 = WEFT_TRY(text(object, "pool_v6"));
   record.multicast_sandbox = WEFT_TRY(text(object, "multicast_sandbox"));
   return record;
 }

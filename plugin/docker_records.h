@@ -26,6 +26,9 @@ struct NetworkRecord {
   // The host's own address in the network, as the containers' gateway. Nothing: their way out is
   // Docker's gateway bridge, or there is to be none.
   std::optional<Cidr> gateway;
+  std::optional<Cidr> gateway_v6{};
+
+  std::vector<Cidr> gateways() const;
 
   friend bool operator==(const NetworkRecord&, const NetworkRecord&) = default;
 };
@@ -40,9 +43,11 @@ struct EndpointRecord {
   State state = State::Creating;
   std::string network;
   Cidr address;
+  std::optional<Cidr> address_v6{};
   Mac mac;
   bool is_mac_ours = true;  // Chosen by us, not by Docker.
   std::string pool;         // The id of the pool the address is from; empty if unknown.
+  std::string pool_v6{};    // That of address_v6.
   // The network namespace it was joined to, while it holds that namespace's multicast route.
   std::string multicast_sandbox;
 
@@ -50,6 +55,8 @@ struct EndpointRecord {
   static std::string host_name(std::string_view id);
   static std::string guest_name(std::string_view id);
   Port port(const std::string& id) const;
+  std::vector<Cidr> addresses() const;
+  bool has(const Ip& address) const;
 
   friend bool operator==(const EndpointRecord&, const EndpointRecord&) = default;
 };

@@ -108,6 +108,10 @@ Result<Topic> to_topic(std::uint32_t topic) {
       return Topic::Ipam;
     case static_cast<std::uint32_t>(Topic::Probe):
       return Topic::Probe;
+    case static_cast<std::uint32_t>(Topic::Ring6):
+      return Topic::Ring6;
+    case static_cast<std::uint32_t>(Topic::Ipam6):
+      return Topic::Ipam6;
     default:
       return invalid(fmt::format("topic {} is unknown", topic));
   }

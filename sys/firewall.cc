@@ -1,6 +1,7 @@
 #include "sys/firewall.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fstream>
 #include <functional>
@@ -27,10 +28,19 @@ NftChain forward_chain(NftFamily family) {
   return {.family = family, .table = "filter", .name = "FORWARD"};
 }
 
+constexpr std::array<NftFamily, 2> kFamilies = {NftFamily::Ipv4, NftFamily::Ipv6};
+
 // Our own table.
-const NftChain kOwnForward{.table = "weft", .name = "forward"};
-const NftChain kOwnPostrouting{
-    .table = "weft", .name = "postrouting", .hook = NftChain::Hook::PostroutingNat};
+NftChain own_forward(NftFamily family) {
+  return {.family = family, .table = "weft", .name = "forward"};
+}
+
+NftChain own_postrouting(NftFamily family) {
+  return {.family = family,
+          .table = "weft",
+          .name = "postrouting",
+          .hook = NftChain::Hook::PostroutingNat};
+}
 
 std::string rule_comment(const std::string& bridge) {
   return fmt::format("{} {}", kComment, bridge);
@@ -311,6 +321,44 @@ Result<Ok> remove_own(Nftables& nftables, const NftChain& chain, const std::stri
       nftables, chain, [&bridge](const NftRuleState& rule) { return is_of(bridge, rule); });
 }
 
+// Runs `change` for both families.
+Result<Ok> for_both(const std::function<Result<Ok>(NftFamily family)>& change) {
+  WEFT_TRY(change(NftFamily::Ipv4));
+  const Result<Ok> v6 = change(NftFamily::Ipv6);
+  return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
+}
+
+Result<Ok> ensure_gateway_of(Nftables& nftables,
+                             NftFamily family,
+                             const std::string& bridge,
+                             const std::vector<Exposure>& exposed) {
+  // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
+  WEFT_TRY(
+      ensure_exactly(nftables, own_forward(family), bridge, own_forward_rules(bridge, exposed)));
+  WEFT_TRY(ensure_exactly(
+      nftables, own_postrouting(family), bridge, own_postrouting_rules(bridge, exposed)));
+  const NftChain forward = forward_chain(family);
+  std::vector<NftRule> rules = crossing_rules(bridge);
+  const auto isolating = WEFT_TRY(
+      nftables.find_chain({.family = family, .table = forward.table, .name = kDockerIsolation}));
+  if (isolating) {
+    rules.push_back(isolation_rule(bridge));  // Each goes in front of the ones before it.
+  }
+  return ensure_in(nftables, forward, rules, Place::BehindDocker);
+}
+
+Result<Ok> remove_gateway_of(Nftables& nftables, NftFamily family, const std::string& bridge) {
+  std::vector<NftRule> rules = crossing_rules(bridge);
+  rules.push_back(isolation_rule(bridge));
+  WEFT_TRY(remove_from(nftables, forward_chain(family), rules));
+  WEFT_TRY(remove_own(nftables, own_postrouting(family), bridge));
+  return remove_own(nftables, own_forward(family), bridge);
+}
+
+NftFamily family_of(const Cidr& block) {
+  return block.is_v4() ? NftFamily::Ipv4 : NftFamily::Ipv6;
+}
+
 }  // namespace
 
 Result<Ok> ensure_forward_accept(const std::string& bridge) {
@@ -318,46 +366,48 @@ Result<Ok> ensure_forward_accept(const std::string& bridge) {
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   const std::vector<NftRule> rules{within_rule(bridge)};
-  WEFT_TRY(ensure_in(*nftables, forward_chain(NftFamily::Ipv4), rules, Place::Head));
-  const Result<Ok> v6 = ensure_in(*nftables, forward_chain(NftFamily::Ipv6), rules, Place::Head);
-  return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
+  return for_both([&](NftFamily family) {
+    return ensure_in(*nftables, forward_chain(family), rules, Place::Head);
+  });
 }
 
 Result<Ok> remove_forward_accept(const std::string& bridge) {
   WEFT_TRY(check_bridge_name(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   const std::vector<NftRule> rules{within_rule(bridge)};
-  WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), rules));
-  const Result<Ok> v6 = remove_from(*nftables, forward_chain(NftFamily::Ipv6), rules);
-  return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
+  return for_both(
+      [&](NftFamily family) { return remove_from(*nftables, forward_chain(family), rules); });
 }
 
-Result<Ok> ensure_gateway_rules(const std::string& bridge, const std::vector<Exposure>& exposed) {
+Result<Ok> ensure_gateway_rules(const std::string& bridge,
+                                const std::vector<Cidr>& addresses,
+                                const std::vector<Exposure>& exposed) {
   WEFT_TRY(check_bridge_name(bridge));
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
-  // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
-  WEFT_TRY(ensure_exactly(*nftables, kOwnForward, bridge, own_forward_rules(bridge, exposed)));
-  WEFT_TRY(
-      ensure_exactly(*nftables, kOwnPostrouting, bridge, own_postrouting_rules(bridge, exposed)));
-  const NftChain forward = forward_chain(NftFamily::Ipv4);
-  std::vector<NftRule> rules = crossing_rules(bridge);
-  const auto isolating =
-      WEFT_TRY(nftables->find_chain({.table = forward.table, .name = kDockerIsolation}));
-  if (isolating) {
-    rules.push_back(isolation_rule(bridge));  // Each goes in front of the ones before it.
+  for (const NftFamily family : kFamilies) {
+    std::vector<Exposure> of_family = exposed;
+    std::erase_if(of_family, [family](const Exposure& exposure) {
+      return family_of(exposure.address) != family;
+    });
+    if (std::any_of(addresses.begin(), addresses.end(), [family](const Cidr& address) {
+          return family_of(address) == family;
+        })) {
+      WEFT_TRY(ensure_gateway_of(*nftables, family, bridge, of_family));
+      continue;
+    }
+    const Result<Ok> removed = remove_gateway_of(*nftables, family, bridge);
+    if (!removed.ok() && !is_missing_family(removed.error())) {
+      return removed;
+    }
   }
-  return ensure_in(*nftables, forward, rules, Place::BehindDocker);
+  return Ok{};
 }
 
 Result<Ok> remove_gateway_rules(const std::string& bridge) {
   WEFT_TRY(check_bridge_name(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
-  std::vector<NftRule> rules = crossing_rules(bridge);
-  rules.push_back(isolation_rule(bridge));
-  WEFT_TRY(remove_from(*nftables, forward_chain(NftFamily::Ipv4), rules));
-  WEFT_TRY(remove_own(*nftables, kOwnPostrouting, bridge));
-  return remove_own(*nftables, kOwnForward, bridge);
+  return for_both([&](NftFamily family) { return remove_gateway_of(*nftables, family, bridge); });
 }
 
 }  // namespace weft::sys

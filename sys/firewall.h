@@ -10,9 +10,9 @@
 //
 // For a gateway more rules follow there, behind Docker's own, so that what an administrator says in
 // DOCKER-USER holds: not to Docker's other bridges, which Docker keeps apart from each other as
-// well, else out of the bridge, and back in. The rest is in a table of weft's own, `ip weft`:
-// masquerading of what leaves the bridge, and no way into it but for answers, for what the
-// host's rules redirect there, and for subnets that are exposed.
+// well, else out of the bridge, and back in. The rest is in tables of weft's own, `ip weft` and
+// `ip6 weft`: masquerading of what leaves the bridge, and no way into it but for answers, for what
+// the host's rules redirect there, and for subnets that are exposed.
 #pragma once
 
 #include <string>
@@ -30,8 +30,10 @@ Result<Ok> ensure_forward_accept(const std::string& bridge);
 // Removes the rules, and the table and chain if we made them and nothing else is in them.
 Result<Ok> remove_forward_accept(const std::string& bridge);
 
-// The same for what the host needs as a gateway of the bridge's containers; IPv4 only.
+// The same for what the host needs as the bridge's gateway with these addresses, in their families
+// alone. Those of `exposed` are among them.
 Result<Ok> ensure_gateway_rules(const std::string& bridge,
+                                const std::vector<Cidr>& addresses,
                                 const std::vector<Exposure>& exposed = {});
 Result<Ok> remove_gateway_rules(const std::string& bridge);
 

@@ -101,9 +101,6 @@ Result<HttpResponse> expose(const sys::HttpRequest& request,
                             const AttachHooks& hooks) {
   const Form form = WEFT_TRY(parse_request_form(request.target, request.body));
   const Cidr address = WEFT_TRY(Cidr::parse(path[1] + "/" + path[2]));
-  if (!address.is_v4()) {
-    return Error{Errc::Invalid, fmt::format("{} (expected IPv4)", address.to_string())};
-  }
   return answer_to(
       request.method == "DELETE"
           ? hooks.hide(address)

@@ -28,7 +28,7 @@ std::string_view placeholder(ValueKind kind) {
     case ValueKind::Ip:
       return "ADDRESS";
     case ValueKind::Cidr:
-      return "CIDR";
+      return "CIDR[,CIDR]";
     case ValueKind::PeerName:
       return "NAME";
     case ValueKind::Mtu:

@@ -146,19 +146,25 @@ std::string datapath_summary(const json::value& datapath) {
   return text;
 }
 
-std::string ipam_summary(const json::value& ipam) {
+std::string range_summary(const json::value& ipam, std::string_view service) {
   const std::string_view detail = text_at(ipam, "detail");
   std::string state(text_at(ipam, "state"));
   if (!detail.empty()) {
     state += fmt::format(" ({})", detail);
   }
   const std::string_view conflict = text_at(ipam, "conflict");
-  std::string text = line("Service", "ipam");
+  std::string text = line("Service", service);
   text += line("Status", state);
   text += conflict.empty() ? "" : line("Conflict", conflict);
   text += line("Range", text_at(ipam, "range"));
   text += line("DefaultSubnet", text_at(ipam, "default_subnet"));
   return text;
+}
+
+std::string ipam_summary(const json::value& ipam) {
+  const json::value& v6 = ipam.at("ipv6");
+  const std::string text = range_summary(ipam, "ipam");
+  return v6.is_null() ? text : text + "\n" + range_summary(v6, "ipam-v6");
 }
 
 std::string dns_summary(const json::value& dns) {
@@ -299,7 +305,7 @@ std::string paths_text(const json::value& paths) {
   return text;
 }
 
-std::string ipam_text(const json::value& ipam) {
+std::string ranges_text(const json::value& ipam) {
   // Counts of IPv4 in full, larger ones with three digits.
   constexpr double kExactMax = 1e10;
   const double total = real_at(ipam, "range_addresses");
@@ -320,6 +326,12 @@ std::string ipam_text(const json::value& ipam) {
     text += '\n';
   }
   return text;
+}
+
+std::string ipam_text(const json::value& ipam) {
+  const json::value& v6 = ipam.at("ipv6");
+  const std::string text = ranges_text(ipam);
+  return v6.is_null() ? text : text + "\n" + line("Range", text_at(v6, "range")) + ranges_text(v6);
 }
 
 std::string targets_text(const json::value& targets) {

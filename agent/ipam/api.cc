@@ -19,15 +19,14 @@ constexpr std::string_view kCancelled = "cancelled";
 
 }  // namespace
 
-IpamApi::IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer, MayRun may_run)
+IpamApi::IpamApi(ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run)
     : ipam_(ipam),
       respond_(std::move(respond)),
       find_peer_(std::move(find_peer)),
       may_run_(std::move(may_run)) {}
 
 void IpamApi::on_request(const sys::HttpRequest& request) {
-  auto parsed =
-      parse_ipam_call(request.method, request.target, ipam_.allocator().options().default_subnet);
+  auto parsed = parse_ipam_call(request.method, request.target, ipam_.default_subnet());
   if (!parsed.ok()) {
     answer(
         request.id, parsed.error().code == Errc::NotFound ? 404 : 400, parsed.error().what + "\n");
@@ -67,7 +66,7 @@ void IpamApi::answer(RequestId call, unsigned status, std::string body) {
 void IpamApi::perform(RequestId call, const ListAddresses&) {
   json::array owned;
   std::string owner;
-  for (const auto& [holder, address] : ipam_.allocator().held()) {
+  for (const auto& [holder, address] : ipam_.held()) {
     if (owned.empty() || holder != owner) {
       owner = holder;
       owned.push_back(json::object{{"containerid", owner}, {"addrs", json::array()}});
@@ -83,7 +82,7 @@ void IpamApi::perform(RequestId call, const ListAddresses&) {
 
 void IpamApi::perform(RequestId call, const LookUpAddresses& look_up) {
   std::string text;
-  for (const Cidr& address : ipam_.allocator().held_by(look_up.owner)) {
+  for (const Cidr& address : ipam_.held_by(look_up.owner)) {
     if (look_up.subnet.contains(address.address())) {
       text += (text.empty() ? "" : " ") + address.to_string();
     }
@@ -114,7 +113,7 @@ void IpamApi::perform(RequestId call, TakeAddress take) {
 }
 
 void IpamApi::perform(RequestId call, ClaimAddress claim) {
-  const bool answers_now = claim.tolerant && ipam_.allocator().ring() == nullptr;
+  const bool answers_now = claim.tolerant && !ipam_.has_ring(claim.address.address());
   const RequestId request = ipam_.claim(
       claim.owner, claim.address, [this, call, tolerant = claim.tolerant](const auto& address) {
         const bool unknown = !address.ok() && address.error().code == Errc::Unavailable;
@@ -147,7 +146,7 @@ void IpamApi::perform(RequestId call, const FreeAllAddresses& free) {
 }
 
 void IpamApi::perform(RequestId call, const AskDefaultSubnet&) {
-  answer(call, 200, ipam_.allocator().options().default_subnet.to_string());
+  answer(call, 200, ipam_.default_subnet().to_string());
 }
 
 void IpamApi::perform(RequestId call, const AskTracker&) {

@@ -10,7 +10,7 @@
 #include "agent/ipam/call.h"
 #include "base/peer_name.h"
 #include "base/request.h"
-#include "ipam/io/ipam_service.h"
+#include "ipam/io/dual_stack.h"
 #include "sys/http_server.h"
 
 namespace weft::agent {
@@ -24,7 +24,7 @@ class IpamApi {
   // False once a container is known to have died.
   using MayRun = std::function<bool(const std::string& container)>;
 
-  IpamApi(ipam::IpamService& ipam, Respond respond, FindPeer find_peer, MayRun may_run);
+  IpamApi(ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run);
   IpamApi(const IpamApi&) = delete;
   IpamApi& operator=(const IpamApi&) = delete;
 
@@ -50,7 +50,7 @@ class IpamApi {
   void answer(RequestId call, unsigned status, std::string body);
   void refuse(RequestId call, const std::string& why) { answer(call, 400, why + "\n"); }
 
-  ipam::IpamService& ipam_;
+  ipam::DualStack& ipam_;
   Respond respond_;
   FindPeer find_peer_;
   MayRun may_run_;

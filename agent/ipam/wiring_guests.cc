@@ -64,7 +64,7 @@ void Agent::adopt_guests() {
     return;
   }
   FoundGuests::Known known;
-  for (const auto& [owner, address] : ipam_->allocator().held()) {
+  for (const auto& [owner, address] : ipam_->held()) {
     known.held.insert(address.address());
     if (owner == ipam::kFoundOwner) {
       found_guests_.remember(address.address());
@@ -108,7 +108,7 @@ void Agent::look_for_dead_owners() {
       return;
     }
     std::set<std::string> owners;
-    for (const auto& [owner, address] : ipam_->allocator().held()) {
+    for (const auto& [owner, address] : ipam_->held()) {
       owners.insert(owner);
     }
     for (const std::string& owner : owners) {
@@ -118,7 +118,7 @@ void Agent::look_for_dead_owners() {
 }
 
 void Agent::release_if_dead_later(const std::string& owner) {
-  if (ipam_->allocator().held_by(owner).empty()) {
+  if (ipam_->held_by(owner).empty()) {
     return;
   }
   auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kDeathGrace);
@@ -133,7 +133,7 @@ void Agent::release_if_dead_later(const std::string& owner) {
 void Agent::release_if_dead(const std::string& owner) {
   const bool is_dead = owner.size() == dns::kContainerIdSize && watch_
                        && !watch_->events().may_run(owner) && !attachments_.contains(owner);
-  const std::vector<Cidr> held = ipam_->allocator().held_by(owner);
+  const std::vector<Cidr> held = ipam_->held_by(owner);
   if (!is_dead || held.empty()) {
     return;
   }

@@ -32,7 +32,8 @@ constexpr std::size_t kQueueMax = 16'384;
 constexpr std::size_t kLoneSteps = 2;
 constexpr Duration kQuickWrite = std::chrono::milliseconds(1);
 
-Result<StoreTable> load(sys::Store& store, const std::string& table) {
+Result<StoreTable> load(sys::Store& store, const Line& line, std::string_view name) {
+  const std::string table = std::string(line.table_prefix) + std::string(name);
   auto loaded = store.load(table);
   if (!loaded.ok()) {
     return std::move(loaded).error().with_context("load " + table);
@@ -52,12 +53,14 @@ class IpamService::Impl {
        const sys::Clock& clock,
        sys::Store& store,
        std::unique_ptr<Allocator> allocator,
-       OnGossip on_gossip)
+       OnGossip on_gossip,
+       const Line& line)
       : executor_(executor),
         clock_(clock),
         store_(store),
         allocator_(std::move(allocator)),
         on_gossip_(std::move(on_gossip)),
+        line_(line),
         retry_(executor),
         driver_(executor, clock, *allocator_, Enqueue{this}) {}
 
@@ -158,6 +161,7 @@ class IpamService::Impl {
     for (Step& step : queue_) {
       if (auto* const action = std::get_if<AllocatorAction>(&step)) {
         if (auto* const persist = std::get_if<Persist>(action)) {
+          place_on_line(persist->batch);
           std::move(persist->batch.begin(), persist->batch.end(), std::back_inserter(batch));
         }
       }
@@ -166,6 +170,19 @@ class IpamService::Impl {
     if (!batch.empty()) {
       batch_ = std::make_shared<const StoreBatch>(std::move(batch));
     }
+  }
+
+  // The core knows one line alone, that of IPv4.
+  void place_on_line(StoreBatch& batch) const {
+    if (line_.table_prefix != kLineV4.table_prefix) {
+      for (StoreWrite& write : batch) {
+        write.table.replace(0, kLineV4.table_prefix.size(), line_.table_prefix);
+      }
+    }
+  }
+
+  Topic place_on_line(Topic topic) const {
+    return topic == Topic::Ring ? line_.ring : line_.messages;
   }
 
   void write_later() {
@@ -230,7 +247,10 @@ class IpamService::Impl {
                               count = std::move(removed.address_count)] { on_removed(count); });
                      }
                    },
-                   [this](auto&& gossip) { on_gossip_(std::move(gossip)); },
+                   [this](auto&& gossip) {
+                     gossip.topic = place_on_line(gossip.topic);
+                     on_gossip_(std::move(gossip));
+                   },
                },
                std::move(action));
   }
@@ -264,6 +284,7 @@ class IpamService::Impl {
   sys::Store& store_;
   std::unique_ptr<Allocator> allocator_;
   OnGossip on_gossip_;
+  const Line line_;
   boost::asio::steady_timer retry_;
   Steps queue_;
   Steps storing_;                            // What leaves once the batch is on disk.
@@ -283,11 +304,12 @@ Result<std::unique_ptr<IpamService>> IpamService::start(boost::asio::any_io_exec
                                                         const sys::Clock& clock,
                                                         sys::Store& store,
                                                         Allocator::Options options,
-                                                        OnGossip on_gossip) {
-  auto ring = WEFT_TRY(load(store, "ipam_ring"));
-  auto owned = WEFT_TRY(load(store, "ipam_owned"));
-  auto paxos = WEFT_TRY(load(store, "ipam_paxos"));
-  auto council = WEFT_TRY(load(store, "ipam_council"));
+                                                        OnGossip on_gossip,
+                                                        const Line& line) {
+  auto ring = WEFT_TRY(load(store, line, "ring"));
+  auto owned = WEFT_TRY(load(store, line, "owned"));
+  auto paxos = WEFT_TRY(load(store, line, "paxos"));
+  auto council = WEFT_TRY(load(store, line, "council"));
   const Allocator::Stored stored{.ring = std::move(ring),
                                  .owned = std::move(owned),
                                  .paxos = std::move(paxos),
@@ -297,7 +319,7 @@ Result<std::unique_ptr<IpamService>> IpamService::start(boost::asio::any_io_exec
       options.self.number() ^ static_cast<std::uint64_t>(clock.now().time_since_epoch().count());
   auto allocator = WEFT_TRY(Allocator::create(std::move(options), stored, Rng(seed)));
   return std::unique_ptr<IpamService>(new IpamService(std::make_unique<Impl>(
-      std::move(executor), clock, store, std::move(allocator), std::move(on_gossip))));
+      std::move(executor), clock, store, std::move(allocator), std::move(on_gossip), line)));
 }
 
 IpamService::IpamService(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string_view>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -12,6 +13,16 @@
 #include "sys/store.h"
 
 namespace weft::ipam {
+
+// Where an allocator's state lies and under what its messages travel, so that those of two ranges
+// keep apart.
+struct Line {
+  std::string_view table_prefix;
+  Topic ring;      // Ring state, between neighbours.
+  Topic messages;  // Requests and answers between two peers.
+};
+inline constexpr Line kLineV4{"ipam_", Topic::Ring, Topic::Ipam};
+inline constexpr Line kLineV6{"ipam6_", Topic::Ring6, Topic::Ipam6};
 
 class IpamService {
  public:
@@ -25,7 +36,8 @@ class IpamService {
                                                     const sys::Clock& clock,
                                                     sys::Store& store,
                                                     Allocator::Options options,
-                                                    OnGossip on_gossip);
+                                                    OnGossip on_gossip,
+                                                    const Line& line = kLineV4);
   ~IpamService();
 
   // Each returns an id for cancel(). `on_answer` runs on the executor, never within the call.

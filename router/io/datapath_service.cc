@@ -165,7 +165,7 @@ Result<Ok> DatapathService::Impl::ensure_gateways() {
     WEFT_TRY(netdev_.ensure_gateway({.link = options_.bridge, .addresses = {}}));
     return sys::remove_gateway_rules(options_.bridge);
   }
-  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, exposed_));
+  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, addresses, exposed_));
   return netdev_.ensure_gateway({.link = options_.bridge, .addresses = addresses});
 }
 

@@ -1,6 +1,8 @@
 // The host as a gateway, for KernelNetdev: addresses on the link, routes in a table of weft's own,
 // and the policy rules that say who follows them.
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,12 +28,24 @@ constexpr std::uint8_t kProtocol = 119;
 // Between the local table (0) and the main one (32766), ahead of what VPNs put before the latter.
 constexpr std::uint32_t kRefusePriority = 776;
 constexpr std::uint32_t kLookupPriority = 777;
-constexpr std::uint8_t kHostPrefix = 32;
-// Marks the addresses. By convention a label begins with the link's name and a colon.
+// Marks the addresses of IPv4; those of IPv6 have no labels, but nobody else puts whole addresses
+// without a route on a bridge of ours. By convention a label begins with the link's name and a
+// colon.
 constexpr std::string_view kLabelSuffix = ":gw";
 
 std::string label_of(const std::string& link) {
   return link + std::string(kLabelSuffix);
+}
+
+constexpr std::array<std::uint8_t, 2> kFamilies = {AF_INET, AF_INET6};
+
+std::uint8_t family_of(const Ip& address) {
+  return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+// IPv6 may be compiled out or switched off: then there is nothing of it.
+bool is_missing_family(const Error& error) {
+  return error.os == EAFNOSUPPORT || error.os == EOPNOTSUPP;
 }
 
 struct Route {
@@ -43,6 +57,7 @@ struct Route {
 
 // `subnet` set: refuse what comes from `link` for it. Otherwise: look up our table.
 struct Rule {
+  std::uint8_t family = AF_INET;
   std::string link;
   std::optional<Cidr> subnet;
 
@@ -67,10 +82,18 @@ std::optional<Ip> parse_address(const nlmsghdr* message,
   }
   const auto* const header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
   const NetlinkAttributes attributes(message, sizeof(ifaddrmsg));
-  if (header->ifa_index != index || attributes.text(IFA_LABEL) != label) {
+  if (header->ifa_index != index) {
     return std::nullopt;
   }
-  return address_in(attributes.bytes(IFA_LOCAL));
+  if (header->ifa_family == AF_INET) {
+    return attributes.text(IFA_LABEL) == label ? address_in(attributes.bytes(IFA_LOCAL))
+                                               : std::nullopt;
+  }
+  const std::optional<Ip> address = address_in(attributes.bytes(IFA_ADDRESS));
+  const bool has_route = (attributes.u32(IFA_FLAGS, 0) & IFA_F_NOPREFIXROUTE) == 0;
+  const bool is_ours = address && header->ifa_prefixlen == address->bits() && !has_route
+                       && header->ifa_scope == RT_SCOPE_UNIVERSE;
+  return is_ours ? address : std::nullopt;
 }
 
 std::optional<Route> parse_route(const nlmsghdr* message) {
@@ -98,7 +121,8 @@ std::optional<Rule> parse_rule(const nlmsghdr* message) {
     return std::nullopt;
   }
   const std::optional<Ip> destination = address_in(attributes.bytes(FRA_DST));
-  Rule rule{.link = std::string(attributes.text(FRA_IIFNAME)), .subnet = {}};
+  Rule rule{
+      .family = header->family, .link = std::string(attributes.text(FRA_IIFNAME)), .subnet = {}};
   if (destination && header->dst_len <= destination->bits()) {
     rule.subnet = Cidr(*destination, header->dst_len);
   }
@@ -110,18 +134,23 @@ NetlinkMessage message_for(const Ip& address,
                            std::string_view label,
                            std::pair<int, int> type_and_flags) {
   ifaddrmsg header{};
-  header.ifa_family = AF_INET;
-  header.ifa_prefixlen = kHostPrefix;
+  header.ifa_family = family_of(address);
+  header.ifa_prefixlen = address.bits();
   header.ifa_index = index;
   NetlinkMessage message(type_and_flags.first, type_and_flags.second);
   message.header(header).bytes(IFA_LOCAL, address.bytes()).bytes(IFA_ADDRESS, address.bytes());
-  message.text(IFA_LABEL, label);
+  if (address.is_v4()) {
+    message.text(IFA_LABEL, label);
+  } else {
+    // Handed out once, so not to be probed for duplicates.
+    message.u32(IFA_FLAGS, IFA_F_NODAD | IFA_F_NOPREFIXROUTE);
+  }
   return message;
 }
 
 NetlinkMessage message_for(const Route& route, std::uint32_t index, int type, int flags) {
   rtmsg header{};
-  header.rtm_family = AF_INET;
+  header.rtm_family = family_of(route.subnet.address());
   header.rtm_dst_len = route.subnet.prefix();
   header.rtm_protocol = kProtocol;
   header.rtm_scope = RT_SCOPE_LINK;
@@ -136,7 +165,7 @@ NetlinkMessage message_for(const Route& route, std::uint32_t index, int type, in
 
 NetlinkMessage message_for(const Rule& rule, int type, int flags) {
   fib_rule_hdr header{};
-  header.family = AF_INET;
+  header.family = rule.family;
   header.action = rule.subnet ? FR_ACT_PROHIBIT : FR_ACT_TO_TBL;
   header.dst_len = rule.subnet ? rule.subnet->prefix() : 0;
   NetlinkMessage message(type, flags);
@@ -169,35 +198,47 @@ Result<KernelNetdev::Gateway> KernelNetdev::find_gateway(const std::string& link
                                                          std::uint32_t index) {
   return consistent([&]() -> Result<Gateway> {
     Gateway found{.link = link, .index = index, .addresses = {}, .routes = {}, .rules = {}};
-    const std::string label = label_of(link);
-    NetlinkMessage addresses(RTM_GETADDR, NLM_F_DUMP);
-    ifaddrmsg inet{};
-    inet.ifa_family = AF_INET;
-    addresses.header(inet);
-    WEFT_TRY(netlink_->query(addresses, "list addresses", [&](const nlmsghdr* answer) {
-      if (const auto address = parse_address(answer, index, label)) {
-        found.addresses.push_back(*address);
+    for (const std::uint8_t family : kFamilies) {
+      const Result<Ok> added = find_gateway_of(family, found);
+      if (!added.ok() && !is_missing_family(added.error())) {
+        return added.error();
       }
-    }));
-    NetlinkMessage routes(RTM_GETROUTE, NLM_F_DUMP);
-    rtmsg header{};
-    header.rtm_family = AF_INET;
-    routes.header(header);
-    WEFT_TRY(netlink_->query(routes, "list routes", [&](const nlmsghdr* answer) {
-      if (const auto route = parse_route(answer)) {
-        found.routes.push_back(*route);
-      }
-    }));
-    NetlinkMessage rules(RTM_GETRULE, NLM_F_DUMP);
-    fib_rule_hdr rule_header{};
-    rule_header.family = AF_INET;
-    rules.header(rule_header);
-    WEFT_TRY(netlink_->query(rules, "list routing rules", [&](const nlmsghdr* answer) {
-      if (const auto rule = parse_rule(answer)) {
-        found.rules.push_back(*rule);
-      }
-    }));
+    }
     return found;
+  });
+}
+
+Result<Ok> KernelNetdev::find_gateway_of(std::uint8_t family, Gateway& found) {
+  const std::string label = label_of(found.link);
+  NetlinkMessage addresses(RTM_GETADDR, NLM_F_DUMP);
+  ifaddrmsg inet{};
+  inet.ifa_family = family;
+  addresses.header(inet);
+  WEFT_TRY(netlink_->query(addresses, "list addresses", [&](const nlmsghdr* answer) {
+    const auto address = parse_address(answer, found.index, label);
+    if (address && family_of(*address) == family) {  // Without IPv6 its dump has all there is.
+      found.addresses.push_back(*address);
+    }
+  }));
+  NetlinkMessage routes(RTM_GETROUTE, NLM_F_DUMP);
+  rtmsg header{};
+  header.rtm_family = family;
+  routes.header(header);
+  WEFT_TRY(netlink_->query(routes, "list routes", [&](const nlmsghdr* answer) {
+    const auto route = parse_route(answer);
+    if (route && family_of(route->subnet.address()) == family) {
+      found.routes.push_back(*route);
+    }
+  }));
+  NetlinkMessage rules(RTM_GETRULE, NLM_F_DUMP);
+  fib_rule_hdr rule_header{};
+  rule_header.family = family;
+  rules.header(rule_header);
+  return netlink_->query(rules, "list routing rules", [&](const nlmsghdr* answer) {
+    const auto rule = parse_rule(answer);
+    if (rule && rule->family == family) {
+      found.rules.push_back(*rule);
+    }
   });
 }
 
@@ -265,17 +306,21 @@ Result<Ok> KernelNetdev::ensure_gateway(const GatewaySpec& spec) {
   const std::uint32_t index = link ? link->info.index : 0;
   Gateway wanted{.link = spec.link, .index = index, .addresses = {}, .routes = {}, .rules = {}};
   for (const Cidr& address : spec.addresses) {
-    WEFT_ASSERT(address.is_v4());
-    const Rule refuse{.link = spec.link, .subnet = address.network()};
+    const std::uint8_t family = family_of(address.address());
+    const Rule refuse{.family = family, .link = spec.link, .subnet = address.network()};
     wanted.addresses.push_back(address.address());
     if (!is_in(wanted.rules, refuse)) {
       wanted.rules.push_back(refuse);
       wanted.routes.push_back({.subnet = address.network(), .source = address.address()});
     }
   }
-  if (!spec.addresses.empty()) {
-    wanted.rules.push_back({.link = {}, .subnet = {}});
-    WEFT_TRY(ensure_sysctl("net/ipv4/ip_forward", "1"));
+  for (const std::uint8_t family : kFamilies) {
+    const auto is_of = [family](const Ip& address) { return family_of(address) == family; };
+    if (std::any_of(wanted.addresses.begin(), wanted.addresses.end(), is_of)) {
+      wanted.rules.push_back({.family = family, .link = {}, .subnet = {}});
+      WEFT_TRY(family == AF_INET ? ensure_sysctl("net/ipv4/ip_forward", "1")
+                                 : ensure_ipv6_forwarding());
+    }
   }
   const Gateway present = WEFT_TRY(find_gateway(spec.link, index));
   WEFT_TRY(add_to_gateway(wanted, present));

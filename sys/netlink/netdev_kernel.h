@@ -67,6 +67,7 @@ class KernelNetdev final : public Netdev {
 
   struct Gateway;  // What makes the host one, as the kernel has it or should have it.
   Result<Gateway> find_gateway(const std::string& link, std::uint32_t index);
+  Result<Ok> find_gateway_of(std::uint8_t family, Gateway& found);
   Result<Ok> add_to_gateway(const Gateway& wanted, const Gateway& present);
   Result<Ok> take_from_gateway(const Gateway& wanted, const Gateway& present);
 

@@ -2,13 +2,27 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 namespace weft::sys {
+
+namespace {
+
+// Empty if the kernel has no such setting.
+std::string present_value(const std::string& name) {
+  std::ifstream file("/proc/sys/" + name);
+  std::string present;
+  std::getline(file, present);
+  return present;
+}
+
+}  // namespace
 
 Result<Ok> set_sysctl(const std::string& name, std::string_view value) {
   const std::string path = "/proc/sys/" + name;
@@ -30,15 +44,28 @@ Result<Ok> set_sysctl(const std::string& name, std::string_view value) {
 }
 
 Result<Ok> ensure_sysctl(const std::string& name, std::string_view value) {
-  std::ifstream file("/proc/sys/" + name);
-  std::string present;
-  std::getline(file, present);
-  return present == value ? Result<Ok>(Ok{}) : set_sysctl(name, value);
+  return present_value(name) == value ? Result<Ok>(Ok{}) : set_sysctl(name, value);
 }
 
 Result<Ok> silence_ipv6(const std::string& link) {
   constexpr std::string_view kAddressGenerationNone = "1";  // IN6_ADDR_GEN_MODE_NONE
   return set_sysctl("net/ipv6/conf/" + link + "/addr_gen_mode", kAddressGenerationNone);
+}
+
+Result<Ok> ensure_ipv6_forwarding() {
+  constexpr const char* kForwarding = "net/ipv6/conf/all/forwarding";
+  const std::string folder = "net/ipv6/conf/";
+  if (present_value(kForwarding) == "1") {
+    return Ok{};
+  }
+  std::error_code failure;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/sys/" + folder, failure)) {
+    const std::string setting = folder + entry.path().filename().string() + "/accept_ra";
+    if (present_value(setting) == "1") {
+      WEFT_TRY(set_sysctl(setting, "2"));  // Although it forwards.
+    }
+  }
+  return set_sysctl(kForwarding, "1");
 }
 
 }  // namespace weft::sys

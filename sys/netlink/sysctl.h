@@ -20,4 +20,8 @@ Result<Ok> ensure_sysctl(const std::string& name, std::string_view value);
 // called before the link is up.
 Result<Ok> silence_ipv6(const std::string& link);
 
+// Turns forwarding of IPv6 on. A host that has its own way out from router advertisements goes on
+// listening to them, which a router by default does not.
+Result<Ok> ensure_ipv6_forwarding();
+
 }  // namespace weft::sys

@@ -136,27 +136,33 @@ void match_name(nftnl_rule* rule, std::uint32_t key, const NftRule::Link& link) 
   compare(rule, operation, link.name.c_str(), link.name.size() + 1);
 }
 
-// Where IPv4 addresses are in the network header (RFC 791, section 3.1).
-constexpr std::uint32_t kSourceOffset = 12;
-constexpr std::uint32_t kDestinationOffset = 16;
+enum class Direction : std::uint8_t { Source, Destination };
 
-void match_address(nftnl_rule* rule, std::uint32_t offset, const NftRule::Net& net) {
+// In the network header: RFC 791, section 3.1; RFC 8200, section 3.
+std::uint32_t offset_of(const Ip& address, Direction direction) {
+  const bool is_source = direction == Direction::Source;
+  return address.is_v4() ? (is_source ? 12 : 16) : (is_source ? 8 : 24);
+}
+
+void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& net) {
   const Bytes network = net.block.first().bytes();
-  const std::uint32_t none = 0;
-  const std::uint32_t mask =
-      net.block.prefix() == 0 ? 0 : htonl(~std::uint32_t{0} << (32U - net.block.prefix()));
-  WEFT_ASSERT(network.size() == sizeof mask);
+  const Bytes none(network.size(), 0);
+  Bytes mask(network.size(), 0);
+  for (std::size_t bit = 0; bit < net.block.prefix(); ++bit) {
+    mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80U >> bit % 8);
+  }
+  const auto size = static_cast<std::uint32_t>(network.size());
   nftnl_expr* const load = add_expression(rule, "payload");
   nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, sizeof mask);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset_of(net.block.first(), direction));
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, size);
   nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
   nftnl_expr* const cut = add_expression(rule, "bitwise");
   nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
   nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_LEN, sizeof mask);
-  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof mask);
-  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_XOR, &none, sizeof none);
+  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_LEN, size);
+  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_MASK, mask.data(), size);
+  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_XOR, none.data(), size);
   compare(rule, net.is_in ? NFT_CMP_EQ : NFT_CMP_NEQ, network.data(), network.size());
 }
 
@@ -217,10 +223,10 @@ Rule rule_of(const NftChain& chain, const NftRule& wanted) {
     match_name(rule.get(), NFT_META_OIFNAME, *wanted.out);
   }
   if (wanted.source) {
-    match_address(rule.get(), kSourceOffset, *wanted.source);
+    match_address(rule.get(), Direction::Source, *wanted.source);
   }
   if (wanted.destination) {
-    match_address(rule.get(), kDestinationOffset, *wanted.destination);
+    match_address(rule.get(), Direction::Destination, *wanted.destination);
   }
   if (wanted.is_answer) {
     match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);

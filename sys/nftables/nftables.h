@@ -39,7 +39,7 @@ struct NftRule {
     bool is_it = true;  // False: any link but this one.
   };
   struct Net {
-    Cidr block;         // IPv4.
+    Cidr block;         // Of the chain's family.
     bool is_in = true;  // False: any address but these.
   };
   enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump };

@@ -222,18 +222,19 @@ constexpr std::array kOptions{
                "",
                "CIDR,…: do not encrypt between hosts whose addresses both lie in these networks",
                kRun},
-    OptionSpec{"ipalloc-range",
-               ValueKind::Cidr,
-               "10.32.0.0/12",
-               "addresses shared out among all peers; the same on every host",
-               kRun},
     OptionSpec{
-        "ipalloc-default-subnet",
+        "ipalloc-range",
         ValueKind::Cidr,
-        "",
-        "subnet of networks that ask for none (default: 10.32.0.0/13; if --ipalloc-range is given, "
-        "all of that)",
+        "10.32.0.0/12",
+        "addresses shared out among all peers, of IPv4 and, behind a comma, of IPv6 too; the "
+        "same on every host",
         kRun},
+    OptionSpec{"ipalloc-default-subnet",
+               ValueKind::Cidr,
+               "",
+               "subnet of networks that ask for none, and behind a comma that of IPv6 (default: "
+               "10.32.0.0/13; if --ipalloc-range is given, all of that; of IPv6 its first /64)",
+               kRun},
     OptionSpec{
         "ipalloc-init",
         ValueKind::IpallocInit,

@@ -44,18 +44,36 @@ Result<std::string> checked_flag(const std::string& text) {
   return expected(text, "true or false");
 }
 
-Result<std::string> checked_cidr(const std::string& text) {
-  const auto cidr = Cidr::parse(text);
-  if (!cidr.ok() || !cidr.value().is_v4()) {
+// Network and broadcast address, and two to give out.
+constexpr unsigned kHostBitsMin = 2;
+
+Result<Ok> check_block(const std::string& text, const Cidr& block) {
+  if (!block.is_network()) {
+    return expected(text,
+                    fmt::format("no bits behind the prefix: {}", block.network().to_string()));
+  }
+  if (block.prefix() + kHostBitsMin > block.address().bits()) {
+    return expected(text,
+                    fmt::format("at least 4 addresses: a prefix of at most /{}",
+                                block.address().bits() - kHostBitsMin));
+  }
+  return Ok{};
+}
+
+// "10.32.0.0/12", or with a block of IPv6 behind it: "10.32.0.0/12,fd00:32::/48".
+Result<std::string> checked_blocks(const std::string& text) {
+  const std::size_t comma = std::min(text.find(','), text.size());
+  const auto v4 = Cidr::parse(std::string_view(text).substr(0, comma));
+  if (!v4.ok() || !v4.value().is_v4()) {
     return expected(text, "an IPv4 block such as 10.32.0.0/12");
   }
-  if (!cidr.value().is_network()) {
-    return expected(
-        text, fmt::format("no bits behind the prefix: {}", cidr.value().network().to_string()));
-  }
-  // Network and broadcast address, and two to give out.
-  if (cidr.value().v4_count() < 4) {
-    return expected(text, "at least 4 addresses: a prefix of at most /30");
+  WEFT_TRY(check_block(text, v4.value()));
+  if (comma < text.size()) {
+    const auto v6 = Cidr::parse(std::string_view(text).substr(comma + 1));
+    if (!v6.ok() || v6.value().is_v4()) {
+      return expected(text, "behind the comma an IPv6 block such as fd00:32::/48");
+    }
+    WEFT_TRY(check_block(text, v6.value()));
   }
   return text;
 }
@@ -130,7 +148,7 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
       return Ip::parse(text).ok() ? Result<std::string>(text)
                                   : expected(text, "an IPv4 or IPv6 address");
     case ValueKind::Cidr:
-      return checked_cidr(text);
+      return checked_blocks(text);
     case ValueKind::PeerName:
       return PeerName::parse(text).ok() ? Result<std::string>(text)
                                         : expected(text, "a name such as 7a:01:02:03:04:05");

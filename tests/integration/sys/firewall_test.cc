@@ -24,6 +24,8 @@ std::size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
+const Cidr kAddress = Cidr::parse("192.0.2.1/24").value();
+
 class FirewallTest : public ::testing::Test {
  protected:
   FirewallTest() {
@@ -116,8 +118,8 @@ TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
   const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
   const Exposure plain{.address = Cidr::parse("10.40.0.7/24").value(), .masquerade = false};
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open, plain}).ok());
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open, plain}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open, plain}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open, plain}).ok());
   const std::string rules = run("nft list table ip weft");
 
   EXPECT_THAT(rules, HasSubstr("oifname \"fwbr\" ip daddr 10.32.0.0/13 counter"));
@@ -127,26 +129,45 @@ TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
             3U);  // Out, into the open one; and the comment of the first.
   EXPECT_LT(rules.find("10.40.0.0/24 counter"), rules.find("drop"));
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr").ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}).ok());
   EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("10.32.0.0")));
   ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
   EXPECT_THAT(run("nft list ruleset"), Not(HasSubstr("fwbr")));
 }
 
+TEST_F(FirewallTest, RulesAreOfTheFamiliesThatTheHostIsAGatewayOf) {
+  const Cidr v6 = Cidr::parse("fd00:32::1/64").value();
+  const Exposure open{.address = Cidr::parse("fd00:32:0:1::1/64").value()};
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress, v6, open.address}, {open}).ok());
+  const std::string both = run("nft list ruleset");
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}).ok());
+  const std::string one = run("nft list ruleset");
+
+  EXPECT_THAT(both, HasSubstr("ip6 saddr != fd00:32:0:1::/64 ip6 daddr fd00:32:0:1::/64 counter"));
+  EXPECT_THAT(both, HasSubstr("table ip weft"));
+  EXPECT_THAT(both, HasSubstr("table ip6 weft"));
+  EXPECT_THAT(run("ip6tables -S"), Not(HasSubstr("incompatible")));
+  EXPECT_THAT(one, HasSubstr("table ip weft"));
+  EXPECT_THAT(one, Not(HasSubstr("ip6 weft")));
+  ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
+  EXPECT_EQ(run("nft list ruleset"), "");
+}
+
 TEST_F(FirewallTest, OrderIsMendedAfterSomebodyTookARule) {
   const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
   const std::string before = run("nft -s list table ip weft");
   run("nft flush chain ip weft forward");
   run("nft add rule ip weft forward counter comment theirs");
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
 
   const std::string after = run("nft -s list table ip weft");
   EXPECT_THAT(after, HasSubstr("theirs"));
   EXPECT_LT(after.find("10.32.0.0/13"), after.find("drop"));
   run("nft delete table ip weft");
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
   EXPECT_EQ(run("nft -s list table ip weft"), before);
   ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
 }
@@ -245,7 +266,7 @@ class GatewayTest : public FirewallTest {
     return succeeds("ip netns exec weft-sys-" + from + " ping -c1 -W1 " + to);
   }
   static void ensure_gateway() {
-    const auto ensured = ensure_gateway_rules("fwbr");
+    const auto ensured = ensure_gateway_rules("fwbr", {kAddress});
     EXPECT_TRUE(ensured.ok()) << ensured.error().what;
   }
 };
@@ -309,6 +330,28 @@ TEST_F(GatewayTest, RemovingTheRulesLeavesWhatWasThere) {
   }
 
   EXPECT_EQ(run("nft list ruleset"), before);
+}
+
+TEST_F(GatewayTest, AContainerWithIpv6GetsOutUnderTheHostsAddressAndNobodyGetsIn) {
+  const Cidr v6 = Cidr::parse("fd00:32::1/64").value();
+  const auto netdev = open_netdev();
+  const std::vector<Cidr> both = {kAddress, v6};
+  run("sysctl -qw net.ipv6.conf.gw2.accept_ra=1");
+  ASSERT_TRUE(netdev.value()->ensure_gateway({.link = "fwbr", .addresses = both}).ok());
+  run("ip6tables -P FORWARD DROP");
+  run("ip -n weft-sys-gw1 address add fd00:32::7/64 dev eth0 nodad");
+  run("ip -n weft-sys-gw1 route add default via fd00:32::1");
+  run("ip -n weft-sys-gw2 address add fd00:99::2/64 dev eth0 nodad");
+  run("ip address add fd00:99::1/64 dev gw2 nodad");
+
+  const auto ensured = ensure_gateway_rules("fwbr", both);
+
+  ASSERT_TRUE(ensured.ok()) << ensured.error().what;
+  EXPECT_TRUE(pings("gw1", "fd00:99::2")) << "which has no way back but to the host";
+  EXPECT_TRUE(pings("gw1", "fd00:32::1")) << "the gateway itself";
+  run("ip -n weft-sys-gw2 route add default via fd00:99::1");
+  EXPECT_FALSE(pings("gw2", "fd00:32::7"));
+  EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/gw2/accept_ra"), "2\n");
 }
 
 }  // namespace

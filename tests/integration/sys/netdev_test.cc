@@ -576,6 +576,27 @@ TEST_P(NetdevContract, AGatewayThatChangesKeepsWhatIsStillWanted) {
   EXPECT_THAT(must(netdev_.addresses("br0")), Not(Contains(kOtherAsHost)));
 }
 
+TEST_P(NetdevContract, AGatewayOfBothFamiliesIsOneOfTheOtherWhenThatIsLeft) {
+  must(netdev_.ensure_bridge(kBridge));
+  const Cidr v6 = Cidr::parse("fd00:32::1/64").value();
+  const Cidr as_host = Cidr::parse("fd00:32::1/128").value();
+  const Ip guest = Ip::parse("fd00:32::77").value();
+  const std::vector<RouteInfo> before = must(netdev_.routes());
+
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway, v6}}));
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway, v6}}));
+
+  EXPECT_EQ(must(netdev_.path_to(guest)).source, v6.address());
+  EXPECT_THAT(must(netdev_.addresses("br0")), Contains(as_host));
+  EXPECT_EQ(must(netdev_.routes()), before);
+
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway}}));
+
+  EXPECT_FALSE(netdev_.path_to(guest).ok());
+  EXPECT_THAT(must(netdev_.addresses("br0")), Not(Contains(as_host)));
+  EXPECT_EQ(must(netdev_.path_to(Ipv4(0x0a210203))).source, kGateway.address());
+}
+
 TEST_P(NetdevContract, AGatewayWithoutAddressesIsNone) {
   must(netdev_.ensure_bridge(kBridge));
   must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway}}));

@@ -69,8 +69,38 @@ TEST(Config, TakesEveryFlagAsItsType) {
 
 TEST(Config, UsesAllOfARangeThatIsGiven) {
   const Config config = config_of({"--ipalloc-range=10.2.0.0/16"}).value();
+  EXPECT_FALSE(config.range_v6.has_value());
 
   EXPECT_EQ(config.default_subnet, Cidr::parse("10.2.0.0/16").value());
+}
+
+TEST(Config, TakesARangeOfIpv6BehindTheComma) {
+  const Config config = config_of({"--ipalloc-range=10.2.0.0/16,fd00:2::/48"}).value();
+  const Config narrow = config_of({"--ipalloc-range=10.2.0.0/16,fd00:2::/96"}).value();
+  const Config chosen = config_of({"--ipalloc-range=10.2.0.0/16,fd00:2::/48",
+                                   "--ipalloc-default-subnet=10.2.1.0/24,fd00:2:0:9::/64"})
+                            .value();
+
+  EXPECT_EQ(config.range, Cidr::parse("10.2.0.0/16").value());
+  EXPECT_EQ(config.range_v6, Cidr::parse("fd00:2::/48").value());
+  EXPECT_EQ(config.default_subnet_v6, Cidr::parse("fd00:2::/64").value());
+  EXPECT_EQ(narrow.default_subnet_v6, Cidr::parse("fd00:2::/96").value());
+  EXPECT_EQ(chosen.default_subnet, Cidr::parse("10.2.1.0/24").value());
+  EXPECT_EQ(chosen.default_subnet_v6, Cidr::parse("fd00:2:0:9::/64").value());
+}
+
+TEST(Config, RefusesAnIpv6SubnetThatNoRangeHas) {
+  const auto outside = config_of({"--ipalloc-range=10.2.0.0/16,fd00:2::/48",
+                                  "--ipalloc-default-subnet=10.2.0.0/16,fd00:3::/64"});
+  const auto alone = config_of({"--ipalloc-default-subnet=10.32.0.0/24,fd00:3::/64"});
+
+  ASSERT_FALSE(outside.ok());
+  EXPECT_EQ(outside.error().what,
+            "--ipalloc-default-subnet fd00:3::/64 is outside --ipalloc-range fd00:2::/48");
+  ASSERT_FALSE(alone.ok());
+  EXPECT_EQ(alone.error().what,
+            "--ipalloc-default-subnet fd00:3::/64 without an IPv6 block in --ipalloc-range "
+            "(expected such as 10.32.0.0/12,fd00:32::/48)");
 }
 
 TEST(Config, RefusesADefaultSubnetOutsideTheRange) {

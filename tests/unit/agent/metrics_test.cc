@@ -38,6 +38,8 @@ AgentStatus busy_status() {
   status.ipam.ranges = {
       {.owner = PeerName(1), .address_count = 192, .used_count = 5, .reachable = true},
       {.owner = PeerName(2), .address_count = 64, .used_count = 0, .reachable = false}};
+  status.ipam_v6 = status.ipam;
+  status.ipam_v6->range = Cidr::parse("fd00:32::/112").value();
   router::PathStatus path;
   path.peer = PeerName(2);
   path.path = {router::Way::Relay, PeerName(3)};
@@ -104,6 +106,9 @@ TEST(Metrics, TellWhatOfTheRangeIsOutOfReach) {
   EXPECT_THAT(text, HasSubstr("weave_max_ips 256"));
   EXPECT_THAT(text, HasSubstr("weave_ipam_unreachable_count 1"));
   EXPECT_THAT(text, HasSubstr("weave_ipam_unreachable_percentage 25"));
+  EXPECT_THAT(text, HasSubstr("weft_ipam_v6_max 65536"));
+  EXPECT_THAT(text, HasSubstr("weft_ipam_v6_used 5"));
+  EXPECT_THAT(text, HasSubstr("weft_ipam_v6_unreachable_count 1"));
   EXPECT_THAT(text, HasSubstr(R"(weft_peers{state="unreachable"} 1)"));
 }
 

@@ -147,6 +147,14 @@ TEST(Options, SayWhatWasExpectedOfABadValue) {
        "10.32.0.0/31",
        "--ipalloc-range: \"10.32.0.0/31\" (expected at least 4 addresses: a prefix of at most "
        "/30)"},
+      {"--ipalloc-range",
+       "10.32.0.0/12,10.64.0.0/12",
+       "--ipalloc-range: \"10.32.0.0/12,10.64.0.0/12\" (expected behind the comma an IPv6 block "
+       "such as fd00:32::/48)"},
+      {"--ipalloc-range",
+       "10.32.0.0/12,fd00::/127",
+       "--ipalloc-range: \"10.32.0.0/12,fd00::/127\" (expected at least 4 addresses: a prefix of "
+       "at most /126)"},
       {"--ipalloc-init",
        "founder",
        "--ipalloc-init: \"founder\" (expected consensus[=N], seed=NAME,… or observer)"},

@@ -215,6 +215,21 @@ TEST(StatusText, ListsWhoOwnsTheRange) {
   expect_golden(full_status(), StatusPart::Ipam, "status_ipam.txt");
 }
 
+TEST(StatusText, ShowsTheRangeOfIpv6BesideThatOfIpv4) {
+  AgentStatus status = full_status();
+  status.ipam_v6 = status.ipam;
+  status.ipam_v6->range = Cidr::parse("fd00:32::/48").value();
+  status.ipam_v6->default_subnet = Cidr::parse("fd00:32::/64").value();
+
+  const auto summary = status_text(to_json(status), StatusPart::Summary);
+  const auto ranges = status_text(part_of(to_json(status), StatusPart::Ipam), StatusPart::Ipam);
+
+  ASSERT_TRUE(summary.ok() && ranges.ok());
+  EXPECT_THAT(summary.value(), HasSubstr("Service: ipam-v6\n"));
+  EXPECT_THAT(summary.value(), HasSubstr("DefaultSubnet: fd00:32::/64\n"));
+  EXPECT_THAT(ranges.value(), HasSubstr("Range: fd00:32::/48\n7a:01:02:03:04:05(host1)"));
+}
+
 TEST(StatusText, ListsTargets) {
   expect_golden(full_status(), StatusPart::Targets, "status_targets.txt");
 }

@@ -180,20 +180,6 @@ TEST(DockerError, ANetworkHasABoundedNumberOfReservedAddresses) {
             malformed("more than 1024 gateways and auxiliary addresses"));
 }
 
-TEST(DockerError, Ipv6IsRefusedWithTheCure) {
-  DockerHost host;
-
-  EXPECT_EQ(host.call("/IpamDriver.RequestPool", pool_body("fd00::/64", "", "true")),
-            malformed("subnet fd00::/64: IPv6 pools are not supported yet (leave out --ipv6)"));
-  EXPECT_EQ(host.call("/NetworkDriver.CreateNetwork",
-                      R"({"NetworkID":"a","IPv6Data":[{"Pool":"fd00::/64"}]})"),
-            malformed("IPv6 subnets are not supported yet (leave out --ipv6)"));
-  EXPECT_EQ(
-      host.call("/NetworkDriver.CreateEndpoint",
-                R"({"NetworkID":"a","EndpointID":"b","Interface":{"AddressIPv6":"fd00::2/64"}})"),
-      malformed("address fd00::2/64: IPv6 is not supported yet"));
-}
-
 TEST(DockerError, ADefaultPoolAskedForEndlesslyIsRefusedWithTheCure) {
   DockerHost host;
   for (int i = 0; i < 8; ++i) {
@@ -323,7 +309,7 @@ TEST(DockerError, AnEndpointNeedsAHostAddressAndAUnicastMac) {
                      create_body(kNetwork, kEndpoint, address, mac));
   };
 
-  EXPECT_THAT(create("", "").body, HasSubstr("endpoint without address"));
+  EXPECT_THAT(create("", "").body, HasSubstr("endpoint without an IPv4 address"));
   EXPECT_EQ(create("10.32.0.1", "").status, 400U);
   EXPECT_EQ(create("10.32.0.0/12", ""),
             malformed("address 10.32.0.0/12 (expected an IPv4 host address and its mask)"));

@@ -88,7 +88,7 @@ TEST(DockerGateway, AnEngineThatAsksIsToldThatInternalNetworksNeedNoAddress) {
                       R"({"Options":{"com.docker.network.internal":true}})"),
             ok(R"({"SkipIPv4":true,"SkipIPv6":true})"));
   EXPECT_EQ(host.call("/NetworkDriver.GwAllocCheck", R"({"Options":null})"),
-            ok(R"({"SkipIPv4":false,"SkipIPv6":true})"));
+            ok(R"({"SkipIPv4":false,"SkipIPv6":false})"));
   EXPECT_EQ(host.call("/NetworkDriver.GwAllocCheck",
                       R"({"Options":{"com.docker.network.internal":"yes"}})")
                 .status,

@@ -73,7 +73,8 @@ class DockerHost {
   void look_through_addresses() {
     std::vector<std::pair<std::string, Cidr>> held;
     for (const auto& [address, owner] : addresses_) {
-      held.emplace_back(owner, Cidr(address, options_.default_subnet.prefix()));
+      const Cidr& subnet = address.is_v4() ? options_.default_subnet : options_.default_subnet_v6;
+      held.emplace_back(owner, Cidr(address, subnet.prefix()));
     }
     feed([&](DockerActions& out) { driver_->on_held(held, out); });
   }
@@ -174,13 +175,25 @@ class DockerHost {
         action);
   }
 
+  // Of a block; of IPv6 the low 32 bits are enough for tests.
+  static Ip nth(const Cidr& block, std::uint32_t n) {
+    if (block.is_v4()) {
+      return Ipv4(block.first().v4().number() + n);
+    }
+    Bytes octets = block.first().bytes();
+    for (std::size_t i = 0; i < sizeof n; ++i) {
+      octets[15 - i] = static_cast<std::uint8_t>(n >> 8 * i);
+    }
+    return Ip::from_bytes(octets).value();
+  }
+
   Result<Cidr> allocate(const AllocateAddress& ask) {
     if (!address_failure_.empty()) {
       return Error{Errc::Exhausted, address_failure_};
     }
     const Cidr block = ask.within.value_or(ask.subnet);
-    for (std::uint32_t n = block.first().v4().number(); n < block.last().v4().number(); ++n) {
-      const Ip candidate = Ipv4(n);
+    for (std::uint32_t n = 0; block.contains(nth(block, n)); ++n) {
+      const Ip candidate = nth(block, n);
       if (candidate != ask.subnet.first() && !addresses_.contains(candidate)) {
         addresses_[candidate] = ask.owner;
         return Cidr(candidate, ask.subnet.prefix());
