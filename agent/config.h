@@ -56,6 +56,7 @@ struct Config {
   std::optional<Cidr> range_v6;  // Nothing: no IPv6 addresses are handed out.
   Cidr default_subnet_v6;        // Inside range_v6, if there is one.
   IpamInit init;
+  Duration forfeit_after{};  // Zero: never.
   bool discovery = true;
   bool bpf = true;
   bool docker = true;

@@ -122,6 +122,7 @@ Result<Ok> Agent::start_ipam(const Seat& seat) {
       // A name that was drawn just now has no past.
       .is_known_new = !has_lost_store || (seat.identity.is_new && !config_.name),
       .founding_delay = has_lost_store ? kFoundingDelay : Duration(),
+      .forfeit_after = config_.forfeit_after,
   };
   std::optional<ipam::AddressRange> v6;
   if (config_.range_v6) {

@@ -118,6 +118,10 @@ class Allocator {
     // A ring is awaited from others for so long before one is founded: of a host that has lost its
     // store, they may have one.
     Duration founding_delay{};
+    // A peer that a majority of the council has missed for so long loses its used addresses too;
+    // zero: never. The operator vouches that no such peer's containers run. Longer than the time of
+    // silence after which its free space goes (docs/adr/0010).
+    Duration forfeit_after{};
   };
   // Tables this core keeps: "ipam_ring", "ipam_owned", "ipam_paxos", "ipam_council". `load` them
   // all into `stored`.

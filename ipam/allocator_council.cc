@@ -54,6 +54,7 @@ IntervalSet largest(const IntervalSet& set) {
 // Our own space.
 
 void Allocator::Impl::start(TimePoint now, AllocatorActions& out) {
+  began_ = std::min(began_, now);
   if (std::exchange(is_started_, true) || !ring_) {
     return;
   }
@@ -313,6 +314,9 @@ void Allocator::Impl::on_register(TimePoint now,
                                   PeerName from,
                                   const Register& word,
                                   AllocatorActions& out) {
+  if (const auto missing = missing_.find(from); missing != missing_.end()) {
+    missing->second = now;
+  }
   if (!ring_) {
     return;
   }
@@ -402,7 +406,13 @@ void Allocator::Impl::on_prepare(TimePoint now,
   sealed_since_ = now;
   consider_soon(now);
   persist({vote_row(prepare.decree, voter_->memory())}, out);
-  answer_proposer(now, from, voter_->promise(now, prepare.decree, *ring_), out);
+  Promise promise = voter_->promise(now, prepare.decree, *ring_);
+  for (const PeerName peer : forfeited(now)) {
+    if (promise.words.size() < kRegisteredMax && (voter_->is_silent(now, peer))) {
+      promise.words[peer].life = Promise::Word::Life::Forfeit;
+    }
+  }
+  answer_proposer(now, from, std::move(promise), out);
 }
 
 void Allocator::Impl::on_accept(TimePoint now,
@@ -517,6 +527,9 @@ bool Allocator::Impl::is_decree_due(TimePoint now) const {
       return true;
     }
   }
+  if (is_forfeiture_due(now)) {
+    return true;
+  }
   for (const PeerName& member : charter.council) {
     if (!voter_->is_silent(now, member)
         && std::find(living.begin(), living.end(), member) == living.end()) {
@@ -553,7 +566,10 @@ void Allocator::Impl::consider_decree(TimePoint now, AllocatorActions& out) {
   }
   if (decree_due_ <= now) {
     decree_due_ = kNever;
-    propose(now, {.removed = {}, .leaving = {}, .heir = options_.self, .forfeited = {}}, out);
+    if (is_forfeiture_due(now)) {
+      forfeit_retry_ = now + options_.forfeit_after;
+    }
+    propose(now, {.removed = {}, .leaving = {}, .heir = options_.self}, out);
   }
 }
 

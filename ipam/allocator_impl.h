@@ -145,6 +145,8 @@ class Allocator::Impl {
   template <class Question>
   void ask_council(TimePoint now, const Question& question, AllocatorActions& out);
   bool is_decree_due(TimePoint now) const;
+  std::set<PeerName> forfeited(TimePoint now) const;
+  bool is_forfeiture_due(TimePoint now) const;
   void consider_decree(TimePoint now, AllocatorActions& out);
   void propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out);
   void forget_all(AllocatorActions& out);
@@ -234,6 +236,9 @@ class Allocator::Impl {
   bool is_resuming_ = false;
   bool resume_wanted_ = false;
   std::set<PeerName> reachable_;
+  std::map<PeerName, TimePoint> missing_;  // Since when; all others since began_.
+  TimePoint began_ = kNever;
+  TimePoint forfeit_retry_ = TimePoint::min();
   std::map<PeerName, std::uint64_t> last_granted_;  // Request ids, to recognise repetitions.
 
   std::set<PeerName> owed_;  // Who showed us a state older than ours.

@@ -80,6 +80,7 @@ void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
 }
 
 void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
+  missing_.erase(peer);
   if (peer == options_.self) {
     return;
   }
@@ -106,6 +107,9 @@ void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
 
 void Allocator::Impl::on_peer_unreachable(TimePoint now, PeerName peer) {
   reachable_.erase(peer);
+  if (missing_.size() < kPeerMax) {
+    missing_.try_emplace(peer, now);
+  }
   if (voter_) {
     voter_->on_unreachable(now, peer);
   }

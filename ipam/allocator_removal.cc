@@ -122,14 +122,34 @@ void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
   }
   consider_due_ = std::min(consider_due_, now + kRemovalRetry);
   if (leaves) {
-    propose(now,
-            {.removed = {}, .leaving = removal_->peer, .heir = removal_->heir, .forfeited = {}},
-            out);
+    propose(now, {.removed = {}, .leaving = removal_->peer, .heir = removal_->heir}, out);
   } else {
-    propose(now,
-            {.removed = removal_->peer, .leaving = {}, .heir = removal_->heir, .forfeited = {}},
-            out);
+    propose(now, {.removed = removal_->peer, .leaving = {}, .heir = removal_->heir}, out);
   }
+}
+
+// Whom we have missed for as long as the operator said that anybody may be missed, and who owns
+// something. By our own clock; a decree needs all who promise it to say so.
+std::set<PeerName> Allocator::Impl::forfeited(TimePoint now) const {
+  std::set<PeerName> gone;
+  if (options_.forfeit_after == Duration()) {
+    return gone;
+  }
+  for (const auto& [token, entry] : ring_->entries()) {
+    const auto missing = missing_.find(entry.owner);
+    const TimePoint since = missing == missing_.end() ? began_ : missing->second;
+    if (entry.owner != options_.self && !reachable_.contains(entry.owner)
+        && now - since >= options_.forfeit_after) {
+      gone.insert(entry.owner);
+    }
+  }
+  return gone;
+}
+
+// Members missed it within moments of each other, so that all agree a little later. Where they do
+// not, as one of them was restarted meanwhile, it is tried again after the same time.
+bool Allocator::Impl::is_forfeiture_due(TimePoint now) const {
+  return forfeit_retry_ <= now && !forfeited(now - kSilenceMax).empty();
 }
 
 std::optional<PeerName> Allocator::Impl::missing_witness() const {

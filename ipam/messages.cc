@@ -341,7 +341,7 @@ Result<std::map<PeerName, Promise::Word>> to_words(const wire::ipam::Promise& in
   for (const auto& entry : in.words()) {
     const auto name = WEFT_TRY(peer(entry.peer()));
     auto cold = WEFT_TRY(to_spans(entry.cold(), entry.cold_v6()));
-    if (entry.life() > static_cast<std::uint32_t>(Promise::Word::Life::Silent)
+    if (entry.life() > static_cast<std::uint32_t>(Promise::Word::Life::Forfeit)
         || entry.seq() > kDecreeMax) {
       return Error{Errc::Invalid, fmt::format("life {} of a peer", entry.life())};
     }

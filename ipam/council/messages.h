@@ -59,10 +59,13 @@ struct Prepare {
 
 struct Promise {
   struct Word {
-    // Part of the wire format: never renumber. Unknown: not heard yet, for want of time.
-    enum class Life : std::uint8_t { Unknown = 0, Heard = 1, Silent = 2 };
-    Registration registration;
+    // Part of the wire format: never renumber. Unknown: not heard yet, for want of time. Forfeit:
+    // silent for so long that its used addresses are given up too.
+    enum class Life : std::uint8_t { Unknown = 0, Heard = 1, Silent = 2, Forfeit = 3 };
+    Registration registration{};
     Life life = Life::Unknown;
+
+    bool is_silent() const { return life == Life::Silent || life == Life::Forfeit; }
 
     friend bool operator==(const Word&, const Word&) = default;
   };

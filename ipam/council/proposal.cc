@@ -14,8 +14,9 @@ constexpr Duration kAttemptMax = std::chrono::seconds(3);
 // What all promises together say about one peer.
 struct Testimony {
   Registration registration;
-  bool silent = true;  // For all of them.
-  bool heard = false;  // By any.
+  bool silent = true;        // For all of them.
+  std::size_t forfeits = 0;  // How many of them give up all that it owns.
+  bool heard = false;        // By any.
 };
 
 std::map<PeerName, Testimony> hear_out(const std::map<PeerName, Promise>& promises,
@@ -27,7 +28,8 @@ std::map<PeerName, Testimony> hear_out(const std::map<PeerName, Promise>& promis
   for (const auto& [member, promise] : promises) {
     for (const auto& [peer, word] : promise.words) {
       Testimony& testimony = heard[peer];
-      testimony.silent = testimony.silent && word.life == Promise::Word::Life::Silent;
+      testimony.silent = testimony.silent && word.is_silent();
+      testimony.forfeits += word.life == Promise::Word::Life::Forfeit ? 1U : 0U;
       testimony.heard = testimony.heard || word.life == Promise::Word::Life::Heard;
       if (word.registration.seq > testimony.registration.seq) {
         testimony.registration = word.registration;
@@ -140,8 +142,8 @@ Result<Ring> make_decree(const std::map<PeerName, Promise>& promises,
   IntervalSet inherited;
   std::vector<PeerName> living;
   for (auto& [peer, testimony] : heard) {
-    const bool gone = peer == aim.removed || peer == aim.leaving
-                      || (testimony.silent && aim.forfeited.contains(peer));
+    const bool gone =
+        peer == aim.removed || peer == aim.leaving || testimony.forfeits == promises.size();
     const IntervalSet owned = ring.owned_by(peer);
     IntervalSet cold;
     for (const Span& span : testimony.registration.cold.spans()) {

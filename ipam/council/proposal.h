@@ -24,8 +24,6 @@ class Proposal {
     std::optional<PeerName> removed;  // Gone by an operator's word.
     std::optional<PeerName> leaving;  // Ourselves, by our own.
     PeerName heir;                    // Of all that comes free.
-    // A peer silent for so long that its used addresses are given up too.
-    std::set<PeerName> forfeited;
 
     friend bool operator==(const Aim&, const Aim&) = default;
   };

@@ -36,6 +36,7 @@ struct ClusterOptions {
   // Neighbours of a node, an even number; all others if 0. The mesh reaches everybody else.
   NodeId degree = 0;
   Faults faults{};
+  Duration forfeit_after{};
   std::string replay{};  // How to repeat this run; printed when a checker fails.
 };
 

@@ -87,6 +87,84 @@ TEST_P(ReclaimScenario, AReturningPeerKeepsWhatItsContainersUse) {
   EXPECT_GE(cluster.allocator(1).status().decree, 1U);
 }
 
+// The operator has said how long a host may be away. Until then what it used stays reserved.
+TEST_P(ReclaimScenario, WhatADeadPeerUsedIsFreeAfterTheTimeThatWasConfigured) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 4,
+                   .range = "10.32.0.0/24",
+                   .elector_count = 4,
+                   .faults = kRough,
+                   .forfeit_after = seconds(3'600),
+                   .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(20);
+  world.run_for(seconds(10));
+  ASSERT_EQ(cluster.answered_count(), 80U);
+  cluster.crash(3);
+  for (int i = 0; i < 174; ++i) {  // As many as there are, but for the dead one's.
+    cluster.allocate(0, fmt::format("more{}", i));
+  }
+  world.run_for(seconds(3'000));
+  EXPECT_GT(cluster.unanswered_count(), 0U) << "what the dead one used is not given out";
+
+  cluster.abandon(3);
+  world.run_for(seconds(900));
+
+  EXPECT_EQ(cluster.unanswered_count(), 0U);
+  cluster.start(3);  // The checkers see to it that it gives out nothing that is another's.
+  cluster.allocate(3, "back");
+  world.run_for(seconds(60));
+  cluster.set_faults({});
+  world.run_for(seconds(30));
+  EXPECT_TRUE(cluster.rings_agree());
+}
+
+TEST_P(ReclaimScenario, APeerThatComesAndGoesForfeitsNothing) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 4,
+                   .range = "10.32.0.0/24",
+                   .elector_count = 4,
+                   .forfeit_after = seconds(600),
+                   .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(5);
+  world.run_for(seconds(5));
+
+  for (int i = 0; i < 8; ++i) {
+    cluster.partition({3});
+    world.run_for(seconds(400));
+    cluster.heal();
+    world.run_for(seconds(20));
+  }
+
+  EXPECT_EQ(cluster.answered_count(), 20U);  // The checkers see to it that it still holds its own.
+  EXPECT_TRUE(cluster.rings_agree());
+}
+
+// Each half of two believes that the other is gone.
+TEST_P(ReclaimScenario, OfTwoCutApartNeitherForfeitsTheOthersAddresses) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 2,
+                   .range = "10.32.0.0/28",
+                   .elector_count = 2,
+                   .forfeit_after = seconds(600),
+                   .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(3);
+  world.run_for(seconds(5));
+  cluster.partition({0});
+
+  cluster.everyone_allocates(8);
+  world.run_for(seconds(3'000));
+  cluster.heal();
+  world.run_for(seconds(30));
+
+  EXPECT_TRUE(cluster.rings_agree());  // And no address was given to two.
+}
+
 TEST_P(ReclaimScenario, OneOfTwoGoesOnAloneAndReclaimsOnAnOperatorsWord) {
   World world(GetParam());
   Cluster cluster(world,

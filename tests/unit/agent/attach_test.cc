@@ -204,7 +204,7 @@ TEST_F(AttachApi, RefusesWhatIsNoCall) {
   EXPECT_EQ(call("POST", "/attach/%zz").status, 400U);
   EXPECT_EQ(call("POST", "/expose/10.32.0.7").status, 404U);
   EXPECT_EQ(call("POST", "/expose/10.32.0.7/99").status, 400U);
-  EXPECT_EQ(call("POST", "/expose/fd00::1/64").status, 400U);
+  EXPECT_EQ(call("POST", "/expose/fd00::1/129").status, 400U);
   std::string many = "/attach/c1?netns=/x";
   for (std::size_t i = 0; i <= kAttachedAddressesMax; ++i) {
     many += "&address=10.2.1.1/24";

@@ -111,6 +111,16 @@ TEST(Config, RefusesADefaultSubnetOutsideTheRange) {
             "--ipalloc-default-subnet 10.64.0.0/24 is outside --ipalloc-range 10.32.0.0/12");
 }
 
+TEST(Config, PeersForfeitNothingUnlessTheOperatorSaysAfterHowLong) {
+  const auto soon = config_of({"--ipalloc-forfeit-after=60s"});
+
+  EXPECT_EQ(config_of({}).value().forfeit_after, Duration());
+  EXPECT_EQ(config_of({"--ipalloc-forfeit-after=86400"}).value().forfeit_after,
+            Duration(std::chrono::hours(24)));
+  ASSERT_FALSE(soon.ok());
+  EXPECT_EQ(soon.error().what, "--ipalloc-forfeit-after 60s (expected 0, or at least 600 seconds)");
+}
+
 TEST(Config, RefusesAPeerThatDoesNotParse) {
   const auto config = config_of({"host:99999"});
 

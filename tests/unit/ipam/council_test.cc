@@ -197,9 +197,8 @@ TEST(Decree, GivesTheColdSpaceOfWhomAllMissToTheHeirAndLeavesTheRest) {
   const IntervalSet cold = cold_of(ring, kC);
   const Uint128 owned = ring.owned_by(kC).size();
 
-  const auto next = make_decree(promises(ring, Life::Silent),
-                                {1, kA},
-                                {.removed = {}, .leaving = {}, .heir = kA, .forfeited = {}});
+  const auto next = make_decree(
+      promises(ring, Life::Silent), {1, kA}, {.removed = {}, .leaving = {}, .heir = kA});
 
   ASSERT_TRUE(next.ok());
   EXPECT_EQ(next.value().charter().number, 1U);
@@ -211,9 +210,8 @@ TEST(Decree, GivesTheColdSpaceOfWhomAllMissToTheHeirAndLeavesTheRest) {
 TEST(Decree, TakesNothingFromWhomOneOfThemHears) {
   const Ring ring = ring_of({kA, kB, kC});
 
-  const auto next = make_decree(promises(ring, Life::Heard),
-                                {1, kA},
-                                {.removed = {}, .leaving = {}, .heir = kA, .forfeited = {}});
+  const auto next =
+      make_decree(promises(ring, Life::Heard), {1, kA}, {.removed = {}, .leaving = {}, .heir = kA});
 
   ASSERT_TRUE(next.ok());
   EXPECT_EQ(next.value().owned_by(kC), ring.owned_by(kC));
@@ -223,20 +221,33 @@ TEST(Decree, TakesNothingFromWhomOneOfThemHears) {
 TEST(Decree, TakesEverythingFromWhomAnOperatorRemoves) {
   const Ring ring = ring_of({kA, kB, kC});
 
-  const auto next = make_decree(promises(ring, Life::Silent),
-                                {1, kA},
-                                {.removed = kC, .leaving = {}, .heir = kB, .forfeited = {}});
+  const auto next = make_decree(
+      promises(ring, Life::Silent), {1, kA}, {.removed = kC, .leaving = {}, .heir = kB});
 
   ASSERT_TRUE(next.ok());
   EXPECT_EQ(next.value().owned_by(kC).size(), 0U);
   EXPECT_EQ(next.value().owned_by(kB).size(), ring.owned_by(kB).size() + ring.owned_by(kC).size());
 }
 
+TEST(Decree, TakesEverythingFromWhomAllWhoPromiseGiveUp) {
+  const Ring ring = ring_of({kA, kB, kC});
+  auto given = promises(ring, Life::Silent);
+  given.at(kA).words.at(kC).life = Life::Forfeit;
+
+  const auto one = make_decree(given, {1, kA}, {.removed = {}, .leaving = {}, .heir = kA});
+  given.at(kB).words.at(kC).life = Life::Forfeit;
+  const auto both = make_decree(given, {1, kA}, {.removed = {}, .leaving = {}, .heir = kA});
+
+  ASSERT_TRUE(one.ok() && both.ok());
+  EXPECT_GT(one.value().owned_by(kC).size(), 0U) << "what it uses";
+  EXPECT_EQ(both.value().owned_by(kC).size(), 0U);
+  EXPECT_THAT(both.value().charter().council, ElementsAre(kA, kB));
+}
+
 TEST(Proposal, TakesUpTheValueThatMayHaveBeenChosenAlready) {
   const Ring ring = ring_of({kA, kB, kC});
   Proposal proposal(kA, 4);
-  const Prepare prepare =
-      proposal.start(kStart, ring, {.removed = {}, .leaving = {}, .heir = kA, .forfeited = {}});
+  const Prepare prepare = proposal.start(kStart, ring, {.removed = {}, .leaving = {}, .heir = kA});
   EXPECT_EQ(prepare.ballot.round, 5U);
   auto given = promises(ring, Life::Silent);
   Ring rival = ring;
