@@ -80,20 +80,6 @@ Result<Ok> set_ranges(const Settings& settings, Config& config) {
                          : Result<Ok>(Ok{});
 }
 
-// A host that reboots must not come back to addresses that are another's.
-constexpr std::uint32_t kForfeitMin = 600;
-
-Result<Duration> parse_forfeit(const std::string& text) {
-  const std::uint32_t seconds = seconds_of(text);
-  if (seconds != 0 && seconds < kForfeitMin) {
-    return Error{
-        Errc::Invalid,
-        fmt::format(
-            "--ipalloc-forfeit-after {} (expected 0, or at least {} seconds)", text, kForfeitMin)};
-  }
-  return Duration(std::chrono::seconds(seconds));
-}
-
 Result<DnsConfig> make_dns_config(const Settings& settings) {
   DnsConfig config{
       .enabled = !settings.flag("no-dns"),
@@ -175,7 +161,8 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.trusted_subnets = WEFT_TRY(parse_subnets(settings.text("trusted-subnets")));
   WEFT_TRY(set_ranges(settings, config));
   config.init = WEFT_TRY(parse_ipam_init(settings.text("ipalloc-init")));
-  config.forfeit_after = WEFT_TRY(parse_forfeit(settings.text("ipalloc-forfeit-after")));
+  config.forfeit_after =
+      std::chrono::hours(number_of<std::uint32_t>(settings.text("ipalloc-forfeit-hours")));
   config.discovery = !settings.flag("no-discovery");
   config.bpf = !settings.flag("no-bpf");
   config.docker = !settings.flag("no-docker");

@@ -113,6 +113,7 @@ class Agent {
   // ipam/wiring_guests.cc
   void adopt_guests();
   void claim_found(const Cidr& address);
+  void claim_found_later(const Cidr& address);
   void plug_guest(const sys::Guest& guest);
   void look_for_dead_owners();
   void release_if_dead_later(const std::string& owner);

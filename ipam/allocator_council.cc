@@ -314,9 +314,7 @@ void Allocator::Impl::on_register(TimePoint now,
                                   PeerName from,
                                   const Register& word,
                                   AllocatorActions& out) {
-  if (const auto missing = missing_.find(from); missing != missing_.end()) {
-    missing->second = now;
-  }
+  note_alive(now, from);
   if (!ring_) {
     return;
   }
@@ -352,12 +350,6 @@ void Allocator::Impl::on_register(TimePoint now,
       encode(PeerMessage{
           .id = 0, .body = Registered{.decree = number, .seq = heard->seq, .nonce = word.nonce}}),
       out);
-}
-
-// Whether our ring says of this peer's space what its own says.
-bool Allocator::Impl::knows(const Ring& theirs, PeerName owner) const {
-  return theirs.charter().number == ring_->charter().number
-         && theirs.owned_by(owner).minus(ring_->owned_by(owner)).empty();
 }
 
 void Allocator::Impl::on_registered(TimePoint now,
@@ -406,13 +398,7 @@ void Allocator::Impl::on_prepare(TimePoint now,
   sealed_since_ = now;
   consider_soon(now);
   persist({vote_row(prepare.decree, voter_->memory())}, out);
-  Promise promise = voter_->promise(now, prepare.decree, *ring_);
-  for (const PeerName peer : forfeited(now)) {
-    if (promise.words.size() < kRegisteredMax && (voter_->is_silent(now, peer))) {
-      promise.words[peer].life = Promise::Word::Life::Forfeit;
-    }
-  }
-  answer_proposer(now, from, std::move(promise), out);
+  answer_proposer(now, from, own_promise(now), out);
 }
 
 void Allocator::Impl::on_accept(TimePoint now,

@@ -132,7 +132,6 @@ class Allocator::Impl {
   bool warm(TimePoint now, const Span& usable, AllocatorActions& out);
   void on_gained(TimePoint now, const std::vector<Span>& gained, AllocatorActions& out);
   void cool(TimePoint now, AllocatorActions& out);
-  bool knows(const Ring& theirs, PeerName owner) const;
   void on_register(TimePoint now, PeerName from, const Register& word, AllocatorActions& out);
   void on_registered(TimePoint now, PeerName from, const Registered& answer, AllocatorActions& out);
   void on_prepare(TimePoint now, PeerName from, const Prepare& prepare, AllocatorActions& out);
@@ -147,6 +146,8 @@ class Allocator::Impl {
   bool is_decree_due(TimePoint now) const;
   std::set<PeerName> forfeited(TimePoint now) const;
   bool is_forfeiture_due(TimePoint now) const;
+  void note_alive(TimePoint now, PeerName peer);
+  Promise own_promise(TimePoint now) const;
   void consider_decree(TimePoint now, AllocatorActions& out);
   void propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out);
   void forget_all(AllocatorActions& out);
@@ -157,6 +158,7 @@ class Allocator::Impl {
   TimePoint next_council_deadline() const;
 
   // The mesh.
+  bool knows(const Ring& theirs, PeerName owner) const;
   void on_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
   void on_claims(TimePoint now, PeerName from, const ElectorClaims& theirs, AllocatorActions& out);
   void on_message(TimePoint now, PeerName from, const PeerMessage& message, AllocatorActions& out);

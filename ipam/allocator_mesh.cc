@@ -174,6 +174,12 @@ void Allocator::Impl::on_message(TimePoint now,
              message.body);
 }
 
+// Whether our ring says of this peer's space what its own says.
+bool Allocator::Impl::knows(const Ring& theirs, PeerName owner) const {
+  return theirs.charter().number == ring_->charter().number
+         && theirs.owned_by(owner).minus(ring_->owned_by(owner)).empty();
+}
+
 // The election.
 
 void Allocator::Impl::on_claims(TimePoint now,
@@ -195,7 +201,8 @@ void Allocator::Impl::apply(TimePoint now,
     persist({consensus_row(consensus_->memory())}, out);
   }
   const bool from_other = from != options_.self;
-  if (auto electors = consensus_->chosen()) {
+  auto electors = change.learned ? consensus_->chosen() : std::nullopt;
+  if (electors) {
     adopt(now,
           Ring::share_out(options_.range, std::move(*electors)),
           std::nullopt,

@@ -146,6 +146,23 @@ std::set<PeerName> Allocator::Impl::forfeited(TimePoint now) const {
   return gone;
 }
 
+// Although the mesh does not reach it.
+void Allocator::Impl::note_alive(TimePoint now, PeerName peer) {
+  if (const auto missing = missing_.find(peer); missing != missing_.end()) {
+    missing->second = now;
+  }
+}
+
+Promise Allocator::Impl::own_promise(TimePoint now) const {
+  Promise promise = voter_->promise(now, ring_->charter().number, *ring_);
+  for (const PeerName peer : forfeited(now)) {
+    if (promise.words.size() < kRegisteredMax && voter_->is_silent(now, peer)) {
+      promise.words[peer].life = Promise::Word::Life::Forfeit;
+    }
+  }
+  return promise;
+}
+
 // Members missed it within moments of each other, so that all agree a little later. Where they do
 // not, as one of them was restarted meanwhile, it is tried again after the same time.
 bool Allocator::Impl::is_forfeiture_due(TimePoint now) const {

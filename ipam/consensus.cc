@@ -66,6 +66,7 @@ Consensus::Change Consensus::propose(TimePoint now) {
 
 Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
   Change change;
+  auto mine = claims_.begin();  // Both ascend.
   for (const auto& [peer, claim] : theirs) {
     const auto rank = [](const ElectorClaim& c) { return std::pair(c.promised, c.accepted); };
     if (peer == options_.self && options_.observer) {
@@ -76,13 +77,15 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
       change.they_lack_news = change.they_lack_news || rank(claim) < rank(own());
       continue;
     }
-    const auto mine = claims_.find(peer);
-    if (mine == claims_.end()) {
+    while (mine != claims_.end() && mine->first < peer) {
+      ++mine;
+    }
+    if (mine == claims_.end() || mine->first != peer) {
       if (claims_.size() >= kElectorMax) {
         ++refused_count_;
         continue;
       }
-      claims_.emplace(peer, claim);
+      mine = claims_.emplace_hint(mine, peer, claim);
       change.learned = true;
       change.memory = true;
       continue;
@@ -96,7 +99,8 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
     }
   }
   change.they_lack_news = change.they_lack_news || theirs.size() < claims_.size();
-  if (settle()) {
+  // Most of what arrives is what neighbours have told before.
+  if (change.learned && settle()) {
     change = {.memory = true, .own = true, .learned = true, .they_lack_news = true};
   }
   return change;

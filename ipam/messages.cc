@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <google/protobuf/arena.h>
 #include <google/protobuf/message_lite.h>
 
 #include "base/gossip.h"
@@ -17,6 +18,12 @@ namespace weft::ipam {
 namespace {
 
 constexpr std::uint64_t kPeerNumberMax = (std::uint64_t{1} << 48U) - 1;
+
+// A ring or an election is hundreds of small messages; in an arena they are a few allocations.
+template <class Message>
+Message& make(google::protobuf::Arena& arena) {
+  return *google::protobuf::Arena::CreateMessage<Message>(&arena);
+}
 
 Bytes serialize(const google::protobuf::MessageLite& message) {
   Bytes bytes(message.ByteSizeLong());
@@ -458,13 +465,15 @@ void fill_council(const PeerMessage& message, wire::ipam::PeerMessage& out) {
 }  // namespace
 
 Bytes encode(const Ring& ring) {
-  wire::ipam::RingGossip message;
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
   fill(ring, *message.mutable_ring());
   return serialize(message);
 }
 
 Bytes encode(const ElectorClaims& claims) {
-  wire::ipam::RingGossip message;
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
   auto& election = *message.mutable_election();
   std::map<Ballot, const std::vector<PeerName>*> proposals;
   for (const auto& [elector, claim] : claims) {
@@ -487,7 +496,8 @@ Bytes encode(const ElectorClaims& claims) {
 }
 
 Bytes encode(const PeerMessage& message) {
-  wire::ipam::PeerMessage out;
+  google::protobuf::Arena arena;
+  auto& out = make<wire::ipam::PeerMessage>(arena);
   out.set_id(message.id);
   std::visit(overloaded{
                  [&out](const SpaceRequest& body) { fill(body, *out.mutable_space_request()); },
@@ -509,7 +519,8 @@ Bytes encode(const PeerMessage& message) {
 }
 
 Result<RingGossip> decode_ring_gossip(ByteView payload) {
-  wire::ipam::RingGossip message;
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
   (void)WEFT_TRY(parse(payload, message));
   switch (message.body_case()) {
     case wire::ipam::RingGossip::kRing: {
@@ -527,7 +538,8 @@ Result<RingGossip> decode_ring_gossip(ByteView payload) {
 }
 
 Result<PeerMessage> decode_peer_message(ByteView payload) {
-  wire::ipam::PeerMessage in;
+  google::protobuf::Arena arena;
+  auto& in = make<wire::ipam::PeerMessage>(arena);
   (void)WEFT_TRY(parse(payload, in));
   switch (in.body_case()) {
     case wire::ipam::PeerMessage::kSpaceRequest: {

@@ -34,6 +34,8 @@ class FoundGuests {
   Steps look(const std::vector<sys::Guest>& guests, const Known& known);
   // Claimed in an earlier run.
   void remember(const Ip& address) { addresses_.emplace(address, false); }
+  // Whether one of the last looks saw it.
+  bool has(const Ip& address) const { return addresses_.contains(address); }
   bool empty() const { return guests_.empty() && addresses_.empty(); }
 
  private:

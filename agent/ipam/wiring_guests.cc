@@ -1,5 +1,6 @@
 // Containers that run, in the agent: their addresses are claimed back when it starts, and those of
 // the dead given back.
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <set>
@@ -20,6 +21,10 @@ namespace {
 // its address for two looks: as long as Weave kept that of a container that had died.
 constexpr std::chrono::seconds kLookInterval{15};
 
+// A claim that was refused is made again this soon: once `weft rmpeer` has freed the address of a
+// name that is no more, it is to be claimed before its new owner hands it out.
+constexpr std::chrono::seconds kClaimRetry{1};
+
 // As long as Weave kept the addresses of a container that had died, in which it may be started
 // again.
 constexpr std::chrono::seconds kDeathGrace{30};
@@ -39,13 +44,32 @@ void Agent::claim_found(const Cidr& address) {
   if (!found_claims_.insert(address.address()).second) {
     return;
   }
-  log::info("address in use that nobody remembers, claiming it", {"address", address});
+  if (!found_refused_.contains(address.address())) {
+    log::info("address in use that nobody remembers, claiming it", {"address", address});
+  }
   ipam_->claim(ipam::kFoundOwner, address, [this, address](const Result<Cidr>& claimed) {
     found_claims_.erase(address.address());
-    // Tried again at the next look, said once.
-    if (!claimed.ok() && found_refused_.insert(address.address()).second) {
+    if (claimed.ok()) {
+      found_refused_.erase(address.address());
+      return;
+    }
+    if (found_refused_.insert(address.address()).second) {
       log::warning(
           "address in use cannot be claimed", {"address", address}, {"why", claimed.error()});
+    }
+    claim_found_later(address);
+  });
+}
+
+void Agent::claim_found_later(const Cidr& address) {
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kClaimRetry);
+  timer->async_wait([this, timer, address](const boost::system::error_code& error) {
+    const auto held = ipam_->held();
+    const bool is_held = std::any_of(held.begin(), held.end(), [&address](const auto& holding) {
+      return holding.second.address() == address.address();
+    });
+    if (!error && !is_held && found_guests_.has(address.address())) {
+      claim_found(address);
     }
   });
 }

@@ -242,11 +242,11 @@ constexpr std::array kOptions{
         "who founds the cluster: consensus[=N] (N peers; default: the peers given, and this one), "
         "seed=NAME,… (exactly these, without an election), observer (others)",
         kRun},
-    OptionSpec{"ipalloc-forfeit-after",
-               ValueKind::Seconds,
+    OptionSpec{"ipalloc-forfeit-hours",
+               ValueKind::Count,
                "0",
-               "a peer that all others have missed for so long loses the addresses its containers "
-               "used, too (0: never; at least 600; the same on every host)",
+               "a peer that all others have missed for so many hours loses the addresses its "
+               "containers used, too (0: never; the same on every host)",
                kRun},
     OptionSpec{
         "no-discovery", ValueKind::Flag, "false", "connect only to peers given by hand", kRun},

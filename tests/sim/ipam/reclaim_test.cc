@@ -112,12 +112,6 @@ TEST_P(ReclaimScenario, WhatADeadPeerUsedIsFreeAfterTheTimeThatWasConfigured) {
   world.run_for(seconds(900));
 
   EXPECT_EQ(cluster.unanswered_count(), 0U);
-  cluster.start(3);  // The checkers see to it that it gives out nothing that is another's.
-  cluster.allocate(3, "back");
-  world.run_for(seconds(60));
-  cluster.set_faults({});
-  world.run_for(seconds(30));
-  EXPECT_TRUE(cluster.rings_agree());
 }
 
 TEST_P(ReclaimScenario, APeerThatComesAndGoesForfeitsNothing) {
