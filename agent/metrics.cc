@@ -29,8 +29,10 @@ class Page {
                const std::string& help,
                std::uint64_t value,
                Labels labels = {}) {
-    metric(MetricType::Counter, name, help, std::move(labels)).counter.value =
-        static_cast<double>(value);
+    counter(name, help, static_cast<double>(value), std::move(labels));
+  }
+  void counter(const std::string& name, const std::string& help, double value, Labels labels = {}) {
+    metric(MetricType::Counter, name, help, std::move(labels)).counter.value = value;
   }
 
   std::string text() const {
@@ -367,7 +369,7 @@ void add_dns(const dns::DnsStatus& dns, Page& page) {
 
 // Under the names that Prometheus' client libraries give them.
 void add_process(const ProcessUsage& usage, Page& page) {
-  page.gauge("process_cpu_seconds_total", "User and system CPU time spent.", usage.cpu_seconds);
+  page.counter("process_cpu_seconds_total", "User and system CPU time spent.", usage.cpu_seconds);
   page.gauge("process_resident_memory_bytes",
              "Resident memory size.",
              static_cast<double>(usage.resident_bytes));

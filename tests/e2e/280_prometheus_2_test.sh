@@ -39,8 +39,18 @@ on h1 prometheus --config.file="$SCRATCH/prometheus.yml" --storage.tsdb.path="$S
   --web.listen-address=127.0.0.1:9090 >"$SCRATCH/prometheus.log" 2>&1 &
 on h1 weft prime
 wait_until 30 "both are scraped" has_both
-on h1 curl -sf http://198.18.0.1:6782/metrics | promtool check metrics >"$SCRATCH/lint" 2>&1 || true
-assert_equal "$(grep -c 'error' "$SCRATCH/lint" || true)" 0 "errors of promtool"
+
+step "promtool finds nothing wrong with a scrape"
+on h1 curl -sf http://198.18.0.1:6782/metrics >"$SCRATCH/metrics"
+lint=0
+promtool check metrics <"$SCRATCH/metrics" >"$SCRATCH/lint" 2>&1 || lint=$?
+# 3: it reads the text and would name something otherwise. Names of Weave's end in "_count", and are kept.
+if ((lint != 0 && lint != 3)); then
+  cat "$SCRATCH/lint" >&2
+  fail "promtool check metrics ended with $lint"
+fi
+grep -v 'weave_ipam_unreachable_count' "$SCRATCH/lint" >"$SCRATCH/lint.ours" || true
+assert_equal "$(cat "$SCRATCH/lint.ours")" "" "what promtool would name otherwise"
 
 step "Weave's metrics have Weave's names and labels"
 for metric in 'weave_connections{state="established",type="fastdp",encryption=""}' \

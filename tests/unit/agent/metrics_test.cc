@@ -53,6 +53,18 @@ AgentStatus busy_status() {
   return status;
 }
 
+TEST(Metrics, TellWhatTheProcessTakesAsPrometheusClientsDo) {
+  AgentStatus status = busy_status();
+  status.process.emplace();
+  status.process->cpu_seconds = 1.5;
+
+  const std::string text = metrics_text(status);
+
+  EXPECT_THAT(text, HasSubstr("# TYPE process_cpu_seconds_total counter\n"
+                              "process_cpu_seconds_total 1.5\n"));
+  EXPECT_THAT(text, HasSubstr("# TYPE process_resident_memory_bytes gauge"));
+}
+
 TEST(Metrics, CountConnectionsAsWeaveDid) {
   const std::string text = metrics_text(busy_status());
 
