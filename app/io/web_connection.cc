@@ -24,6 +24,8 @@ namespace http = boost::beast::http;
 namespace websocket = boost::beast::websocket;
 
 constexpr std::uint32_t kHeaderMax = 16 * 1024;
+// The parser's limits do not count what is between the pieces of a chunked body.
+constexpr std::size_t kBufferMax = kHeaderMax + 64 * 1024;
 constexpr std::chrono::seconds kIdleMax(60);
 constexpr unsigned kHttp11 = 11;
 
@@ -91,7 +93,8 @@ WebConnection::WebConnection(Socket socket,
     : stream_(std::in_place, std::move(socket)),
       from_(std::move(from)),
       owner_(&owner),
-      send_queue_max_(send_queue_max) {}
+      send_queue_max_(send_queue_max),
+      buffer_(kBufferMax) {}
 
 void WebConnection::close() {
   owner_ = nullptr;
@@ -132,7 +135,7 @@ void WebConnection::on_read(const Error& error) {
   if (error == http::error::body_limit) {
     return refuse(413, "a body of at most 4096 bytes is taken");
   }
-  if (error == http::error::header_limit) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return refuse(431, "request header exceeds 16 KiB");
   }
   if (sys::is_malformed_request(error)) {

@@ -22,6 +22,11 @@ namespace http = boost::beast::http;
 constexpr std::size_t kBodyMax = 1U << 20U;
 constexpr std::uint32_t kHeaderMax = 16 * 1024;
 
+// What is read at once of a body, beside a header. The parser's own limits do not count what is
+// between the pieces of a chunked body: without this one a chunk's extension, or the fields behind
+// the last, could be as long as there is memory.
+constexpr std::size_t kBufferMax = kHeaderMax + 64 * 1024;
+
 // Docker keeps a plugin connection idle for long and opens another without complaint when it is
 // gone; a client that stalls in mid-request is cut by the same clock.
 constexpr std::chrono::seconds kIdleMax(60);
@@ -35,6 +40,7 @@ constexpr std::chrono::seconds kDrainTimeMax(2);
 
 HttpConnection::HttpConnection(Socket socket, Owner& owner)
     : stream_(std::move(socket)),
+      buffer_(kBufferMax),
       owner_(&owner) {}
 
 void HttpConnection::close() {
@@ -69,7 +75,7 @@ void HttpConnection::on_read(const Error& error) {
   if (error == http::error::body_limit) {
     return refuse(413, "request body exceeds 1 MiB");
   }
-  if (error == http::error::header_limit) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return refuse(431, "request header exceeds 16 KiB");
   }
   if (is_malformed_request(error)) {

@@ -291,6 +291,21 @@ TEST_F(HttpTest, RefusesAHeaderAboveTheLimit) {
   EXPECT_TRUE(eventually_receives(client, "HTTP/1.1 431 "));
 }
 
+// What no limit of the parser's counts.
+TEST_F(HttpTest, RefusesWhatStandsBetweenThePiecesOfABodyAboveTheLimit) {
+  serve();
+  const std::string head = "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  constexpr std::size_t kSize = 100 * 1024;
+
+  for (const std::string& rest :
+       {"1;" + std::string(kSize, 'x'), "0\r\nX: " + std::string(kSize, 'x')}) {
+    RawClient client(path_);
+    client.send(head + rest);
+
+    EXPECT_TRUE(eventually_receives(client, "HTTP/1.1 431 "));
+  }
+}
+
 TEST_F(HttpTest, RefusesWhatIsNotHttpAndServesOn) {
   serve();
   for (const char* text : {"nonsense\r\n\r\n",
