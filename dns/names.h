@@ -95,6 +95,8 @@ class Names {
   void on_deadline(TimePoint now, NamesActions& out);
   TimePoint next_deadline() const;
 
+  void set_horizon(Horizon horizon) { builder_.set_horizon(std::move(horizon)); }
+
   // As of now; the same object while nothing changed.
   std::shared_ptr<const Zone> zone() { return builder_.build(); }
   bool is_zone_stale() const { return builder_.is_stale(); }

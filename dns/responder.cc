@@ -60,6 +60,7 @@ bool is_address_type(std::uint16_t type) {
 struct Responder::Job {
   const Query& query;
   const Zone& zone;
+  const Ip& client;
   Transport transport = Transport::Udp;
   std::span<std::uint8_t> out;
 
@@ -130,6 +131,7 @@ Responder::Outcome Responder::refuse(ByteView message, Rcode rcode, std::span<st
 
 Responder::Outcome Responder::answer(ByteView message,
                                      Transport transport,
+                                     const Ip& client,
                                      const Zone& zone,
                                      std::span<std::uint8_t> out) {
   ++stats_.queries;
@@ -146,7 +148,7 @@ Responder::Outcome Responder::answer(ByteView message,
     return refuse(message, Rcode::FormatError, out);
   }
   const Query& query = read.value();
-  const Job job{.query = query, .zone = zone, .transport = transport, .out = out};
+  const Job job{.query = query, .zone = zone, .client = client, .transport = transport, .out = out};
   if (query.question_count > 1) {
     return answer_nothing(job, Rcode::NameError);
   }
@@ -204,17 +206,37 @@ Responder::Outcome Responder::answer_node(const Job& job, const Zone::Node& node
   return finish(job, writer, {.additional_count = targets});
 }
 
+// Into `order`, those on the network the client asks from: what is elsewhere it may not reach. All
+// if there are none there, or if nobody knows where the client is. Local ones stay first.
+Responder::Chosen Responder::choose(const Job& job, const Addresses& addresses, Order& order) {
+  const std::size_t count = addresses.octets.size() / addresses.size;
+  Chosen chosen;
+  const auto network =
+      count > 1 ? job.zone.horizon().network_of(job.client) : std::optional<Cidr>();
+  for (std::size_t i = 0; network && i < count; ++i) {
+    const ByteView octets = addresses.octets.subspan(i * addresses.size, addresses.size);
+    if (network->contains(Ip::from_bytes(octets).value_or(Ip()))) {
+      order[chosen.count++] = static_cast<std::uint16_t>(i);
+      chosen.local_count += i < addresses.local_count ? 1U : 0U;
+    }
+  }
+  if (chosen.count != 0) {
+    return chosen;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    order[i] = static_cast<std::uint16_t>(i);
+  }
+  return {.count = count, .local_count = addresses.local_count};
+}
+
 // In an order of its own for every answer, which spreads clients that take the first (Fisher and
 // Yates' shuffle).
 Responder::Written Responder::write_addresses(const Job& job,
                                               const Addresses& addresses,
                                               MessageWriter& writer) {
-  const std::size_t count = addresses.octets.size() / addresses.size;
-  std::array<std::uint16_t, kAddressesMax> order;  // NOLINT: filled as far as it is read.
-  for (std::size_t i = 0; i < count; ++i) {
-    order[i] = static_cast<std::uint16_t>(i);
-  }
-  const std::size_t local_end = job.zone.settings().local_first ? addresses.local_count : 0;
+  Order order;  // NOLINT: filled as far as it is read.
+  const auto [count, local_count] = choose(job, addresses, order);
+  const std::size_t local_end = job.zone.settings().local_first ? local_count : 0;
   Written written;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t end = i < local_end ? local_end : count;

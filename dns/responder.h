@@ -3,16 +3,19 @@
 //   in the domain            answered from the zone: NOERROR with or without records, or NXDOMAIN
 //   one label, A or AAAA     completed with the domain, for resolvers that ignore search lists
 //   reverse, of a known name PTR answered; another type is NXDOMAIN
+//   of several addresses     those of the network the client asks from, if there are such
 //   anything else            Forward: it is for somebody else's servers
 //
 // Answers keep the question's octets, so the case a resolver chose (0x20) comes back. Each thread
 // has a Responder of its own; nothing is allocated per question. Pure.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/rng.h"
 #include "dns/message.h"
@@ -46,6 +49,7 @@ class Responder {
   // `out` holds kUdpSizeMax octets for UDP, kMessageMax for TCP.
   Outcome answer(ByteView message,
                  Transport transport,
+                 const Ip& client,
                  const Zone& zone,
                  std::span<std::uint8_t> out);
 
@@ -58,6 +62,11 @@ class Responder {
     std::uint16_t type = 0;
     std::size_t size = 0;
     ByteView octets;
+    std::size_t local_count = 0;
+  };
+  using Order = std::array<std::uint16_t, kAddressesMax>;  // Indices into the octets.
+  struct Chosen {
+    std::size_t count = 0;
     std::size_t local_count = 0;
   };
   struct Written {
@@ -80,6 +89,7 @@ class Responder {
   Outcome answer_node(const Job& job, const Zone::Node& node);
   Outcome answer_pointer(const Job& job, std::string_view pointer);
   Outcome answer_nothing(const Job& job, Rcode rcode);
+  static Chosen choose(const Job& job, const Addresses& addresses, Order& order);
   Written write_addresses(const Job& job, const Addresses& addresses, MessageWriter& writer);
   static Written write_services(const Job& job, ByteView services, MessageWriter& writer);
   static std::size_t write_targets(const Job& job, ByteView services, MessageWriter& writer);

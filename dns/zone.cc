@@ -143,6 +143,7 @@ ZoneBuilder::ZoneBuilder(Zone::Settings settings, std::uint64_t seed) {
   zone->seed_ = seed;
   zone->domain_folded_ = zone->settings_.domain.folded();
   zone->soa_ = soa_data(zone->settings_);
+  horizon_ = zone->horizon_;
   last_ = std::move(zone);
   // The domain itself exists without anything below it.
   touch(std::string(last_->domain_folded())).children = 1;
@@ -240,11 +241,18 @@ void ZoneBuilder::change_pointer(const Name& name, const Pointer& pointer, Chang
   drop_if_empty(folded);
 }
 
+void ZoneBuilder::set_horizon(Horizon horizon) {
+  if (horizon != *horizon_) {
+    horizon_ = std::make_shared<const Horizon>(std::move(horizon));
+  }
+}
+
 std::shared_ptr<const Zone> ZoneBuilder::build() {
-  if (stale_.empty()) {
+  if (!is_stale()) {
     return last_;
   }
   auto zone = std::make_shared<Zone>(*last_);
+  zone->horizon_ = horizon_;
   for (const std::size_t index : std::exchange(stale_, {})) {
     zone->shards_[index] = build_shard(shards_[index]);
   }

@@ -22,6 +22,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/peer_name.h"
+#include "dns/horizon.h"
 #include "dns/name.h"
 
 namespace weft::dns {
@@ -70,6 +71,7 @@ class Zone {
   // The data of the SOA record that goes with negative answers (RFC 2308).
   std::string_view soa() const { return soa_; }
   std::size_t name_count() const { return name_count_; }
+  const Horizon& horizon() const { return *horizon_; }
 
  private:
   friend class ZoneBuilder;
@@ -87,6 +89,7 @@ class Zone {
   std::string domain_folded_;
   std::string soa_;
   std::size_t name_count_ = 0;
+  std::shared_ptr<const Horizon> horizon_ = std::make_shared<const Horizon>(std::vector<Cidr>());
   std::array<std::shared_ptr<const Shard>, kShardCount> shards_;
 };
 
@@ -105,7 +108,10 @@ class ZoneBuilder {
   void add(const ZoneEntry& entry) { change(entry, Change::Add); }
   void remove(const ZoneEntry& entry) { change(entry, Change::Remove); }
 
-  bool is_stale() const { return !stale_.empty(); }
+  // Who may ask from which network.
+  void set_horizon(Horizon horizon);
+
+  bool is_stale() const { return !stale_.empty() || last_->horizon_ != horizon_; }
   // As of all changes so far.
   std::shared_ptr<const Zone> build();
   Stats stats() const { return stats_; }
@@ -154,6 +160,7 @@ class ZoneBuilder {
 
   std::vector<Shard> shards_{kShardCount};
   std::set<std::size_t> stale_;
+  std::shared_ptr<const Horizon> horizon_;
   std::shared_ptr<const Zone> last_;
   Stats stats_;
 };

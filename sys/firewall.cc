@@ -144,6 +144,27 @@ std::vector<NftRule> own_postrouting_rules(const std::string& bridge,
   return rules;
 }
 
+const NftChain kInput{.table = "filter", .name = "INPUT"};
+constexpr const char* kDnsComment = "weft dns ";
+
+std::vector<NftRule> dns_rules(const DnsDoor& door) {
+  constexpr std::uint16_t kDnsPort = 53;
+  std::vector<NftRule> rules;
+  for (const std::string& link : door.links) {
+    for (const auto& [protocol, name] :
+         {std::pair(IPPROTO_UDP, "udp"), std::pair(IPPROTO_TCP, "tcp")}) {
+      NftRule rule;
+      rule.comment =
+          fmt::format("{}{} {} {}", kDnsComment, link, Ip(door.address).to_string(), name);
+      rule.in = NftRule::Link{link};
+      rule.destination = NftRule::Net{Cidr(door.address, 32)};
+      rule.port = NftRule::Port{static_cast<std::uint8_t>(protocol), kDnsPort};
+      rules.push_back(std::move(rule));
+    }
+  }
+  return rules;
+}
+
 // IPv6 may be compiled out or switched off; what is not there drops nothing.
 bool is_missing_family(const Error& error) {
   return error.os == EAFNOSUPPORT || error.os == EOPNOTSUPP;
@@ -408,6 +429,22 @@ Result<Ok> remove_gateway_rules(const std::string& bridge) {
   WEFT_TRY(check_bridge_name(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   return for_both([&](NftFamily family) { return remove_gateway_of(*nftables, family, bridge); });
+}
+
+Result<Ok> ensure_dns_accept(const DnsDoor& door) {
+  for (const std::string& link : door.links) {
+    WEFT_TRY(check_bridge_name(link));
+  }
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  const std::optional<NftChainState> found = WEFT_TRY(nftables->find_chain(kInput));
+  return found ? ensure_in(*nftables, kInput, dns_rules(door), Place::Head) : Result<Ok>(Ok{});
+}
+
+Result<Ok> remove_dns_accept() {
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  return remove_if(*nftables, kInput, [](const NftRuleState& rule) {
+    return rule.comment.starts_with(kDnsComment);
+  });
 }
 
 }  // namespace weft::sys

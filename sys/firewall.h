@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "base/netdev.h"
 #include "base/result.h"
 
@@ -36,5 +37,14 @@ Result<Ok> ensure_gateway_rules(const std::string& bridge,
                                 const std::vector<Cidr>& addresses,
                                 const std::vector<Exposure>& exposed = {});
 Result<Ok> remove_gateway_rules(const std::string& bridge);
+
+// That containers may ask the DNS at an address of this host: rules at the head of INPUT in
+// `ip filter`, for what comes in by one of the links. Where there is no such chain nothing drops.
+struct DnsDoor {
+  Ipv4 address;
+  std::vector<std::string> links;
+};
+Result<Ok> ensure_dns_accept(const DnsDoor& door);
+Result<Ok> remove_dns_accept();
 
 }  // namespace weft::sys

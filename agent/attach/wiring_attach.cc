@@ -63,6 +63,9 @@ Result<Ok> Agent::start_attachments() {
         if (change.links) {
           drop_lost_attachments();
         }
+        if (change.firewall) {
+          keep_dns_open();
+        }
       }));
   for (auto& [owner, attachment] : attachments_) {
     if (!datapath_->has_port(attachment.host)) {
@@ -77,6 +80,7 @@ Result<Ok> Agent::start_attachments() {
 }
 
 Result<Ok> Agent::plug_attachment(const Attachment& attachment) {
+  tell_dns_clients_later();
   WEFT_TRY(datapath_->plug(port_of(attachment)));
   const auto link = WEFT_TRY(host_.netdev.find_link(attachment.host));
   if (link) {
@@ -86,6 +90,7 @@ Result<Ok> Agent::plug_attachment(const Attachment& attachment) {
 }
 
 void Agent::unplug_attachment(const Attachment& attachment) {
+  tell_dns_clients_later();
   std::erase_if(attached_links_, [&](const auto& link) { return link.second == attachment.owner; });
   datapath_->unplug(port_of(attachment));
 }

@@ -9,6 +9,7 @@
 
 #include "agent/wiring.h"
 #include "base/log.h"
+#include "sys/firewall.h"
 
 namespace weft::agent {
 
@@ -17,6 +18,8 @@ namespace {
 // Docker's own bridge: its address is one that every container of the host reaches, on whatever
 // network, and that nobody else's resolver listens at.
 constexpr const char* kDockerBridge = "docker0";
+// That of containers whose networks have no gateway.
+constexpr const char* kDockerWayOut = "docker_gwbridge";
 
 // How long names given by hand may wait for the disk, so that a script that gives thousands does
 // not wait for each.
@@ -69,6 +72,7 @@ void Agent::listen_for_dns() {
   }
   if (listening.ok()) {
     log::info("DNS listens", {"address", *dns_->status().address});
+    keep_dns_open();
     return;
   }
   if (dns_reason_ != listening.error().what) {
@@ -81,6 +85,44 @@ void Agent::listen_for_dns() {
     if (!error) {
       listen_for_dns();
     }
+  });
+}
+
+// Containers ask from Docker's bridges or from weft's own, whichever leads out of them. A host that
+// drops what it is sent would leave them without an answer; who flushes its rules, too.
+void Agent::keep_dns_open() {
+  const std::optional<Endpoint> address = dns_ ? dns_->status().address : std::nullopt;
+  if (config_.dns.listen || !address || !address->address.is_v4()) {
+    return;  // What an operator chose is an operator's to open.
+  }
+  const auto open = sys::ensure_dns_accept(
+      {.address = address->address.v4(), .links = {kDockerBridge, kDockerWayOut, config_.bridge}});
+  const std::string why = open.ok() ? std::string() : open.error().what;
+  if (dns_reason_ != why) {
+    dns_reason_ = why;
+    log::warning("port 53 not opened", {"why", why});
+  }
+}
+
+// Many containers start at once, as hosts do.
+void Agent::tell_dns_clients_later() {
+  if (std::exchange(clients_are_due_, true)) {
+    return;
+  }
+  post([this] {
+    clients_are_due_ = false;
+    if (!dns_) {
+      return;
+    }
+    std::vector<Cidr> clients;
+    for (const plugin::Port& port :
+         docker_ ? docker_->driver().ports() : std::vector<plugin::Port>()) {
+      clients.insert(clients.end(), port.addresses.begin(), port.addresses.end());
+    }
+    for (const auto& [owner, attachment] : attachments_) {
+      clients.insert(clients.end(), attachment.addresses.begin(), attachment.addresses.end());
+    }
+    dns_->set_clients(std::move(clients));
   });
 }
 

@@ -152,9 +152,10 @@ class DnsService::Impl {
 
   void on_tcp(const TcpClient& from, ByteView message) {
     Bytes out(kMessageMax);
-    const auto outcome = responder_.answer(message, Transport::Tcp, *names_.zone(), out);
+    const Ip client = TcpServer::peer(*from).address;
+    const auto outcome = responder_.answer(message, Transport::Tcp, client, *names_.zone(), out);
     if (outcome.verdict == Responder::Verdict::Forward) {
-      forward(from, Transport::Tcp, is_this_host(TcpServer::peer(*from).address), message);
+      forward(from, Transport::Tcp, is_this_host(client), message);
       return;
     }
     TcpServer::answer(from, ByteView(out).first(outcome.size));
@@ -262,6 +263,12 @@ Result<Ok> DnsService::listen(const Endpoint& address) {
 
 void DnsService::set_reason(std::string reason) {
   impl_->set_reason(std::move(reason));
+}
+
+void DnsService::set_clients(std::vector<Cidr> clients) {
+  impl_->feed([&](Names& names, TimePoint, NamesActions&) {
+    names.set_horizon(Horizon(std::move(clients)));
+  });
 }
 
 void DnsService::on_record(const RecordChanged& change) {

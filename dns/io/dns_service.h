@@ -68,6 +68,9 @@ class DnsService {
   Result<Ok> watch(const std::string& owner, const std::vector<NameEntry>& entries);
   std::size_t remove(const Names::Filter& filter);
 
+  // Addresses of this host's containers, each with the prefix of its network (dns/horizon.h).
+  void set_clients(std::vector<Cidr> clients);
+
   DnsStatus status() const;
 
  private:

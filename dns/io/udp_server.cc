@@ -121,7 +121,7 @@ void UdpServer::run(Worker& worker) {
     worker.take_zone();
     for (std::size_t i = 0; i < count; ++i) {
       const auto outcome = worker.responder.answer(
-          socket.datagram(i), Transport::Udp, *worker.zone, socket.answer(i));
+          socket.datagram(i), Transport::Udp, socket.client(i), *worker.zone, socket.answer(i));
       switch (outcome.verdict) {
         case Responder::Verdict::Answered:
           socket.set_answer_size(i, outcome.size);

@@ -136,6 +136,14 @@ void match_name(nftnl_rule* rule, std::uint32_t key, const NftRule::Link& link) 
   compare(rule, operation, link.name.c_str(), link.name.size() + 1);
 }
 
+void load_payload(nftnl_rule* rule, std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
+  nftnl_expr* const load = add_expression(rule, "payload");
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, base);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, size);
+  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
+}
+
 enum class Direction : std::uint8_t { Source, Destination };
 
 // In the network header: RFC 791, section 3.1; RFC 8200, section 3.
@@ -152,11 +160,7 @@ void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& ne
     mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80U >> bit % 8);
   }
   const auto size = static_cast<std::uint32_t>(network.size());
-  nftnl_expr* const load = add_expression(rule, "payload");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset_of(net.block.first(), direction));
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, size);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
+  load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset_of(net.block.first(), direction), size);
   nftnl_expr* const cut = add_expression(rule, "bitwise");
   nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
   nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
@@ -164,6 +168,17 @@ void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& ne
   nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_MASK, mask.data(), size);
   nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_XOR, none.data(), size);
   compare(rule, net.is_in ? NFT_CMP_EQ : NFT_CMP_NEQ, network.data(), network.size());
+}
+
+// The protocol is in the header of IPv4 (RFC 791), the port at the same place in UDP and in TCP.
+void match_port(nftnl_rule* rule, const NftRule::Port& port) {
+  constexpr std::uint32_t kProtocolOffset = 9;
+  constexpr std::uint32_t kPortOffset = 2;
+  const std::uint16_t number = htons(port.number);
+  load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, kProtocolOffset, sizeof port.protocol);
+  compare(rule, NFT_CMP_EQ, &port.protocol, sizeof port.protocol);
+  load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, kPortOffset, sizeof number);
+  compare(rule, NFT_CMP_EQ, &number, sizeof number);
 }
 
 // Loads conntrack's NFT_CT_STATE or NFT_CT_STATUS and asks whether any of `bits` is set in it.
@@ -227,6 +242,9 @@ Rule rule_of(const NftChain& chain, const NftRule& wanted) {
   }
   if (wanted.destination) {
     match_address(rule.get(), Direction::Destination, *wanted.destination);
+  }
+  if (wanted.port) {
+    match_port(rule.get(), *wanted.port);
   }
   if (wanted.is_answer) {
     match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);

@@ -42,6 +42,10 @@ struct NftRule {
     Cidr block;         // Of the chain's family.
     bool is_in = true;  // False: any address but these.
   };
+  struct Port {
+    std::uint8_t protocol = 0;  // IPPROTO_UDP or IPPROTO_TCP.
+    std::uint16_t number = 0;   // Where packets go to.
+  };
   enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump };
 
   std::string comment;
@@ -49,6 +53,7 @@ struct NftRule {
   std::optional<Link> out;
   std::optional<Net> source;
   std::optional<Net> destination;
+  std::optional<Port> port;
   // Of conversations (conntrack) that were let through before: only those, or only others.
   std::optional<bool> is_answer;
   // Whose destination was rewritten by a rule of the host (DNAT): only those, or only others.

@@ -131,6 +131,8 @@ class KernelUdpBatch final : public UdpBatch {
     out_vectors_[index].iov_len = size;
   }
 
+  Ip client(std::size_t index) const override { return from_sockaddr(addresses_[index]).address; }
+
   UdpReturnPath return_path(std::size_t index) const override {
     const msghdr& header = in_[index].msg_hdr;
     UdpReturnPath path;

@@ -53,6 +53,7 @@ class UdpBatch {
   virtual std::size_t receive() = 0;
   virtual ByteView datagram(std::size_t index) const = 0;
   virtual std::span<std::uint8_t> answer(std::size_t index) = 0;
+  virtual Ip client(std::size_t index) const = 0;
   virtual UdpReturnPath return_path(std::size_t index) const = 0;
   // 0, which is what it is after receive(), is no answer.
   virtual void set_answer_size(std::size_t index, std::size_t size) = 0;

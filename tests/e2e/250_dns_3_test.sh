@@ -69,6 +69,16 @@ assert_equal "$(on h3 weft dns-lookup web)" "$address" "dns-lookup"
 assert_equal "$(on h3 weft dns-lookup "$address" | head -n 1)" "shop.weft.local." "the address's name"
 assert_contains "$(on h3 weft status dns)" "web" "status dns"
 
+step "a host that drops what it is sent answers its containers all the same, also after a flush"
+on h2 iptables -P INPUT DROP
+on h2 iptables -A INPUT -i lo -j ACCEPT
+on h2 iptables -A INPUT -i eth0 -j ACCEPT
+wait_until 5 "it is let in" resolves_to h2 asker web.weft.local "$address"
+on h2 iptables -F INPUT
+on h2 iptables -A INPUT -i eth0 -j ACCEPT
+wait_until 5 "it is let in again" resolves_to h2 asker web.weft.local "$address"
+on h2 iptables -P INPUT ACCEPT
+
 step "what one host answers, every host answers within 5 ms (the best of five, as the machine is shared)"
 best=1000000
 for round in 1 2 3 4 5; do
@@ -121,8 +131,12 @@ wait_until 5 "but not its own" known h3 front
 step "what happens while the agent or dockerd is away is made up for"
 on h1 weft stop
 wait_until 15 "names of a host without agent are suspended" unknown h3 front
-on h1 docker kill front >/dev/null
+front_process=$(on h1 docker inspect -f '{{.State.Pid}}' front)
+on h1 docker kill front >/dev/null &  # dockerd tells the plugin of it for as long as a minute.
+killing=$!
+wait_until 5 "it is dead" process_is_gone h1 "$front_process"
 launch h1
+wait "$killing"
 named h1 later weft-net
 wait_until 15 "what came is known" known h3 later
 assert_equal "$(on h3 weft dns-lookup front)" "" "what went is not"

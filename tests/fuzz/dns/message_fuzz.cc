@@ -53,7 +53,7 @@ void compare(ByteView input) {
 void answer(ByteView input, const Zone& zone, Transport transport) {
   Responder responder{Rng(1)};
   Bytes out(transport == Transport::Udp ? kUdpSizeMax : kMessageMax);
-  const auto outcome = responder.answer(input, transport, zone, out);
+  const auto outcome = responder.answer(input, transport, Ip(), zone, out);
   if (outcome.verdict != Responder::Verdict::Answered) {
     WEFT_ASSERT(outcome.size == 0);
     return;

@@ -60,6 +60,30 @@ TEST_F(FirewallTest, MakesTableAndChainAsIptablesKnowsThem) {
   }
 }
 
+TEST_F(FirewallTest, OpensPort53OfOneAddressToTheLinksItIsToldOf) {
+  const DnsDoor door{.address = Ip::parse("172.17.0.1").value().v4(), .links = {"fwbr", "docker0"}};
+  EXPECT_TRUE(ensure_dns_accept(door).ok());
+  EXPECT_EQ(run("nft list ruleset"), "");  // Nothing drops.
+  run("iptables -P INPUT DROP");
+  run("iptables -A INPUT -s 192.0.2.0/24 -j DROP");
+  const std::string before = run("iptables -S");
+
+  EXPECT_TRUE(ensure_dns_accept(door).ok());
+  EXPECT_TRUE(ensure_dns_accept(door).ok());
+  const std::string rules = run("iptables -S INPUT");
+  for (const std::string link : {"fwbr", "docker0"}) {
+    for (const std::string protocol : {"udp", "tcp"}) {
+      const std::string rule = "-A INPUT -d 172.17.0.1/32 -i " + link + " -p " + protocol;
+      EXPECT_EQ(count(rules, rule), 1U) << rules;
+      EXPECT_LT(rules.find(rule), rules.find("192.0.2.0/24")) << rules;
+    }
+  }
+  EXPECT_EQ(count(rules, "--dport 53"), 4U) << rules;
+
+  EXPECT_TRUE(remove_dns_accept().ok());
+  EXPECT_EQ(run("iptables -S"), before);
+}
+
 TEST_F(FirewallTest, EnsuringTwiceMakesOneRule) {
   ensure();
   ensure();

@@ -44,10 +44,12 @@ class DnsHost {
 
   ZoneBuilder& builder() { return builder_; }
   Responder& responder() { return responder_; }
+  // Who asks from now on.
+  void ask_from(const Ip& client) { client_ = client; }
 
   Responder::Outcome ask_raw(ByteView message, Transport transport = Transport::Udp) {
     out_.assign(transport == Transport::Udp ? kUdpSizeMax : kMessageMax, 0);
-    const auto outcome = responder_.answer(message, transport, *builder_.build(), out_);
+    const auto outcome = responder_.answer(message, transport, client_, *builder_.build(), out_);
     out_.resize(outcome.size);
     return outcome;
   }
@@ -79,6 +81,7 @@ class DnsHost {
   }
 
  private:
+  Ip client_;
   ZoneBuilder builder_;
   Responder responder_{Rng(1)};
   Bytes out_;

@@ -78,6 +78,43 @@ TEST(Responder, CompletesASingleLabelWithTheDomain) {
   EXPECT_TRUE(host.is_forwarded("notweft.local"));
 }
 
+TEST(Responder, AnswersAClientWithTheAddressesOfItsOwnNetwork) {
+  DnsHost host;
+  for (const auto* address : {"10.32.0.1", "10.32.0.2", "10.40.0.1", "fd00::1", "fd00::2"}) {
+    host.builder().add(entry("web.weft.local", address));
+  }
+  host.builder().set_horizon(
+      Horizon({Cidr::parse("10.40.0.7/24").value(), Cidr::parse("10.50.0.7/24").value()}));
+
+  host.ask_from(ip("10.40.0.7"));
+  EXPECT_THAT(host.addresses(host.ask("web.weft.local")), ElementsAre("10.40.0.1"));
+  // Nothing is on their network, or nobody knows which one that is.
+  for (const auto* elsewhere : {"10.50.0.7", "10.40.0.8", "172.17.0.2"}) {
+    host.ask_from(ip(elsewhere));
+    EXPECT_THAT(host.addresses(host.ask("web.weft.local")), SizeIs(3)) << elsewhere;
+  }
+  host.ask_from(ip("10.40.0.7"));
+  EXPECT_THAT(host.addresses(host.ask("web.weft.local", {.type = kAaaa})), SizeIs(2));
+}
+
+TEST(Responder, PutsAddressesOfThisHostFirstOnTheClientsNetworkToo) {
+  DnsHost host({.domain = name("weft.local"), .local_first = true});
+  for (const auto* address : {"10.40.0.1", "10.40.0.2", "10.40.0.3", "10.32.0.1"}) {
+    ZoneEntry one = entry("web.weft.local", address);
+    one.local =
+        std::string_view(address) == "10.40.0.2" || std::string_view(address) == "10.32.0.1";
+    host.builder().add(one);
+  }
+  host.builder().set_horizon(Horizon({Cidr::parse("10.40.0.7/24").value()}));
+  host.ask_from(ip("10.40.0.7"));
+
+  for (int i = 0; i < 20; ++i) {
+    const auto answered = host.addresses(host.ask("web.weft.local"));
+    ASSERT_THAT(answered, SizeIs(3));
+    EXPECT_EQ(answered.front(), "10.40.0.2");
+  }
+}
+
 TEST(Responder, NamesAnAddress) {
   DnsHost host;
   host.builder().add(entry("Web.weft.local", "10.32.0.1"));
