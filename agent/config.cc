@@ -170,6 +170,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
   config.bridge = settings.text("bridge");
   config.docker_plugin_socket = settings.text("docker-plugin-socket");
+  config.docker_swarm_socket = settings.text("docker-swarm-socket");
   config.docker_socket = settings.text("docker-socket");
   if (settings.text("ui-listen") != "off") {
     config.ui_listen = WEFT_TRY(Endpoint::parse(settings.text("ui-listen")));

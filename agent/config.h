@@ -64,6 +64,7 @@ struct Config {
   std::uint32_t mtu = 0;
   std::string bridge;
   std::string docker_plugin_socket;
+  std::string docker_swarm_socket;
   std::string docker_socket;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string ui_token_file;          // Empty: no token.

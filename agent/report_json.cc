@@ -177,7 +177,8 @@ json::object to_report(const AgentStatus& status) {
   }
   if (status.docker) {
     report["Plugin"] = {{"Config", {{"Socket", status.docker->socket}}},
-                        {"DriverName", status.docker->driver}};
+                        {"DriverName", status.docker->swarm_driver},
+                        {"MeshDriverName", status.docker->driver}};
   }
   report["Weft"] = to_json(status);
   return report;

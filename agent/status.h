@@ -21,6 +21,7 @@ namespace weft::agent {
 struct DockerStatus {
   std::string socket;
   std::string driver = "weft";  // What Docker calls it: the socket's name.
+  std::string swarm_driver{};   // The same for networks of a swarm; empty: none.
   std::size_t network_count = 0;
   std::size_t port_count = 0;
 };

@@ -23,6 +23,7 @@
 //   docker  SetGateways            -> datapath -> docker.on_gateways
 //   docker  Persist                -> store
 //   docker  ContainerNames         -> dns.watch, dns.remove
+//   docker, attachments: who has which address -> dns.set_clients
 //   control POST /connect, /forget -> store, mesh
 //   control POST /reload, SIGHUP   -> mesh.set_passwords
 //   control /ip /ipinfo /ring /peer -> ipam (agent/ipam/api.h)
@@ -296,8 +297,11 @@ void Agent::cancel_later(RequestId call) {
 namespace {
 
 router::DatapathService::PortRequest to_request(const plugin::Port& port) {
-  router::DatapathService::PortRequest request{
-      .host = port.host, .guest = port.guest, .mac = port.mac, .addresses = {}};
+  router::DatapathService::PortRequest request{.host = port.host,
+                                               .guest = port.guest,
+                                               .mac = port.mac,
+                                               .addresses = {},
+                                               .mtu = port.mtu_bytes};
   for (const Cidr& address : port.addresses) {
     request.addresses.push_back(address.address());
   }
@@ -315,6 +319,7 @@ bool Agent::is_at_home(const plugin::Port& port) const {
 }
 
 void Agent::plug(const plugin::PlugPort& request) {
+  tell_dns_clients_later();
   const bool recovering = request.call == RequestId();
   if (recovering && !datapath_->has_port(request.port.host)) {
     post([this, id = request.port.id] { docker_->on_port_missing(id); });
@@ -354,11 +359,13 @@ void Agent::recheck_port(const plugin::Port& port) {
 
 void Agent::drop_port(const plugin::Port& port) {
   log::info("container went away unnoticed, removing its port", {"port", port.host});
+  tell_dns_clients_later();
   datapath_->unplug(to_request(port));
   docker_->on_port_gone(port.id);
 }
 
 void Agent::unplug(const plugin::UnplugPort& request) {
+  tell_dns_clients_later();
   datapath_->unplug(to_request(request.port));
   post([this, call = request.call] { docker_->on_plugged(call, Ok{}); });
 }
@@ -478,6 +485,7 @@ AgentStatus Agent::status() const {
   if (docker_) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
                                  .driver = driver_name(config_.docker_plugin_socket),
+                                 .swarm_driver = driver_name(config_.docker_swarm_socket),
                                  .network_count = docker_->driver().network_count(),
                                  .port_count = docker_->driver().ports().size()};
   }

@@ -92,6 +92,8 @@ class Agent {
   Result<Ok> listen_status();
   Result<Ok> start_dns(const Identity& identity);
   void listen_for_dns();
+  void keep_dns_open();
+  void tell_dns_clients_later();
   void watch_containers();
   void on_container(const plugin::ContainerNames& container);
   Result<Ok> start_docker();
@@ -205,6 +207,7 @@ class Agent {
   std::vector<Exposure> exposed_;
   KeptNames kept_names_;
   bool names_are_due_ = false;                // To be written to the store.
+  bool clients_are_due_ = false;              // To be told to DNS.
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.
   std::unique_ptr<IpamApi> weave_ipam_api_;
   std::unique_ptr<sys::HttpServer> weave_api_;   // Nothing if --http-addr is off, or taken.

@@ -209,15 +209,16 @@ Result<Ok> Agent::start_docker() {
   plugin::DockerDriver::Stored stored;
   stored.networks = WEFT_TRY(host_.store.load("docker_networks"));
   stored.endpoints = WEFT_TRY(host_.store.load("docker_endpoints"));
-  auto driver =
-      WEFT_TRY(plugin::DockerDriver::create({.default_subnet = config_.default_subnet,
-                                             .range = config_.range,
-                                             .default_subnet_v6 = config_.default_subnet_v6,
-                                             .range_v6 = config_.range_v6},
-                                            stored));
+  auto driver = WEFT_TRY(
+      plugin::DockerDriver::create({.default_subnet = config_.default_subnet,
+                                    .range = config_.range,
+                                    .default_subnet_v6 = config_.default_subnet_v6,
+                                    .range_v6 = config_.range_v6,
+                                    .encrypts = sealed_ && config_.trusted_subnets.empty()},
+                                   stored));
   docker_ = WEFT_TRY(plugin::DockerService::start(
       host_.io.get_executor(),
-      {.socket = config_.docker_plugin_socket},
+      {.socket = config_.docker_plugin_socket, .swarm_socket = config_.docker_swarm_socket},
       std::move(driver),
       [this](plugin::DockerAction action) { on_docker(std::move(action)); }));
   std::set<std::string> owned;

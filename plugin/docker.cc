@@ -13,7 +13,6 @@
 #include "plugin/docker_reply.h"
 
 namespace weft::plugin {
-
 HttpReply finish(RequestId call, Reply reply) {
   if (reply.ok()) {
     WEFT_ASSERT(reply.value().has_value());
@@ -30,7 +29,11 @@ class DockerDriver::Impl {
         addresses_(options),
         networks_(options) {}
 
-  void on_call(RequestId call, std::string_view path, std::string_view body, DockerActions& out);
+  void on_call(RequestId call,
+               Scope scope,
+               std::string_view path,
+               std::string_view body,
+               DockerActions& out);
   void on_hangup(RequestId call, DockerActions& out);
   Stats stats() const;
 
@@ -44,6 +47,7 @@ class DockerDriver::Impl {
  private:
   struct Call {
     RequestId id;
+    Scope scope;
     std::string_view body;
     DockerActions& out;
   };
@@ -108,10 +112,8 @@ const std::array<DockerDriver::Impl::Route, 22> DockerDriver::Impl::kRoutes = {{
     {"/IpamDriver.ReleaseAddress", &Impl::release_address},
 }};
 
-void DockerDriver::Impl::on_call(RequestId call,
-                                 std::string_view path,
-                                 std::string_view body,
-                                 DockerActions& out) {
+void DockerDriver::Impl::on_call(
+    RequestId call, Scope scope, std::string_view path, std::string_view body, DockerActions& out) {
   WEFT_ASSERT(!addresses_.is_waiting(call));
   WEFT_ASSERT(!networks_.is_waiting(call));
   ++stats_.calls;
@@ -123,7 +125,7 @@ void DockerDriver::Impl::on_call(RequestId call,
     return;
   }
   const std::size_t begin = out.size();
-  Reply reply = run(*route, Call{call, body, out});
+  Reply reply = run(*route, Call{call, scope, body, out});
   if (!reply.ok() || reply.value().has_value()) {
     out.push_back(finish(call, std::move(reply)));
     count_failures(out, begin);
@@ -170,14 +172,17 @@ DockerDriver::Stats DockerDriver::Impl::stats() const {
 
 Reply DockerDriver::Impl::activate(const Call& call) {
   (void)WEFT_TRY(decode_any(call.body));
-  addresses_.on_engine_started();
-  networks_.on_engine_started(call.out);
-  return reply_with(encode_activate());
+  // Each driver is activated at its first use.
+  if (call.scope == Scope::Local) {
+    addresses_.on_engine_started();
+  }
+  networks_.on_engine_started(call.scope, call.out);
+  return reply_with(encode_activate(call.scope));
 }
 
 Reply DockerDriver::Impl::network_capabilities(const Call& call) {
   (void)WEFT_TRY(decode_any(call.body));
-  return reply_with(encode_network_capabilities());
+  return reply_with(encode_network_capabilities(call.scope));
 }
 
 // Asked by Docker 28 and later. Earlier ones reserve a gateway's address for internal networks,
@@ -199,6 +204,10 @@ Reply DockerDriver::Impl::address_spaces(const Call& call) {
 
 Reply DockerDriver::Impl::request_pool(const Call& call) {
   const PoolCall request = WEFT_TRY(decode_pool(call.body));
+  if (call.scope == Scope::Global) {
+    return Error{Errc::Conflict,
+                 "a swarm chooses the addresses of its networks itself (leave out --ipam-driver)"};
+  }
   return addresses_.request_pool(request);
 }
 
@@ -221,7 +230,7 @@ Reply DockerDriver::Impl::release_address(const Call& call) {
 
 Reply DockerDriver::Impl::create_network(const Call& call) {
   const CreateNetworkCall request = WEFT_TRY(decode_create_network(call.body));
-  return networks_.create_network(request, addresses_, call.out);
+  return networks_.create_network(request, call.scope, addresses_, call.out);
 }
 
 Reply DockerDriver::Impl::delete_network(const Call& call) {
@@ -279,11 +288,9 @@ void DockerDriver::start(DockerActions& out) {
   impl_->networks().start(out);
 }
 
-void DockerDriver::on_call(RequestId call,
-                           std::string_view path,
-                           std::string_view body,
-                           DockerActions& out) {
-  impl_->on_call(call, path, body, out);
+void DockerDriver::on_call(
+    RequestId call, Scope scope, std::string_view path, std::string_view body, DockerActions& out) {
+  impl_->on_call(call, scope, path, body, out);
 }
 
 void DockerDriver::on_hangup(RequestId call, DockerActions& out) {

@@ -23,6 +23,16 @@
 
 namespace weft::plugin {
 
+// Docker asks a driver for its scope once and for all, so there is one driver of each kind.
+enum class Scope : std::uint8_t {
+  // Networks are each engine's own (no swarm is needed to make one), their containers reach those
+  // of every other host. Addresses are weft's.
+  Local,
+  // Networks are a swarm's, made on its managers for all engines. Addresses are the swarm's own: it
+  // chooses them on one host for containers of another.
+  Global,
+};
+
 // Answer an HTTP call.
 struct HttpReply {
   RequestId call;
@@ -77,6 +87,7 @@ struct Port {
   std::string guest;
   Mac mac;  // Of the guest end.
   std::vector<Cidr> addresses;
+  std::uint32_t mtu_bytes = 0;  // 0: what the overlay carries, which is the most it can be.
 
   friend bool operator==(const Port&, const Port&) = default;
 };
@@ -134,6 +145,8 @@ class DockerDriver {
     std::size_t calls_max = 256;
     // Addresses given out that no endpoint or network has turned up for yet.
     std::size_t unbound_max = 4096;
+    // Nothing leaves this host in clear.
+    bool encrypts = false;
   };
   struct Stats {
     std::uint64_t calls = 0;
@@ -156,9 +169,13 @@ class DockerDriver {
   // Says what the gateways are, plugs again every endpoint the store remembers, and finishes the
   // removals that were cut short. Call once, before the first call is taken.
   void start(DockerActions& out);
-  // `path` is such as "/NetworkDriver.Join". Exactly one HttpReply follows, now or after
-  // on_address/on_plugged.
-  void on_call(RequestId call, std::string_view path, std::string_view body, DockerActions& out);
+  // `path` is such as "/NetworkDriver.Join"; `scope` that of the driver it was sent to. Exactly one
+  // HttpReply follows, now or after on_address/on_plugged.
+  void on_call(RequestId call,
+               Scope scope,
+               std::string_view path,
+               std::string_view body,
+               DockerActions& out);
   // The caller hung up: whatever was allocated for it is given back.
   void on_hangup(RequestId call, DockerActions& out);
   void on_address(RequestId call, const Result<Cidr>& address, DockerActions& out);

@@ -1,7 +1,6 @@
 #include "plugin/docker_messages.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 
 #include <boost/json.hpp>
@@ -30,10 +29,6 @@ constexpr std::string_view kPortMapLabel = "com.docker.network.portmap";
 constexpr std::string_view kLocalSpace = "weftlocal";
 constexpr std::string_view kGlobalSpace = "weftglobal";
 constexpr std::string_view kAddressType = "RequestAddressType";
-// Our one network option, and the name Weave Net's users have in their scripts.
-constexpr std::string_view kMulticastOption = "weft.multicast";
-constexpr std::string_view kMulticastOptionWeave = "works.weave.multicast";
-constexpr std::string_view kOwnOptions = "weft.";
 
 Result<json::object> parse_object(std::string_view body) {
   if (body.size() > kBodyMax) {
@@ -67,44 +62,6 @@ Result<std::string> id(const json::object& object, std::string_view name) {
   return value;
 }
 
-// What Go's strconv.ParseBool takes, since the value comes from `--opt KEY=VALUE`; a bare
-// `--opt KEY` means yes.
-Result<bool> option_value(std::string_view name, const json::value& value) {
-  constexpr std::array<std::string_view, 7> kYes = {"", "1", "t", "T", "true", "TRUE", "True"};
-  constexpr std::array<std::string_view, 6> kNo = {"0", "f", "F", "false", "FALSE", "False"};
-  if (value.is_bool()) {
-    return value.as_bool();
-  }
-  if (!value.is_string()) {
-    return wrong_type(fmt::format("option {}", name), "true or false");
-  }
-  const std::string_view word(value.as_string().data(), value.as_string().size());
-  if (std::find(kYes.begin(), kYes.end(), word) != kYes.end()) {
-    return true;
-  }
-  if (std::find(kNo.begin(), kNo.end(), word) != kNo.end()) {
-    return false;
-  }
-  return Error{Errc::Invalid, fmt::format("option {}={} (expected true or false)", name, word)};
-}
-
-Result<bool> multicast_option(const json::object& options) {
-  std::optional<bool> ours;
-  std::optional<bool> weaves;
-  for (const auto& option : options) {
-    const std::string_view name(option.key().data(), option.key().size());
-    if (name == kMulticastOption) {
-      ours = WEFT_TRY(option_value(name, option.value()));
-    } else if (name == kMulticastOptionWeave) {
-      weaves = WEFT_TRY(option_value(name, option.value()));
-    } else if (name.substr(0, kOwnOptions.size()) == kOwnOptions) {
-      return Error{Errc::Invalid,
-                   fmt::format("unknown option {} (expected {})", name, kMulticastOption)};
-    }
-  }
-  return ours.value_or(weaves.value_or(true));
-}
-
 Result<Ok> append_address(const json::value& value, std::vector<Cidr>& out) {
   if (!value.is_string()) {
     return wrong_type("address", "a string");
@@ -136,9 +93,11 @@ Result<Ok> take_pool_data(std::string_view family,
   }
   const std::string space = WEFT_TRY(text(data, "AddressSpace"));
   const bool is_ours = space == kLocalSpace || space == kGlobalSpace;
+  const std::string pool = WEFT_TRY(text(data, "Pool"));
   if (is_ours) {
-    const std::string pool = WEFT_TRY(text(data, "Pool"));
     out.subnets.push_back(WEFT_TRY(Cidr::parse(pool)));
+  } else if (!pool.empty()) {
+    out.foreign_subnets.push_back(WEFT_TRY(Cidr::parse(pool)));
   }
   if (out.reserved.size() > before && is_ours) {
     const Cidr& given = out.reserved.back();
@@ -193,7 +152,7 @@ Result<CreateNetworkCall> decode_create_network(std::string_view body) {
   if (options != nullptr) {
     const json::object* generic = WEFT_TRY(child(*options, kGenericOptions));
     if (generic != nullptr) {
-      call.multicast = WEFT_TRY(multicast_option(*generic));
+      call.options = WEFT_TRY(decode_network_options(*generic));
     }
     call.is_internal = WEFT_TRY(flag(*options, kInternalLabel));
   }
@@ -265,6 +224,10 @@ Result<std::string> decode_allocate_network(std::string_view body) {
   const json::object object = WEFT_TRY(parse_object(body));
   (void)WEFT_TRY(id(object, "NetworkID"));
   const json::object* options = WEFT_TRY(child(object, "Options"));
+  if (options != nullptr) {
+    const json::object* generic = WEFT_TRY(child(*options, kGenericOptions));
+    (void)WEFT_TRY(decode_network_options(generic != nullptr ? *generic : *options));
+  }
   json::object reply;
   reply["Options"] = options != nullptr ? *options : json::object();
   return to_text(reply);
@@ -281,15 +244,18 @@ std::string encode_error(std::string_view what) {
   return to_text(json::object{{"Err", view(what)}});
 }
 
-std::string encode_activate() {
-  return to_text(json::object{{"Implements", json::array{"NetworkDriver", "IpamDriver"}}});
+std::string encode_activate(Scope scope) {
+  json::array implements{"NetworkDriver"};
+  if (scope == Scope::Local) {
+    implements.emplace_back("IpamDriver");
+  }
+  return to_text(json::object{{"Implements", std::move(implements)}});
 }
 
-std::string encode_network_capabilities() {
-  // Networks are each engine's own (no swarm store is needed to make one), their containers reach
-  // those of every other host.
-  return to_text(
-      json::object{{"Scope", "local"}, {"ConnectivityScope", "global"}, {"GwAllocChecker", true}});
+std::string encode_network_capabilities(Scope scope) {
+  return to_text(json::object{{"Scope", scope == Scope::Local ? "local" : "global"},
+                              {"ConnectivityScope", "global"},
+                              {"GwAllocChecker", true}});
 }
 
 std::string encode_ipam_capabilities() {

@@ -13,6 +13,8 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "plugin/docker.h"
+#include "plugin/docker_options.h"
 
 namespace weft::plugin {
 
@@ -43,12 +45,13 @@ struct AddressCall {  // IpamDriver.RequestAddress, ReleaseAddress
 
 struct CreateNetworkCall {
   std::string network;
-  bool multicast = true;
+  NetworkOptions options{};
   bool is_internal = false;  // Nothing leads out of it.
   // Gateways and auxiliary addresses, each with its mask.
   std::vector<Cidr> reserved;
-  // Those from weft's own IpamDriver.
+  // Those from weft's own IpamDriver, and those from others.
   std::vector<Cidr> subnets;
+  std::vector<Cidr> foreign_subnets{};
   std::optional<Cidr> gateway;
   std::optional<Cidr> gateway_v6;
 };
@@ -81,14 +84,15 @@ Result<bool> decode_gateway_check(std::string_view body);   // True for an inter
 Result<EndpointCall> decode_endpoint(std::string_view body);
 Result<CreateEndpointCall> decode_create_endpoint(std::string_view body);
 Result<JoinCall> decode_join(std::string_view body);
-// The answer to AllocateNetwork: the options it came with.
+// The answer to AllocateNetwork: the options it came with. A manager of a swarm asks before any
+// engine makes the network, so that mistakes in its options show there.
 Result<std::string> decode_allocate_network(std::string_view body);
 // For calls whose content we do not use: a JSON object, or nothing at all.
 Result<Ok> decode_any(std::string_view body);
 
 std::string encode_error(std::string_view what);
-std::string encode_activate();
-std::string encode_network_capabilities();
+std::string encode_activate(Scope scope);
+std::string encode_network_capabilities(Scope scope);
 std::string encode_ipam_capabilities();
 std::string encode_address_spaces();
 std::string encode_pool(std::string_view id, const Cidr& subnet);

@@ -67,6 +67,21 @@ Result<std::map<std::string, Record>> load_table(const StoreTable& table,
   return records;
 }
 
+// A swarm gives addresses out without asking, so weft must not give out the same.
+Result<Ok> check_apart(const std::vector<Cidr>& subnets, const Cidr& range) {
+  for (const Cidr& subnet : subnets) {
+    if (subnet.overlaps(range)) {
+      return Error{
+          Errc::Conflict,
+          fmt::format("subnet {} overlaps {}, which weft gives addresses of: choose another "
+                      "with --subnet",
+                      subnet.to_string(),
+                      range.to_string())};
+    }
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<Ok> DockerNetworks::load(const DockerDriver::Stored& stored) {
@@ -114,9 +129,18 @@ void DockerNetworks::start(DockerActions& out) {
 }
 
 Reply DockerNetworks::create_network(const CreateNetworkCall& call,
+                                     Scope scope,
                                      DockerAddresses& addresses,
                                      DockerActions& out) {
-  NetworkRecord record{.multicast = call.multicast,
+  WEFT_TRY(check_encryption(call.options));
+  if (scope == Scope::Global) {
+    WEFT_TRY(check_apart(call.foreign_subnets, options_.range));
+    if (options_.range_v6) {
+      WEFT_TRY(check_apart(call.foreign_subnets, *options_.range_v6));
+    }
+  }
+  NetworkRecord record{.options = call.options,
+                       .scope = scope,
                        .subnets = call.subnets,
                        .reserved = call.reserved,
                        .gateway = {}};
@@ -185,6 +209,9 @@ Reply DockerNetworks::create_endpoint(RequestId id,
                              options_.endpoints_max)};
   }
   (void)WEFT_TRY(check_free(call.endpoint, record));
+  if (const auto network = networks_.find(call.network); network != networks_.end()) {
+    WEFT_TRY(check_encryption(network->second.options));
+  }
   record.pool = addresses.pool_of(record.address.address());
   if (record.address_v6) {
     record.pool_v6 = addresses.pool_of(record.address_v6->address());
@@ -211,6 +238,9 @@ Result<EndpointRecord> DockerNetworks::make_record(const CreateEndpointCall& cal
   record.address = WEFT_TRY(parse_host_address(call.address, true));
   if (!call.address_v6.empty()) {
     record.address_v6 = WEFT_TRY(parse_host_address(call.address_v6, false));
+  }
+  if (const auto network = networks_.find(call.network); network != networks_.end()) {
+    record.mtu_bytes = network->second.options.mtu_bytes;
   }
   record.is_mac_ours = call.mac.empty();
   if (record.is_mac_ours) {
@@ -302,7 +332,7 @@ Reply DockerNetworks::join(const JoinCall& call, DockerActions& out) {
   }
   EndpointRecord& record = found->second;
   const auto network = networks_.find(record.network);
-  const bool is_wanted = network == networks_.end() || network->second.multicast;
+  const bool is_wanted = network == networks_.end() || network->second.options.multicast;
   // A namespace takes one route to 224.0.0.0/4 and fails the second: the first of a container's
   // networks gets it.
   const bool has_route = is_wanted && !is_multicast_taken(call.endpoint, call.sandbox);
@@ -480,10 +510,25 @@ void DockerNetworks::close_gateway(const Ip& address, DockerActions& out) {
   }
 }
 
-void DockerNetworks::on_engine_started(DockerActions& out) {
+// A network may have been made while the agent had a password, which it has not any more.
+Result<Ok> DockerNetworks::check_encryption(const NetworkOptions& wanted) const {
+  if (wanted.encrypted && !options_.encrypts) {
+    return Error{Errc::Conflict,
+                 "option encrypted: containers' traffic would leave this host in clear (give the "
+                 "agent a --password-file, and no --trusted-subnets)"};
+  }
+  return Ok{};
+}
+
+Scope DockerNetworks::scope_of(const std::string& network) const {
+  const auto found = networks_.find(network);
+  return found != networks_.end() ? found->second.scope : Scope::Local;
+}
+
+void DockerNetworks::on_engine_started(Scope scope, DockerActions& out) {
   std::vector<std::string> left;
   for (const auto& [id, record] : endpoints_) {
-    if (record.state == State::Created) {
+    if (record.state == State::Created && scope_of(record.network) == scope) {
       left.push_back(id);
     }
   }

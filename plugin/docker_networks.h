@@ -31,6 +31,7 @@ class DockerNetworks {
   void start(DockerActions& out);
 
   Reply create_network(const CreateNetworkCall& call,
+                       Scope scope,
                        DockerAddresses& addresses,
                        DockerActions& out);
   Reply delete_network(const std::string& id, DockerActions& out);
@@ -44,8 +45,9 @@ class DockerNetworks {
   // Docker takes an address back. Of endpoints it knows it does not: one that never joined is
   // forgotten, one in a container keeps its address. A gateway ends with its network.
   Result<Ok> give_up(const Ip& address, DockerActions& out);
-  // A new dockerd: it never heard of endpoints that did not join, or is about to remove them.
-  void on_engine_started(DockerActions& out);
+  // A new dockerd: it never heard of endpoints that did not join, or is about to remove them. Of
+  // the networks of this scope, that is; those we do not know count as local.
+  void on_engine_started(Scope scope, DockerActions& out);
 
   void on_plugged(RequestId id,
                   const Result<Ok>& result,
@@ -79,6 +81,8 @@ class DockerNetworks {
   };
 
   Result<EndpointRecord> make_record(const CreateEndpointCall& call) const;
+  Result<Ok> check_encryption(const NetworkOptions& wanted) const;
+  Scope scope_of(const std::string& network) const;
   Result<Ok> check_free(const std::string& id, const EndpointRecord& record);
   Reply repeat_endpoint(RequestId id,
                         const std::string& endpoint,

@@ -20,6 +20,7 @@ using fields::view;
 constexpr std::string_view kGuestPrefix = "vethwg";
 constexpr std::size_t kNameMax = 15;  // IFNAMSIZ − 1.
 static_assert(kHostEndPrefix.size() == kGuestPrefix.size());
+constexpr std::int64_t kMtuMax = 65535;  // Of a veth.
 constexpr std::size_t kIdPart = kNameMax - kHostEndPrefix.size();
 
 constexpr std::array<std::pair<EndpointRecord::State, std::string_view>, 4> kStates = {{
@@ -64,6 +65,18 @@ Result<std::vector<Cidr>> blocks(const json::object& object, std::string_view na
     blocks.push_back(WEFT_TRY(Cidr::parse({block.as_string().data(), block.as_string().size()})));
   }
   return blocks;
+}
+
+// Rows of agents that had no such option lack it.
+Result<std::uint32_t> mtu(const json::object& object) {
+  const json::value* value = fields::find(object, "mtu");
+  if (value == nullptr) {
+    return 0U;
+  }
+  if (!value->is_int64() || value->as_int64() < 0 || value->as_int64() > kMtuMax) {
+    return fields::wrong_type("mtu", "an MTU");
+  }
+  return static_cast<std::uint32_t>(value->as_int64());
 }
 
 // A row is written whole: what lacks one of these is none of ours.
@@ -129,7 +142,8 @@ Port EndpointRecord::port(const std::string& id) const {
               .host = host_name(id),
               .guest = guest_name(id),
               .mac = mac,
-              .addresses = addresses()};
+              .addresses = addresses(),
+              .mtu_bytes = mtu_bytes};
 }
 
 std::vector<Cidr> EndpointRecord::addresses() const {
@@ -153,7 +167,10 @@ std::vector<Cidr> NetworkRecord::gateways() const {
 StoreWrite write_network(const std::string& id, const NetworkRecord& record) {
   const std::string gateway = text_of(record.gateway);
   const std::string gateway_v6 = text_of(record.gateway_v6);
-  const json::object row{{"multicast", record.multicast},
+  const json::object row{{"multicast", record.options.multicast},
+                         {"mtu", record.options.mtu_bytes},
+                         {"encrypted", record.options.encrypted},
+                         {"is_global", record.scope == Scope::Global},
                          {"subnets", to_list(record.subnets)},
                          {"reserved", to_list(record.reserved)},
                          {"gateway", view(gateway)},
@@ -171,7 +188,8 @@ StoreWrite write_endpoint(const std::string& id, const EndpointRecord& record) {
                          {"is_mac_ours", record.is_mac_ours},
                          {"pool", view(record.pool)},
                          {"pool_v6", view(record.pool_v6)},
-                         {"multicast_sandbox", view(record.multicast_sandbox)}};
+                         {"multicast_sandbox", view(record.multicast_sandbox)},
+                         {"mtu", record.mtu_bytes}};
   return StoreWrite{std::string(kEndpointsTable), to_bytes(std::string_view(id)), to_row(row)};
 }
 
@@ -189,7 +207,11 @@ Result<NetworkRecord> decode_network_record(ByteView row) {
   constexpr std::array<std::string_view, 2> kRequired = {"multicast", "reserved"};
   WEFT_TRY(require(object, kRequired));
   NetworkRecord record;
-  record.multicast = WEFT_TRY(flag(object, "multicast"));
+  record.options.multicast = WEFT_TRY(flag(object, "multicast"));
+  record.options.mtu_bytes = WEFT_TRY(mtu(object));
+  record.options.encrypted = WEFT_TRY(flag(object, "encrypted"));
+  const bool is_global = WEFT_TRY(flag(object, "is_global"));
+  record.scope = is_global ? Scope::Global : Scope::Local;
   record.reserved = WEFT_TRY(blocks(object, "reserved"));
   record.subnets = WEFT_TRY(blocks(object, "subnets"));
   record.gateway = WEFT_TRY(optional_address(object, "gateway", true));
@@ -215,6 +237,7 @@ Result<EndpointRecord> decode_endpoint_record(ByteView row) {
   record.pool = WEFT_TRY(text(object, "pool"));
   record.pool_v6 = WEFT_TRY(text(object, "pool_v6"));
   record.multicast_sandbox = WEFT_TRY(text(object, "multicast_sandbox"));
+  record.mtu_bytes = WEFT_TRY(mtu(object));
   return record;
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "base/store_batch.h"
 #include "plugin/docker.h"
+#include "plugin/docker_options.h"
 
 namespace weft::plugin {
 
@@ -20,7 +21,8 @@ inline constexpr std::string_view kNetworksTable = "docker_networks";
 inline constexpr std::string_view kEndpointsTable = "docker_endpoints";
 
 struct NetworkRecord {
-  bool multicast = true;
+  NetworkOptions options{};
+  Scope scope = Scope::Local;
   std::vector<Cidr> subnets;   // Those our IpamDriver serves.
   std::vector<Cidr> reserved;  // Gateways and auxiliary addresses.
   // The host's own address in the network, as the containers' gateway. Nothing: their way out is
@@ -50,6 +52,7 @@ struct EndpointRecord {
   std::string pool_v6{};    // That of address_v6.
   // The network namespace it was joined to, while it holds that namespace's multicast route.
   std::string multicast_sandbox;
+  std::uint32_t mtu_bytes = 0;  // As its network's options say.
 
   // Of the pair: 15 characters at most, told apart by the first nine of Docker's id.
   static std::string host_name(std::string_view id);

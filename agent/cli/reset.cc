@@ -10,6 +10,7 @@
 #include "agent/identity.h"
 #include "base/result.h"
 #include "router/io/datapath_service.h"
+#include "sys/firewall.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
 #include "sys/store.h"
@@ -82,11 +83,15 @@ Result<Ok> reset(const Settings& settings) {
   const std::string bridge = WEFT_TRY(choose_bridge(settings, store_path));
   const auto netdev = WEFT_TRY(sys::open_netdev());
   (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
+  (void)WEFT_TRY(sys::remove_dns_accept());
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     (void)WEFT_TRY(remove_file(store_path + suffix));
   }
   (void)WEFT_TRY(remove_socket(socket));
   (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
+  if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
+    (void)WEFT_TRY(remove_socket(swarm));
+  }
   remove_directory(state_dir);
   remove_directory(run_dir);
   return Ok{};

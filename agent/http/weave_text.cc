@@ -127,7 +127,8 @@ std::string summary(const AgentStatus& status) {
     text += line("Entries", fmt::format("{}", status.dns->names.size()));
   }
   if (status.docker) {
-    text += "\n" + line("Service", "plugin (legacy)") + line("DriverName", status.docker->driver);
+    text +=
+        "\n" + line("Service", "plugin (legacy)") + line("DriverName", status.docker->swarm_driver);
   }
   return text;
 }

@@ -1,6 +1,9 @@
 #include "plugin/io/docker_service.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <utility>
 
 #include "base/overloaded.h"
@@ -20,15 +23,12 @@ class DockerService::Impl {
       : driver_(std::move(driver)),
         on_action_(std::move(on_action)) {}
 
-  Result<Ok> listen(boost::asio::any_io_executor executor, const Options& options) {
-    server_ = WEFT_TRY(sys::listen_http(
-        std::move(executor),
-        {.path = options.socket, .group = {}, .connections_max = options.connections_max},
-        [this](const sys::HttpRequest& request) { on_request(request); },
-        [this](RequestId id) {
-          feed([this, id](DockerActions& out) { driver_->on_hangup(id, out); });
-        }));
-    return Ok{};
+  Result<Ok> listen(const boost::asio::any_io_executor& executor, const Options& options) {
+    WEFT_TRY(listen(executor, options.socket, options.connections_max, local_));
+    if (options.swarm_socket.empty()) {
+      return Ok{};
+    }
+    return listen(executor, options.swarm_socket, options.connections_max, global_);
   }
 
   // Runs one input of the driver and performs what it wants, in order. An answer that comes while
@@ -56,16 +56,60 @@ class DockerService::Impl {
   DockerDriver& driver() { return *driver_; }
 
  private:
-  void on_request(const sys::HttpRequest& request) {
+  // A socket, and the calls on it that wait: the server's ids, which differ on it alone, by those
+  // the driver knows them by.
+  struct Door {
+    explicit Door(Scope of) : scope(of) {}
+    const Scope scope;
+    std::map<RequestId, RequestId> calls;
+    std::unique_ptr<sys::HttpServer> server;  // Last: it calls into the rest until it is gone.
+  };
+
+  Result<Ok> listen(const boost::asio::any_io_executor& executor,
+                    const std::string& path,
+                    std::size_t connections_max,
+                    Door& door) {
+    door.server = WEFT_TRY(sys::listen_http(
+        executor,
+        {.path = path, .group = {}, .connections_max = connections_max},
+        [this, &door](const sys::HttpRequest& request) { on_request(door, request); },
+        [this, &door](RequestId id) { on_hangup(door, id); }));
+    return Ok{};
+  }
+
+  void on_request(Door& door, const sys::HttpRequest& request) {
     const std::string path = request.target.substr(0, request.target.find('?'));
-    feed([&](DockerActions& out) { driver_->on_call(request.id, path, request.body, out); });
+    const RequestId call(++last_call_);
+    door.calls.emplace(call, request.id);
+    feed([&](DockerActions& out) { driver_->on_call(call, door.scope, path, request.body, out); });
+  }
+
+  void on_hangup(Door& door, RequestId id) {
+    const auto found = std::find_if(
+        door.calls.begin(), door.calls.end(), [id](const auto& call) { return call.second == id; });
+    if (found == door.calls.end()) {
+      return;
+    }
+    const RequestId call = found->first;
+    door.calls.erase(found);
+    feed([this, call](DockerActions& out) { driver_->on_hangup(call, out); });
+  }
+
+  void answer(HttpReply reply) {
+    for (Door* const door : {&local_, &global_}) {
+      const auto found = door->calls.find(reply.call);
+      if (found != door->calls.end() && door->server != nullptr) {
+        const RequestId id = found->second;
+        door->calls.erase(found);
+        door->server->respond(id, {reply.status, kContentType, std::move(reply.body)});
+        return;
+      }
+    }
   }
 
   void perform(DockerAction action) {
     if (auto* reply = std::get_if<HttpReply>(&action)) {
-      if (server_ != nullptr) {
-        server_->respond(reply->call, {reply->status, kContentType, std::move(reply->body)});
-      }
+      answer(std::move(*reply));
       return;
     }
     on_action_(std::move(action));
@@ -75,7 +119,10 @@ class DockerService::Impl {
   OnAction on_action_;
   std::deque<DockerAction> queue_;
   bool performing_ = false;
-  std::unique_ptr<sys::HttpServer> server_;  // Last: it calls into the rest until it is gone.
+  std::uint64_t last_call_ = 0;
+  // Last: they call into the rest until they are gone.
+  Door local_{Scope::Local};
+  Door global_{Scope::Global};
 };
 
 Result<std::unique_ptr<DockerService>> DockerService::start(boost::asio::any_io_executor executor,
@@ -84,7 +131,7 @@ Result<std::unique_ptr<DockerService>> DockerService::start(boost::asio::any_io_
                                                             OnAction on_action) {
   auto impl = std::make_unique<Impl>(std::move(driver), std::move(on_action));
   impl->feed([&impl](DockerActions& out) { impl->driver().start(out); });
-  (void)WEFT_TRY(impl->listen(std::move(executor), options));
+  (void)WEFT_TRY(impl->listen(executor, options));
   return std::unique_ptr<DockerService>(new DockerService(std::move(impl)));
 }
 

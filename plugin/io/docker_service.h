@@ -1,4 +1,4 @@
-// Serves the DockerDriver on Docker's plugin socket.
+// Serves the DockerDriver on Docker's plugin sockets, one for each scope of networks.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,7 @@ class DockerService {
  public:
   struct Options {
     std::string socket = "/run/docker/plugins/weft.sock";
+    std::string swarm_socket{};  // The same driver for networks of a swarm; empty: none.
     // dockerd keeps a few idle connections per plugin and opens one per concurrent call.
     std::size_t connections_max = 256;
   };

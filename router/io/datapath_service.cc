@@ -79,7 +79,7 @@ Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
       netdev_.ensure_veth({.name = port.host,
                            .peer = port.guest,
                            .peer_mac = port.mac,
-                           .mtu = mtu_,
+                           .mtu = port.mtu != 0 ? std::min(port.mtu, mtu_) : mtu_,
                            .peer_gso_max = options_.sealed != nullptr ? kSealedGsoMax : 0}));
   Result<Ok> plugged = ensure_container_port(port.host);
   if (plugged.ok() && fast_path_) {

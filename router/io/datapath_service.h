@@ -101,6 +101,7 @@ class DatapathService {
     std::string guest;
     Mac mac;
     std::vector<Ip> addresses;
+    std::uint32_t mtu = 0;  // 0, or more than the overlay carries: what that is.
   };
   Result<Ok> plug(const PortRequest& port);
   // From now on nothing is forwarded to the port. Its veth pair goes a moment later, off the

@@ -32,9 +32,9 @@ using Words = std::span<const std::string>;
 constexpr int kUsage = 1;
 constexpr int kDisabled = 4;  // What Weave returned for a service that was switched off.
 
-// Under the name that Docker's local driver had; the socket itself has that of the other.
-constexpr const char* kPluginSocket = "/run/docker/plugins/weave.sock";
-constexpr const char* kMeshPluginSocket = "/run/docker/plugins/weavemesh.sock";
+// Weave's names: "weave" for networks of a swarm, "weavemesh" for those of one engine.
+constexpr const char* kPluginSocket = "/run/docker/plugins/weavemesh.sock";
+constexpr const char* kSwarmSocket = "/run/docker/plugins/weave.sock";
 constexpr const char* kPasswordFile = "/run/weft/weave-password";
 
 // Docker answers from memory, but for a network's addresses, which may have to be waited for.
@@ -145,9 +145,6 @@ std::string docker_socket() {
 
 // Weave made a network of its name, for `docker run --net weave`. Without Docker there is none.
 void make_docker_network() {
-  std::error_code error;
-  fs::remove(kMeshPluginSocket, error);
-  fs::create_symlink(kPluginSocket, kMeshPluginSocket, error);
   (void)sys::http_call(docker_socket(),
                        "POST",
                        "/networks/create",
@@ -212,10 +209,7 @@ int status(Words words) {
 
 int stop() {
   remove_docker_network();
-  const int code = run({"stop"});
-  std::error_code error;
-  fs::remove(kMeshPluginSocket, error);
-  return code;
+  return run({"stop"});
 }
 
 int reset(Words words) {
@@ -225,9 +219,11 @@ int reset(Words words) {
   }
   remove_docker_network();
   std::error_code error;
-  fs::remove(kMeshPluginSocket, error);
   fs::remove(kPasswordFile, error);
-  return run({"reset", "--bridge=weave", fmt::format("--docker-plugin-socket={}", kPluginSocket)});
+  return run({"reset",
+              "--bridge=weave",
+              fmt::format("--docker-plugin-socket={}", kPluginSocket),
+              fmt::format("--docker-swarm-socket={}", kSwarmSocket)});
 }
 
 // There is no proxy of Docker's API: plugin and `attach` do what it did.

@@ -48,6 +48,8 @@ constexpr std::array kFlags{
     Flag{"no-dns", Fate::Switch},
     Flag{"resume", Fate::Switch},
     Flag{"weave-bridge", Fate::Renamed, "bridge"},
+    Flag{"plugin-mesh-socket", Fate::Renamed, "docker-plugin-socket"},
+    Flag{"plugin-socket", Fate::Renamed, "docker-swarm-socket"},
     Flag{"iprange", Fate::Special},
     Flag{"ipalloc-range", Fate::Special},
     Flag{"ipalloc-init", Fate::Special},
@@ -64,8 +66,6 @@ constexpr std::array kFlags{
     Flag{"db-prefix", Fate::Ignored},
     Flag{"proc-path", Fate::Ignored},
     Flag{"host-root", Fate::Ignored},
-    Flag{"plugin-socket", Fate::Ignored},
-    Flag{"plugin-mesh-socket", Fate::Ignored},
     Flag{"hostname-from-label", Fate::Ignored},
     Flag{"hostname-match", Fate::Ignored},
     Flag{"hostname-replacement", Fate::Ignored},
@@ -109,11 +109,12 @@ constexpr std::array kVariables{
 };
 
 // Where Weave's differ from weft's.
-constexpr std::array<std::string_view, 4> kDefaults{"--dns-domain=weave.local.",
-                                                    "--bridge=weave",
-                                                    "--status-addr=127.0.0.1:6782",
-                                                    "--docker-plugin-socket=/run/docker/plugins/"
-                                                    "weave.sock"};
+constexpr std::array<std::string_view, 5> kDefaults{
+    "--dns-domain=weave.local.",
+    "--bridge=weave",
+    "--status-addr=127.0.0.1:6782",
+    "--docker-plugin-socket=/run/docker/plugins/weavemesh.sock",
+    "--docker-swarm-socket=/run/docker/plugins/weave.sock"};
 
 bool is_switch(const Flag& flag) {
   return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch

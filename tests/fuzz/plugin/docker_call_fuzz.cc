@@ -54,6 +54,7 @@ constexpr std::array kPaths = {"/Plugin.Activate"sv,
 constexpr unsigned kFails = 1U;
 constexpr unsigned kHangsUp = 2U;
 constexpr unsigned kRestarts = 4U;
+constexpr unsigned kFromSwarm = 8U;
 
 class Outside {
  public:
@@ -74,7 +75,9 @@ class Outside {
     const RequestId id(++calls_);
     answered_ = false;
     weft::plugin::DockerActions out;
-    driver_->on_call(id, path, body, out);
+    const auto scope =
+        (reaction & kFromSwarm) != 0 ? weft::plugin::Scope::Global : weft::plugin::Scope::Local;
+    driver_->on_call(id, scope, path, body, out);
     if ((reaction & kHangsUp) != 0) {
       driver_->on_hangup(id, out);
     }

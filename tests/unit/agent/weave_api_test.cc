@@ -51,7 +51,9 @@ AgentStatus status() {
   status.ipam.detail = "quorum 2, known 1";
   status.ipam.range = Cidr::parse("10.32.0.0/12").value();
   status.ipam.default_subnet = status.ipam.range;
-  status.docker = DockerStatus{.socket = "/run/docker/plugins/weave.sock", .driver = "weave"};
+  status.docker = DockerStatus{.socket = "/run/docker/plugins/weavemesh.sock",
+                               .driver = "weavemesh",
+                               .swarm_driver = "weave"};
   return status;
 }
 

@@ -98,6 +98,16 @@ TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {
             std::find(words.begin(), words.end(), "--port=7001"));
 }
 
+TEST_F(WeaveWords, NameDockersSocketsAsWeaveDid) {
+  const auto words = launch({"--plugin-socket=/run/a.sock", "--plugin-mesh-socket", "/run/b.sock"});
+
+  EXPECT_THAT(words.value().words, Contains("--docker-swarm-socket=/run/docker/plugins/weave.sock"));
+  EXPECT_THAT(words.value().words,
+              Contains("--docker-plugin-socket=/run/docker/plugins/weavemesh.sock"));
+  EXPECT_THAT(words.value().words, Contains("--docker-swarm-socket=/run/a.sock"));
+  EXPECT_THAT(words.value().words, Contains("--docker-plugin-socket=/run/b.sock"));
+}
+
 TEST_F(WeaveWords, SwitchTheDockerPluginOff) {
   EXPECT_THAT(launch({"--plugin=false"}).value().words, Contains("--no-docker=true"));
   EXPECT_THAT(launch({"--docker-api="}).value().words, Contains("--no-docker=true"));

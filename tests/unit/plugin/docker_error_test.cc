@@ -159,9 +159,11 @@ TEST(DockerError, OptionsOfANetworkThatCannotBeReadAreRefused) {
   EXPECT_EQ(
       host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork, R"({"weft.multicast":7})")),
       malformed("option weft.multicast is not true or false"));
-  EXPECT_EQ(host.call("/NetworkDriver.CreateNetwork",
-                      network_body(kNetwork, R"({"weft.multicats":"true"})")),
-            malformed("unknown option weft.multicats (expected weft.multicast)"));
+  EXPECT_EQ(
+      host.call("/NetworkDriver.CreateNetwork",
+                network_body(kNetwork, R"({"weft.multicats":"true"})")),
+      malformed(
+          "unknown option weft.multicats (expected weft.multicast, weft.mtu or weft.encrypted)"));
   EXPECT_EQ(host.call("/NetworkDriver.CreateNetwork", network_body(kNetwork, "{}", "10.32.0.0/99"))
                 .status,
             400U);

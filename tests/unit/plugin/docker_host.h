@@ -49,13 +49,19 @@ class DockerHost {
   }
 
   // Nothing if the answer is still to come, or never will.
-  std::optional<Answer> send(const std::string& path, const std::string& body) {
+  std::optional<Answer> send(const std::string& path,
+                             const std::string& body,
+                             Scope scope = Scope::Local) {
     const RequestId id(++last_call_);
-    feed([&](DockerActions& out) { driver_->on_call(id, path, body, out); });
+    feed([&](DockerActions& out) { driver_->on_call(id, scope, path, body, out); });
     return answer_of(id);
   }
   Answer call(const std::string& path, const std::string& body) {
     return send(path, body).value_or(Answer{0, "no answer"});
+  }
+  // To the driver for networks of a swarm.
+  Answer call_global(const std::string& path, const std::string& body) {
+    return send(path, body, Scope::Global).value_or(Answer{0, "no answer"});
   }
   std::optional<Answer> answer_of(RequestId id) const {
     const auto found = replies_.find(id);
@@ -93,6 +99,7 @@ class DockerHost {
 
   // From now on ipam and the kernel say nothing until answer_all().
   void hold_answers() { holding_ = true; }
+  void set_encrypts(bool encrypts) { options_.encrypts = encrypts; }
   void cancel_too_late() { cancels_too_late_ = true; }
   void fail_addresses(std::string why) { address_failure_ = std::move(why); }
   void fail_plugs(std::string why) { plug_failure_ = std::move(why); }
