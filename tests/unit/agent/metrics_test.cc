@@ -60,8 +60,9 @@ TEST(Metrics, TellWhatTheProcessTakesAsPrometheusClientsDo) {
 
   const std::string text = metrics_text(status);
 
-  EXPECT_THAT(text, HasSubstr("# TYPE process_cpu_seconds_total counter\n"
-                              "process_cpu_seconds_total 1.5\n"));
+  EXPECT_THAT(text,
+              HasSubstr("# TYPE process_cpu_seconds_total counter\n"
+                        "process_cpu_seconds_total 1.5\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE process_resident_memory_bytes gauge"));
 }
 

@@ -101,7 +101,8 @@ TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {
 TEST_F(WeaveWords, NameDockersSocketsAsWeaveDid) {
   const auto words = launch({"--plugin-socket=/run/a.sock", "--plugin-mesh-socket", "/run/b.sock"});
 
-  EXPECT_THAT(words.value().words, Contains("--docker-swarm-socket=/run/docker/plugins/weave.sock"));
+  EXPECT_THAT(words.value().words,
+              Contains("--docker-swarm-socket=/run/docker/plugins/weave.sock"));
   EXPECT_THAT(words.value().words,
               Contains("--docker-plugin-socket=/run/docker/plugins/weavemesh.sock"));
   EXPECT_THAT(words.value().words, Contains("--docker-swarm-socket=/run/a.sock"));
