@@ -66,6 +66,14 @@ struct {
   __type(value, struct weft_mac);
 } weft_neighbor_1 SEC(".maps");
 
+// When the flows of each place had their last large frame (CLOCK_MONOTONIC).
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, WEFT_FLOWS);
+  __type(key, __u32);
+  __type(value, __u64);
+} weft_bulk_1 SEC(".maps");
+
 static __always_inline void count(__u32 counter) {
   __u64* value = bpf_map_lookup_elem(&weft_counter_3, &counter);
   if (value) {
@@ -220,6 +228,21 @@ static __always_inline int answer_arp(struct __sk_buff* skb) {
   return bpf_redirect(skb->ifindex, 0);
 }
 
+// Sparse flows need not wait behind bulk (docs/adr/0034).
+static __always_inline __u32 lane_of(struct __sk_buff* skb) {
+  const __u32 place = bpf_get_hash_recalc(skb) % WEFT_FLOWS;
+  __u64* bulk_at = bpf_map_lookup_elem(&weft_bulk_1, &place);
+  if (!bulk_at) {
+    return WEFT_LANE_BULK;  // Cannot happen: the array has the place.
+  }
+  const __u64 now = bpf_ktime_get_ns();
+  if (skb->len > WEFT_EXPRESS_MAX) {
+    *bulk_at = now;
+    return WEFT_LANE_BULK;
+  }
+  return now - *bulk_at > WEFT_BULK_MEMORY ? WEFT_LANE_EXPRESS : WEFT_LANE_BULK;
+}
+
 SEC("tc") int weft_port(struct __sk_buff* skb) {
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   if (!endpoint) {
@@ -241,6 +264,7 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
       // As if it had arrived on that device: the agent's packet socket hears it there.
       count(WEFT_COUNTER_SEALED);
       count_out(peer, skb->len);
+      skb->mark = lane_of(skb);
       return bpf_redirect(peer->ifindex, BPF_F_INGRESS);
     }
     return encapsulate(skb, peer);

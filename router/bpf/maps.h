@@ -64,6 +64,18 @@ struct weft_traffic {
   __u64 bytes_in;
 };
 
+// Which queue of the agent's a frame to be sealed waits in (__sk_buff.mark).
+#define WEFT_LANE_BULK 0
+#define WEFT_LANE_EXPRESS 1
+// Larger frames are bulk: they take the processor for long, and come in trains. Questions,
+// keystrokes, acknowledgements, DNS and most of what makes a connection are smaller.
+#define WEFT_EXPRESS_MAX 600
+// A flow with bulk stays in its queue for so long after the last large frame: far longer than the
+// queue ever is, so that its frames keep their order. Nanoseconds.
+#define WEFT_BULK_MEMORY 100000000
+// Flows are told apart by hash; two that share a place wait together.
+#define WEFT_FLOWS 4096
+
 enum weft_counter {
   WEFT_COUNTER_LOCAL = 0,
   WEFT_COUNTER_ENCAPSULATED = 1,

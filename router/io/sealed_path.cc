@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/overloaded.h"
+#include "router/bpf/maps.h"
 #include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/core_driver.h"
@@ -61,12 +62,12 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   Result<Ok> start() {
-    auto socket = WEFT_TRY(sys::UdpSocket::open(options_.host, options_.port));
+    auto sockets = WEFT_TRY(sys::UdpSocket::open_lanes(options_.host, options_.port));
     driver_ = std::make_unique<Driver>(executor_, clock_, *sessions_, [this](SessionAction action) {
       perform(std::move(action));
     });
-    addresses_ = socket.get();
-    worker_ = std::make_unique<SealedWorker>(std::move(socket),
+    addresses_ = sockets.bulk.get();
+    worker_ = std::make_unique<SealedWorker>(std::move(sockets),
                                              [weak = weak_from_this(), executor = executor_] {
                                                boost::asio::post(executor, [weak] {
                                                  if (const auto self = weak.lock()) {
@@ -109,7 +110,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   void on_clear(OnClear on_clear) { on_clear_ = std::move(on_clear); }
 
   Result<Ok> set_device(std::uint32_t ifindex) {
-    worker_->set_device(WEFT_TRY(sys::PacketSocket::open(ifindex)), ifindex);
+    worker_->set_device(WEFT_TRY(sys::PacketSocket::open_lanes(ifindex, WEFT_LANE_EXPRESS)),
+                        ifindex);
     return Ok{};
   }
 

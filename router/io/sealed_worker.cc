@@ -18,9 +18,12 @@
 namespace weft::router {
 namespace {
 
-// Turns of each direction before the other gets its own: a bulk stream one way must not hold up the
-// packets of the other for longer than about 0.1 ms.
-constexpr int kTurnsMax = 4;
+// What the thread reads from, in the order in which it does when all have something: a turn of one
+// batch each. Bulk batches are small (sys/bulk), so express waits for 0.1 ms at most.
+enum Source : std::uint32_t { kUdpExpress, kFramesExpress, kUdpBulk, kFramesBulk, kSources };
+
+// Super-frames are sent one by one, while the octets are still in the cache.
+constexpr std::size_t kSendAtBytes = 20000;
 
 // How often the thread's priority is chosen: every few milliseconds under bulk, never without.
 constexpr std::size_t kPriorityBytes = 4U << 20U;
@@ -44,7 +47,7 @@ struct DatagramOrder {
 using Order = std::variant<FrameOrder, KeepaliveOrder, DatagramOrder>;
 
 struct Device {
-  std::unique_ptr<sys::PacketSocket> socket;
+  sys::PacketSocket::Lanes sockets;
   std::uint32_t ifindex = 0;
 };
 
@@ -52,10 +55,16 @@ struct Device {
 
 class SealedWorker::Impl {
  public:
-  Impl(std::unique_ptr<sys::UdpSocket> udp, OnEvents on_events)
-      : udp_(std::move(udp)),
-        on_events_(std::move(on_events)),
-        thread_([this] { run(); }) {}
+  Impl(sys::UdpSocket::Lanes udp, OnEvents on_events)
+      : udp_lanes_(std::move(udp)),
+        udp_(*udp_lanes_.bulk),
+        on_events_(std::move(on_events)) {
+    waiter_.watch(udp_.descriptor(), kUdpBulk);
+    if (udp_lanes_.express) {
+      waiter_.watch(udp_lanes_.express->descriptor(), kUdpExpress);
+    }
+    thread_ = std::thread([this] { run(); });
+  }
 
   ~Impl() {
     {
@@ -118,21 +127,37 @@ class SealedWorker::Impl {
 
   void run() {
     while (true) {
-      const int device = device_.socket ? device_.socket->descriptor() : -1;
-      const sys::Waiter::Ready ready = waiter_.wait(udp_->descriptor(), device);
-      if (ready.woken && !read_inbox()) {
-        return;
+      using Patience = sys::Waiter::Patience;
+      ready_ |= waiter_.wait(ready_ == 0 ? Patience::Block : Patience::Poll);
+      if ((ready_ & sys::Waiter::kWoken) != 0) {
+        ready_ &= ~sys::Waiter::kWoken;
+        if (!read_inbox()) {
+          return;
+        }
       }
-      if (ready.first) {
-        receive_datagrams();
-      }
-      if (ready.second && device_.socket) {
-        receive_frames();
-      }
+      take_turn(kUdpExpress);
+      take_turn(kFramesExpress);
+      take_turn(kUdpBulk);
+      take_turn(kFramesBulk);
       if (sealed_bytes_ + opened_bytes_ >= kPriorityBytes) {
         choose_priority();
       }
     }
+  }
+
+  void take_turn(Source source) {
+    if ((ready_ & sys::Waiter::bit(source)) == 0) {
+      return;
+    }
+    const bool is_express = source == kUdpExpress || source == kFramesExpress;
+    lane_ = is_express ? Lane::Express : Lane::Bulk;
+    bool is_drained = true;
+    if (source == kUdpExpress || source == kUdpBulk) {
+      is_drained = receive_datagrams(is_express ? *udp_lanes_.express : udp_);
+    } else if (const auto& socket = is_express ? device_.sockets.express : device_.sockets.bulk) {
+      is_drained = receive_frames(*socket);
+    }
+    ready_ &= is_drained ? ~sys::Waiter::bit(source) : ~0U;
   }
 
   // A sender that keeps its processor busy would only add to the queue that this thread cannot get
@@ -161,16 +186,23 @@ class SealedWorker::Impl {
     }
     if (inbox.device) {
       device_ = std::move(*inbox.device);
+      waiter_.watch(device_.sockets.bulk->descriptor(), kFramesBulk);
+      if (device_.sockets.express) {
+        waiter_.watch(device_.sockets.express->descriptor(), kFramesExpress);
+      }
     }
     if (inbox.routes) {
       routes_ = std::move(inbox.routes);
     }
     drop(SealedDrop::SendFailed, inbox.refused);
     // Orders name peers of the tables they were given after, so tables first.
+    lane_ = Lane::Bulk;  // The frames that waited had no lane yet.
     if (inbox.keys) {
       keys_ = std::move(inbox.keys);
       send_waiting();
     }
+    // Floods are rate-limited and mostly questions; keepalives say that the path is alive.
+    lane_ = Lane::Express;
     for (Order& order : inbox.orders) {
       std::visit([this](auto& what) { carry_out(what); }, order);
     }
@@ -211,18 +243,18 @@ class SealedWorker::Impl {
 
   // Containers to peers ---------------------------------------------------------------------------
 
-  void receive_frames() {
-    for (int turn = 0; turn < kTurnsMax; ++turn) {
-      const std::size_t count = device_.socket->receive();
-      frames_in_.add(count);
-      for (std::size_t i = 0; i < count; ++i) {
-        route_frame(device_.socket->received(i));
-      }
-      flush_datagrams();
-      if (device_.socket->is_drained()) {
-        return;
+  // True if nothing is left.
+  bool receive_frames(sys::PacketSocket& socket) {
+    const std::size_t count = socket.receive();
+    frames_in_.add(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      route_frame(socket.received(i));
+      if (udp_.pending_bytes() > kSendAtBytes) {
+        flush_datagrams();
       }
     }
+    flush_datagrams();
+    return socket.is_drained();
   }
 
   void route_frame(std::span<std::uint8_t> frame) {
@@ -263,24 +295,24 @@ class SealedWorker::Impl {
     SealedSession& session = *peer.session;
     const std::uint64_t counter = session.counter.get();
     session.counter.add(1);
-    write_data_header({.receiver = session.remote, .counter = counter}, at);
+    write_data_header({.receiver = session.remote, .counter = counter, .lane = lane_}, at);
     session.send_key->seal(counter, {at, kDataHeaderSize}, packet, at + kDataHeaderSize);
     peer.state->sent.add(1);
     peer.state->sent_data.add(packet.empty() ? 0 : 1);
   }
 
   std::uint8_t* append(const sys::SocketAddress& to, std::size_t size) {
-    std::uint8_t* at = udp_->append(to, size);
+    std::uint8_t* at = udp_.append(to, size);
     if (at == nullptr) {
       flush_datagrams();
-      at = udp_->append(to, size);
+      at = udp_.append(to, size);
     }
     return at;
   }
 
   void flush_datagrams() {
-    if (udp_->has_pending()) {
-      const sys::UdpSocket::Sent sent = udp_->flush();
+    if (udp_.has_pending()) {
+      const sys::UdpSocket::Sent sent = udp_.flush();
       datagrams_out_.add(sent.datagrams);
       drop(SealedDrop::SendFailed, sent.failed);
     }
@@ -315,23 +347,20 @@ class SealedWorker::Impl {
 
   // Peers to containers ---------------------------------------------------------------------------
 
-  void receive_datagrams() {
-    for (int turn = 0; turn < kTurnsMax; ++turn) {
-      const std::size_t count = udp_->receive();
-      for (std::size_t i = 0; i < count; ++i) {
-        const sys::UdpSocket::Received received = udp_->received(i);
-        std::span<const std::uint8_t> rest = received.bytes;
-        while (!rest.empty()) {
-          const std::size_t size = std::min(rest.size(), received.datagram_size);
-          open_datagram(received.from, rest.first(size));
-          rest = rest.subspan(size);
-        }
-      }
-      deliver();
-      if (udp_->is_drained()) {
-        return;
+  // True if nothing is left.
+  bool receive_datagrams(sys::UdpSocket& socket) {
+    const std::size_t count = socket.receive();
+    for (std::size_t i = 0; i < count; ++i) {
+      const sys::UdpSocket::Received received = socket.received(i);
+      std::span<const std::uint8_t> rest = received.bytes;
+      while (!rest.empty()) {
+        const std::size_t size = std::min(rest.size(), received.datagram_size);
+        open_datagram(received.from, rest.first(size));
+        rest = rest.subspan(size);
       }
     }
+    deliver();
+    return socket.is_drained();
   }
 
   void open_datagram(const sys::SocketAddress& from, ByteView datagram) {
@@ -406,26 +435,27 @@ class SealedWorker::Impl {
   }
 
   void deliver() {
+    sys::PacketSocket* socket = device_.sockets.bulk.get();
     coalescer_.finish();
     for (const Coalescer::Finished frame : coalescer_.finished()) {
       frames_out_.add(1);
       if (relay(frame)) {
         continue;
       }
-      if (!device_.socket) {
+      if (socket == nullptr) {
         drop(SealedDrop::DeliverFailed);
         continue;
       }
       const std::uint32_t local =
           routes_->locals.find(mac_number(frame.data() + sizeof(VnetHeader)));
       const std::uint32_t ifindex = local == FlatTable::kNone ? device_.ifindex : local;
-      if (!device_.socket->append(frame, ifindex)) {
-        drop(SealedDrop::DeliverFailed, device_.socket->flush().failed);
-        (void)device_.socket->append(frame, ifindex);  // The queue is empty.
+      if (!socket->append(frame, ifindex)) {
+        drop(SealedDrop::DeliverFailed, socket->flush().failed);
+        (void)socket->append(frame, ifindex);  // The queue is empty.
       }
     }
-    if (device_.socket) {
-      drop(SealedDrop::DeliverFailed, device_.socket->flush().failed);
+    if (socket != nullptr) {
+      drop(SealedDrop::DeliverFailed, socket->flush().failed);
     }
     coalescer_.clear();
     flush_datagrams();
@@ -469,9 +499,12 @@ class SealedWorker::Impl {
     drops_.at(static_cast<std::size_t>(reason)).add(count);
   }
 
-  std::unique_ptr<sys::UdpSocket> udp_;
+  sys::UdpSocket::Lanes udp_lanes_;
+  sys::UdpSocket& udp_;  // Of bulk; all is sent through it.
   OnEvents on_events_;
   sys::Waiter waiter_;
+  sys::Waiter::Ready ready_ = 0;  // What may have something to read.
+  Lane lane_ = Lane::Bulk;        // Of what is being carried.
   Device device_;
   std::shared_ptr<const SealedRoutes> routes_ = std::make_shared<const SealedRoutes>();
   std::shared_ptr<const SealedKeys> keys_ = std::make_shared<const SealedKeys>();
@@ -498,14 +531,14 @@ class SealedWorker::Impl {
   std::thread thread_;  // Last: it uses all of the above.
 };
 
-SealedWorker::SealedWorker(std::unique_ptr<sys::UdpSocket> udp, OnEvents on_events)
+SealedWorker::SealedWorker(sys::UdpSocket::Lanes udp, OnEvents on_events)
     : impl_(std::make_unique<Impl>(std::move(udp), std::move(on_events))) {}
 
 SealedWorker::~SealedWorker() = default;
 
-void SealedWorker::set_device(std::unique_ptr<sys::PacketSocket> socket, std::uint32_t ifindex) {
+void SealedWorker::set_device(sys::PacketSocket::Lanes sockets, std::uint32_t ifindex) {
   impl_->change([&](Impl::Inbox& inbox) {
-    inbox.device = Device{.socket = std::move(socket), .ifindex = ifindex};
+    inbox.device = Device{.sockets = std::move(sockets), .ifindex = ifindex};
   });
 }
 

@@ -3,7 +3,10 @@
 //   container ── veth ──BPF──> packet socket ── split, seal ──> UDP socket ── peer
 //   container <── veth <────── packet socket <─ coalesce, open ── UDP socket <── peer
 //
-// Owns the two sockets and does nothing but carry: what is decided, is decided on the control
+// Each way there are two queues, bulk and express: frames of flows without large frames do not wait
+// behind those of others (docs/adr/0034).
+//
+// Owns the sockets and does nothing but carry: what is decided, is decided on the control
 // strand and comes as tables. No lock and no allocation per packet; what it hands over and takes in
 // is rare (handshakes, floods, new tables) and goes through one small mailbox each way.
 #pragma once
@@ -60,11 +63,11 @@ class SealedWorker {
   // Called on the thread when there are events to take.
   using OnEvents = std::function<void()>;
 
-  SealedWorker(std::unique_ptr<sys::UdpSocket> udp, OnEvents on_events);
+  SealedWorker(sys::UdpSocket::Lanes udp, OnEvents on_events);
   ~SealedWorker();  // Ends the thread.
 
   // The device frames come from, and go to when no local container has their MAC.
-  void set_device(std::unique_ptr<sys::PacketSocket> socket, std::uint32_t ifindex);
+  void set_device(sys::PacketSocket::Lanes sockets, std::uint32_t ifindex);
   // Both take effect at once; nothing: as before.
   void set_tables(std::shared_ptr<const SealedRoutes> routes,
                   std::shared_ptr<const SealedKeys> keys);

@@ -78,20 +78,24 @@ bool same(const Code& code, ByteView found) {
 
 void write_data_header(const DataHeader& header, std::uint8_t* out) {
   out[0] = static_cast<std::uint8_t>(DatagramType::Data);
-  out[1] = out[2] = out[3] = 0;
+  out[1] = static_cast<std::uint8_t>(header.lane);
+  out[2] = out[3] = 0;
   write32(out + 4, header.receiver);
   write32(out + 8, static_cast<std::uint32_t>(header.counter >> 32));
   write32(out + 12, static_cast<std::uint32_t>(header.counter));
 }
 
 std::optional<DataHeader> read_data_header(ByteView datagram) {
+  constexpr std::uint32_t kStart = static_cast<std::uint32_t>(DatagramType::Data) << 24;
+  constexpr std::uint32_t kLaneBit = 1U << 16;
   if (datagram.size() < kDataHeaderSize + kAeadTagSize
-      || read32(datagram.data()) != static_cast<std::uint32_t>(DatagramType::Data) << 24) {
+      || (read32(datagram.data()) & ~kLaneBit) != kStart) {
     return std::nullopt;
   }
   const std::uint8_t* at = datagram.data();
   return DataHeader{.receiver = read32(at + 4),
-                    .counter = (std::uint64_t{read32(at + 8)} << 32) | read32(at + 12)};
+                    .counter = (std::uint64_t{read32(at + 8)} << 32) | read32(at + 12),
+                    .lane = static_cast<Lane>(at[1])};
 }
 
 Bytes encode(const Initiation& initiation) {

@@ -27,14 +27,18 @@ inline constexpr std::uint8_t kSessionVersion = 1;
 // The prologue of every handshake: Noise's way of binding both to one protocol.
 inline constexpr std::string_view kSessionPrologue = "weft data 1";
 
-// Data: type, three zero octets, the receiver's index, the counter. Authenticated, not sealed.
+// Data: type, lane (0 bulk, 1 express), two zero octets, the receiver's index, the counter.
+// Authenticated, not sealed. The lane says which of the receiver's queues it waits in.
 inline constexpr std::size_t kDataHeaderSize = 16;
 // What one sealed packet has more than its frame: header, offload header, tag.
 inline constexpr std::size_t kSealOverhead = kDataHeaderSize + 4 + kAeadTagSize;
 
+enum class Lane : std::uint8_t { Bulk = 0, Express = 1 };
+
 struct DataHeader {
   std::uint32_t receiver = 0;
   std::uint64_t counter = 0;
+  Lane lane = Lane::Bulk;
 
   friend bool operator==(const DataHeader&, const DataHeader&) = default;
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
@@ -79,6 +80,47 @@ Result<std::unique_ptr<PacketSocket>> PacketSocket::open(std::uint32_t ifindex) 
     return os_error("packet socket on device " + std::to_string(ifindex), error);
   }
   return socket;
+}
+
+namespace {
+
+// Makes both one group of the kernel's (packet(7), PACKET_FANOUT), in which a program chooses who
+// hears a frame: the first, or the second if it has the mark.
+bool share(int bulk, int express, std::uint32_t express_mark) {
+  constexpr std::uint32_t kKind = (PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16U;
+  if (!set_option(bulk, SOL_PACKET, PACKET_FANOUT, kKind)) {
+    return false;
+  }
+  std::uint32_t group = 0;
+  socklen_t size = sizeof group;
+  if (::getsockopt(bulk, SOL_PACKET, PACKET_FANOUT, &group, &size) != 0) {
+    return false;
+  }
+  constexpr std::uint32_t kJoin = std::uint32_t{PACKET_FANOUT_CBPF} << 16U;
+  std::array<sock_filter, 4> program{
+      sock_filter{
+          BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)},
+      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, express_mark},
+      sock_filter{BPF_RET | BPF_K, 0, 0, 1},
+      sock_filter{BPF_RET | BPF_K, 0, 0, 0},
+  };
+  const sock_fprog whole{.len = program.size(), .filter = program.data()};
+  return set_option(bulk, SOL_PACKET, PACKET_FANOUT_DATA, whole)
+         && set_option(express, SOL_PACKET, PACKET_FANOUT, (group & 0xffffU) | kJoin);
+}
+
+}  // namespace
+
+Result<PacketSocket::Lanes> PacketSocket::open_lanes(std::uint32_t ifindex,
+                                                     std::uint32_t express_mark) {
+  Lanes lanes;
+  lanes.bulk = WEFT_TRY(open(ifindex));
+  lanes.express = WEFT_TRY(open(ifindex));
+  if (!share(lanes.bulk->descriptor_, lanes.express->descriptor_, express_mark)) {
+    lanes.express.reset();
+    lanes.bulk = WEFT_TRY(open(ifindex));  // Without whatever came of the attempt.
+  }
+  return lanes;
 }
 
 PacketSocket::PacketSocket(int descriptor)

@@ -2,8 +2,9 @@
 // with PACKET_VNET_HDR). Each frame has a virtio_net_hdr of 10 octets in front.
 //
 // Chosen over a TAP because a TAP takes one system call per frame: with recvmmsg and sendmmsg here,
-// small packets cost half (docs/adr/0014). Non-blocking; used by one thread; no allocation after
-// open().
+// small packets cost half (docs/adr/0014). Frames of a marked lane can have a queue of their own,
+// so that they need not wait behind others' super-frames (docs/adr/0034). Non-blocking; used by one
+// thread; no allocation after open().
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,13 @@ class PacketSocket {
 
   // Hears what arrives on the device, not what is sent on it.
   static Result<std::unique_ptr<PacketSocket>> open(std::uint32_t ifindex);
+  // Two that share what arrives: `express` hears frames with this mark (SO_MARK, __sk_buff.mark),
+  // `bulk` all others. Without `express` (kernels before 4.12) it hears all.
+  struct Lanes {
+    std::unique_ptr<PacketSocket> bulk;
+    std::unique_ptr<PacketSocket> express;
+  };
+  static Result<Lanes> open_lanes(std::uint32_t ifindex, std::uint32_t express_mark);
   PacketSocket(const PacketSocket&) = delete;
   PacketSocket& operator=(const PacketSocket&) = delete;
   ~PacketSocket();

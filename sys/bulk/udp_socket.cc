@@ -5,6 +5,7 @@
 #include <cstring>
 #include <utility>
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
@@ -78,6 +79,33 @@ struct UdpSocket::Buffers {
 };
 
 Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const Ip& host, std::uint16_t port) {
+  return open(host, port, Port::Exclusive);
+}
+
+// The first is bound alone, so that a port in use is noticed although it is shared afterwards; it
+// has place 0 of the group and the second place 1.
+Result<UdpSocket::Lanes> UdpSocket::open_lanes(const Ip& host, std::uint16_t port) {
+  Lanes lanes;
+  lanes.bulk = WEFT_TRY(open(host, port, Port::Exclusive));
+  std::array<sock_filter, 2> program{
+      sock_filter{BPF_LD | BPF_B | BPF_ABS, 0, 0, 1},  // The second octet of the payload …
+      sock_filter{BPF_RET | BPF_A, 0, 0, 0},           // … is the place.
+  };
+  const sock_fprog whole{.len = program.size(), .filter = program.data()};
+  if (!set_option(lanes.bulk->descriptor_, SOL_SOCKET, SO_REUSEPORT, 1)) {
+    return lanes;
+  }
+  Result<std::unique_ptr<UdpSocket>> express = open(host, port, Port::Shared);
+  if (express.ok()
+      && set_option(express.value()->descriptor_, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, whole)) {
+    lanes.express = std::move(express).value();
+  } else {
+    (void)set_option(lanes.bulk->descriptor_, SOL_SOCKET, SO_REUSEPORT, 0);
+  }
+  return lanes;
+}
+
+Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const Ip& host, std::uint16_t port, Port kind) {
   const bool want_v6 = host.is_unspecified() || !host.is_v4();
   constexpr int kType = SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
   int descriptor = want_v6 ? ::socket(AF_INET6, kType, 0) : -1;
@@ -93,6 +121,10 @@ Result<std::unique_ptr<UdpSocket>> UdpSocket::open(const Ip& host, std::uint16_t
   if (is_v6) {
     (void)set_option(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, 0);
     (void)set_option(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+  }
+  if (kind == Port::Shared && !set_option(descriptor, SOL_SOCKET, SO_REUSEPORT, 1)) {
+    const int error = errno;
+    return os_error("SO_REUSEPORT", error);
   }
   (void)set_option(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
   (void)set_option(descriptor, SOL_UDP, UDP_GRO, 1);  // Without it datagrams come one by one.

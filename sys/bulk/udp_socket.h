@@ -28,6 +28,13 @@ class UdpSocket {
  public:
   // `host`: unspecified for all addresses. Fails with Errc::Os, such as for a port in use.
   static Result<std::unique_ptr<UdpSocket>> open(const Ip& host, std::uint16_t port);
+  // Two that share the port: `express` hears datagrams whose second octet is 1, `bulk` all others.
+  // Without `express` (the kernel has no SO_ATTACH_REUSEPORT_CBPF) it hears all.
+  struct Lanes {
+    std::unique_ptr<UdpSocket> bulk;
+    std::unique_ptr<UdpSocket> express;
+  };
+  static Result<Lanes> open_lanes(const Ip& host, std::uint16_t port);
   UdpSocket(const UdpSocket&) = delete;
   UdpSocket& operator=(const UdpSocket&) = delete;
   ~UdpSocket();
@@ -69,6 +76,9 @@ class UdpSocket {
  private:
   struct Buffers;
 
+  // Shared: others of this user may bind the same port.
+  enum class Port : std::uint8_t { Exclusive, Shared };
+  static Result<std::unique_ptr<UdpSocket>> open(const Ip& host, std::uint16_t port, Port kind);
   UdpSocket(int descriptor, bool is_v6);
   std::uint64_t send_one_by_one(std::size_t message);
 

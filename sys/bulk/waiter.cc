@@ -1,9 +1,9 @@
 #include "sys/bulk/waiter.h"
 
 #include <array>
-#include <cstdint>
+#include <cstddef>
 
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -11,12 +11,27 @@
 
 namespace weft::sys {
 
-Waiter::Waiter() : event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  WEFT_ASSERT(event_ >= 0);  // Fails only without descriptors or memory, at a start.
+Waiter::Waiter()
+    : event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  // These fail only without descriptors or memory, at a start.
+  WEFT_ASSERT(event_ >= 0);
+  WEFT_ASSERT(epoll_ >= 0);
+  watch(event_, kSourcesMax);
 }
 
 Waiter::~Waiter() {
+  ::close(epoll_);
   ::close(event_);
+}
+
+void Waiter::watch(int descriptor, std::uint32_t source) {
+  WEFT_ASSERT(source <= kSourcesMax);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u32 = source;
+  const int failed = ::epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event);
+  WEFT_ASSERT(failed == 0);
 }
 
 void Waiter::wake() {
@@ -25,23 +40,19 @@ void Waiter::wake() {
   (void)!::write(event_, &one, sizeof one);
 }
 
-Waiter::Ready Waiter::wait(int first, int second) {
-  std::array<pollfd, 3> polled{
-      pollfd{.fd = first, .events = POLLIN, .revents = 0},
-      pollfd{.fd = second, .events = POLLIN, .revents = 0},
-      pollfd{.fd = event_, .events = POLLIN, .revents = 0},
-  };
-  if (::poll(polled.data(), polled.size(), -1) <= 0) {
-    return {};
+Waiter::Ready Waiter::wait(Patience patience) {
+  std::array<epoll_event, 8> events{};
+  const int count = ::epoll_wait(
+      epoll_, events.data(), static_cast<int>(events.size()), patience == Patience::Block ? -1 : 0);
+  Ready ready = 0;
+  for (int i = 0; i < count; ++i) {
+    ready |= bit(events.at(static_cast<std::size_t>(i)).data.u32);
   }
-  if (polled[2].revents != 0) {
-    std::uint64_t count = 0;
-    (void)!::read(event_, &count, sizeof count);
+  if ((ready & kWoken) != 0) {
+    std::uint64_t unread = 0;
+    (void)!::read(event_, &unread, sizeof unread);
   }
-  // An error is read like data, and so taken off the descriptor.
-  return {.first = polled[0].revents != 0,
-          .second = polled[1].revents != 0,
-          .woken = polled[2].revents != 0};
+  return ready;
 }
 
 }  // namespace weft::sys

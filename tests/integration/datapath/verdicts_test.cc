@@ -112,6 +112,7 @@ struct CloseSkeleton {
 struct Verdict {
   int action = 0;
   Octets frame;
+  std::uint32_t mark = 0;
 };
 
 class VerdictsTest : public ::testing::Test {
@@ -142,9 +143,11 @@ class VerdictsTest : public ::testing::Test {
     options.data_size_out = static_cast<std::uint32_t>(out.size());
     options.ctx_in = &context;
     options.ctx_size_in = sizeof context;
+    options.ctx_out = &context;
+    options.ctx_size_out = sizeof context;
     EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0);
     out.resize(options.data_size_out);
-    return {static_cast<int>(options.retval), out};
+    return {static_cast<int>(options.retval), out, context.mark};
   }
   Verdict out_of_container(const Octets& frame) { return run(programs_->progs.weft_port, frame); }
   Verdict off_the_wire(const Octets& frame) { return run(programs_->progs.weft_underlay, frame); }
@@ -216,6 +219,16 @@ TEST_F(VerdictsTest, OfFramesFromAContainer) {
   EXPECT_EQ(counted(WEFT_COUNTER_SEALED), 2U);
   EXPECT_EQ(counted(WEFT_COUNTER_ARP), 1U);
   EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 1U);
+}
+
+TEST_F(VerdictsTest, SmallFramesOfFlowsWithoutLargeOnesGoExpress) {
+  const Octets small = ethernet(kSealed, 0x0800, ipv4(100));
+  const Octets large = ethernet(kSealed, 0x0800, ipv4(1000));
+
+  EXPECT_EQ(out_of_container(small).mark, std::uint32_t{WEFT_LANE_EXPRESS});
+  EXPECT_EQ(out_of_container(large).mark, std::uint32_t{WEFT_LANE_BULK});
+  // Of the same flow: it must not overtake.
+  EXPECT_EQ(out_of_container(small).mark, std::uint32_t{WEFT_LANE_BULK});
 }
 
 TEST_F(VerdictsTest, WhatLeavesIsVxlanAroundTheFrameAsItWas) {

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "sys/bulk/packet_socket.h"
@@ -117,6 +118,29 @@ TEST_F(UdpSocketTest, APortInUseIsAnError) {
   EXPECT_FALSE(UdpSocket::open(kLoopback, kPort).ok());
 }
 
+TEST_F(UdpSocketTest, DatagramsOfTheExpressLaneHaveAQueueOfTheirOwn) {
+  UdpSocket::Lanes lanes = UdpSocket::open_lanes(kLoopback, kPort + 2).value();
+  ASSERT_NE(lanes.express, nullptr);
+  to_ = near_->address_of({kLoopback, kPort + 2});
+
+  append({4, 0, 1});
+  append({4, 1, 2});
+  append({4, 0, 3});
+  ASSERT_EQ(near_->flush().failed, 0U);
+
+  far_ = std::move(lanes.express);
+  EXPECT_EQ(hear(1), (std::vector<Bytes>{{4, 1, 2}}));
+  far_ = std::move(lanes.bulk);
+  EXPECT_EQ(hear(2), (std::vector<Bytes>{{4, 0, 1}, {4, 0, 3}}));
+}
+
+TEST_F(UdpSocketTest, APortWithLanesIsInUseToo) {
+  const UdpSocket::Lanes lanes = UdpSocket::open_lanes(kLoopback, kPort + 3).value();
+
+  EXPECT_FALSE(UdpSocket::open(kLoopback, kPort + 3).ok());
+  EXPECT_FALSE(UdpSocket::open_lanes(kLoopback, kPort + 3).ok());
+}
+
 class PacketSocketTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -154,6 +178,22 @@ TEST_F(PacketSocketTest, FramesComeOutAsTheyWentIn) {
 
   EXPECT_EQ(pass(sent), sent);
   EXPECT_EQ(near_->receive(), 0U);  // Not what was sent on the own device.
+}
+
+TEST_F(PacketSocketTest, MarkedFramesHaveAQueueOfTheirOwn) {
+  constexpr std::uint32_t kMark = 1;
+  PacketSocket::Lanes lanes = PacketSocket::open_lanes(::if_nametoindex("far"), kMark).value();
+  ASSERT_NE(lanes.express, nullptr);
+
+  far_ = std::move(lanes.express);
+  ASSERT_EQ(::setsockopt(near_->descriptor(), SOL_SOCKET, SO_MARK, &kMark, sizeof kMark), 0);
+  EXPECT_EQ(pass(frame(100)), frame(100));
+
+  far_ = std::move(lanes.bulk);
+  constexpr std::uint32_t kNoMark = 0;
+  ASSERT_EQ(::setsockopt(near_->descriptor(), SOL_SOCKET, SO_MARK, &kNoMark, sizeof kNoMark), 0);
+  EXPECT_EQ(pass(frame(200)), frame(200));
+  EXPECT_EQ(far_->receive(), 0U);
 }
 
 TEST_F(PacketSocketTest, AVlanTagStandsInTheFrame) {

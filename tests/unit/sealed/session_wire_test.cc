@@ -28,14 +28,26 @@ TEST(SessionWire, DataHeaderHasFixedOctets) {
             (DataHeader{.receiver = 0x01020304, .counter = 0x05060708090a0b0c}));
 }
 
+TEST(SessionWire, DataHeaderNamesItsLaneInTheSecondOctet) {
+  Bytes datagram(kDataHeaderSize + kAeadTagSize);
+
+  write_data_header({.receiver = 7, .counter = 9, .lane = Lane::Express}, datagram.data());
+
+  EXPECT_EQ(to_hex(ByteView(datagram).first(4)), "04010000");
+  EXPECT_EQ(read_data_header(datagram).value().lane, Lane::Express);
+}
+
 TEST(SessionWire, DataHeaderOfAnotherTypeOrSizeIsNone) {
   Bytes datagram(kDataHeaderSize + kAeadTagSize);
   write_data_header({}, datagram.data());
   Bytes reserved = datagram;
   reserved[2] = 1;
+  Bytes unknown_lane = datagram;
+  unknown_lane[1] = 2;
 
   EXPECT_FALSE(read_data_header(ByteView(datagram).first(datagram.size() - 1)));
   EXPECT_FALSE(read_data_header(reserved));
+  EXPECT_FALSE(read_data_header(unknown_lane));
   EXPECT_FALSE(read_data_header({}));
 }
 
