@@ -277,10 +277,18 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
       {"too_big_answered", forwarding.too_big_answered},
       {"too_big_cut", forwarding.too_big_cut},
       {"too_big_dropped", forwarding.too_big_dropped},
+      {"multicast_narrowed", forwarding.multicast_narrowed},
+      {"multicast_kept", forwarding.multicast_kept},
       {"malformed", forwarding.frames_malformed}};
   for (const auto& [fate, count] : frames) {
     page.counter("weft_agent_frames_total", frames_help, count, {{"fate", fate}});
   }
+  page.gauge("weft_multicast_groups",
+             "Multicast groups that containers here have joined.",
+             static_cast<double>(datapath.group_count));
+  page.counter("weft_multicast_groups_refused_total",
+               "Multicast groups over a limit; their frames go everywhere.",
+               forwarding.groups_refused);
   const sys::FastPathStats& fast = datapath.fast_path;
   const std::vector<std::pair<std::string, std::uint64_t>> packets{
       {"local", fast.local},

@@ -12,6 +12,8 @@
 #include "router/datapath/flood_limit.h"
 #include "router/datapath/nd.h"
 #include "router/datapath/too_big.h"
+#include "router/multicast/group_members.h"
+#include "router/multicast/group_report.h"
 
 namespace weft::router {
 namespace {
@@ -51,6 +53,12 @@ class Forwarding::Impl {
     if (!unconfirmed_.empty() || !peers_.empty() || !neighbors_.empty()) {
       grace_ends_ = now + options_.adopted_grace;
     }
+    if (options_.querier) {
+      const bool has_members = !adopted.locals.empty();
+      groups_.start(now,
+                    has_members ? GroupMembers::Start::WithMembers : GroupMembers::Start::Empty,
+                    group_changes_);
+    }
   }
 
   void add_local(Mac mac,
@@ -67,6 +75,8 @@ class Forwarding::Impl {
     out.push_back(PublishRecord{.key = endpoint_key(mac), .value = encode_endpoint(addresses)});
   }
 
+  void ask_groups(TimePoint now) { groups_.ask_soon(now); }
+
   void remove_local(Mac mac, ForwardingActions& out) {
     const std::vector<Ip> before = table_.local_addresses(mac);
     if (!table_.remove_local(mac)) {
@@ -80,6 +90,9 @@ class Forwarding::Impl {
   void on_record(const RecordChanged& change, ForwardingActions& out) {
     if (change.key.kind != RecordKind::Endpoint || change.origin == options_.self) {
       return;
+    }
+    if (const auto group = decode_group_key(change.key)) {
+      return groups_.on_claim(change.origin, *group, change.value.has_value());
     }
     const Result<Mac> mac = decode_endpoint_key(change.key);
     if (!mac.ok()) {
@@ -160,10 +173,25 @@ class Forwarding::Impl {
       ++stats_.frames_looped;
       return;
     }
-    pass_on(now, header.destination, bytes, out);
+    if (const auto report = options_.querier ? parse_group_report(frame.value()) : std::nullopt) {
+      groups_.on_report(now, *report, group_changes_);
+      tell_groups(out);
+      // Routers among the containers want to hear it, wherever they are.
+      return pass_on(now, header.destination, bytes, out);
+    }
+    pass_on(now, {header.destination, announced_group(frame.value())}, bytes, out);
   }
 
   void on_deadline(TimePoint now, ForwardingActions& out) {
+    if (groups_.on_deadline(now, group_changes_) && table_.local_count() > 0) {
+      out.push_back(FrameToBridge{encode_igmp_query(*options_.querier)});
+      out.push_back(FrameToBridge{encode_mld_query(*options_.querier)});
+    }
+    tell_groups(out);
+    drop_unconfirmed(now, out);
+  }
+
+  void drop_unconfirmed(TimePoint now, ForwardingActions& out) {
     if (now < grace_ends_) {
       return;
     }
@@ -187,8 +215,13 @@ class Forwarding::Impl {
     }
   }
 
-  TimePoint next_deadline() const { return grace_ends_; }
-  const ForwardingStats& stats() const { return stats_; }
+  TimePoint next_deadline() const { return std::min(grace_ends_, groups_.next_deadline()); }
+  ForwardingStats stats() const {
+    ForwardingStats stats = stats_;
+    stats.groups_refused = groups_.refused();
+    return stats;
+  }
+  std::size_t group_count() const { return groups_.local_count(); }
   std::size_t local_count() const { return table_.local_count(); }
 
   std::size_t remote_count() const {
@@ -200,6 +233,7 @@ class Forwarding::Impl {
 
   void check_invariants() const {
     table_.check_invariants();
+    groups_.check_invariants();
     WEFT_ASSERT(table_.claim_count() <= options_.endpoints_max);
     for (const auto& [mac, placement] : installed_) {
       if (!unconfirmed_.contains(mac)) {
@@ -213,6 +247,41 @@ class Forwarding::Impl {
   }
 
  private:
+  // Whom a frame is for: a station, or the members of a group.
+  struct Destination {
+    Destination(Mac station) : mac(station) {}  // NOLINT: most are.
+    Destination(Mac to, const std::optional<Ip>& members_of) : mac(to), group(members_of) {}
+    Mac mac;
+    std::optional<Ip> group;
+  };
+
+  void tell_groups(ForwardingActions& out) {
+    constexpr std::uint8_t kVersion = 1;
+    for (const auto& change : std::exchange(group_changes_, {})) {
+      out.push_back(
+          PublishRecord{.key = group_key(change.first),
+                        .value = change.second ? std::optional(Bytes{kVersion}) : std::nullopt});
+    }
+  }
+
+  // Hosts that frames of no known station go to.
+  std::vector<Ip> audience(const std::optional<Ip>& group) {
+    const auto listeners = group ? groups_.listeners(*group) : std::nullopt;
+    if (!listeners) {
+      return {peers_.begin(), peers_.end()};
+    }
+    std::set<Ip> hosts;
+    for (const PeerName peer : *listeners) {
+      if (const auto underlay = table_.underlay(peer)) {
+        hosts.insert(*underlay);
+      }
+    }
+    if (hosts.size() < peers_.size()) {
+      ++(hosts.empty() ? stats_.multicast_kept : stats_.multicast_narrowed);
+    }
+    return {hosts.begin(), hosts.end()};
+  }
+
   // Makes the kernel's entry for one MAC what the table says. What an earlier run left stays while
   // nobody says anything.
   void settle(Mac mac, ForwardingActions& out) {
@@ -297,10 +366,13 @@ class Forwarding::Impl {
         {.owner = *owner, .target = asked.target, .asked = asked, .asker = header.source})});
   }
 
-  // To the one peer that has the destination, or else once to every peer.
-  void pass_on(TimePoint now, Mac destination, ByteView bytes, ForwardingActions& out) {
+  // To the one peer that has the destination, or else once to every peer that may care.
+  void pass_on(TimePoint now,
+               const Destination& destination,
+               ByteView bytes,
+               ForwardingActions& out) {
     std::vector<Ip> targets;
-    if (const auto it = installed_.find(destination); it != installed_.end()) {
+    if (const auto it = installed_.find(destination.mac); it != installed_.end()) {
       const Ip* underlay = std::get_if<Ip>(&it->second);
       if (underlay == nullptr) {
         return;  // A local container: the bridge floods unknown unicast to its port, too.
@@ -309,7 +381,7 @@ class Forwarding::Impl {
       send({*underlay}, bytes, out);
       return;
     } else {
-      targets.assign(peers_.begin(), peers_.end());
+      targets = audience(destination.group);
     }
     if (targets.empty()) {
       return;
@@ -359,6 +431,8 @@ class Forwarding::Impl {
   std::map<Ip, std::size_t> frame_max_;  // Of the peers' paths.
   std::map<Ip, Mac> neighbors_;          // What the kernel answers.
   TimePoint grace_ends_ = kNever;
+  GroupMembers groups_;
+  GroupMembers::Changes group_changes_;  // Not told yet.
   ForwardingStats stats_;
 };
 
@@ -367,12 +441,13 @@ Forwarding::Forwarding(Options options, TimePoint now, Adopted adopted)
 
 Forwarding::~Forwarding() = default;
 
-void Forwarding::add_local(TimePoint /*now*/,
+void Forwarding::add_local(TimePoint now,
                            Mac mac,
                            const std::vector<Ip>& addresses,
                            std::uint32_t ifindex,
                            ForwardingActions& out) {
   impl_->add_local(mac, addresses, ifindex, out);
+  impl_->ask_groups(now);
 }
 
 void Forwarding::remove_local(TimePoint /*now*/, Mac mac, ForwardingActions& out) {
@@ -423,6 +498,10 @@ ForwardingStats Forwarding::stats() const {
 
 std::size_t Forwarding::local_count() const {
   return impl_->local_count();
+}
+
+std::size_t Forwarding::group_count() const {
+  return impl_->group_count();
 }
 
 std::size_t Forwarding::remote_count() const {

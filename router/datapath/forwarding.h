@@ -4,8 +4,9 @@
 // each peer is on the underlay; from that it keeps three tables in step with the kernel: MAC ->
 // local port, MAC -> remote underlay address, set of peers. The kernel forwards known unicast by
 // itself. Broadcast, multicast and unknown unicast arrive here through the agent's TAP: ARP (RFC
-// 826) and Neighbor Solicitations (RFC 4861) for addresses we know are answered; the rest goes once
-// to each peer, at a limited rate.
+// 826) and Neighbor Solicitations (RFC 4861) for addresses we know are answered; multicast goes to
+// hosts with members of the group (router/multicast/); the rest goes once to each peer, at a
+// limited rate.
 //
 // Sans-IO; control strand only. Shell: router/io/datapath_service.h.
 #pragma once
@@ -97,13 +98,16 @@ struct ForwardingStats {
   std::uint64_t arp_answered = 0;
   std::uint64_t nd_answered = 0;
   std::uint64_t frames_flooded = 0;
-  std::uint64_t frames_limited = 0;     // Dropped by the flood rate limit.
-  std::uint64_t frames_looped = 0;      // From here, of a station that lives on another host.
-  std::uint64_t too_big_answered = 0;   // Larger than the path carries: the sender was told.
-  std::uint64_t too_big_cut = 0;        // The same, and sent as fragments.
-  std::uint64_t too_big_dropped = 0;    // The same, and neither was possible.
-  std::uint64_t frames_malformed = 0;   // Too short, too long, or not what they claim to be.
-  std::uint64_t endpoints_refused = 0;  // Over endpoints_max, or a record that does not decode.
+  std::uint64_t frames_limited = 0;      // Dropped by the flood rate limit.
+  std::uint64_t frames_looped = 0;       // From here, of a station that lives on another host.
+  std::uint64_t too_big_answered = 0;    // Larger than the path carries: the sender was told.
+  std::uint64_t too_big_cut = 0;         // The same, and sent as fragments.
+  std::uint64_t too_big_dropped = 0;     // The same, and neither was possible.
+  std::uint64_t frames_malformed = 0;    // Too short, too long, or not what they claim to be.
+  std::uint64_t multicast_narrowed = 0;  // Sent to the hosts with members of the group alone.
+  std::uint64_t multicast_kept = 0;      // For a group that nobody elsewhere has joined.
+  std::uint64_t groups_refused = 0;      // Over GroupMembers' limits: sent everywhere instead.
+  std::uint64_t endpoints_refused = 0;   // Over endpoints_max, or a record that does not decode.
 };
 
 class Forwarding {
@@ -119,6 +123,9 @@ class Forwarding {
     Duration adopted_grace = std::chrono::seconds(60);
     // The kernel can answer ARP: tell it what to say.
     bool has_neighbors = false;
+    // Who asks the containers which multicast groups they have joined. Nothing: nobody does, and
+    // what containers here have joined is not told.
+    std::optional<Mac> querier = std::nullopt;
   };
   // What the kernel already holds when the agent starts.
   struct Adopted {
@@ -157,6 +164,7 @@ class Forwarding {
   ForwardingStats stats() const;
   std::size_t local_count() const;
   std::size_t remote_count() const;
+  std::size_t group_count() const;  // Multicast groups with members here.
   void check_invariants() const;
 
  private:

@@ -22,6 +22,14 @@ constexpr std::uint32_t kOverheadIpv6 = 40 + 8 + 8 + 14;
 // headers still fit one UDP super-datagram. Larger frames would take a second, tiny send.
 constexpr std::uint32_t kSealedGsoMax = 60000;
 
+// Who asks containers for their multicast groups. Nobody answers to it; it must only differ from
+// all stations.
+Mac querier_mac(PeerName self) {
+  Mac::Octets octets = bridge_mac(self).octets();
+  octets[5] ^= 2U;
+  return Mac(octets);
+}
+
 }  // namespace
 
 Result<Ok> DatapathService::Impl::start() {
@@ -56,10 +64,12 @@ Result<Ok> DatapathService::Impl::start() {
   }));
   WEFT_TRY(ensure_devices());
   note("firewall", sys::ensure_forward_accept(options_.bridge));
-  forwarding_ = std::make_unique<Forwarding>(
-      Forwarding::Options{.self = options_.self, .has_neighbors = fast_path_ != nullptr},
-      clock_.now(),
-      adopt());
+  forwarding_ =
+      std::make_unique<Forwarding>(Forwarding::Options{.self = options_.self,
+                                                       .has_neighbors = fast_path_ != nullptr,
+                                                       .querier = querier_mac(options_.self)},
+                                   clock_.now(),
+                                   adopt());
   driver_ = std::make_unique<Driver>(
       executor_, clock_, *forwarding_, [this](ForwardingAction a) { perform(std::move(a)); });
   start_paths();
@@ -301,6 +311,7 @@ DatapathStatus DatapathService::Impl::status() const {
     status.underlay.push_back(link);
   }
   status.local_count = forwarding_->local_count();
+  status.group_count = forwarding_->group_count();
   status.remote_count = forwarding_->remote_count();
   status.forwarding = forwarding_->stats();
   if (fast_path_) {

@@ -54,6 +54,7 @@ struct DatapathStatus {
   std::uint16_t port = 0;
   std::vector<std::string> underlay;  // Devices the fast path is attached to.
   std::size_t local_count = 0;
+  std::size_t group_count = 0;  // Multicast groups with members here.
   std::size_t remote_count = 0;
   ForwardingStats forwarding;
   sys::FastPathStats fast_path;

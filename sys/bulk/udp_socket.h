@@ -50,7 +50,6 @@ class UdpSocket {
   // batch is full. Precondition: 0 < size <= kDatagramMax.
   std::uint8_t* append(const SocketAddress& to, std::size_t size);
   bool has_pending() const { return message_count_ > 0; }
-  std::size_t pending_bytes() const { return used_; }
   struct Sent {
     std::uint64_t datagrams = 0;
     std::uint64_t failed = 0;  // Refused by the kernel: no route, a full queue, too big.

@@ -28,6 +28,9 @@ PortSpec parse_port(const NetlinkAttributes& data) {
   port.flood_multicast = data.u8(IFLA_BRPORT_MCAST_FLOOD, 1) != 0;
   port.flood_broadcast = data.u8(IFLA_BRPORT_BCAST_FLOOD, 1) != 0;
   port.isolated = data.u8(IFLA_BRPORT_ISOLATED, 0) != 0;
+  // Bridges that do not snoop have no such attribute, and every port hears all.
+  constexpr std::uint8_t kAlways = 2;  // MDB_RTR_TYPE_PERM of linux/if_bridge.h.
+  port.multicast_router = data.u8(IFLA_BRPORT_MULTICAST_ROUTER, kAlways) == kAlways;
   port.hairpin = data.u8(IFLA_BRPORT_MODE, 0) != 0;
   return port;
 }

@@ -106,12 +106,16 @@ void put_vxlan_options(NetlinkMessage& message, const VxlanSpec& spec) {
   });
 }
 
+// MDB_RTR_TYPE_PERM and MDB_RTR_TYPE_TEMP_QUERY of linux/if_bridge.h.
+constexpr std::uint8_t kRouterAlways = 2;
+constexpr std::uint8_t kRouterIfHeard = 1;
+
 // Changing nothing is news to whoever listens, so nothing is changed that is as it should be.
 bool behaves_as(const PortSpec& port, const PortSpec& wanted) {
   return port.learning == wanted.learning && port.flood_unknown == wanted.flood_unknown
          && port.flood_multicast == wanted.flood_multicast
          && port.flood_broadcast == wanted.flood_broadcast && port.isolated == wanted.isolated
-         && port.hairpin == wanted.hairpin;
+         && port.hairpin == wanted.hairpin && (port.multicast_router || !wanted.multicast_router);
 }
 
 }  // namespace
@@ -347,6 +351,7 @@ Result<Ok> KernelNetdev::ensure_port(const PortSpec& spec) {
       data.u8(IFLA_BRPORT_BCAST_FLOOD, spec.flood_broadcast ? 1 : 0);
       data.u8(IFLA_BRPORT_ISOLATED, spec.isolated ? 1 : 0);
       data.u8(IFLA_BRPORT_MODE, spec.hairpin ? 1 : 0);
+      data.u8(IFLA_BRPORT_MULTICAST_ROUTER, spec.multicast_router ? kRouterAlways : kRouterIfHeard);
     });
   });
   return netlink_->request(message, "configure bridge port " + spec.link);
