@@ -125,11 +125,6 @@ Result<ListenPlace> parse_place(const std::string& text) {
   return ListenPlace{.tcp = WEFT_TRY(Endpoint::parse(text)), .path = {}};
 }
 
-bool is_loopback(const Ip& address) {
-  return address.is_v4() ? Cidr::parse("127.0.0.0/8").value().contains(address)
-                         : address == Ip::parse("::1").value();
-}
-
 // Whoever reaches the control API commands the agent: it has neither TLS nor a token.
 Result<Ok> place_apis(const Settings& settings, Config& config) {
   config.http_address = WEFT_TRY(parse_place(settings.text("http-addr")));
@@ -145,6 +140,11 @@ Result<Ok> place_apis(const Settings& settings, Config& config) {
 }
 
 }  // namespace
+
+bool is_loopback(const Ip& address) {
+  return address.is_v4() ? Cidr::parse("127.0.0.0/8").value().contains(address)
+                         : address == Ip::parse("::1").value();
+}
 
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
   Config config;
@@ -177,6 +177,13 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   }
   config.ui_token_file = settings.text("ui-token-file");
   config.ui_users_file = settings.text("ui-users-file");
+  const std::string& tls = settings.text("ui-tls");
+  config.ui_tls = tls == "on" ? UiTls::On : tls == "off" ? UiTls::Off : UiTls::Auto;
+  config.ui_cert = settings.text("ui-cert");
+  config.ui_key = settings.text("ui-key");
+  if (config.ui_cert.empty() != config.ui_key.empty()) {
+    return Error{Errc::Invalid, "--ui-cert and --ui-key belong together"};
+  }
   const std::string& controls = settings.text("controls");
   config.controls = controls == "off"     ? Controls::Off
                     : controls == "login" ? Controls::Login

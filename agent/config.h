@@ -35,6 +35,13 @@ struct ListenPlace {
   bool is_off() const { return !tcp && path.empty(); }
 };
 
+// Where the UI speaks TLS.
+enum class UiTls : std::uint8_t {
+  Auto,  // Beyond loopback.
+  On,
+  Off,  // A proxy before it has it.
+};
+
 // Who may change what the UI shows.
 enum class Controls : std::uint8_t {
   Off,       // Nobody, and this host does nothing that other hosts ask for.
@@ -69,6 +76,9 @@ struct Config {
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string ui_token_file;          // Empty: no token.
   std::string ui_users_file;          // Empty: no accounts.
+  UiTls ui_tls = UiTls::Auto;
+  std::string ui_cert;  // Empty, as the key: the agent makes its own.
+  std::string ui_key;
   Controls controls = Controls::Login;
   bool host_shell = false;
   std::string state_dir;
@@ -84,6 +94,9 @@ struct Config {
   std::string control_socket() const { return run_dir + "/weft.sock"; }
   std::string store_path() const { return state_dir + "/weft.db"; }
 };
+
+// 127.0.0.0/8 or ::1.
+bool is_loopback(const Ip& address);
 
 // Fails where values that are fine alone do not fit together, or a peer does not parse.
 Result<Config> make_config(const Settings& settings, const std::string& host_name);

@@ -103,6 +103,11 @@ std::optional<Failure> Runner::check_host() {
       return Failure{ExitCode::Refused, access.error()};
     }
     seat_.ui_access = std::move(access).value();
+    auto certificate = read_ui_certificate(config_);
+    if (!certificate.ok()) {
+      return Failure{ExitCode::Refused, certificate.error()};
+    }
+    seat_.ui_certificate = std::move(certificate).value();
   }
   if (running_agent(config_.control_socket()).ok()) {
     return Failure{

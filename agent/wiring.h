@@ -65,6 +65,7 @@ class Agent {
     std::vector<std::string> targets;
     bool is_rebuilt = false;  // The store was of no use: what it said of addresses is lost.
     app::Access ui_access{};
+    std::optional<sys::Certificate> ui_certificate{};
   };
 
   // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.

@@ -64,6 +64,18 @@ struct ObservedSocket {
   friend bool operator==(const ObservedSocket&, const ObservedSocket&) = default;
 };
 
+// What connection tracking knows of one conversation, whose ever it is.
+struct ObservedTrack {
+  Transport transport = Transport::Udp;
+  Endpoint client{};
+  Endpoint asked{};              // Whom the client asked.
+  Endpoint server{};             // Who answers: another where the address is translated.
+  std::uint64_t bytes_sent = 0;  // By the client; 0 unless the kernel accounts.
+  std::uint64_t bytes_received = 0;
+
+  friend bool operator==(const ObservedTrack&, const ObservedTrack&) = default;
+};
+
 struct ObservedOpening {
   Opened opened = Opened::Unknown;
   std::uint32_t pid = 0;  // Who connected; 0 at the server's end.

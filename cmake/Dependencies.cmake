@@ -16,6 +16,7 @@ pkg_check_modules(libnftnl REQUIRED IMPORTED_TARGET libnftnl)
 pkg_check_modules(libbpf REQUIRED IMPORTED_TARGET libbpf)
 
 pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(libssl REQUIRED IMPORTED_TARGET libssl>=3.0)
 
 # x86 only, and without a pkg-config file on Debian. Without it OpenSSL does the work.
 find_path(IPSEC_MB_INCLUDE intel-ipsec-mb.h)

@@ -220,7 +220,7 @@ FlowKey Tracker::key_of(const Sample& sample,
     key.pid = server_of(key);
   }
   name_container(key);
-  return key;
+  return unwrapped(std::move(key));
 }
 
 // A process that is gone when we look is nobody that could be shown.
@@ -238,7 +238,7 @@ FlowKey Tracker::key_of(const ObservedConnections& connections) const {
     key.pid = 0;
   }
   name_container(key);
-  return key;
+  return unwrapped(std::move(key));
 }
 
 std::uint32_t Tracker::server_of(const FlowKey& key) const {
@@ -343,10 +343,120 @@ void Tracker::add_totals(TimePoint now, const Sums& sums, HostReport& out) {
   }
 }
 
+// Connection tracking ----------------------------------------------------------------------------
+
+// Whose the addresses of this host are, and who answers in place of whom is asked.
+void Tracker::note_tracks(const Sample& sample) {
+  std::map<std::string, std::uint64_t> netns_of;
+  for (const auto& [netns, container] : container_of_netns_) {
+    netns_of.emplace(container, netns);
+  }
+  places_.clear();
+  std::set<std::pair<Transport, std::uint16_t>> published;
+  for (const ContainerFacts& container : sample.containers) {
+    for (const PortMapping& port : container.ports) {
+      published.emplace(port.transport, port.outside.port);
+    }
+    const auto netns = netns_of.find(container.id);
+    if (netns == netns_of.end()) {
+      continue;  // It does not run, or has another's network.
+    }
+    for (const Ip& address : container.addresses) {
+      const auto [place, is_new] = places_.try_emplace(address, Place{container.id, netns->second});
+      if (!is_new) {
+        place->second.reset();
+      }
+    }
+  }
+  for (const Cidr& address : sample.host.addresses) {
+    places_.try_emplace(address.address(), Place{"", sample.host_netns});
+  }
+  servers_.clear();
+  for (const ObservedTrack& track : sample.tracks) {
+    if (track.asked == track.server || published.contains({track.transport, track.asked.port})) {
+      continue;
+    }
+    const Asked asked(track.transport, track.client.address, track.asked.address, track.asked.port);
+    const auto [server, is_new] = servers_.try_emplace(asked, track.server);
+    if (!is_new && server->second != track.server) {
+      server->second.reset();  // Spread over several: what was asked is all that is common.
+    }
+  }
+}
+
+FlowKey Tracker::unwrapped(FlowKey key) const {
+  const auto server = servers_.find(Asked(key.transport, key.local, key.remote, key.port));
+  if (key.direction == Direction::Outbound && server != servers_.end() && server->second) {
+    key.remote = server->second->address;
+    key.port = server->second->port;
+  }
+  return key;
+}
+
+void Tracker::sum_track(const FlowKey& key, const ObservedTrack& track, bool is_new, Sums& sums) {
+  Sum& sum = sums[key];
+  ++sum.facts.count;
+  sum.facts.opened += is_new ? 1 : 0;
+  const TrackId id(track.client, track.server, key.direction);
+  const bool is_client = key.direction == Direction::Outbound;
+  const Traffic now{is_client ? track.bytes_sent : track.bytes_received,
+                    is_client ? track.bytes_received : track.bytes_sent};
+  const auto before = tracked_.find(id);
+  const Traffic base = before == tracked_.end() ? Traffic{} : before->second;
+  if (has_previous_ && now.sent >= base.sent && now.received >= base.received) {
+    sum.traffic.add({now.sent - base.sent, now.received - base.received});
+  }
+}
+
+// Both ends may be on this host: then each has its flow, as with sockets.
+void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
+  std::set<FlowKey> by_sockets;
+  for (const auto& [key, sum] : sums) {
+    if (key.transport == Transport::Udp) {
+      by_sockets.insert(kind_of(key));
+    }
+  }
+  std::map<TrackId, Traffic> tracked;
+  for (const ObservedTrack& track : sample.tracks) {
+    if (track.transport != Transport::Udp) {
+      continue;
+    }
+    for (const Direction direction : {Direction::Outbound, Direction::Inbound}) {
+      const bool is_client = direction == Direction::Outbound;
+      const Ip& local = is_client ? track.client.address : track.server.address;
+      const auto place = places_.find(local);
+      if (place == places_.end() || !place->second) {
+        continue;
+      }
+      FlowKey key;
+      key.transport = Transport::Udp;
+      key.direction = direction;
+      key.netns = place->second->netns;
+      key.container = place->second->container;
+      key.local = local;
+      key.remote = is_client ? track.asked.address : track.client.address;
+      key.port = is_client ? track.asked.port : track.server.port;
+      key.pid = is_client ? 0 : server_of(key);
+      key = unwrapped(std::move(key));
+      if (by_sockets.contains(kind_of(key))) {
+        continue;
+      }
+      const TrackId id(track.client, track.server, direction);
+      sum_track(key, track, has_previous_ && !tracked_.contains(id), sums);
+      tracked.emplace(id,
+                      is_client ? Traffic{track.bytes_sent, track.bytes_received}
+                                : Traffic{track.bytes_received, track.bytes_sent});
+    }
+  }
+  tracked_ = std::move(tracked);
+}
+
 void Tracker::digest_flows(const Sample& sample, HostReport& out) {
   Sums sums;
+  note_tracks(sample);
   sum_sockets(sample, sums);
   sum_ended(sample, sums);
+  sum_tracks(sample, sums);
   for (auto& [key, sum] : sums) {
     sum.facts.sent_per_second = per_second(sum.traffic.sent, elapsed_);
     sum.facts.received_per_second = per_second(sum.traffic.received, elapsed_);

@@ -7,11 +7,16 @@
 //
 // Bytes. Of a socket that is there, what it carried since the look before; of one that has closed,
 // what BPF counted at its end less what was told of it while it was there.
+//
+// NAT. Where connection tracking knows that another answers than was asked, the flow leads to who
+// answers; ports that an engine publishes are left to the reader, who knows them for all hosts.
+// UDP without a connected socket is known from connection tracking alone.
 // Pure; remembers only what the next look needs.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -33,6 +38,12 @@ class Tracker {
  private:
   using ProcessId = std::pair<std::uint32_t, std::uint64_t>;  // Pid, start.
   using Listener = std::tuple<std::uint64_t, Transport, std::uint16_t>;
+  using TrackId = std::tuple<Endpoint, Endpoint, Direction>;   // Client, server, our end.
+  using Asked = std::tuple<Transport, Ip, Ip, std::uint16_t>;  // Client, whom it asks, port.
+  struct Place {                                               // Whose an address is, on this host.
+    std::string container;                                     // Empty: the host's.
+    std::uint64_t netns = 0;
+  };
   struct Traffic {
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
@@ -73,6 +84,10 @@ class Tracker {
   std::uint32_t server_of(const FlowKey& key) const;
   void sum_sockets(const Sample& sample, Sums& sums);
   void sum_ended(const Sample& sample, Sums& sums);
+  void note_tracks(const Sample& sample);
+  void sum_tracks(const Sample& sample, Sums& sums);
+  void sum_track(const FlowKey& key, const ObservedTrack& track, bool is_new, Sums& sums);
+  FlowKey unwrapped(FlowKey key) const;
   void add_totals(TimePoint now, const Sums& sums, HostReport& out);
   bool is_server(std::uint64_t netns, const ObservedSocket& socket) const;
   double percent_of(Duration cpu, Duration before) const;
@@ -87,12 +102,15 @@ class Tracker {
   std::map<FlowKey, Traffic> ahead_;
   std::map<FlowKey, Total> totals_;
   std::map<Listener, Server> listeners_;
+  std::map<TrackId, Traffic> tracked_;  // What was told of UDP at the last look.
 
   // Of the present look.
   std::map<FlowKey, Traffic> gone_;  // What was told of sockets that are there no more.
   std::set<std::uint32_t> pids_;
   std::map<std::uint32_t, std::string> container_of_pid_;
   std::map<std::uint64_t, std::string> container_of_netns_;
+  std::map<Asked, std::optional<Endpoint>> servers_;  // Behind a translation; nothing: several.
+  std::map<Ip, std::optional<Place>> places_;         // Nothing: several have the address.
 };
 
 }  // namespace weft::probe

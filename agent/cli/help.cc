@@ -45,6 +45,8 @@ std::string_view placeholder(ValueKind kind) {
       return "SECONDS";
     case ValueKind::Controls:
       return "WHO";
+    case ValueKind::Tls:
+      return "WHEN";
     case ValueKind::LogLevel:
       return "LEVEL";
   }

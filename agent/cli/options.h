@@ -80,6 +80,7 @@ enum class ValueKind : std::uint8_t {
   ListenAt,  // An endpoint, the path of a Unix socket, or off.
   Seconds,
   Controls,  // off, login or loopback.
+  Tls,       // on, off or auto.
 };
 
 struct OptionSpec {

@@ -70,9 +70,7 @@ Result<std::vector<app::Account>> read_ui_users(const std::string& path) {
 }
 
 Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login) {
-  const Cidr loopback =
-      listen.address.is_v4() ? Cidr::parse("127.0.0.0/8").value() : Cidr::parse("::1/128").value();
-  if (has_login || loopback.contains(listen.address)) {
+  if (has_login || is_loopback(listen.address)) {
     return Ok{};
   }
   return Error{Errc::Denied,
@@ -80,6 +78,24 @@ Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login) {
                            "give it a token (--ui-token-file PATH) or people (--ui-users-file "
                            "PATH), or forward a port to it (ssh -L 4040:127.0.0.1:4040 host)",
                            listen.to_string())};
+}
+
+Result<std::optional<sys::Certificate>> read_ui_certificate(const Config& config) {
+  const bool is_wanted =
+      config.ui_tls == UiTls::On
+      || (config.ui_tls == UiTls::Auto && !is_loopback(config.ui_listen->address));
+  if (!is_wanted) {
+    return std::optional<sys::Certificate>();
+  }
+  auto certificate =
+      config.ui_cert.empty() ? sys::ensure_certificate(
+          config.state_dir,
+          {config.nickname, "localhost", "127.0.0.1", "::1", config.ui_listen->address.to_string()})
+                             : sys::load_certificate(config.ui_cert, config.ui_key);
+  if (!certificate.ok()) {
+    return Error(certificate.error()).with_context("certificate of the web UI");
+  }
+  return std::optional(std::move(certificate).value());
 }
 
 Result<app::Access> read_ui_access(const Config& config) {

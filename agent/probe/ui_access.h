@@ -9,6 +9,7 @@
 #include "app/login.h"
 #include "base/address.h"
 #include "base/result.h"
+#include "sys/tls/certificate.h"
 
 namespace weft::agent {
 
@@ -22,6 +23,10 @@ Result<std::vector<app::Account>> read_ui_users(const std::string& path);
 // Errc::Denied beyond loopback without a login: who sees the UI sees every command line of the
 // cluster.
 Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login);
+
+// Nothing where the UI speaks no TLS. Errors name the options. Makes a certificate in the state
+// folder at its first use where none is given.
+Result<std::optional<sys::Certificate>> read_ui_certificate(const Config& config);
 
 // All of it together. Precondition: the UI is to listen somewhere.
 Result<app::Access> read_ui_access(const Config& config);

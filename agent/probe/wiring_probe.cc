@@ -26,6 +26,7 @@ void Agent::start_probe(const Seat& seat) {
       .processes = sys::open_procfs(),
       .sockets = sys::open_sock_diag(),
       .connections = config_.bpf ? sys::open_bpf_connections() : nullptr,
+      .tracks = sys::open_conntrack(),
       .engine = {}};
   if (config_.docker) {
     sources.engine = probe::engine_at(config_.docker_socket);
@@ -75,12 +76,20 @@ void Agent::start_app(const Seat& seat) {
   if (!config_.ui_listen) {
     return;
   }
-  const auto listening = app_->listen({.listen = *config_.ui_listen}, seat.ui_access);
+  const auto listening = app_->listen(
+      {.listen = *config_.ui_listen, .certificate = seat.ui_certificate}, seat.ui_access);
   if (!listening.ok()) {
     log::warning("no web UI", {"why", listening.error()});
     return;
   }
-  log::info("web UI", {"url", "http://" + app_->endpoint().to_string() + "/"});
+  const std::string place = "://" + app_->endpoint().to_string() + "/";
+  if (seat.ui_certificate) {
+    log::info("web UI",
+              {"url", "https" + place},
+              {"certificate_sha256", seat.ui_certificate->fingerprint});
+  } else {
+    log::info("web UI", {"url", "http" + place});
+  }
 }
 
 void Agent::on_probe_message(PeerName from, ByteView payload) {

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "app/io/web_connection.h"
+#include "sys/tls/tls_listener.h"
 
 namespace weft::app {
 
@@ -42,6 +43,18 @@ class WebServer::Impl final : public WebConnection::Owner,
         retry_(executor_) {}
 
   Result<Ok> listen() {
+    if (options_.certificate) {
+      tls_ = WEFT_TRY(sys::TlsListener::listen(
+          executor_,
+          {.listen = options_.listen, .connections_max = options_.connections_max},
+          *options_.certificate,
+          [weak = weak_from_this()](WebConnection::Socket socket, std::string from) {
+            if (const auto self = weak.lock()) {
+              self->serve(std::move(socket), std::move(from));
+            }
+          }));
+      return Ok{};
+    }
     const tcp::endpoint endpoint = to_asio(options_.listen);
     boost::system::error_code error;
     acceptor_.open(endpoint.protocol(), error);
@@ -66,6 +79,7 @@ class WebServer::Impl final : public WebConnection::Owner,
 
   void stop() {
     hooks_ = {};
+    tls_.reset();
     boost::system::error_code ignored;
     acceptor_.close(ignored);
     retry_.cancel();
@@ -102,6 +116,9 @@ class WebServer::Impl final : public WebConnection::Owner,
   }
 
   Endpoint endpoint() const {
+    if (tls_) {
+      return tls_->endpoint();
+    }
     boost::system::error_code ignored;
     return {options_.listen.address, acceptor_.local_endpoint(ignored).port()};
   }
@@ -109,7 +126,7 @@ class WebServer::Impl final : public WebConnection::Owner,
  private:
   // At connections_max we do not accept: further clients wait in the backlog until one leaves.
   void accept() {
-    if (is_accepting_ || connections_.size() >= options_.connections_max) {
+    if (tls_ || is_accepting_ || connections_.size() >= options_.connections_max) {
       return;
     }
     is_accepting_ = true;
@@ -181,7 +198,7 @@ class WebServer::Impl final : public WebConnection::Owner,
 
   bool asks_for_login() const override { return static_cast<bool>(hooks_.on_login); }
 
-  bool is_secure() const override { return false; }
+  bool is_secure() const override { return options_.certificate.has_value(); }
 
   std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) override {
     return hooks_.admits(cookie, authorization);
@@ -214,6 +231,7 @@ class WebServer::Impl final : public WebConnection::Owner,
   asio::any_io_executor executor_;
   Options options_;
   Hooks hooks_;
+  std::unique_ptr<sys::TlsListener> tls_;  // Instead of the acceptor.
   tcp::acceptor acceptor_;
   asio::steady_timer retry_;
   bool is_accepting_ = false;

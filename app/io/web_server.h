@@ -1,5 +1,5 @@
-// HTTP and WebSocket for the web UI, on TCP. Serves the embedded files itself, hands requests below
-// /api and WebSocket clients to its hooks.
+// HTTP and WebSocket for the web UI, on TCP, with TLS where it has a certificate. Serves the
+// embedded files itself, hands requests below /api and WebSocket clients to its hooks.
 //
 // Built on Boost.Beast. Answers GET and HEAD, the login form's POST, and what changes something
 // below /api/control and /api/pipe, only; refuses names and
@@ -23,6 +23,7 @@
 #include "base/address.h"
 #include "base/request.h"
 #include "base/result.h"
+#include "sys/tls/certificate.h"
 
 namespace weft::app {
 
@@ -40,6 +41,7 @@ class WebServer {
  public:
   struct Options {
     Endpoint listen;
+    std::optional<sys::Certificate> certificate{};  // Nothing: no TLS.
     std::size_t connections_max = 512;
     // Bytes waiting for a slow WebSocket client before it is cut: it comes back to a fresh picture.
     std::size_t send_queue_max = 16U << 20U;

@@ -47,6 +47,7 @@ Result<Sample> Sampler::take() {
   sample.sources.push_back({.name = "procfs", .working = true, .detail = "processes, CPU, memory"});
   sample_connections(sample);
   sample_sockets(sample);
+  sample_tracks(sample);
   attribute(sample);
   sample_containers(sample);
   sample.cost = sys::thread_cpu_time() - cpu_before;
@@ -92,6 +93,18 @@ void Sampler::sample_connections(Sample& sample) {
     if (const std::uint64_t lost = sources_.connections->lost(); lost > 0) {
       state.detail += fmt::format("; {} kinds of them found no room", lost);
     }
+  }
+  sample.sources.push_back(std::move(state));
+}
+
+void Sampler::sample_tracks(Sample& sample) {
+  SourceFacts state{.name = "conntrack", .working = true, .detail = "UDP, translated addresses"};
+  auto tracks = sources_.tracks->tracks();
+  if (tracks.ok()) {
+    sample.tracks = std::move(tracks).value();
+  } else {
+    state.working = false;
+    state.detail = tracks.error().what;
   }
   sample.sources.push_back(std::move(state));
 }

@@ -15,6 +15,7 @@
 #include "sys/bpf/connections.h"
 #include "sys/clock.h"
 #include "sys/http_server.h"
+#include "sys/netlink/conntrack.h"
 #include "sys/procfs.h"
 #include "sys/sock_diag.h"
 
@@ -28,6 +29,7 @@ class Sampler {
     std::unique_ptr<sys::ProcessSource> processes;
     std::unique_ptr<sys::SocketSource> sockets;
     std::unique_ptr<sys::ConnectionSource> connections;  // Nothing: BPF is not wanted (--no-bpf).
+    std::unique_ptr<sys::TrackSource> tracks;
     Engine engine;
   };
 
@@ -46,6 +48,7 @@ class Sampler {
 
  private:
   void sample_connections(Sample& sample);
+  void sample_tracks(Sample& sample);
   bool is_counting() const { return connections_state_.working; }
   void learn_opening(ObservedSocket& socket);
   void sample_sockets(Sample& sample);

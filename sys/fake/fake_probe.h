@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sys/bpf/connections.h"
+#include "sys/netlink/conntrack.h"
 #include "sys/procfs.h"
 #include "sys/sock_diag.h"
 
@@ -87,6 +88,19 @@ class FakeConnections final : public ConnectionSource {
   }
   int news_descriptor() const override { return -1; }
   void clear_news() override {}
+};
+
+class FakeTracks final : public TrackSource {
+ public:
+  std::vector<ObservedTrack> present;
+  bool refuses = false;
+
+  Result<std::vector<ObservedTrack>> tracks() override {
+    if (refuses) {
+      return Error{Errc::Unavailable, "ask for tracked connections: not supported"};
+    }
+    return present;
+  }
 };
 
 }  // namespace weft::sys

@@ -61,6 +61,9 @@ assert_fails on h1 weft graph nonsense
 step "metrics"
 scraped() { api /metrics | grep -q '^weft_host_cpu_cores '; }
 wait_until 15 "this host's own series" scraped
+# Names that are Weave's are as Weave has them.
+api /metrics | promtool check metrics >"$SCRATCH/findings" 2>&1 || true
+assert_equal "$(grep -cE '^(weft_|traces_)|error' "$SCRATCH/findings" || true)" 0 "what promtool finds in our own series"
 
 step "without BPF there are edges, too"
 on h1 weft stop
@@ -74,7 +77,14 @@ on h1 weft stop
 assert_fails on h1 weft launch --ui-listen 0.0.0.0:4040
 on h1 sh -c 'umask 077; echo 0123456789abcdef >/run/ui-token'
 launch h1 --ui-listen 0.0.0.0:4040 --ui-token-file /run/ui-token
-status_of() { on h1 curl -s -o /dev/null -w '%{http_code}' "$@"; }
-assert_equal "$(status_of http://198.18.0.1:4040/api)" 401 "a stranger"
-assert_equal "$(status_of -H 'Authorization: Bearer 0123456789abcdef' http://198.18.0.1:4040/api)" 200 "who has the token"
+status_of() { on h1 curl -sk -o /dev/null -w '%{http_code}' "$@"; }
+assert_equal "$(status_of https://198.18.0.1:4040/api)" 401 "a stranger"
+assert_equal "$(status_of -H 'Authorization: Bearer 0123456789abcdef' https://198.18.0.1:4040/api)" 200 "who has the token"
+step "with TLS, and the certificate whose fingerprint is in the log"
+shown=$(on h1 sh -c 'openssl s_client -connect 198.18.0.1:4040 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256')
+assert_contains "$(on h1 cat /var/log/weft.log)" "${shown#*=}" "the log"
+assert_fails on h1 curl -s http://198.18.0.1:4040/api
+on h1 weft stop
+launch h1 --ui-listen 0.0.0.0:4040 --ui-token-file /run/ui-token --ui-tls off
+assert_equal "$(status_of http://198.18.0.1:4040/api)" 401 "behind a proxy of one's own"
 stop_jobs "$server"

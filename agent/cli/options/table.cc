@@ -316,7 +316,7 @@ constexpr std::array kOptions{
     OptionSpec{"ui-listen",
                ValueKind::Listen,
                "127.0.0.1:4040",
-               "address and port of the web UI and its API (beyond loopback: with a token), or off",
+               "address and port of the web UI and its API (beyond loopback: with a login), or off",
                kRun},
     OptionSpec{"ui-token-file",
                ValueKind::Path,
@@ -328,6 +328,19 @@ constexpr std::array kOptions{
                "",
                "file with the people who may log in to the web UI (weft ui-user prints its lines)",
                kRun},
+    OptionSpec{"ui-tls",
+               ValueKind::Tls,
+               "auto",
+               "whether the web UI speaks TLS: on, off (a proxy does), or auto (beyond loopback)",
+               kRun},
+    OptionSpec{
+        "ui-cert",
+        ValueKind::Path,
+        "",
+        "the web UI's certificate, PEM, with those that sign it (default: the agent makes its "
+        "own, and logs its fingerprint)",
+        kRun},
+    OptionSpec{"ui-key", ValueKind::Path, "", "the certificate's private key, PEM", kRun},
     OptionSpec{
         "controls",
         ValueKind::Controls,

@@ -30,7 +30,9 @@ class SamplerTest : public testing::Test {
     auto processes = std::make_unique<sys::FakeProcesses>();
     auto sockets = std::make_unique<sys::FakeSockets>();
     auto connections = std::make_unique<sys::FakeConnections>();
+    auto tracks = std::make_unique<sys::FakeTracks>();
     connections_ = connections.get();
+    tracks_ = tracks.get();
     processes_ = processes.get();
     sockets_ = sockets.get();
     ObservedProcess process;
@@ -48,6 +50,7 @@ class SamplerTest : public testing::Test {
         Sampler::Sources{.processes = std::move(processes),
                          .sockets = std::move(sockets),
                          .connections = std::move(connections),
+                         .tracks = std::move(tracks),
                          .engine = [this](const std::string& target) { return answer(target); }});
   }
 
@@ -74,6 +77,7 @@ class SamplerTest : public testing::Test {
   sys::FakeProcesses* processes_ = nullptr;
   sys::FakeSockets* sockets_ = nullptr;
   sys::FakeConnections* connections_ = nullptr;
+  sys::FakeTracks* tracks_ = nullptr;
   int asked_ = 0;
   bool engine_gone_ = false;
   std::optional<Sampler> sampler_;
@@ -186,6 +190,20 @@ TEST_F(SamplerTest, StopsCountingWhenNobodyLooksAndBeginsAnew) {
 
   (void)take();
   EXPECT_TRUE(connections_->counts);
+}
+
+TEST_F(SamplerTest, TakesWhatIsTrackedAndSaysWhenThatDoesNotWork) {
+  tracks_->present = {{.transport = Transport::Udp}};
+  EXPECT_THAT(sampler_->take().value().tracks, SizeIs(1));
+  tracks_->refuses = true;
+
+  const Sample sample = sampler_->take().value();
+
+  EXPECT_THAT(sample.tracks, IsEmpty());
+  EXPECT_THAT(sample.sources,
+              Contains(SourceFacts{.name = "conntrack",
+                                   .working = false,
+                                   .detail = "ask for tracked connections: not supported"}));
 }
 
 }  // namespace

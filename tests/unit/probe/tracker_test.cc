@@ -325,5 +325,114 @@ TEST(Tracker, LeavesOutWhatBelongsToNamespacesOfNobodyHere) {
   EXPECT_THAT(tracker.digest(look).flows, IsEmpty());
 }
 
+// A container at 172.17.0.2 on a host at 10.0.0.1.
+Sample tracked(Duration at, std::vector<ObservedTrack> tracks) {
+  Sample out = sample(at, {});
+  out.processes = {process(42, 1s)};
+  ContainerFacts container;
+  container.id = kContainer;
+  container.addresses = {Ip::parse("172.17.0.2").value()};
+  out.containers = {container};
+  out.host.addresses = {Cidr::parse("10.0.0.1/24").value()};
+  out.tracks = std::move(tracks);
+  return out;
+}
+
+ObservedTrack track(const char* client, const char* asked, const char* server) {
+  return {.transport = Transport::Udp,
+          .client = endpoint(client),
+          .asked = endpoint(asked),
+          .server = endpoint(server)};
+}
+
+TEST(Tracker, KnowsDatagramsOfItsContainersFromConnectionTracking) {
+  Tracker tracker;
+
+  const HostReport report =
+      tracker.digest(tracked(1s, {track("172.17.0.2:4000", "8.8.8.8:53", "8.8.8.8:53")}));
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  const auto& [key, flow] = *report.flows.begin();
+  EXPECT_EQ(key.transport, Transport::Udp);
+  EXPECT_EQ(key.direction, Direction::Outbound);
+  EXPECT_EQ(key.container, kContainer);
+  EXPECT_EQ(key.netns, kNetns);
+  EXPECT_EQ(key.remote, Ip::parse("8.8.8.8").value());
+  EXPECT_EQ(key.port, 53);
+  EXPECT_EQ(flow.count, 1U);
+}
+
+TEST(Tracker, CountsDatagramsBetweenTwoLooksFromBothEndsOfThisHost) {
+  Tracker tracker;
+  ObservedTrack one = track("10.0.0.1:4000", "172.17.0.2:53", "172.17.0.2:53");
+  one.bytes_sent = 100;
+  (void)tracker.digest(tracked(1s, {one}));
+  one.bytes_sent = 300;
+  one.bytes_received = 50;
+
+  const HostReport report = tracker.digest(tracked(2s, {one}));
+
+  ASSERT_THAT(report.flows, SizeIs(2));
+  EXPECT_EQ(report.flows.begin()->first.direction, Direction::Outbound);
+  EXPECT_EQ(report.flows.begin()->second.sent_per_second, 200U);
+  EXPECT_EQ(report.flows.rbegin()->first.container, kContainer);
+  EXPECT_EQ(report.flows.rbegin()->second.received_per_second, 200U);
+  EXPECT_EQ(report.flows.rbegin()->second.sent_per_second, 50U);
+}
+
+TEST(Tracker, LeavesDatagramsToTheSocketsThatTellOfThem) {
+  Tracker tracker;
+  Sample look = tracked(1s, {track("172.17.0.2:4000", "8.8.8.8:53", "8.8.8.8:53")});
+  ObservedSocket socket = connected("172.17.0.2:4000", "8.8.8.8:53", 7);
+  socket.transport = Transport::Udp;
+  look.namespaces = {{.netns = kNetns, .sockets = {socket}}};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->second.count, 1U);
+}
+
+TEST(Tracker, LeavesOutDatagramsThatOnlyPassThrough) {
+  Tracker tracker;
+
+  const HostReport report =
+      tracker.digest(tracked(1s, {track("192.0.2.1:4000", "8.8.8.8:53", "8.8.8.8:53")}));
+
+  EXPECT_THAT(report.flows, IsEmpty());
+}
+
+TEST(Tracker, LeadsAFlowToWhoAnswersBehindATranslation) {
+  Tracker tracker;
+  ObservedTrack translated = track("172.17.0.2:4000", "10.0.0.1:8081", "172.17.0.3:80");
+  translated.transport = Transport::Tcp;
+  Sample look = tracked(1s, {translated});
+  look.namespaces = {
+      {.netns = kNetns, .sockets = {connected("172.17.0.2:4000", "10.0.0.1:8081", 7)}}};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->first.remote, Ip::parse("172.17.0.3").value());
+  EXPECT_EQ(report.flows.begin()->first.port, 80);
+}
+
+TEST(Tracker, LeadsToWhoWasAskedWhereSeveralAnswerOrAnEnginePublishesThePort) {
+  ObservedTrack one = track("172.17.0.2:4000", "10.0.0.1:8081", "172.17.0.3:80");
+  ObservedTrack other = track("172.17.0.2:4001", "10.0.0.1:8081", "172.17.0.4:80");
+  Sample spread = tracked(1s, {one, other});
+  Sample published = tracked(1s, {one});
+  published.containers[0].ports = {
+      {.outside = endpoint("0.0.0.0:8081"), .inside = 80, .transport = Transport::Udp}};
+
+  for (const Sample& look : {spread, published}) {
+    Tracker tracker;
+    const HostReport report = tracker.digest(look);
+    ASSERT_THAT(report.flows, SizeIs(1));
+    EXPECT_EQ(report.flows.begin()->first.remote, Ip::parse("10.0.0.1").value());
+    EXPECT_EQ(report.flows.begin()->first.port, 8081);
+  }
+}
+
 }  // namespace
 }  // namespace weft::probe

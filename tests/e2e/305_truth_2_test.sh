@@ -1,0 +1,74 @@
+#!/bin/bash
+# Edges beside what really talks: UDP without connected sockets, ports translated by rules nobody
+# told weft of, published ports from outside and from the host itself, IPv6, the host's network, and
+# containers that each talk to themselves on 127.0.0.1.
+source "$(dirname "$0")/../lab/lib.sh"
+
+api() { on h1 curl -sf --unix-socket /run/weft/weft.sock "http://weft$1"; }
+id_of() { echo "$(on h1 docker inspect -f '{{.Id}}' "$1");<container>"; }
+# FROM TO PORT: from and to are ids; "" is any. How many edges of the topology containers fit.
+edges() {
+  api /api/topology/containers | jq --arg from "$1" --arg to "$2" --arg port "$3" \
+    '[.nodes[] | select($from == "" or .id == $from) | (.edges // {}) | to_entries[]
+      | select($to == "" or .key == $to) | select(.value.ports | index($port))] | length'
+}
+has_edge() { (($(edges "$@") >= 1)); }
+serve() {  # NAME SOCAT-ADDRESS [docker options]: a container that repeats what it hears.
+  local name=$1 address=$2
+  shift 2
+  on h1 docker run -d --name "$name" "$@" weft-tools socat "$address" EXEC:cat >/dev/null
+}
+every_second() {  # NAME SOCAT-ADDRESS [docker options]: a container that says something each second.
+  local name=$1 address=$2
+  shift 2
+  on h1 docker run -d --name "$name" "$@" weft-tools sh -c "while :; do echo hello | socat -t 0.3 - $address; sleep 0.5; done" >/dev/null
+}
+address_in_bridge() { on h1 docker inspect -f '{{.NetworkSettings.IPAddress}}' "$1"; }
+
+lab_up 2 --docker
+launch h1
+host=198.18.0.1
+
+step "UDP of a container to a port that another publishes, no socket of either connected"
+serve udp-server UDP4-RECVFROM:9000,fork -p 9000:9000/udp
+every_second udp-client "UDP4-SENDTO:$host:9000"
+wait_until 10 "from container to container" has_edge "$(id_of udp-client)" "$(id_of udp-server)" 9000/udp
+
+step "UDP from another host, to the same"
+on h2 sh -c "while :; do echo hello | socat -t 0.3 - UDP4-SENDTO:$host:9000; sleep 0.5; done" &
+from_outside() { has_edge in-theinternet "$(id_of udp-server)" 9000/udp || has_edge pseudo:local-network "$(id_of udp-server)" 9000/udp; }
+wait_until 10 "from outside to the container" from_outside
+
+step "a port translated by a rule of somebody's own"
+serve hidden TCP4-LISTEN:80,fork,reuseaddr
+on h1 iptables -t nat -A PREROUTING -p tcp -d "$host" --dport 8081 -j DNAT --to-destination "$(address_in_bridge hidden):80"
+every_second nat-client "TCP4:$host:8081"
+wait_until 10 "to who answers" has_edge "$(id_of nat-client)" "$(id_of hidden)" 80/tcp
+
+step "a published TCP port, asked for by a container and by the host"
+serve published TCP4-LISTEN:81,fork,reuseaddr -p 8082:81
+every_second port-client "TCP4:$host:8082"
+published_edge() { api /api/topology/containers | jq -e --arg from "$(id_of port-client)" --arg to "$(id_of published)" '.nodes[$from].edges[$to] != null' >/dev/null; }
+wait_until 10 "from container to container" published_edge
+
+step "IPv6, and the host's network"
+serve in-host TCP6-LISTEN:9006,fork,reuseaddr,ipv6only=1 --net host
+every_second v6-client "TCP6:[fd57:6c61:6200::1]:9006" --net host
+wait_until 10 "from container to container" has_edge "$(id_of v6-client)" "$(id_of in-host)" 9006/tcp
+
+step "two containers that each talk to themselves on 127.0.0.1 have no edge between them"
+for name in self-a self-b; do
+  on h1 docker run -d --name $name weft-tools sh -c \
+    'socat TCP4-LISTEN:7000,bind=127.0.0.1,fork,reuseaddr EXEC:cat & while :; do echo hello | socat -t 0.3 - TCP4:127.0.0.1:7000; sleep 0.5; done' >/dev/null
+done
+a=$(id_of self-a)
+b=$(id_of self-b)
+talks() { api /api/topology/processes | jq -e '[.nodes[].edges // {} | to_entries[] | select(.value.ports | index("7000/tcp"))] | length >= 2' >/dev/null; }
+wait_until 10 "both talk" talks
+assert_equal "$(edges "$a" "$b" 7000/tcp)" 0 "edges from one to the other"
+assert_equal "$(edges "$b" "$a" 7000/tcp)" 0 "edges from the other to one"
+
+step "what has stopped talking is gone soon"
+on h1 docker rm -f udp-client >/dev/null
+is_gone() { api /api/topology/containers | jq -e --arg to "$(id_of udp-server)" '[.nodes[] | select(.label == "udp-client")] | length == 0' >/dev/null; }
+wait_until 10 "the container that was removed" is_gone
