@@ -550,7 +550,7 @@ void Cluster::check_ring(NodeId node) {
     require(covered.count_in(piece.span) == 0, "ring entries overlap");
     covered.add(piece.span);
   }
-  require(covered.size() == range_.v4_count(), "the ring has a hole");
+  require(covered.size() == Span::of(range_).size(), "the ring has a hole");
 }
 
 std::vector<std::uint64_t> seeds(std::uint64_t count) {

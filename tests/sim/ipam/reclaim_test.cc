@@ -41,6 +41,35 @@ TEST_P(ReclaimScenario, ADeadPeersFreeSpaceIsUsableWithinHalfAMinute) {
   EXPECT_EQ(cluster.allocator(0).status().decree, 1U);
 }
 
+TEST_P(ReclaimScenario, ARangeOfIpv6IsSharedReclaimedAndKeptOverARestartAlike) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 3,
+                   .range = "fd00:32::/120",
+                   .elector_count = 3,
+                   .faults = kRough,
+                   .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(5);
+  world.run_for(seconds(10));
+  ASSERT_EQ(cluster.answered_count(), 15U);
+  cluster.crash(2);
+
+  for (int i = 0; i < 200; ++i) {
+    cluster.allocate(0, fmt::format("more{}", i));
+  }
+  world.run_for(seconds(60));
+  EXPECT_EQ(cluster.unanswered_count(), 0U);
+  cluster.crash(1);
+  cluster.start(1);
+  cluster.start(2);
+  cluster.set_faults({});
+  world.run_for(seconds(60));
+
+  EXPECT_TRUE(cluster.rings_agree());
+  EXPECT_GE(cluster.allocator(0).status().decree, 1U);
+}
+
 TEST_P(ReclaimScenario, APeerWithoutAMajorityHandsOutNothingAndSaysSo) {
   World world(GetParam());
   Cluster cluster(world,
