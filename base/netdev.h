@@ -54,8 +54,6 @@ struct PortSpec {
   bool flood_broadcast = true;
   bool isolated = false;  // Never to another isolated port.
   bool hairpin = false;
-  // A multicast router is behind it: it hears reports of group members, and all multicast.
-  bool multicast_router = false;
 };
 
 // The host as the gateway of containers' subnets. Each address, with the prefix of its subnet, is

@@ -88,11 +88,8 @@ Result<Ok> DatapathService::Impl::ensure_devices() {
     WEFT_TRY(netdev_.remove_link(seal_port_));
   }
   WEFT_TRY(ensure_tap());
-  WEFT_TRY(netdev_.ensure_port({.link = tap_name_,
-                                .bridge = options_.bridge,
-                                .learning = false,
-                                .isolated = true,
-                                .multicast_router = true}));
+  WEFT_TRY(netdev_.ensure_port(
+      {.link = tap_name_, .bridge = options_.bridge, .learning = false, .isolated = true}));
   if (bridge == bridge_index_) {
     return Ok{};
   }

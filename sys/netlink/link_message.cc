@@ -18,6 +18,7 @@ VxlanState parse_vxlan(const NetlinkAttributes& data) {
 BridgeState parse_bridge(const NetlinkAttributes& data) {
   return {.stp = data.u32(IFLA_BR_STP_STATE, 0) != 0,
           .vlan_filtering = data.u8(IFLA_BR_VLAN_FILTERING, 0) != 0,
+          .multicast_snooping = data.u8(IFLA_BR_MCAST_SNOOPING, 0) != 0,
           .ageing_ticks = data.u32(IFLA_BR_AGEING_TIME, 0)};
 }
 
@@ -28,9 +29,6 @@ PortSpec parse_port(const NetlinkAttributes& data) {
   port.flood_multicast = data.u8(IFLA_BRPORT_MCAST_FLOOD, 1) != 0;
   port.flood_broadcast = data.u8(IFLA_BRPORT_BCAST_FLOOD, 1) != 0;
   port.isolated = data.u8(IFLA_BRPORT_ISOLATED, 0) != 0;
-  // Bridges that do not snoop have no such attribute, and every port hears all.
-  constexpr std::uint8_t kAlways = 2;  // MDB_RTR_TYPE_PERM of linux/if_bridge.h.
-  port.multicast_router = data.u8(IFLA_BRPORT_MULTICAST_ROUTER, kAlways) == kAlways;
   port.hairpin = data.u8(IFLA_BRPORT_MODE, 0) != 0;
   return port;
 }

@@ -22,6 +22,7 @@ struct VxlanState {
 struct BridgeState {
   bool stp = false;
   bool vlan_filtering = false;
+  bool multicast_snooping = false;
   std::uint32_t ageing_ticks = 0;  // USER_HZ, hundredths of a second.
 
   friend bool operator==(const BridgeState&, const BridgeState&) = default;

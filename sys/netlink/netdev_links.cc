@@ -15,8 +15,12 @@ namespace {
 
 // The 300 s every bridge has by default (IEEE 802.1D); stated so that drift is repaired.
 constexpr std::uint32_t kAgeingTicks = 300 * 100;
-constexpr BridgeState kBridgeOptions = {
-    .stp = false, .vlan_filtering = false, .ageing_ticks = kAgeingTicks};
+// A bridge that snoops would keep containers' reports from the agent, which snoops for all hosts
+// (docs/adr/0035). Kernels without snooping ignore the attribute.
+constexpr BridgeState kBridgeOptions = {.stp = false,
+                                        .vlan_filtering = false,
+                                        .multicast_snooping = false,
+                                        .ageing_ticks = kAgeingTicks};
 
 // IPv6 needs 1,280 of a link (RFC 8200), below which the kernel gives it no IPv6 settings.
 constexpr std::uint32_t kIpv6MtuMin = 1280;
@@ -82,6 +86,7 @@ void put_bridge_options(NetlinkMessage& message, const BridgeState& is) {
     info.nested(IFLA_INFO_DATA, [&](NetlinkMessage& data) {
       data.u32(IFLA_BR_STP_STATE, kBridgeOptions.stp ? 1 : 0);
       data.u32(IFLA_BR_AGEING_TIME, kBridgeOptions.ageing_ticks);
+      data.u8(IFLA_BR_MCAST_SNOOPING, kBridgeOptions.multicast_snooping ? 1 : 0);
       if (is.vlan_filtering != kBridgeOptions.vlan_filtering) {
         data.u8(IFLA_BR_VLAN_FILTERING, kBridgeOptions.vlan_filtering ? 1 : 0);
       }
@@ -106,16 +111,12 @@ void put_vxlan_options(NetlinkMessage& message, const VxlanSpec& spec) {
   });
 }
 
-// MDB_RTR_TYPE_PERM and MDB_RTR_TYPE_TEMP_QUERY of linux/if_bridge.h.
-constexpr std::uint8_t kRouterAlways = 2;
-constexpr std::uint8_t kRouterIfHeard = 1;
-
 // Changing nothing is news to whoever listens, so nothing is changed that is as it should be.
 bool behaves_as(const PortSpec& port, const PortSpec& wanted) {
   return port.learning == wanted.learning && port.flood_unknown == wanted.flood_unknown
          && port.flood_multicast == wanted.flood_multicast
          && port.flood_broadcast == wanted.flood_broadcast && port.isolated == wanted.isolated
-         && port.hairpin == wanted.hairpin && (port.multicast_router || !wanted.multicast_router);
+         && port.hairpin == wanted.hairpin;
 }
 
 }  // namespace
@@ -351,7 +352,6 @@ Result<Ok> KernelNetdev::ensure_port(const PortSpec& spec) {
       data.u8(IFLA_BRPORT_BCAST_FLOOD, spec.flood_broadcast ? 1 : 0);
       data.u8(IFLA_BRPORT_ISOLATED, spec.isolated ? 1 : 0);
       data.u8(IFLA_BRPORT_MODE, spec.hairpin ? 1 : 0);
-      data.u8(IFLA_BRPORT_MULTICAST_ROUTER, spec.multicast_router ? kRouterAlways : kRouterIfHeard);
     });
   });
   return netlink_->request(message, "configure bridge port " + spec.link);

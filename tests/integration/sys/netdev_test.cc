@@ -635,7 +635,7 @@ TEST(FakeNetdev, FailsTheCallItWasToldToFailAndChangesNothing) {
 TEST(KernelNetdev, SpeaksOfABridgeAsIproute2Does) {
   const auto world = make_real_world();
   ASSERT_TRUE(world->netdev().ensure_bridge(kBridge).ok());
-  run("ip link set dev br0 type bridge stp_state 1 ageing_time 100");
+  run("ip link set dev br0 type bridge stp_state 1 ageing_time 100 mcast_snooping 1");
   run("sysctl -qw net.ipv6.conf.br0.accept_ra=2 net.ipv6.conf.br0.autoconf=1");
 
   ASSERT_TRUE(world->netdev().ensure_bridge(kBridge).ok());
@@ -644,6 +644,7 @@ TEST(KernelNetdev, SpeaksOfABridgeAsIproute2Does) {
   EXPECT_THAT(details, HasSubstr("stp_state 0 "));
   EXPECT_THAT(details, HasSubstr("ageing_time 30000 "));
   EXPECT_THAT(details, HasSubstr("vlan_filtering 0 "));
+  EXPECT_THAT(details, HasSubstr("mcast_snooping 0 "));
   EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/br0/accept_ra"), "0\n");
   EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/br0/autoconf"), "0\n");
 }
