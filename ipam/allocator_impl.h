@@ -160,7 +160,11 @@ class Allocator::Impl {
   // The mesh.
   bool knows(const Ring& theirs, PeerName owner) const;
   void on_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
-  void on_claims(TimePoint now, PeerName from, const ElectorClaims& theirs, AllocatorActions& out);
+  void on_claims(TimePoint now,
+                 PeerName from,
+                 const ElectorClaims& theirs,
+                 Consensus::Extent extent,
+                 AllocatorActions& out);
   void on_message(TimePoint now, PeerName from, const PeerMessage& message, AllocatorActions& out);
   void on_space_request(
       TimePoint now, PeerName from, std::uint64_t id, Space::Want want, AllocatorActions& out);
@@ -246,6 +250,7 @@ class Allocator::Impl {
   std::set<PeerName> owed_;  // Who showed us a state older than ours.
   bool has_news_ = false;    // For every neighbour but news_from_, if there is one.
   std::optional<PeerName> news_from_;
+  std::set<PeerName> claims_news_;  // Without a ring: whose claims are the news.
   TimePoint flush_due_ = kNever;
   TimePoint report_due_ = kNever;
   TimePoint digest_due_ = kNever;

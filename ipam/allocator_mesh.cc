@@ -75,8 +75,13 @@ void Allocator::Impl::owe(TimePoint now, PeerName peer) {
 }
 
 void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
-  // Without a ring this states that we are an elector, so that others know whom to share with.
-  send_to(peer, Topic::Ring, encode_state(), out);
+  // Without a ring this states that we are an elector, so that others know whom to share with. Who
+  // can be reached already has heard of the others, as we have.
+  const bool is_met = !ring_ && reachable_.contains(peer);
+  send_to(peer,
+          Topic::Ring,
+          is_met ? encode(ElectorNews{consensus_->claims_of({options_.self})}) : encode_state(),
+          out);
 }
 
 void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
@@ -131,7 +136,12 @@ void Allocator::Impl::on_gossip(
     }
     std::visit(overloaded{
                    [&](const Ring& ring) { on_ring(now, from, ring, out); },
-                   [&](const ElectorClaims& claims) { on_claims(now, from, claims, out); },
+                   [&](const ElectorClaims& claims) {
+                     on_claims(now, from, claims, Consensus::Extent::All, out);
+                   },
+                   [&](const ElectorNews& news) {
+                     on_claims(now, from, news.claims, Consensus::Extent::News, out);
+                   },
                },
                gossip.value());
     return;
@@ -185,12 +195,13 @@ bool Allocator::Impl::knows(const Ring& theirs, PeerName owner) const {
 void Allocator::Impl::on_claims(TimePoint now,
                                 PeerName from,
                                 const ElectorClaims& theirs,
+                                Consensus::Extent extent,
                                 AllocatorActions& out) {
   if (ring_) {
     owe(now, from);  // The election is over.
     return;
   }
-  apply(now, consensus_->merge(theirs), from, out);
+  apply(now, consensus_->merge(theirs, extent), from, out);
 }
 
 void Allocator::Impl::apply(TimePoint now,
@@ -201,7 +212,7 @@ void Allocator::Impl::apply(TimePoint now,
     persist({consensus_row(consensus_->memory())}, out);
   }
   const bool from_other = from != options_.self;
-  auto electors = change.learned ? consensus_->chosen() : std::nullopt;
+  auto electors = !change.news.empty() ? consensus_->chosen() : std::nullopt;
   if (electors) {
     adopt(now,
           Ring::share_out(options_.range, std::move(*electors)),
@@ -217,17 +228,18 @@ void Allocator::Impl::apply(TimePoint now,
     }
     return;
   }
-  if (change.own) {
-    send_all(std::nullopt, encode(consensus_->claims()), out);
-    return;
-  }
-  if (change.learned) {
+  if (!change.news.empty()) {
+    news_from_ =
+        change.own || (has_news_ && news_from_ != from) ? std::nullopt : std::optional(from);
     has_news_ = true;
-    news_from_ = from;
+    claims_news_.merge(change.news);
     flush_due_ = std::min(flush_due_, now + kNewsDelay);
   }
   if (change.they_lack_news && from_other) {
     owe(now, from);
+  }
+  if (change.own) {
+    flush_news(out);
   }
 }
 
@@ -524,9 +536,10 @@ void Allocator::Impl::perform(Asks::Steps steps, AllocatorActions& out) {
 
 void Allocator::Impl::flush_news(AllocatorActions& out) {
   flush_due_ = kNever;
+  const auto claims = std::exchange(claims_news_, {});
   const Bytes payload = encode_state();
   if (std::exchange(has_news_, false)) {
-    send_all(news_from_, payload, out);
+    send_all(news_from_, ring_ ? payload : encode(ElectorNews{consensus_->claims_of(claims)}), out);
   }
   for (const PeerName& peer : std::exchange(owed_, {})) {
     send_to(peer, Topic::Ring, payload, out);

@@ -61,10 +61,10 @@ Consensus::Change Consensus::propose(TimePoint now) {
   }
   own().promised = Ballot{.round = round + 1, .proposer = options_.self};
   (void)settle();  // Our claim has changed in any case.
-  return {.memory = true, .own = true, .learned = true};
+  return {.memory = true, .own = true, .news = {options_.self}};
 }
 
-Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
+Consensus::Change Consensus::merge(const ElectorClaims& theirs, Extent extent) {
   Change change;
   auto mine = claims_.begin();  // Both ascend.
   for (const auto& [peer, claim] : theirs) {
@@ -86,24 +86,38 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs) {
         continue;
       }
       mine = claims_.emplace_hint(mine, peer, claim);
-      change.learned = true;
+      change.news.insert(peer);
       change.memory = true;
       continue;
     }
     // Both parts only rise, so the later claim of one elector is the greater pair.
     if (rank(mine->second) < rank(claim)) {
       mine->second = claim;
-      change.learned = true;
+      change.news.insert(peer);
     } else if (rank(claim) < rank(mine->second)) {
       change.they_lack_news = true;
     }
   }
-  change.they_lack_news = change.they_lack_news || theirs.size() < claims_.size();
+  // News crosses with news: what they lack of it is on its way to them.
+  change.they_lack_news =
+      extent == Extent::All && (change.they_lack_news || theirs.size() < claims_.size());
   // Most of what arrives is what neighbours have told before.
-  if (change.learned && settle()) {
-    change = {.memory = true, .own = true, .learned = true, .they_lack_news = true};
+  if (!change.news.empty() && settle()) {
+    change.memory = true;
+    change.own = true;
+    change.news.insert(options_.self);
   }
   return change;
+}
+
+ElectorClaims Consensus::claims_of(const std::set<PeerName>& electors) const {
+  ElectorClaims found;
+  for (const PeerName& elector : electors) {
+    if (const auto at = claims_.find(elector); at != claims_.end()) {
+      found.insert(*at);
+    }
+  }
+  return found;
 }
 
 bool Consensus::settle() {

@@ -1,7 +1,8 @@
 // Agrees, once, among which peers the range is first shared out: single-decree Paxos over gossip.
 //
-// Every elector states a claim, what it promised and what it accepted, and all claims travel
-// together as one map that only grows (per elector, later beats earlier). A ballot is proposed by
+// Every elector states a claim, what it promised and what it accepted. Claims form a map that only
+// grows (per elector, later beats earlier); peers that meet exchange it, and then pass on what is
+// new. A ballot is proposed by
 // promising it oneself; whoever sees a higher promise promises likewise; the proposer that sees a
 // quorum of promises accepts a value, and whoever sees an acceptance it may follow accepts it too.
 // When a quorum accepted one ballot, its value is chosen. The value is the set of electors known.
@@ -61,10 +62,12 @@ class Consensus {
 
     friend bool operator==(const Memory&, const Memory&) = default;
   };
+  // Whether claims are all that their sender knows, or what has changed.
+  enum class Extent : std::uint8_t { All, News };
   struct Change {
-    bool memory = false;   // memory() must be persisted before claims() is shown.
-    bool own = false;      // Everybody should hear; otherwise not whoever told us.
-    bool learned = false;  // claims() changed at all.
+    bool memory = false;        // memory() must be persisted before claims() is shown.
+    bool own = false;           // Everybody should hear; otherwise not whoever told us.
+    std::set<PeerName> news{};  // Whose claims changed.
     bool they_lack_news = false;
     bool provoke = false;  // An observer needs a ring: the electors should hear.
   };
@@ -74,7 +77,7 @@ class Consensus {
   // We need a ring: proposes now and again, after a random delay, until chosen() or stop().
   Change start(TimePoint now);
   void stop() { due_ = kNever; }
-  Change merge(const ElectorClaims& theirs);
+  Change merge(const ElectorClaims& theirs, Extent extent);
   Change on_deadline(TimePoint now);
   TimePoint next_deadline() const { return due_; }
 
@@ -82,6 +85,8 @@ class Consensus {
   std::optional<std::vector<PeerName>> chosen() const;
 
   const ElectorClaims& claims() const { return claims_; }
+  // Those of the electors named.
+  ElectorClaims claims_of(const std::set<PeerName>& electors) const;
   Memory memory() const;
   std::size_t quorum() const;
   std::size_t known_count() const { return claims_.size(); }

@@ -462,19 +462,7 @@ void fill_council(const PeerMessage& message, wire::ipam::PeerMessage& out) {
              message.body);
 }
 
-}  // namespace
-
-Bytes encode(const Ring& ring) {
-  google::protobuf::Arena arena;
-  auto& message = make<wire::ipam::RingGossip>(arena);
-  fill(ring, *message.mutable_ring());
-  return serialize(message);
-}
-
-Bytes encode(const ElectorClaims& claims) {
-  google::protobuf::Arena arena;
-  auto& message = make<wire::ipam::RingGossip>(arena);
-  auto& election = *message.mutable_election();
+void fill(const ElectorClaims& claims, wire::ipam::Election& election) {
   std::map<Ballot, const std::vector<PeerName>*> proposals;
   for (const auto& [elector, claim] : claims) {
     auto& added = *election.add_claims();
@@ -492,6 +480,29 @@ Bytes encode(const ElectorClaims& claims) {
       added.add_electors(elector.number());
     }
   }
+}
+
+}  // namespace
+
+Bytes encode(const Ring& ring) {
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
+  fill(ring, *message.mutable_ring());
+  return serialize(message);
+}
+
+Bytes encode(const ElectorClaims& claims) {
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
+  fill(claims, *message.mutable_election());
+  return serialize(message);
+}
+
+Bytes encode(const ElectorNews& news) {
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
+  fill(news.claims, *message.mutable_election());
+  message.mutable_election()->set_is_news(true);
   return serialize(message);
 }
 
@@ -529,7 +540,8 @@ Result<RingGossip> decode_ring_gossip(ByteView payload) {
     }
     case wire::ipam::RingGossip::kElection: {
       auto claims = WEFT_TRY(to_claims(message.election()));
-      return RingGossip(std::move(claims));
+      return message.election().is_news() ? RingGossip(ElectorNews{std::move(claims)})
+                                          : RingGossip(std::move(claims));
     }
     case wire::ipam::RingGossip::BODY_NOT_SET:
       break;

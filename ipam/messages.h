@@ -77,11 +77,19 @@ struct PeerMessage {
   friend bool operator==(const PeerMessage&, const PeerMessage&) = default;
 };
 
+// Claims that have changed; others may be known.
+struct ElectorNews {
+  ElectorClaims claims;
+
+  friend bool operator==(const ElectorNews&, const ElectorNews&) = default;
+};
+
 // Topic::Ring.
-using RingGossip = std::variant<Ring, ElectorClaims>;
+using RingGossip = std::variant<Ring, ElectorClaims, ElectorNews>;
 
 Bytes encode(const Ring& ring);
 Bytes encode(const ElectorClaims& claims);
+Bytes encode(const ElectorNews& news);
 Bytes encode(const PeerMessage& message);
 Result<RingGossip> decode_ring_gossip(ByteView payload);
 Result<PeerMessage> decode_peer_message(ByteView payload);

@@ -8,6 +8,7 @@ namespace {
 
 using std::chrono::seconds;
 using testing::ElementsAre;
+using Extent = Consensus::Extent;
 
 const PeerName kA(0xa);
 const PeerName kB(0xb);
@@ -25,7 +26,10 @@ void talk(std::vector<Consensus*> electors) {
     news = false;
     for (Consensus* from : electors) {
       for (Consensus* to : electors) {
-        news = (from != to && to->merge(from->claims()).learned) || news;
+        if (from != to) {
+          const auto change = to->merge(from->claims(), Extent::All);
+          news = news || !change.news.empty();
+        }
       }
     }
   }
@@ -142,9 +146,9 @@ TEST(Consensus, NobodyElseChangesOurClaim) {
   Consensus a = elector(kA);
   const ElectorClaim forged{.promised = {9, kB}, .accepted = {9, kB}, .electors = {kB}};
 
-  const auto change = a.merge({{kA, forged}});
+  const auto change = a.merge({{kA, forged}}, Extent::All);
 
-  EXPECT_FALSE(change.learned);
+  EXPECT_TRUE(change.news.empty());
   EXPECT_EQ(a.claims().at(kA), ElectorClaim{});
 }
 
@@ -155,7 +159,7 @@ TEST(Consensus, RemembersOnlySoManyElectors) {
     many[PeerName(0x1000 + i)] = {};
   }
 
-  a.merge(many);
+  a.merge(many, Extent::All);
 
   EXPECT_EQ(a.known_count(), 1'024U);
   EXPECT_EQ(a.refused_count(), 77U);
@@ -167,9 +171,22 @@ TEST(Consensus, SaysWhenTheOtherSideLags) {
   const ElectorClaims old = a.claims();
   a.start(kStart);
 
-  EXPECT_TRUE(a.merge(old).they_lack_news);
-  EXPECT_TRUE(a.merge(b.claims()).they_lack_news);
-  EXPECT_FALSE(a.merge(a.claims()).they_lack_news);
+  EXPECT_TRUE(a.merge(old, Extent::All).they_lack_news);
+  EXPECT_TRUE(a.merge(b.claims(), Extent::All).they_lack_news);
+  EXPECT_FALSE(a.merge(a.claims(), Extent::All).they_lack_news);
+}
+
+TEST(Consensus, NewsAloneDoesNotMeanThatTheOtherSideLags) {
+  Consensus a = elector(kA);
+  Consensus b = elector(kB);
+  const ElectorClaims old = a.claims();
+  a.start(kStart);
+  const auto change = b.start(kStart);
+
+  EXPECT_FALSE(a.merge(old, Extent::News).they_lack_news);
+  const auto learned = a.merge(b.claims_of(change.news), Extent::News);
+  EXPECT_FALSE(learned.they_lack_news);
+  EXPECT_TRUE(learned.news.contains(kB));
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ TEST(Messages, ClaimsComeBackAsTheyWere) {
       {PeerName(0xc), {.promised = {2, kA}, .accepted = {2, kA}, .electors = {kA, kB}}}};
 
   EXPECT_EQ(decode_ring_gossip(encode(claims)).value(), RingGossip(claims));
+  EXPECT_EQ(decode_ring_gossip(encode(ElectorNews{claims})).value(),
+            RingGossip(ElectorNews{claims}));
 }
 
 TEST(Messages, EveryPeerMessageComesBackAsItWas) {
