@@ -33,6 +33,7 @@ Paths::Paths(Options options, Rng rng, TimePoint now)
     : options_(options),
       rng_(rng),
       limit_(options.probe_rate_max, now),
+      started_(now),
       now_(now) {}
 
 Paths::Candidate Paths::make_candidate(const Path& path) {
@@ -47,6 +48,7 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
   WEFT_ASSERT(possible.clear || possible.sealed);
   now_ = now;
   const bool is_new = !peers_.contains(name);
+  const bool is_doubtful = !possible.linked && now - started_ >= options_.doubt_after;
   Peer& peer = peers_[name];
   const Path before = is_new ? Path{} : peer.candidates[peer.current].path;
   std::vector<Candidate> candidates;
@@ -60,7 +62,7 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
     if (candidate.health == Health::Bad) {
       candidate.retry_at = now;
     }
-    if (!possible.linked && candidate.health == Health::Unknown) {
+    if (is_doubtful && candidate.health == Health::Unknown) {
       candidate.health = Health::Bad;
       candidate.retry_at = now;
     }
@@ -77,7 +79,7 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
     }
   }
   peer.candidates = std::move(candidates);
-  if (!possible.linked) {
+  if (is_doubtful) {
     peer.active_until = std::max(peer.active_until, now + options_.active_for);
   }
   const auto same = std::find_if(peer.candidates.begin(),
@@ -94,7 +96,7 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
   } else {
     peer.current = static_cast<std::size_t>(same - peer.candidates.begin());
   }
-  choose(now, name, peer, possible.linked ? "possible now" : "the hosts are not connected", out);
+  choose(now, name, peer, is_doubtful ? "the hosts are not connected" : "possible now", out);
 }
 
 void Paths::remove_peer(PeerName peer) {
@@ -232,7 +234,23 @@ void Paths::on_relayed_probe(TimePoint now, PeerName name, PeerName via, PathAct
   set_relays(now, name, relays, out);
 }
 
+// Time in which we did not look is not time in which nobody answered.
+void Paths::forgive_lateness(TimePoint now) {
+  const TimePoint due = next_deadline();
+  if (due == kNever || now - due < options_.late_min) {
+    return;
+  }
+  for (const PeerName name : busy_) {
+    for (Candidate& candidate : peers_.at(name).candidates) {
+      for (TimePoint& sent_at : candidate.sent_at) {
+        sent_at += now - due;
+      }
+    }
+  }
+}
+
 void Paths::on_deadline(TimePoint now, PathActions& out) {
+  forgive_lateness(now);
   now_ = now;
   const std::vector<PeerName> names(busy_.begin(), busy_.end());
   for (const PeerName name : names) {

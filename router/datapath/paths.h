@@ -106,6 +106,10 @@ class Paths {
     std::uint32_t probe_rate_max = 1000;
     std::size_t relays_max = 3;
     std::size_t history_max = 8;
+    // So long after the start a connection that is not there means nothing: none of them is yet.
+    Duration doubt_after = Duration::zero();
+    // Our own clock is this late: answers may lie unread.
+    Duration late_min = std::chrono::milliseconds(100);
   };
   // What the pair could do.
   struct Possible {
@@ -181,6 +185,7 @@ class Paths {
   TimePoint probe_at(TimePoint now, const Peer& peer, std::size_t index) const;
   TimePoint verdict_at(const Candidate& candidate) const;
   TimePoint deadline(TimePoint now, const Peer& peer) const;
+  void forgive_lateness(TimePoint now);
   void settle(TimePoint now, PeerName name, Peer& peer, PathActions& out);
   void probe(TimePoint now, PeerName name, Candidate& candidate, PathActions& out);
   void fail(TimePoint now, Candidate& candidate) const;
@@ -197,6 +202,7 @@ class Paths {
   const Options options_;
   Rng rng_;
   FloodLimit limit_;
+  const TimePoint started_;
   TimePoint now_;  // Of the last input, for deadlines.
   std::map<PeerName, Peer> peers_;
   std::set<PeerName> busy_;  // With something to do at a time to come.

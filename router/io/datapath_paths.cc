@@ -27,11 +27,14 @@ constexpr std::size_t kSplitSizeMax = 1200;
 // Up to this many hosts the mesh connects everybody with everybody (Mesh::Options::full_mesh_max),
 // and a connection that is missing means something.
 constexpr std::size_t kFullMeshMax = 8;
+// A few seconds after the start it has done so.
+constexpr auto kDoubtAfter = std::chrono::seconds(5);
 
 }  // namespace
 
 void DatapathService::Impl::start_paths() {
-  paths_ = std::make_unique<Paths>(Paths::Options{}, Rng(options_.seed), clock_.now());
+  paths_ = std::make_unique<Paths>(
+      Paths::Options{.doubt_after = kDoubtAfter}, Rng(options_.seed), clock_.now());
   path_driver_ = std::make_unique<PathDriver>(
       executor_, clock_, *paths_, [this](PathAction a) { perform(std::move(a)); });
   start_mtus();

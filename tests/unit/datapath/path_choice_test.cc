@@ -14,8 +14,12 @@ using std::chrono_literals::operator""h;
 using std::chrono_literals::operator""min;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
+using ::testing::_;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using ::testing::VariantWith;
 
 constexpr Path kClear{Way::Clear, {}};
 constexpr Path kSealed{Way::Sealed, {}};
@@ -262,6 +266,33 @@ TEST(Paths, BeginsWithARelayWhereTheHostsAreNotConnected) {
 
   EXPECT_THAT(pair.used, ElementsAre(kClear, Pair::kViaRelay));
   EXPECT_EQ(pair.paths.status().front().path, Pair::kViaRelay);
+}
+
+TEST(Paths, DoesNotDoubtWhileConnectionsAreYetToBeMade) {
+  const TimePoint start{1h};
+  Paths paths({.doubt_after = 5s}, Rng(1), start);
+  PathActions out;
+
+  paths.set_peer(start + 4s, Pair::kPeer, {.clear = true, .linked = false}, out);
+
+  EXPECT_THAT(out, SizeIs(1));
+  EXPECT_EQ(paths.path(Pair::kPeer), kClear);
+  EXPECT_EQ(paths.next_deadline(), kNever);
+}
+
+TEST(Paths, BlamesNobodyForTimeInWhichItDidNotRun) {
+  const TimePoint start{1h};
+  Paths paths({}, Rng(1), start);
+  PathActions out;
+  paths.set_peer(start, Pair::kPeer, {.clear = true}, out);
+  paths.on_traffic(start, Pair::kPeer);
+  paths.on_deadline(start, out);
+  out.clear();
+
+  paths.on_deadline(start + 900ms, out);
+
+  EXPECT_THAT(out, Each(VariantWith<SendProbe>(_)));
+  EXPECT_EQ(paths.stats().switches, 0U);
 }
 
 TEST(Paths, FollowsAPeerThatComesThroughARelay) {
