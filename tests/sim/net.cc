@@ -28,7 +28,7 @@ EndId Net::dial(const Ip& from, Endpoint to) {
   ends_[other(id)].local = to;
   ends_[other(id)].remote = {from, port};
   count_packets(1, kSynSize);
-  after(delay(), Step::Syn, id);
+  after(delay(ends_[other(id)]), Step::Syn, id);
   return id;
 }
 
@@ -67,14 +67,14 @@ void Net::on_syn(EndId id) {
   const auto listener = hosts_.find(dialler.remote.address);
   if (listener == hosts_.end() || listener->second.port != dialler.remote.port) {
     count_packets(1, kHeaderSize);
-    after(delay(), Step::Refused, id);
+    after(delay(dialler), Step::Refused, id);
     return;
   }
   End& acceptor = ends_.at(other(id));
   acceptor.open = true;
   Host* host = listener->second.host;
   count_packets(2, kSynSize + kHeaderSize);
-  dialler.ready = world_.now() + delay();
+  dialler.ready = world_.now() + delay(dialler);
   schedule(dialler.ready, Step::Stands, id);
   const Endpoint local = acceptor.local;
   const Endpoint remote = acceptor.remote;
@@ -102,7 +102,7 @@ void Net::transmit(EndId from, Segment segment) {
       segment.last ? 1 : (segment.bytes.size() + kSegmentMax - 1) / kSegmentMax;
   count_packets(packets, packets * kHeaderSize + segment.bytes.size());
   End& end = ends_.at(to);
-  segment.arrives = std::max(world_.now() + delay(), end.ready);
+  segment.arrives = std::max(world_.now() + delay(end), end.ready);
   if (!end.inbound.empty()) {
     segment.arrives = std::max(segment.arrives, end.inbound.back().arrives);
   }

@@ -93,7 +93,17 @@ class Net final : private EventSink {
       }
     }
   }
-  void heal() { cuts_.clear(); }
+  void heal() {
+    cuts_.clear();
+    bad_.clear();
+  }
+
+  // What gets from `from` to `to` takes longer, and some of it is lost on the way.
+  struct Badness {
+    Duration delay{};
+    std::uint32_t loss_percent = 0;
+  };
+  void worsen(const Ip& from, const Ip& to, Badness badness) { bad_[{from, to}] = badness; }
 
   // The process is stopped (SIGSTOP): its kernel still takes connections and bytes, which it finds
   // all at once when it goes on.
@@ -148,11 +158,18 @@ class Net final : private EventSink {
 
   static EndId other(EndId id) { return EndId(id.value() ^ 1U); }
 
-  Duration delay() {
+  // Of one segment to this end, whose remote has sent it.
+  Duration delay(const End& to) {
     const Duration span = options_.latency_max - options_.latency_min;
     Duration total = options_.latency_min + span * world_.rng().below(1000) / 1000;
     Duration retransmit = options_.retransmit;
-    for (int tries = 0; tries < 6 && world_.rng().chance(options_.loss_percent); ++tries) {
+    std::uint32_t loss_percent = options_.loss_percent;
+    if (!bad_.empty()) {
+      const auto bad = bad_.find({to.remote.address, to.local.address});
+      total += bad == bad_.end() ? Duration::zero() : bad->second.delay;
+      loss_percent += bad == bad_.end() ? 0 : bad->second.loss_percent;
+    }
+    for (int tries = 0; tries < 6 && world_.rng().chance(loss_percent); ++tries) {
       total += retransmit;
       retransmit *= 2;
     }
@@ -224,6 +241,7 @@ class Net final : private EventSink {
   std::map<Ip, Attached> hosts_;
   std::set<Ip> dark_;  // Machines that are off.
   std::set<std::pair<Ip, Ip>> cuts_;
+  std::map<std::pair<Ip, Ip>, Badness> bad_;
   std::map<EndId, End> ends_;
   std::map<const Host*, std::vector<std::function<void()>>> frozen_;
   std::uint64_t next_end_ = 2;
