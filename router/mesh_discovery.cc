@@ -62,7 +62,8 @@ void Mesh::Impl::state_links(TimePoint now) {
 
 void Mesh::Impl::state_links_soon(TimePoint now, Duration delay) {
   const Duration interval = members() < kLarge ? kStatementInterval : kStatementIntervalLarge;
-  statement_due_ = std::min(statement_due_, std::max(now + delay, last_statement_ + interval));
+  statement_due_ =
+      std::min(statement_due_, std::max(now + delay, last_statement_ + health_.stretch(interval)));
 }
 
 // Where `peer` may listen, as it says.

@@ -326,8 +326,9 @@ void Mesh::Impl::refuse(TimePoint now, Link& link, Verdict verdict, MeshActions&
   if (is_crowded) {
     refer(verdict);
   }
-  link.duplicate = verdict.code == Code::Duplicate;
-  if (!link.duplicate) {
+  // A rival, or one too many that was told of others: nothing is the matter.
+  link.duplicate = verdict.code == Code::Duplicate || is_crowded;
+  if (verdict.code != Code::Duplicate) {
     ++stats_.links_refused;
   }
   const LinkId id = link.id;

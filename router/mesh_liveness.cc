@@ -234,8 +234,8 @@ LinkGraph Mesh::Impl::graph() const {
 }
 
 void Mesh::Impl::update_topology_soon(TimePoint now) {
-  topology_due_ =
-      std::min(topology_due_, std::max(now + kTopologyDelay, last_topology_ + topology_hold_));
+  const Duration hold = health_.stretch(topology_hold_);
+  topology_due_ = std::min(topology_due_, std::max(now + kTopologyDelay, last_topology_ + hold));
 }
 
 void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {

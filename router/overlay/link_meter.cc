@@ -17,9 +17,9 @@ constexpr std::uint32_t kHopCostUsec = 200;
 constexpr Duration kLateMin = milliseconds(200);
 // A level lasts: the two periods that a change of the network takes to show in the minimum, and a
 // while in which others may rely on it.
-constexpr Duration kLevelHold = std::chrono::seconds(30);
+constexpr Duration kLevelHold = std::chrono::seconds(60);
 constexpr std::size_t kPeriod = 8;  // Measurements.
-constexpr int kLevelSlack = 2;
+constexpr int kLevelSlack = 3;
 
 // The round-trip time of each level, in microseconds.
 constexpr std::array<std::uint64_t, kCostLevelMax + 1> kRoundTrips = [] {

@@ -56,8 +56,8 @@ class LinkMeter {
   // Of the last 64 beats, those that came late, in percent.
   double loss_percent() const;
 
-  // The level to state. Changes only if it is off by more than two levels, and at most every half
-  // minute.
+  // The level to state. Changes only if it is off by more than three levels, a factor of 1.7, and
+  // at most once a minute.
   std::uint8_t cost_level(TimePoint now);
 
  private:

@@ -49,11 +49,12 @@ std::optional<PeerName> Views::spare(const std::vector<Link>& links, std::size_t
   if (links.size() <= options_.degree_max || is_full_mesh(members)) {
     return std::nullopt;
   }
-  // Of those whose other end can spare us, rather one that is no branch of the tree.
+  // Of those whose other end can spare us and need not look for another, rather one that is no
+  // branch of the tree.
   std::vector<PeerName> branches;
   std::vector<PeerName> others;
   for (const Link& link : links) {
-    if (!link.is_target && link.degree >= options_.degree) {
+    if (!link.is_target && link.degree > options_.degree) {
       (link.is_branch ? branches : others).push_back(link.peer);
     }
   }
