@@ -1,5 +1,5 @@
 // Which network those who ask are on: names that have addresses on several networks are answered
-// with those of the client's own (docs/adr/0035). An immutable table of this host's containers, as
+// with those of the client's own (docs/adr/0037). An immutable table of this host's containers, as
 // only they ask this host's DNS. Part of a Zone; may be read from any thread. Pure.
 #pragma once
 

@@ -16,7 +16,7 @@ namespace {
 // The 300 s every bridge has by default (IEEE 802.1D); stated so that drift is repaired.
 constexpr std::uint32_t kAgeingTicks = 300 * 100;
 // A bridge that snoops would keep containers' reports from the agent, which snoops for all hosts
-// (docs/adr/0035). Kernels without snooping ignore the attribute.
+// (docs/adr/0033). Kernels without snooping ignore the attribute.
 constexpr BridgeState kBridgeOptions = {.stp = false,
                                         .vlan_filtering = false,
                                         .multicast_snooping = false,
