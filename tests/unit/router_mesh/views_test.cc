@@ -62,6 +62,7 @@ TEST(Views, AboveTheLimitALinkIsGivenUpThatNobodyNeeds) {
   Views views({}, Rng(1));
   EXPECT_EQ(views.spare(links(8, 6), 1000), std::nullopt);
   EXPECT_EQ(views.spare(links(9, 4), 1000), std::nullopt);  // The others have too few.
+  EXPECT_EQ(views.spare(links(9, 5), 1000), std::nullopt);  // They would look for another.
 
   std::vector<Views::Link> many = links(9, 6);
   for (Views::Link& link : many) {
