@@ -55,7 +55,7 @@ TEST_P(ReclaimScenario, ARangeOfIpv6IsSharedReclaimedAndKeptOverARestartAlike) {
   ASSERT_EQ(cluster.answered_count(), 15U);
   cluster.crash(2);
 
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 180; ++i) {
     cluster.allocate(0, fmt::format("more{}", i));
   }
   world.run_for(seconds(60));
