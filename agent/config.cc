@@ -139,6 +139,28 @@ Result<Ok> place_apis(const Settings& settings, Config& config) {
   return Ok{};
 }
 
+// Where the UI is, who may come, and what they may do.
+Result<Ok> take_ui(const Settings& settings, Config& config) {
+  if (settings.text("ui-listen") != "off") {
+    config.ui_listen = WEFT_TRY(Endpoint::parse(settings.text("ui-listen")));
+  }
+  config.ui_token_file = settings.text("ui-token-file");
+  config.ui_users_file = settings.text("ui-users-file");
+  const std::string& tls = settings.text("ui-tls");
+  config.ui_tls = tls == "on" ? UiTls::On : tls == "off" ? UiTls::Off : UiTls::Auto;
+  config.ui_cert = settings.text("ui-cert");
+  config.ui_key = settings.text("ui-key");
+  if (config.ui_cert.empty() != config.ui_key.empty()) {
+    return Error{Errc::Invalid, "--ui-cert and --ui-key belong together"};
+  }
+  const std::string& controls = settings.text("controls");
+  config.controls = controls == "off"     ? Controls::Off
+                    : controls == "login" ? Controls::Login
+                                          : Controls::Loopback;
+  config.host_shell = settings.flag("host-shell");
+  return Ok{};
+}
+
 }  // namespace
 
 bool is_loopback(const Ip& address) {
@@ -172,23 +194,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.docker_plugin_socket = settings.text("docker-plugin-socket");
   config.docker_swarm_socket = settings.text("docker-swarm-socket");
   config.docker_socket = settings.text("docker-socket");
-  if (settings.text("ui-listen") != "off") {
-    config.ui_listen = WEFT_TRY(Endpoint::parse(settings.text("ui-listen")));
-  }
-  config.ui_token_file = settings.text("ui-token-file");
-  config.ui_users_file = settings.text("ui-users-file");
-  const std::string& tls = settings.text("ui-tls");
-  config.ui_tls = tls == "on" ? UiTls::On : tls == "off" ? UiTls::Off : UiTls::Auto;
-  config.ui_cert = settings.text("ui-cert");
-  config.ui_key = settings.text("ui-key");
-  if (config.ui_cert.empty() != config.ui_key.empty()) {
-    return Error{Errc::Invalid, "--ui-cert and --ui-key belong together"};
-  }
-  const std::string& controls = settings.text("controls");
-  config.controls = controls == "off"     ? Controls::Off
-                    : controls == "login" ? Controls::Login
-                                          : Controls::Loopback;
-  config.host_shell = settings.flag("host-shell");
+  WEFT_TRY(take_ui(settings, config));
   config.state_dir = settings.text("state-dir");
   config.run_dir = settings.text("run-dir");
   config.log_level = settings.text("log-level");
