@@ -40,7 +40,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       case 'k':
         (void)weft::app::cookie_value(rest, weft::app::kSessionCookie);
-        (void)weft::app::token_of_form(rest);
+        (void)weft::app::credentials_of_form(rest);
+        break;
+      case 'a':
+        (void)weft::app::parse_accounts(rest);
         break;
       case 'p':
         app.on_peers(now, {{self, "h1", true}}, out);
