@@ -84,6 +84,7 @@ void Mesh::Impl::forget(TimePoint now, const std::string& target, MeshActions&) 
     connector_.remove(parsed.value());
     targets_.erase(parsed.value());
     target_peer_.erase(parsed.value());
+    full_targets_.erase(parsed.value());
   }
 }
 
@@ -335,6 +336,7 @@ void Mesh::Impl::check_invariants() const {
   broadcast_.check_invariants();
   WEFT_ASSERT(accused_.size() <= kNeighboursMax);
   WEFT_ASSERT(referrals_.size() <= kReferralsHeldMax);
+  WEFT_ASSERT(full_targets_.size() <= targets_.size());
   WEFT_ASSERT(reported_.size() <= kReportedMax);
   WEFT_ASSERT(refusals_.size() <= kRefusalsMax);
   WEFT_ASSERT(warnings_.size() <= kWarningsMax);

@@ -166,9 +166,25 @@ void Mesh::Impl::on_full(TimePoint now, Link& link, const Verdict& verdict) {
   if (target != nullptr && targets_.contains(*target) && options_.discovery
       && (!verdict.referrals.empty() || !up_.empty())) {
     connector_.on_connected(now, *link.goal);
+    full_targets_.insert(*target);
     link.goal.reset();
   }
   discover_soon(now);
+}
+
+// A target that had no room is left alone because we find the cluster through others. If no path
+// leads to it, those whom we found are an island that was turned away as we were.
+void Mesh::Impl::retry_full_targets(TimePoint now) {
+  std::erase_if(full_targets_, [this](const Target& target) {
+    const auto peer = target_peer_.find(target);
+    return peer == target_peer_.end() || up_.contains(peer->second) || is_present(peer->second);
+  });
+  for (const Target& target : full_targets_) {
+    const auto* entry = connector_.find(target);
+    if (entry != nullptr && entry->state == Connector::State::Connected) {
+      connector_.on_lost(now, target, "it has no room, and no path leads to it");
+    }
+  }
 }
 
 // Looking for connections ------------------------------------------------------------------------
@@ -184,6 +200,7 @@ void Mesh::Impl::discover(TimePoint now, MeshActions& out) {
   if (!options_.discovery) {
     return;
   }
+  retry_full_targets(now);
   std::size_t seeking = clear_goals();
   seeking += follow_referrals(now, seeking);
   if (views_.is_full_mesh(members())) {
@@ -252,8 +269,9 @@ std::size_t Mesh::Impl::clear_goals() {
 // tried.
 std::size_t Mesh::Impl::follow_referrals(TimePoint now, std::size_t seeking) {
   const std::size_t links = links_in_use();
+  const bool is_cut_off = links == 0 || !full_targets_.empty();
   const std::size_t wanted =
-      links == 0 && seeking == 0 ? 1 : views_.wanted(links, seeking, members());
+      is_cut_off && seeking == 0 ? 1 : views_.wanted(links, seeking, members());
   std::size_t tried = 0;
   while (tried < wanted && !referrals_.empty()) {
     const Endpoint referral = referrals_.back();
@@ -280,7 +298,9 @@ std::size_t Mesh::Impl::follow_referrals(TimePoint now, std::size_t seeking) {
 void Mesh::Impl::seek_some(TimePoint now, std::size_t seeking) {
   const std::size_t wanted = views_.wanted(links_in_use(), seeking, members());
   if (wanted == 0) {
-    referrals_.clear();
+    if (full_targets_.empty()) {
+      referrals_.clear();
+    }
     return;
   }
   for (const PeerName peer : views_.choose(now, candidates(), wanted)) {

@@ -45,7 +45,8 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   // Alone, we can be reached over this link only, and know nobody yet; the other end hears of it by
   // our asking for everything.
   const bool is_alone = up_.size() == 1;
-  const bool is_healed = unreachable_since_.contains(peer);
+  const bool is_found = link.outbound && !full_targets_.empty() && !is_present(peer);
+  const bool is_healed = is_found || unreachable_since_.contains(peer);
   state_links_soon(now, is_alone || is_healed ? kStatementDelay : kStatementDelayCalm);
   // Whatever can be reached, it is over this one; in a small cluster nothing is worth waiting for.
   if (is_alone || (members() < kSmall && !is_present(peer))) {

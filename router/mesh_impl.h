@@ -227,6 +227,7 @@ class Mesh::Impl {
   bool is_crowded(const Link& link) const;
   void refer(Verdict& verdict);
   void on_full(TimePoint now, Link& link, const Verdict& verdict);
+  void retry_full_targets(TimePoint now);
   void discover_soon(TimePoint now);
   void discover(TimePoint now, MeshActions& out);
   void seek_everyone(TimePoint now);
@@ -257,6 +258,7 @@ class Mesh::Impl {
   Connector connector_;
   std::map<Target, std::string> targets_;   // As the operator wrote them.
   std::map<Target, PeerName> target_peer_;  // Who answered there.
+  std::set<Target> full_targets_;           // Had no room, and no path led to them since.
   std::map<PeerName, std::size_t> dial_attempts_;
   std::map<std::string, std::string> reported_;  // Address -> last failure reported.
   std::vector<Psk> passwords_;                   // Preferred first; none: anybody may join.

@@ -92,7 +92,7 @@ void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
                     .port = options_.port,
                     .dial_serial = link.dial_serial,
                     .observed = link.remote.address,
-                    .alone = up_.empty(),
+                    .alone = up_.empty() || !full_targets_.empty(),
                     .fixed = !options_.discovery};
   Channel::Options channel;
   channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
@@ -324,9 +324,8 @@ void Mesh::Impl::accept(TimePoint now, Link& link, MeshActions& out) {
 void Mesh::Impl::refuse(TimePoint now, Link& link, Verdict verdict, MeshActions& out) {
   const bool is_crowded = verdict.code == Code::Full && verdict.referrals.empty();
   if (is_crowded) {
-    refer(verdict);
+    refer(verdict);  // One too many is told of others: nothing is the matter.
   }
-  // A rival, or one too many that was told of others: nothing is the matter.
   link.duplicate = verdict.code == Code::Duplicate || is_crowded;
   if (verdict.code != Code::Duplicate) {
     ++stats_.links_refused;

@@ -108,8 +108,8 @@ Cost roll_out(std::size_t peers) {
 }
 
 // What bench/control measured of memberlist are 11, 27 and 61 kB (docs/PERFORMANCE.md); what is
-// asserted keeps what has been reached. At rest a peer is to send 1,000 B/s: most are the headers of
-// heartbeats.
+// asserted keeps what has been reached. At rest a peer is to send 1,000 B/s: most are the headers
+// of heartbeats.
 TEST(MeshCost, OfFiftyPeers) {
   const Cost cost = roll_out(50);
 

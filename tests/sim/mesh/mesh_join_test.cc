@@ -93,6 +93,29 @@ struct Size {
 
 class MeshJoinOfSize : public ::testing::TestWithParam<Size> {};
 
+// Both are turned away by a target that is full, and find each other: that is no cluster yet.
+TEST_F(MeshJoin, AnIslandOfPeersThatWereTurnedAwayFindsTheCluster) {
+  constexpr std::size_t kIsland = 40;  // It and the next.
+  Cluster cluster({.peers = kIsland + 2, .seed = seed_});
+  for (std::size_t i = 0; i < kIsland; ++i) {
+    cluster.node(i).start();
+    cluster.node(i).connect(Cluster::target(i == 0 ? 1 : 0));
+    cluster.world().run_for(milliseconds(5));
+  }
+  cluster.world().run_for(seconds(10));
+  ASSERT_GE(cluster.node(0).neighbours().size(), 8U);  // Has no room for who is not alone.
+  cluster.node(kIsland).start();
+  cluster.node(kIsland + 1).start();
+  cluster.node(kIsland).connect(Cluster::target(kIsland + 1));
+  cluster.world().run_for(seconds(2));
+  ASSERT_EQ(cluster.node(kIsland).neighbours().size(), 1U);
+
+  cluster.node(kIsland).connect(Cluster::target(0));
+  cluster.node(kIsland + 1).connect(Cluster::target(0));
+
+  EXPECT_TRUE(cluster.settles_within(seconds(10)));
+}
+
 TEST_P(MeshJoinOfSize, PeersKnowingOneOtherConvergeToFullKnowledgeAndStayThere) {
   const std::uint64_t seed = seed_or(GetParam().peers);
   std::cout << "WEFT_SEED=" << seed << '\n';
