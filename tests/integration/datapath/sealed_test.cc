@@ -98,6 +98,9 @@ class Site {
       path_->set_remote(container_mac(peer.number_), peer.address);
       return true;
     });
+    // Behind the tables, which the thread is given at the end of a turn: frames that come sooner
+    // have no peer yet.
+    net.run([] { return true; });
   }
 
   router::SealedStatus status() {
