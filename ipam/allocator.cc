@@ -437,6 +437,48 @@ std::size_t Allocator::Impl::release_all(TimePoint now, const Owner& owner, Allo
   return count;
 }
 
+void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
+  start(now, out);
+  on_council_deadline(now, out);
+  is_suspended_ = is_suspended(now);
+  if (founding_retry_ <= now) {
+    founding_retry_ = kNever;
+    if (!ring_) {
+      seek(now, out);
+    }
+  }
+  if (consensus_ && consensus_->next_deadline() <= now) {
+    apply(now, consensus_->on_deadline(now), options_.self, out);
+  }
+  if (ring_ && asks_.next_deadline() <= now) {
+    Asks::Steps steps;
+    asks_.on_deadline(now, view(), steps);
+    perform(std::move(steps), out);
+    asks_.set_wants(now, open_wants());
+  }
+  if (report_due_ <= now) {
+    report_due_ = kNever;
+    report_free_counts(out);
+  }
+  if (flush_due_ <= now) {
+    flush_news(out);
+  }
+  if (digest_due_ <= now) {
+    send_digest(now, out);
+  }
+}
+
+TimePoint Allocator::Impl::next_deadline() const {
+  const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
+  return std::min({election,
+                   founding_retry_,
+                   asks_.next_deadline(),
+                   report_due_,
+                   flush_due_,
+                   digest_due_,
+                   next_council_deadline()});
+}
+
 AllocatorStatus Allocator::Impl::status() const {
   using enum AllocatorStatus::State;
   AllocatorStatus status{.state = Ready,

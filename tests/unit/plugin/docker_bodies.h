@@ -1,7 +1,12 @@
 // dockerd 20.10's bodies, as captured from one, with the parts that vary as parameters.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
+
+#include "base/address.h"
+#include "base/bytes.h"
 
 namespace weft::plugin::test {
 
@@ -55,6 +60,18 @@ inline std::string join_body(const std::string& network,
   return R"({"NetworkID":")" + network + R"(","EndpointID":")" + endpoint + R"(","SandboxKey":")"
          + sandbox + R"(","Options":{"com.docker.network.endpoint.exposedports":[],)"
          + R"("com.docker.network.portmap":)" + ports + "}}\n";
+}
+
+// The nth address of a block; of IPv6 the low 32 bits are enough for tests.
+inline Ip nth(const Cidr& block, std::uint32_t n) {
+  if (block.is_v4()) {
+    return Ipv4(block.first().v4().number() + n);
+  }
+  Bytes octets = block.first().bytes();
+  for (std::size_t i = 0; i < sizeof n; ++i) {
+    octets[15 - i] = static_cast<std::uint8_t>(n >> 8 * i);
+  }
+  return Ip::from_bytes(octets).value();
 }
 
 }  // namespace weft::plugin::test

@@ -182,18 +182,6 @@ class DockerHost {
         action);
   }
 
-  // Of a block; of IPv6 the low 32 bits are enough for tests.
-  static Ip nth(const Cidr& block, std::uint32_t n) {
-    if (block.is_v4()) {
-      return Ipv4(block.first().v4().number() + n);
-    }
-    Bytes octets = block.first().bytes();
-    for (std::size_t i = 0; i < sizeof n; ++i) {
-      octets[15 - i] = static_cast<std::uint8_t>(n >> 8 * i);
-    }
-    return Ip::from_bytes(octets).value();
-  }
-
   Result<Cidr> allocate(const AllocateAddress& ask) {
     if (!address_failure_.empty()) {
       return Error{Errc::Exhausted, address_failure_};
