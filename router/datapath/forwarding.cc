@@ -87,12 +87,12 @@ class Forwarding::Impl {
     out.push_back(PublishRecord{.key = endpoint_key(mac), .value = std::nullopt});
   }
 
-  void on_record(const RecordChanged& change, ForwardingActions& out) {
+  void on_record(TimePoint now, const RecordChanged& change, ForwardingActions& out) {
     if (change.key.kind != RecordKind::Endpoint || change.origin == options_.self) {
       return;
     }
     if (const auto group = decode_group_key(change.key)) {
-      return groups_.on_claim(change.origin, *group, change.value.has_value());
+      return groups_.on_claim(now, change.origin, *group, change.value.has_value());
     }
     const Result<Mac> mac = decode_endpoint_key(change.key);
     if (!mac.ok()) {
@@ -265,8 +265,8 @@ class Forwarding::Impl {
   }
 
   // Hosts that frames of no known station go to.
-  std::vector<Ip> audience(const std::optional<Ip>& group) {
-    const auto listeners = group ? groups_.listeners(*group) : std::nullopt;
+  std::vector<Ip> audience(TimePoint now, const std::optional<Ip>& group) {
+    const auto listeners = group ? groups_.listeners(now, *group) : std::nullopt;
     if (!listeners) {
       return {peers_.begin(), peers_.end()};
     }
@@ -381,7 +381,7 @@ class Forwarding::Impl {
       send({*underlay}, bytes, out);
       return;
     } else {
-      targets = audience(destination.group);
+      targets = audience(now, destination.group);
     }
     if (targets.empty()) {
       return;
@@ -465,8 +465,8 @@ void Forwarding::set_host(TimePoint /*now*/,
   }
 }
 
-void Forwarding::on_record(TimePoint /*now*/, const RecordChanged& change, ForwardingActions& out) {
-  impl_->on_record(change, out);
+void Forwarding::on_record(TimePoint now, const RecordChanged& change, ForwardingActions& out) {
+  impl_->on_record(now, change, out);
 }
 
 void Forwarding::set_underlay(TimePoint /*now*/,

@@ -47,6 +47,7 @@ void GroupMembers::on_report(TimePoint now, const GroupReport& report, Changes& 
       known->second = now + kMembership;
     } else if (locals_.size() < kLocalMax) {
       locals_.emplace(group, now + kMembership);
+      settled_at_.emplace(group, now + kSettling);
       out.emplace_back(group, true);
     } else {
       ++refused_;
@@ -70,7 +71,13 @@ void GroupMembers::ask_soon(TimePoint now) {
   }
 }
 
-void GroupMembers::on_claim(PeerName origin, const Ip& group, bool hears) {
+void GroupMembers::forget_if_unknown(const Ip& group) {
+  if (!locals_.contains(group) && !claims_.contains(group)) {
+    settled_at_.erase(group);
+  }
+}
+
+void GroupMembers::on_claim(TimePoint now, PeerName origin, const Ip& group, bool hears) {
   if (group == kEveryGroup) {
     if (hears) {
       everywhere_.insert(origin);
@@ -85,6 +92,7 @@ void GroupMembers::on_claim(PeerName origin, const Ip& group, bool hears) {
       --claim_count_;
       if (found->second.empty()) {
         claims_.erase(found);
+        forget_if_unknown(group);
       }
     }
     return;
@@ -98,14 +106,16 @@ void GroupMembers::on_claim(PeerName origin, const Ip& group, bool hears) {
     return;
   }
   claims_[group].insert(origin);
+  settled_at_.emplace(group, now + kSettling);
   ++claim_count_;
 }
 
-std::optional<std::set<PeerName>> GroupMembers::listeners(const Ip& group) const {
-  const auto claimed = claims_.find(group);
-  if (claimed == claims_.end() && !locals_.contains(group)) {
+std::optional<std::set<PeerName>> GroupMembers::listeners(TimePoint now, const Ip& group) const {
+  const auto settled = settled_at_.find(group);
+  if (settled == settled_at_.end() || now < settled->second) {
     return std::nullopt;
   }
+  const auto claimed = claims_.find(group);
   std::set<PeerName> result = everywhere_;
   if (claimed != claims_.end()) {
     result.insert(claimed->second.begin(), claimed->second.end());
@@ -116,8 +126,10 @@ std::optional<std::set<PeerName>> GroupMembers::listeners(const Ip& group) const
 bool GroupMembers::on_deadline(TimePoint now, Changes& out) {
   for (auto it = locals_.begin(); it != locals_.end();) {
     if (it->second <= now) {
-      out.emplace_back(it->first, false);
+      const Ip group = it->first;
+      out.emplace_back(group, false);
       it = locals_.erase(it);
+      forget_if_unknown(group);
     } else {
       ++it;
     }
@@ -154,6 +166,10 @@ void GroupMembers::check_invariants() const {
     count += origins.size();
   }
   WEFT_ASSERT(count == claim_count_);
+  for (const auto& [group, at] : settled_at_) {
+    WEFT_ASSERT(locals_.contains(group) || claims_.contains(group));
+  }
+  WEFT_ASSERT(settled_at_.size() <= locals_.size() + claims_.size());
 }
 
 }  // namespace weft::router

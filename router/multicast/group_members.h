@@ -46,6 +46,10 @@ class GroupMembers {
   // At a start with containers their groups are not known for so long: three questions, one answer.
   static constexpr Duration kLearning = std::chrono::seconds(5);
 
+  // A group that was unknown goes to all for so long: others who have joined it, too, may be on the
+  // way to telling.
+  static constexpr Duration kSettling = std::chrono::seconds(2);
+
   // What to tell the others: true, that this host hears the group; false, that it does not.
   using Changes = std::vector<std::pair<Ip, bool>>;
 
@@ -54,10 +58,10 @@ class GroupMembers {
   void start(TimePoint now, Start how, Changes& out);
 
   void on_report(TimePoint now, const GroupReport& report, Changes& out);
-  void on_claim(PeerName origin, const Ip& group, bool hears);
+  void on_claim(TimePoint now, PeerName origin, const Ip& group, bool hears);
 
   // Whoever is to get a frame for the group; nothing: everybody is.
-  std::optional<std::set<PeerName>> listeners(const Ip& group) const;
+  std::optional<std::set<PeerName>> listeners(TimePoint now, const Ip& group) const;
 
   // A container is new, and may have joined groups before.
   void ask_soon(TimePoint now);
@@ -72,6 +76,7 @@ class GroupMembers {
 
  private:
   void hear_everything(TimePoint until, Changes& out);
+  void forget_if_unknown(const Ip& group);
 
   std::map<Ip, TimePoint> locals_;  // Until when each has members here.
   TimePoint everything_until_ = kNever;
@@ -80,7 +85,8 @@ class GroupMembers {
   TimePoint last_query_{};
 
   std::map<Ip, std::set<PeerName>> claims_;
-  std::set<PeerName> everywhere_;  // Hear every group.
+  std::map<Ip, TimePoint> settled_at_;  // Of all groups with members, here or elsewhere.
+  std::set<PeerName> everywhere_;       // Hear every group.
   std::size_t claim_count_ = 0;
   std::uint64_t refused_ = 0;
 };

@@ -88,20 +88,28 @@ TEST_F(GroupMembersTest, AHostThatStartsWithContainersHearsEverythingUntilTheyHa
 }
 
 TEST_F(GroupMembersTest, FramesGoToHostsWithMembersAndForUnknownGroupsToAll) {
-  members_.on_claim(kBob, kGroup, true);
+  members_.on_claim(kStart, kBob, kGroup, true);
 
-  EXPECT_EQ(members_.listeners(kOther), std::nullopt);
-  EXPECT_EQ(members_.listeners(kGroup), std::set<PeerName>{kBob});
-  members_.on_claim(kCarol, kEvery, true);
-  EXPECT_EQ(members_.listeners(kGroup), (std::set<PeerName>{kBob, kCarol}));
-  members_.on_claim(kBob, kGroup, false);
-  EXPECT_EQ(members_.listeners(kGroup), std::nullopt);
+  EXPECT_EQ(members_.listeners(kStart + 2s, kOther), std::nullopt);
+  EXPECT_EQ(members_.listeners(kStart + 2s, kGroup), std::set<PeerName>{kBob});
+  members_.on_claim(kStart, kCarol, kEvery, true);
+  EXPECT_EQ(members_.listeners(kStart + 2s, kGroup), (std::set<PeerName>{kBob, kCarol}));
+  members_.on_claim(kStart, kBob, kGroup, false);
+  EXPECT_EQ(members_.listeners(kStart + 2s, kGroup), std::nullopt);
 }
 
 TEST_F(GroupMembersTest, AGroupThatOnlyContainersHereHearGoesNowhere) {
   report(kStart, {.joined = {kGroup}, .left = {}});
 
-  EXPECT_EQ(members_.listeners(kGroup), std::set<PeerName>{});
+  EXPECT_EQ(members_.listeners(kStart + 2s, kGroup), std::set<PeerName>{});
+}
+
+TEST_F(GroupMembersTest, AGroupThatWasUnknownGoesToAllUntilOthersHaveHadTimeToTell) {
+  report(kStart, {.joined = {kGroup}, .left = {}});
+  members_.on_claim(kStart + 1s, kBob, kGroup, true);
+
+  EXPECT_EQ(members_.listeners(kStart + 1s, kGroup), std::nullopt);
+  EXPECT_EQ(members_.listeners(kStart + 2s, kGroup), std::set<PeerName>{kBob});
 }
 
 TEST_F(GroupMembersTest, MoreGroupsThanTheLimitMakeAHostHearEverything) {
@@ -119,14 +127,14 @@ TEST_F(GroupMembersTest, MoreGroupsThanTheLimitMakeAHostHearEverything) {
 
 TEST_F(GroupMembersTest, APeerWithMoreThanCanBeKeptHearsEverything) {
   for (std::uint32_t i = 0; i < GroupMembers::kRemoteMax; ++i) {
-    members_.on_claim(kBob, Ipv4(0xef000000 + i), true);
+    members_.on_claim(kStart, kBob, Ipv4(0xef000000 + i), true);
   }
 
-  members_.on_claim(kCarol, kGroup, true);
+  members_.on_claim(kStart, kCarol, kGroup, true);
 
   EXPECT_EQ(members_.remote_count(), GroupMembers::kRemoteMax);
   EXPECT_EQ(members_.refused(), 1U);
-  EXPECT_TRUE(members_.listeners(ip("239.0.0.1")).value().contains(kCarol));
+  EXPECT_TRUE(members_.listeners(kStart + 2s, ip("239.0.0.1")).value().contains(kCarol));
   members_.check_invariants();
 }
 
@@ -156,7 +164,7 @@ class SnoopingTest : public ::testing::Test {
   }
   ForwardingActions send() {
     ForwardingActions out;
-    forwarding_.on_frame(kStart, multicast(), out);
+    forwarding_.on_frame(kStart + 2s, multicast(), out);
     return out;
   }
 
