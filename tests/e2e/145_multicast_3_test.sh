@@ -10,7 +10,7 @@ packets_in() { on "$1" cat /sys/class/net/eth0/statistics/rx_packets; }
 
 listen() {  # HOST GROUP-AS-SOCAT-NAMES-IT LISTENING-ADDRESS
   # shellcheck disable=SC2016  # The guest's shell is the one to expand it.
-  guest_does "$1" g sh -c ': >"$1"; echo $$ >"$1.pid"; exec socat -u "$0" OPEN:"$1",append' "$3" "/tmp/$2.$1" &
+  guest_does "$1" g sh -c ': >"$1"; echo $$ >"$1.pid"; exec socat -u "$0" OPEN:"$1",append' "$3" "/tmp/$2.$1" || true &
   wait_until 5 "$1 listens to $2" guest_does "$1" g sh -c "ss -uln | grep -q :9999"
 }
 
