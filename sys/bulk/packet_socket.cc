@@ -87,7 +87,22 @@ namespace {
 // Makes both one group of the kernel's (packet(7), PACKET_FANOUT), in which a program chooses who
 // hears a frame: the first, or the second if it has the mark.
 bool share(int bulk, int express, std::uint32_t express_mark) {
-  constexpr std::uint32_t kKind = (PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16U;
+  constexpr std::uint32_t kJoin = std::uint32_t{PACKET_FANOUT_CBPF} << 16U;
+  constexpr std::uint32_t kKind = kJoin | (std::uint32_t{PACKET_FANOUT_FLAG_UNIQUEID} << 16U);
+  // A group does not take over what its sockets were told about outgoing frames
+  // (PACKET_IGNORE_OUTGOING), so each of them refuses those itself.
+  std::array<sock_filter, 4> incoming{
+      sock_filter{
+          BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_PKTTYPE)},
+      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 0, 1, PACKET_OUTGOING},
+      sock_filter{BPF_RET | BPF_K, 0, 0, 0},
+      sock_filter{BPF_RET | BPF_K, 0, 0, ~0U},
+  };
+  const sock_fprog filter{.len = incoming.size(), .filter = incoming.data()};
+  if (!set_option(bulk, SOL_SOCKET, SO_ATTACH_FILTER, filter)
+      || !set_option(express, SOL_SOCKET, SO_ATTACH_FILTER, filter)) {
+    return false;
+  }
   if (!set_option(bulk, SOL_PACKET, PACKET_FANOUT, kKind)) {
     return false;
   }
@@ -96,7 +111,6 @@ bool share(int bulk, int express, std::uint32_t express_mark) {
   if (::getsockopt(bulk, SOL_PACKET, PACKET_FANOUT, &group, &size) != 0) {
     return false;
   }
-  constexpr std::uint32_t kJoin = std::uint32_t{PACKET_FANOUT_CBPF} << 16U;
   std::array<sock_filter, 4> program{
       sock_filter{
           BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)},

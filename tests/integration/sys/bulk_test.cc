@@ -195,6 +195,13 @@ TEST_F(PacketSocketTest, MarkedFramesHaveAQueueOfTheirOwn) {
   ASSERT_EQ(::setsockopt(near_->descriptor(), SOL_SOCKET, SO_MARK, &kNoMark, sizeof kNoMark), 0);
   EXPECT_EQ(pass(frame(200)), frame(200));
   EXPECT_EQ(far_->receive(), 0U);
+
+  // Not what is sent on the own device, either.
+  const Bytes outgoing = frame(300);  // It must stay until it is sent.
+  EXPECT_TRUE(far_->append(outgoing, ::if_nametoindex("far")));
+  EXPECT_EQ(far_->flush().frames, 1U);
+  EXPECT_TRUE(is_readable(near_->descriptor()));
+  EXPECT_EQ(far_->receive(), 0U);
 }
 
 TEST_F(PacketSocketTest, AVlanTagStandsInTheFrame) {
