@@ -31,6 +31,9 @@ path_is() {  # HOST fastdp|encrypted
   status_is "$1" "[.encryption.peers[] | select(.path == \"$2\")] | length == 1"
 }
 
+# Having agreed is not yet going that way: probes come first.
+goes_in_clear() { status_is "$1" '[.datapath.paths[] | select(.path == "clear" and .lost == false)] | length == 1'; }
+
 both_reach() {
   wait_until 10 "h1 reaches h2" guest_pings h1 10.34.0.2
   wait_until 10 "h2 reaches h1" guest_pings h2 10.34.0.1
@@ -50,6 +53,7 @@ for host in h1 h2; do
 done
 for host in h1 h2; do
   wait_until 10 "$host has agreed" path_is "$host" fastdp
+  wait_until 10 "$host sends in clear" goes_in_clear "$host"
 done
 capture clear
 both_reach
@@ -88,6 +92,7 @@ everywhere weft stop
 launch_all "${trusting[@]}"
 for host in h1 h2; do
   wait_until 10 "$host has agreed" path_is "$host" fastdp
+  wait_until 10 "$host sends in clear" goes_in_clear "$host"
 done
 both_reach
 on h2 weft stop
