@@ -12,7 +12,7 @@ secured=(--password-file /etc/weft-password)
 
 capture() {  # HOST
   # shellcheck disable=SC2016  # The host's shell is the one to expand it.
-  on "$1" sh -c 'echo $$ >"$0.pid"; exec tcpdump -Z root -i eth0 -s 0 -U -w "$0"' "$SCRATCH/$1.wire" 2>/dev/null &
+  on "$1" sh -c 'echo $$ >"$0.pid"; exec tcpdump -Z root --immediate-mode -i eth0 -s 0 -U -w "$0"' "$SCRATCH/$1.wire" 2>/dev/null &
   wait_until 10 "tcpdump runs on $1" test -s "$SCRATCH/$1.wire"
 }
 

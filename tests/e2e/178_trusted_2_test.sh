@@ -7,7 +7,7 @@ WORD=frambozenvlaai
 
 capture() {  # NAME: both directions, on h1's wire.
   # shellcheck disable=SC2016  # The host's shell is the one to expand it.
-  on h1 sh -c 'echo $$ >"$0.pid"; exec tcpdump -Z root -i eth0 -s 0 -U -w "$0"' "$SCRATCH/$1" 2>/dev/null &
+  on h1 sh -c 'echo $$ >"$0.pid"; exec tcpdump -Z root --immediate-mode -i eth0 -s 0 -U -w "$0"' "$SCRATCH/$1" 2>/dev/null &
   wait_until 10 "tcpdump runs" test -s "$SCRATCH/$1"
 }
 
