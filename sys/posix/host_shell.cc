@@ -65,7 +65,7 @@ using Namespaces = std::array<int, kNamespaces.size()>;
   for (const int number : {SIGHUP, SIGINT, SIGPIPE, SIGTERM, SIGCHLD}) {
     std::signal(number, SIG_DFL);
   }
-  (void)::chdir("/root");
+  (void)!::chdir("/root");
   std::array<const char*, 6> environment{"TERM=xterm-256color",
                                          "HOME=/root",
                                          "USER=root",

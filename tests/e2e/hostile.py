@@ -4,6 +4,7 @@
 Each way of being wrong is one function. After each the agent must answer an honest question, and what
 it said to the wrong one must be an HTTP error or a closed connection: never a 2xx or 5xx, never
 silence. Prints one line per way."""
+import errno
 import os
 import random
 import re
@@ -46,8 +47,9 @@ def send(data, close_sending=True):
             client.sendall(data)
             if close_sending:
                 client.shutdown(socket.SHUT_WR)
-        except ConnectionError:
-            pass  # It was refused before all was sent.
+        except OSError as error:  # It was refused, and cut off, before all was sent.
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+                raise
         return statuses(read_all(client))
 
 
