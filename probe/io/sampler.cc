@@ -209,20 +209,17 @@ void Sampler::attribute(Sample& sample) {
   ownerless_ = std::move(ownerless);
 }
 
-// True if containers came or went since the engine was last asked, or it said of one that runs that
-// it does not yet.
-bool Sampler::is_engine_due(const Sample& sample) const {
-  std::set<std::string> ids;
-  for (const ObservedProcess& process : sample.processes) {
-    ids.insert(container_of_cgroup(process.cgroup));
-  }
+// True if containers came or went since the engine was last asked, or if what it said of one does
+// not fit whether it has processes: the engine is a little behind the kernel.
+bool Sampler::is_engine_due(TimePoint now, const std::set<std::string>& ids) const {
   const bool is_first = engine_state_.name.empty();
-  if (is_first || ids != seen_ids_ || sample.at - engine_asked_ >= kEngineEvery) {
+  if (is_first || ids != seen_ids_ || now - engine_asked_ >= kEngineEvery) {
     return true;
   }
   return std::any_of(containers_.begin(), containers_.end(), [&](const ContainerFacts& container) {
-    return ids.contains(container.id) && container.state != ContainerState::Running
-           && container.state != ContainerState::Paused;
+    const bool is_up =
+        container.state == ContainerState::Running || container.state == ContainerState::Paused;
+    return ids.contains(container.id) ? !is_up : is_up && lived_.contains(container.id);
   });
 }
 
@@ -232,11 +229,11 @@ void Sampler::sample_containers(Sample& sample) {
         {.name = std::string(kEngineName), .working = false, .detail = "not asked (--no-docker)"});
     return;
   }
-  if (is_engine_due(sample)) {
-    seen_ids_.clear();
-    for (const ObservedProcess& process : sample.processes) {
-      seen_ids_.insert(container_of_cgroup(process.cgroup));
-    }
+  std::set<std::string> ids;
+  for (const ObservedProcess& process : sample.processes) {
+    ids.insert(container_of_cgroup(process.cgroup));
+  }
+  if (is_engine_due(sample.at, ids)) {
     engine_asked_ = sample.at;
     auto containers = ask_engine();
     engine_state_ = {
@@ -244,6 +241,9 @@ void Sampler::sample_containers(Sample& sample) {
         .working = containers.ok(),
         .detail = containers.ok() ? "containers, images, networks" : containers.error().what};
     containers_ = containers.ok() ? std::move(containers).value() : std::vector<ContainerFacts>();
+    std::erase_if(lived_, [this](const std::string& id) { return !hostnames_.contains(id); });
+    seen_ids_ = std::move(ids);
+    lived_.insert(seen_ids_.begin(), seen_ids_.end());
   }
   sample.containers = containers_;
   sample.sources.push_back(engine_state_);

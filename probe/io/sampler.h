@@ -54,7 +54,7 @@ class Sampler {
   void sample_sockets(Sample& sample);
   void attribute(Sample& sample);
   void sample_containers(Sample& sample);
-  bool is_engine_due(const Sample& sample) const;
+  bool is_engine_due(TimePoint now, const std::set<std::string>& ids) const;
   Result<std::vector<ContainerFacts>> ask_engine();
 
   const sys::Clock& clock_;
@@ -65,7 +65,8 @@ class Sampler {
   std::map<std::uint64_t, ObservedOpening> openings_;      // Of sockets seen, by inode.
   std::map<std::uint64_t, ObservedOpening> old_openings_;  // Of the look before.
   SourceFacts connections_state_;
-  std::set<std::string> seen_ids_;  // Containers that processes were in.
+  std::set<std::string> seen_ids_;  // Containers that processes were in when the engine was asked.
+  std::set<std::string> lived_;     // The same, of all times, as long as the engine knows them.
   std::vector<ContainerFacts> containers_;
   std::map<std::string, std::string> hostnames_;  // Of containers, by id.
   TimePoint engine_asked_{};

@@ -62,8 +62,9 @@ class SamplerTest : public testing::Test {
     const bool is_list = target.starts_with("/containers/json");
     return sys::HttpResponse{
         .status = 200,
-        .body = is_list ? R"([{"Id":")" + kId + R"(","Names":["/web"],"State":"running"}])"
-                        : R"({"Config":{"Hostname":"web1"}})"};
+        .body = is_list
+                    ? R"([{"Id":")" + kId + R"(","Names":["/web"],"State":")" + state_ + R"("}])"
+                    : R"({"Config":{"Hostname":"web1"}})"};
   }
 
   Sample take() {
@@ -80,6 +81,7 @@ class SamplerTest : public testing::Test {
   sys::FakeTracks* tracks_ = nullptr;
   int asked_ = 0;
   bool engine_gone_ = false;
+  std::string state_ = "running";
   std::optional<Sampler> sampler_;
 };
 
@@ -127,6 +129,26 @@ TEST_F(SamplerTest, AsksTheEngineOnlyWhenContainersComeOrGoOrSometimes) {
   (void)take();
 
   EXPECT_EQ(asked_, first + 1) << "the host name of a known container is not asked for again";
+}
+
+TEST_F(SamplerTest, AsksAgainUntilTheEngineKnowsThatAContainerHasEnded) {
+  (void)take();
+  processes_->present.erase(42);
+  EXPECT_EQ(take().containers.at(0).state, ContainerState::Running);
+
+  state_ = "exited";
+  EXPECT_NE(take().containers.at(0).state, ContainerState::Running);
+  const int asked = asked_;
+  (void)take();
+  EXPECT_EQ(asked_, asked) << "it has ended, and the engine says so";
+}
+
+TEST_F(SamplerTest, DoesNotAskAtEachLookForAContainerWhoseProcessesItNeverSees) {
+  processes_->present.erase(42);
+  (void)take();
+  const int asked = asked_;
+  (void)take();
+  EXPECT_EQ(asked_, asked);
 }
 
 TEST_F(SamplerTest, SaysWhichSourceDoesNotWorkAndGoesOn) {
