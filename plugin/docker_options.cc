@@ -61,25 +61,28 @@ Result<std::uint32_t> mtu(std::string_view name, const json::value& value) {
   return number;
 }
 
-// One option under either of its names.
+// One option under either of its names; our own comes first.
 template <class Value>
 struct Choice {
   std::string_view own_name;
   std::string_view other_name;
   Result<Value> (*read)(std::string_view name, const json::value& value);
-  std::optional<Value> own{};
-  std::optional<Value> other{};
+  Value chosen{};
+  std::string_view chosen_as{};  // Empty: it was not given.
 
   // True if the option is this one.
   Result<bool> take(std::string_view name, const json::value& value) {
     if (name != own_name && name != other_name) {
       return false;
     }
-    const Value chosen = WEFT_TRY(read(name, value));
-    (name == own_name ? own : other) = chosen;
+    const Value given = WEFT_TRY(read(name, value));
+    if (name == own_name || chosen_as.empty()) {
+      chosen = given;
+      chosen_as = name;
+    }
     return true;
   }
-  Value value_or(Value fallback) const { return own.value_or(other.value_or(fallback)); }
+  Value value_or(Value fallback) const { return chosen_as.empty() ? fallback : chosen; }
 };
 
 Error unknown(std::string_view name) {

@@ -489,6 +489,17 @@ void fold_some(HostReport& report) {
   report.containers.resize(kept);
 }
 
+// Begun as the part with octets, since GCC 12 takes what the others leave of it for uninitialised.
+template <class Part>
+Result<Message> as_message(Result<Part> part) {
+  if (!part.ok()) {
+    return std::move(part).error();
+  }
+  Message message{ControlBytes{}};
+  message = std::move(part).value();
+  return message;
+}
+
 }  // namespace
 
 Bytes encode_watch(const Watch& watch) {
@@ -530,11 +541,11 @@ Result<Message> decode_message(ByteView bytes) {
   }
   switch (message.body_case()) {
     case wire::probe::Message::kWatch:
-      return Message(WEFT_TRY(watch(message.watch())));
+      return as_message(watch(message.watch()));
     case wire::probe::Message::kReport:
-      return Message(WEFT_TRY(report(message.report())));
+      return as_message(report(message.report()));
     case wire::probe::Message::kControl:
-      return Message(ControlBytes{to_bytes(as_bytes(message.control()))});
+      return as_message(Result<ControlBytes>(ControlBytes{to_bytes(as_bytes(message.control()))}));
     case wire::probe::Message::BODY_NOT_SET:
       break;
   }
