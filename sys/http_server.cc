@@ -10,6 +10,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include "sys/http/http_connection.h"
+#include "sys/http/listen_tcp.h"
 #include "sys/http/unix_socket.h"
 
 namespace weft::sys {
@@ -169,27 +170,6 @@ void StreamHttpServer<Protocol>::on_closed(HttpConnection& from) {
   accept();
 }
 
-Result<Ok> listen_on(asio::ip::tcp::acceptor& acceptor, const Endpoint& address) {
-  const asio::ip::tcp::endpoint endpoint(asio::ip::make_address(address.address.to_string()),
-                                         address.port);
-  boost::system::error_code error;
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) {
-    acceptor.set_option(asio::ip::tcp::acceptor::reuse_address(true), error);
-  }
-  if (!error) {
-    acceptor.bind(endpoint, error);
-  }
-  if (!error) {
-    acceptor.listen(asio::socket_base::max_listen_connections, error);
-  }
-  if (error) {
-    return Error{
-        Errc::Os, "listen on " + address.to_string() + ": " + error.message(), error.value()};
-  }
-  return Ok{};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<HttpServer>> listen_http(asio::any_io_executor executor,
@@ -212,7 +192,7 @@ Result<std::unique_ptr<HttpServer>> listen_http_tcp(asio::any_io_executor execut
   if (options.only_local) {
     server->refuse_strangers();
   }
-  WEFT_TRY(listen_on(server->acceptor(), options.address));
+  WEFT_TRY(listen_tcp(server->acceptor(), options.address));
   server->accept();
   return std::unique_ptr<HttpServer>(std::move(server));
 }

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "app/io/web_connection.h"
+#include "sys/http/listen_tcp.h"
 #include "sys/tls/tls_listener.h"
 
 namespace weft::app {
@@ -22,13 +23,6 @@ namespace {
 // After accept() fails, which it does when the process is out of descriptors: trying at once would
 // spin until one is free.
 constexpr std::chrono::milliseconds kAcceptRetry(100);
-
-tcp::endpoint to_asio(const Endpoint& endpoint) {
-  if (endpoint.address.is_v4()) {
-    return {asio::ip::address_v4(endpoint.address.v4().number()), endpoint.port};
-  }
-  return {asio::ip::address_v6(endpoint.address.v6().octets()), endpoint.port};
-}
 
 }  // namespace
 
@@ -55,23 +49,9 @@ class WebServer::Impl final : public WebConnection::Owner,
           }));
       return Ok{};
     }
-    const tcp::endpoint endpoint = to_asio(options_.listen);
-    boost::system::error_code error;
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) {
-      acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    }
-    if (!error) {
-      acceptor_.bind(endpoint, error);
-    }
-    if (!error) {
-      acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    }
-    if (error) {
-      return Error{
-          Errc::Os,
-          fmt::format("listen for the UI on {}: {}", options_.listen.to_string(), error.message()),
-          error.value()};
+    auto listening = sys::listen_tcp(acceptor_, options_.listen);
+    if (!listening.ok()) {
+      return std::move(listening).error().with_context("UI");
     }
     accept();
     return Ok{};

@@ -13,6 +13,8 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include "sys/http/listen_tcp.h"
+
 namespace weft::sys {
 namespace {
 
@@ -136,13 +138,6 @@ class Junction : public std::enable_shared_from_this<Junction> {
   std::array<char, kBufferSize> outward_{};
 };
 
-tcp::endpoint to_asio(const Endpoint& endpoint) {
-  if (endpoint.address.is_v4()) {
-    return {asio::ip::address_v4(endpoint.address.v4().number()), endpoint.port};
-  }
-  return {asio::ip::address_v6(endpoint.address.v6().octets()), endpoint.port};
-}
-
 }  // namespace
 
 class TlsListener::Impl : public std::enable_shared_from_this<Impl> {
@@ -169,22 +164,7 @@ class TlsListener::Impl : public std::enable_shared_from_this<Impl> {
     if (error) {
       return Error{Errc::Invalid, fmt::format("certificate: {}", error.message())};
     }
-    const tcp::endpoint endpoint = to_asio(options_.listen);
-    acceptor_.open(endpoint.protocol(), error);
-    if (!error) {
-      acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
-    }
-    if (!error) {
-      acceptor_.bind(endpoint, error);
-    }
-    if (!error) {
-      acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    }
-    if (error) {
-      return Error{Errc::Os,
-                   fmt::format("listen on {}: {}", options_.listen.to_string(), error.message()),
-                   error.value()};
-    }
+    WEFT_TRY(listen_tcp(acceptor_, options_.listen));
     accept();
     return Ok{};
   }
