@@ -73,8 +73,15 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   const auto heir = std::max_element(
       heirs.begin(), heirs.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   if (heir == heirs.end() || removal_) {
+    const bool is_alone =
+        !ring_
+        || std::all_of(ring_->entries().begin(), ring_->entries().end(), [&](const auto& at) {
+             return at.second.owner == options_.self;
+           });
     out.emplace_back(PeerRemoved{
-        id, Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
+        id,
+        is_alone ? Error{Errc::NotFound, "no other peer has addresses"}
+                 : Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
     return;
   }
   start(now, out);

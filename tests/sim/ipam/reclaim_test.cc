@@ -293,5 +293,24 @@ TEST_P(ReclaimScenario, WhoLeavesGivesItsSpaceBack) {
   EXPECT_EQ(cluster.unanswered_count(), 0U);
 }
 
+TEST_P(ReclaimScenario, WhoCannotLeaveIsToldWhetherAnybodyIsThereToComeBack) {
+  World world(GetParam());
+  Cluster lone(world, {.nodes = 1, .range = "10.32.0.0/24", .elector_count = 1});
+  world.run_for(seconds(1));
+  lone.everyone_allocates(1);
+  world.run_for(seconds(5));
+  lone.leave(0);
+  EXPECT_THAT(lone.removals().at(0), testing::HasSubstr("no other peer has addresses"));
+
+  Cluster pair(world, {.nodes = 2, .range = "10.32.0.0/24", .elector_count = 2});
+  world.run_for(seconds(1));
+  pair.everyone_allocates(1);
+  world.run_for(seconds(5));
+  pair.crash(0);
+  world.run_for(seconds(30));
+  pair.leave(1);
+  EXPECT_THAT(pair.removals().at(0), testing::HasSubstr("can be reached"));
+}
+
 }  // namespace
 }  // namespace weft::ipam::sim
