@@ -447,6 +447,9 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
       seek(now, out);
     }
   }
+  if (leaving_ && leaving_->due <= now) {
+    resume_leaving(now, out);
+  }
   if (consensus_ && consensus_->next_deadline() <= now) {
     apply(now, consensus_->on_deadline(now), options_.self, out);
   }
@@ -471,6 +474,7 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
 TimePoint Allocator::Impl::next_deadline() const {
   const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
   return std::min({election,
+                   leaving_ ? leaving_->due : kNever,
                    founding_retry_,
                    asks_.next_deadline(),
                    report_due_,

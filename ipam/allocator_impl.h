@@ -113,6 +113,13 @@ class Allocator::Impl {
     std::uint64_t address_count = 0;
     TimePoint deadline{};
   };
+  // Asked to leave while nobody could be reached.
+  struct Leaving {
+    RequestId id;
+    TimePoint due{};
+  };
+  bool shares_ring() const;
+  void resume_leaving(TimePoint now, AllocatorActions& out);
   void take_seat(TimePoint now, Voter::Memory memory);
   // The rows of the decree in force, to be written together with those of its ring.
   void append_decree(Knowledge knowledge, StoreBatch& batch) const;
@@ -228,6 +235,7 @@ class Allocator::Impl {
   std::optional<Voter> voter_;
   Proposal proposal_;
   std::optional<Removal> removal_;
+  std::optional<Leaving> leaving_;
   std::uint64_t window_ = 0;  // Free addresses made ready at once.
   TimePoint warmed_{};
   TimePoint renew_due_ = kNever;

@@ -94,6 +94,9 @@ void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
     return;
   }
   reachable_.insert(peer);
+  if (leaving_) {
+    leaving_->due = now;
+  }
   if (!ring_) {
     return;
   }

@@ -14,6 +14,8 @@ namespace {
 
 // How long an operator's removal is tried: the peer may have been heard just before.
 constexpr Duration kRemovalMax = std::chrono::seconds(30);
+// Whoever was started just before, or lost its connections, needs a moment to find the others.
+constexpr Duration kHeirWaitMax = std::chrono::seconds(5);
 
 // A removal is looked at again this often.
 constexpr Duration kRemovalRetry = std::chrono::seconds(1);
@@ -63,6 +65,25 @@ void Allocator::Impl::remove_peer(TimePoint now,
   pursue_removal(now, out);
 }
 
+// True if somebody else owns a part of the ring.
+bool Allocator::Impl::shares_ring() const {
+  return ring_
+         && std::any_of(ring_->entries().begin(), ring_->entries().end(), [&](const auto& at) {
+              return at.second.owner != options_.self;
+            });
+}
+
+// Somebody to leave the addresses to has come, or the wait is over.
+void Allocator::Impl::resume_leaving(TimePoint now, AllocatorActions& out) {
+  const Leaving asked = *std::exchange(leaving_, std::nullopt);
+  if (reachable_.empty()) {
+    out.emplace_back(PeerRemoved{
+        asked.id, Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
+  } else {
+    leave(now, asked.id, out);
+  }
+}
+
 void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) {
   std::map<PeerName, Uint128> heirs;
   if (ring_) {
@@ -72,16 +93,16 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   }
   const auto heir = std::max_element(
       heirs.begin(), heirs.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (heir == heirs.end() || removal_) {
-    const bool is_alone =
-        !ring_
-        || std::all_of(ring_->entries().begin(), ring_->entries().end(), [&](const auto& at) {
-             return at.second.owner == options_.self;
-           });
-    out.emplace_back(PeerRemoved{
-        id,
-        is_alone ? Error{Errc::NotFound, "no other peer has addresses"}
-                 : Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
+  if (removal_ || leaving_) {
+    out.emplace_back(PeerRemoved{id, Error{Errc::Unavailable, "another removal is under way"}});
+    return;
+  }
+  if (heir == heirs.end()) {
+    if (shares_ring()) {
+      leaving_ = Leaving{.id = id, .due = now + kHeirWaitMax};
+    } else {
+      out.emplace_back(PeerRemoved{id, Error{Errc::NotFound, "no other peer has addresses"}});
+    }
     return;
   }
   start(now, out);

@@ -1,10 +1,8 @@
 #include "agent/cli/reset.h"
 
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <string>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -59,25 +57,11 @@ void remove_directory(const std::string& path) {
 
 // The other peers answer in milliseconds if they answer at all.
 constexpr int kLeaveTimeoutSeconds = 10;
-// An agent that was started just before needs a moment to find them.
-constexpr int kLeaveTriesMax = 50;
-constexpr std::chrono::milliseconds kLeavePause(100);
-
-Result<sys::HttpResponse> ask_to_leave(const std::string& socket) {
-  constexpr int kUnavailable = 503;  // There are others, out of reach.
-  for (int tried = 1;; ++tried) {
-    auto response = sys::http_call(socket, "DELETE", "/peer", "", kLeaveTimeoutSeconds);
-    if (!response.ok() || response.value().status != kUnavailable || tried == kLeaveTriesMax) {
-      return response;
-    }
-    std::this_thread::sleep_for(kLeavePause);
-  }
-}
 
 // Gives this host's addresses to the others while they can still ask it. Otherwise they keep them
 // for it, and where there were only two, the host comes back as a stranger that gets none.
 void leave(const std::string& socket) {
-  const auto response = ask_to_leave(socket);
+  const auto response = sys::http_call(socket, "DELETE", "/peer", "", kLeaveTimeoutSeconds);
   if (!response.ok() || response.value().status / 100 != 2) {
     const std::string why = response.ok() ? response.value().body : response.error().what;
     fmt::print(stderr,

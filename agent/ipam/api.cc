@@ -167,8 +167,6 @@ void IpamApi::perform(RequestId call, const LeaveRing&) {
   ipam_.leave([this, call](const Result<std::uint64_t>& address_count) {
     if (address_count.ok()) {
       answer(call, 204, "");
-    } else if (address_count.error().code == Errc::Unavailable) {
-      answer(call, 503, address_count.error().what + "\n");
     } else {
       refuse(call, address_count.error().what);
     }

@@ -309,7 +309,28 @@ TEST_P(ReclaimScenario, WhoCannotLeaveIsToldWhetherAnybodyIsThereToComeBack) {
   pair.crash(0);
   world.run_for(seconds(30));
   pair.leave(1);
+  EXPECT_THAT(pair.removals(), testing::IsEmpty());  // Somebody may come back.
+  world.run_for(seconds(6));
   EXPECT_THAT(pair.removals().at(0), testing::HasSubstr("can be reached"));
+}
+
+TEST_P(ReclaimScenario, WhoLeavesWhileTheOthersAreOutOfReachWaitsForThem) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 2, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(2);
+  world.run_for(seconds(5));
+  cluster.abandon(1);
+  cluster.crash(0);
+  world.run_for(seconds(30));
+
+  cluster.leave(1);
+  world.run_for(seconds(1));
+  cluster.start(0);
+  world.run_for(seconds(20));
+
+  EXPECT_EQ(cluster.removals(), std::vector<std::string>({"128"}));
 }
 
 }  // namespace
