@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
@@ -222,23 +223,36 @@ void Performer::on_resize(PeerName from, const Ask& ask, PerformerActions& out) 
     tell(from, ask, {.error = "no such pipe, or a size of 1 to 1000 was expected"}, out);
     return;
   }
-  const End& end = ends_.at(found->second);
+  End& end = ends_.at(found->second);
   if (end.resize_control != ask.control) {
     tell(from, ask, {.error = "this pipe is no such terminal"}, out);
     return;
   }
   if (end.container.empty()) {
     out.emplace_back(ResizeShell{found->second, *columns, *rows});
-  } else if (calls_.size() < options_.calls_max) {
-    const std::string path =
-        end.exec.empty() ? "/containers/" + end.container : "/exec/" + end.exec;
-    call_engine({.asker = from, .ask = ask, .container = {}, .step = Step::Ignore},
-                "POST",
-                fmt::format("{}/resize?h={}&w={}", path, *rows, *columns),
-                "",
-                out);
+  } else {
+    if (!end.has_spoken) {
+      end.early_resize = ask;
+    }
+    resize_in_engine(end, ask, out);
   }
   tell(from, ask, {}, out);
+}
+
+// Precondition: the size of `ask` is one.
+void Performer::resize_in_engine(const End& end, const Ask& ask, PerformerActions& out) {
+  if (calls_.size() >= options_.calls_max) {
+    return;
+  }
+  const std::string path = end.exec.empty() ? "/containers/" + end.container : "/exec/" + end.exec;
+  call_engine({.asker = end.asker, .ask = ask, .container = {}, .step = Step::Ignore},
+              "POST",
+              fmt::format("{}/resize?h={}&w={}",
+                          path,
+                          size_in(ask.arguments, "height").value(),
+                          size_in(ask.arguments, "width").value()),
+              "",
+              out);
 }
 
 void Performer::call_engine(
@@ -400,6 +414,10 @@ void Performer::on_output(TimePoint now, SourceId source, ByteView data, Perform
     return;
   }
   End& end = found->second;
+  end.has_spoken = true;
+  if (const auto resize = std::exchange(end.early_resize, std::nullopt)) {
+    resize_in_engine(end, *resize, out);
+  }
   Signals signals;
   if (!end.frames) {
     end.stream.send(now, data, signals);

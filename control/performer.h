@@ -184,6 +184,9 @@ class Performer {
     bool is_open = false;
     bool is_held = false;
     bool is_over = false;  // The source has ended; what it said is still on its way.
+    // The size asked for before the first output: the engine resizes nothing that has not begun.
+    bool has_spoken = false;
+    std::optional<Ask> early_resize{};
   };
   using Name = std::pair<PeerName, std::string>;
 
@@ -191,6 +194,7 @@ class Performer {
   std::optional<std::string> refusal(PeerName from, const Ask& ask) const;
   void on_container_ask(TimePoint now, PeerName from, const Ask& ask, PerformerActions& out);
   void on_resize(PeerName from, const Ask& ask, PerformerActions& out);
+  void resize_in_engine(const End& end, const Ask& ask, PerformerActions& out);
   void call_engine(
       Call call, std::string method, std::string target, std::string body, PerformerActions& out);
   void tell(PeerName to, const Ask& ask, Told told, PerformerActions& out);

@@ -35,7 +35,8 @@ assert_equal "$(api /api/topology/hosts | jq -r '.nodes | length')" 2 "hosts"
 
 step "a shell in it, with the size of the browser's terminal"
 # shellcheck disable=SC2016  # The container's shell expands it.
-assert_contains "$(talk "$node" docker_exec_container 'stty size; echo me=$((6*7))\n' me=42 123)" "24 123" "the shell's terminal"
+sized='until [ "$(stty size)" = "24 123" ]; do sleep 0.1; done; echo me=$((6*7))\n'
+assert_contains "$(talk "$node" docker_exec_container "$sized" me=42 123)" "me=42" "the shell's terminal"
 wait_until 10 "the shell of who left is gone" no_shell_is_left
 
 step "what is typed at the end ends the pipe"

@@ -243,6 +243,19 @@ TEST_F(PerformerTest, TellsTheSizeOfATerminalToWhatItIsOf) {
   EXPECT_NE(told(resize(std::string(kResizeHost), "80")).error, "");
 }
 
+TEST_F(PerformerTest, TellsAnEarlySizeAgainWhenTheShellHasBegun) {
+  const SourceId source = open_shell();
+  (void)resize(std::string(kResizeExec), "80");
+
+  PerformerActions first;
+  performer_.on_output(now_, source, as_bytes("$ "), first);
+  PerformerActions second;
+  performer_.on_output(now_, source, as_bytes("ls"), second);
+
+  EXPECT_EQ(only<CallEngine>(first).target, "/exec/" + kId + "/resize?h=24&w=80");
+  EXPECT_FALSE(has<CallEngine>(second));
+}
+
 TEST_F(PerformerTest, TakesFramesApartForWhatHasNoTerminal) {
   const auto asked = ask("docker_container_logs");
   const auto inspected = answer(asked, 200, R"({"Config":{"Tty":false}})");
