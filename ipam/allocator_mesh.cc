@@ -540,12 +540,15 @@ void Allocator::Impl::perform(Asks::Steps steps, AllocatorActions& out) {
 void Allocator::Impl::flush_news(AllocatorActions& out) {
   flush_due_ = kNever;
   const auto claims = std::exchange(claims_news_, {});
-  const Bytes payload = encode_state();
-  if (std::exchange(has_news_, false)) {
-    send_all(news_from_, ring_ ? payload : encode(ElectorNews{consensus_->claims_of(claims)}), out);
+  const bool has_news = std::exchange(has_news_, false);
+  // Whole states are large; without a ring, news need none.
+  const bool is_state_wanted = !owed_.empty() || (has_news && ring_);
+  const Bytes state = is_state_wanted ? encode_state() : Bytes();
+  if (has_news) {
+    send_all(news_from_, ring_ ? state : encode(ElectorNews{consensus_->claims_of(claims)}), out);
   }
   for (const PeerName& peer : std::exchange(owed_, {})) {
-    send_to(peer, Topic::Ring, payload, out);
+    send_to(peer, Topic::Ring, state, out);
   }
 }
 
