@@ -13,6 +13,7 @@
 #include "plugin/docker_reply.h"
 
 namespace weft::plugin {
+
 HttpReply finish(RequestId call, Reply reply) {
   if (reply.ok()) {
     WEFT_ASSERT(reply.value().has_value());
