@@ -1,11 +1,10 @@
 // What goes wrong in networks and with hosts, and that the mesh gets over it.
 #include <chrono>
-#include <iostream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/sim/mesh/cluster.h"
+#include "tests/sim/mesh/scenario.h"
 
 namespace weft::sim {
 namespace {
@@ -13,22 +12,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-RecordKey endpoint(std::uint8_t number) {
-  return {RecordKind::Endpoint, Bytes(6, number)};
-}
-
-class MeshFault : public ::testing::Test {
+class MeshFault : public MeshScenario {
  protected:
-  MeshFault() { std::cout << "WEFT_SEED=" << seed_ << '\n'; }
-
-  void form(Cluster& cluster) {
-    cluster.start_all(milliseconds(20));
-    ASSERT_TRUE(cluster.converges_within(seconds(60)));
-    cluster.world().run_for(seconds(10));
-    ASSERT_TRUE(cluster.converged());
-  }
-
-  const std::uint64_t seed_ = seed_or(7);
+  MeshFault() : MeshScenario(7) {}
 };
 
 std::set<Ip> addresses(std::size_t first, std::size_t last) {

@@ -1,10 +1,9 @@
 // Ways through the cluster that are slow, lossy or stuffed, and neighbours that take their time.
 #include <chrono>
-#include <iostream>
 
 #include <gtest/gtest.h>
 
-#include "tests/sim/mesh/cluster.h"
+#include "tests/sim/mesh/scenario.h"
 
 namespace weft::sim {
 namespace {
@@ -12,20 +11,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-RecordKey endpoint(std::uint8_t number) {
-  return {RecordKind::Endpoint, Bytes(6, number)};
-}
-
-class MeshWays : public ::testing::Test {
+class MeshWays : public MeshScenario {
  protected:
-  MeshWays() { std::cout << "WEFT_SEED=" << seed_ << '\n'; }
-
-  void form(Cluster& cluster) {
-    cluster.start_all(milliseconds(20));
-    ASSERT_TRUE(cluster.converges_within(seconds(60)));
-    cluster.world().run_for(seconds(10));
-    ASSERT_TRUE(cluster.converged());
-  }
+  MeshWays() : MeshScenario(11) {}
 
   static void worsen_both_ways(Cluster& cluster,
                                std::size_t one,
@@ -34,8 +22,6 @@ class MeshWays : public ::testing::Test {
     cluster.net().worsen(Cluster::address(one), Cluster::address(other), badness);
     cluster.net().worsen(Cluster::address(other), Cluster::address(one), badness);
   }
-
-  const std::uint64_t seed_ = seed_or(11);
 };
 
 TEST_F(MeshWays, UpdatesForAPeerThatDoesNotReadMergeIntoTheLastOfEach) {

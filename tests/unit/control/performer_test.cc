@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "control/catalog.h"
+#include "tests/unit/control/actions.h"
 
 namespace weft::control {
 namespace {
@@ -71,21 +72,6 @@ class PerformerTest : public testing::Test {
     performer_.on_open(now_, source, "", out);
     EXPECT_TRUE(told(out).pipe);
     return source;
-  }
-
-  template <class T>
-  static const T& only(const PerformerActions& actions) {
-    const T* found = nullptr;
-    for (const PerformerAction& action : actions) {
-      if (const auto* item = std::get_if<T>(&action)) {
-        EXPECT_EQ(found, nullptr) << "more than one";
-        found = item;
-      }
-    }
-    if (found == nullptr) {
-      throw std::runtime_error("no such action");
-    }
-    return *found;
   }
 
   template <class T>

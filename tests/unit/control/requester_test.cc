@@ -1,12 +1,12 @@
 #include "control/requester.h"
 
-#include <stdexcept>
 #include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "tests/unit/control/actions.h"
 
 namespace weft::control {
 namespace {
@@ -52,21 +52,6 @@ class RequesterTest : public testing::Test {
     const auto told = hear(Told{.call = ask.call, .pipe = true, .raw_tty = true});
     EXPECT_THAT(only<Answer>(told).body, HasSubstr(ask.pipe));
     return ask.pipe;
-  }
-
-  template <class T>
-  static const T& only(const RequesterActions& actions) {
-    const T* found = nullptr;
-    for (const RequesterAction& action : actions) {
-      if (const auto* item = std::get_if<T>(&action)) {
-        EXPECT_EQ(found, nullptr) << "more than one";
-        found = item;
-      }
-    }
-    if (found == nullptr) {
-      throw std::runtime_error("no such action");
-    }
-    return *found;
   }
 
   template <class T>
