@@ -257,3 +257,12 @@ assert_unique() {  # WORD…
   twice=$(printf '%s\n' "$@" | sort | uniq -d | xargs)
   [[ -z $twice ]] || fail "given out twice: $twice"
 }
+
+# What promtool would have otherwise in the metrics of a file; fails if it cannot read them.
+metrics_findings() {  # FILE
+  local findings status=0
+  findings=$(promtool check metrics <"$1" 2>&1) || status=$?
+  # 3: it has read the text and found something.
+  ((status == 0 || status == 3)) || fail "promtool check metrics ended with $status: $findings"
+  printf '%s\n' "$findings"
+}
