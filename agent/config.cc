@@ -129,7 +129,7 @@ Result<ListenPlace> parse_place(const std::string& text) {
 Result<Ok> place_apis(const Settings& settings, Config& config) {
   config.http_address = WEFT_TRY(parse_place(settings.text("http-addr")));
   config.status_address = WEFT_TRY(parse_place(settings.text("status-addr")));
-  if (config.http_address.tcp && !is_loopback(config.http_address.tcp->address)) {
+  if (config.http_address.tcp && !config.http_address.tcp->address.is_loopback()) {
     return Error{Errc::Invalid,
                  fmt::format("--http-addr {} is reached from other hosts, who could command the "
                              "agent (expected a loopback address, or the path of a Unix socket; "
@@ -162,11 +162,6 @@ Result<Ok> take_ui(const Settings& settings, Config& config) {
 }
 
 }  // namespace
-
-bool is_loopback(const Ip& address) {
-  return address.is_v4() ? Cidr::parse("127.0.0.0/8").value().contains(address)
-                         : address == Ip::parse("::1").value();
-}
 
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
   Config config;

@@ -95,9 +95,6 @@ struct Config {
   std::string store_path() const { return state_dir + "/weft.db"; }
 };
 
-// 127.0.0.0/8 or ::1.
-bool is_loopback(const Ip& address);
-
 // Fails where values that are fine alone do not fit together, or a peer does not parse.
 Result<Config> make_config(const Settings& settings, const std::string& host_name);
 

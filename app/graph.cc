@@ -13,17 +13,6 @@ using probe::HostReport;
 using probe::PortMapping;
 using probe::Report;
 
-bool is_loopback(const Ip& address) {
-  constexpr unsigned kLoopbackNet = 127;
-  constexpr unsigned kFirstOctetShift = 24;
-  if (address.is_v4()) {
-    return address.v4().number() >> kFirstOctetShift == kLoopbackNet;
-  }
-  Ipv6::Octets one{};
-  one.back() = 1;
-  return address.v6() == Ipv6(one);
-}
-
 bool is_up(const ContainerFacts& container) {
   return container.state == probe::ContainerState::Running
          || container.state == probe::ContainerState::Paused;
@@ -188,7 +177,7 @@ class Resolver {
   }
 
   bool is_local_network(const Ip& address) const {
-    return is_loopback(address)
+    return address.is_loopback()
            || std::any_of(networks_.begin(), networks_.end(), [&](const Cidr& network) {
                 return network.is_v4() == address.is_v4() && network.contains(address);
               });
@@ -203,7 +192,7 @@ class Resolver {
 
   // Who is at `address` as seen from a host, on whichever port.
   Party party_at(const HostReport& host, const FlowKey& key, const Ip& address) const {
-    if (is_loopback(address) || address == key.local) {
+    if (address.is_loopback() || address == key.local) {
       return {.kind = Party::Kind::Known, .host = host.origin, .container = key.container};
     }
     auto container = local_.find({host.origin, address});
@@ -223,7 +212,7 @@ class Resolver {
     Target target{
         .party = party_at(host, key, key.remote), .address = key.remote, .port = key.port};
     const bool is_host = target.party.kind == Party::Kind::Known && target.party.container.empty();
-    if (is_host && !is_loopback(key.remote)) {
+    if (is_host && !key.remote.is_loopback()) {
       if (const auto mapped = published_.find({target.party.host, key.transport, key.port})) {
         target.party = {
             .kind = Party::Kind::Known, .host = mapped->first.host, .container = mapped->first.id};

@@ -64,6 +64,17 @@ std::string Ipv6::to_string() const {
   return text.data();
 }
 
+bool Ip::is_loopback() const {
+  constexpr std::uint32_t kNet = 127;
+  constexpr unsigned kFirstOctetShift = 24;
+  if (is_v4()) {
+    return v4().number() >> kFirstOctetShift == kNet;
+  }
+  Ipv6::Octets one{};
+  one.back() = 1;
+  return v6() == Ipv6(one);
+}
+
 Result<Ip> Ip::parse(std::string_view text) {
   if (text.find(':') != std::string_view::npos) {
     return Ip(WEFT_TRY(Ipv6::parse(text)));

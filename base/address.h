@@ -63,6 +63,7 @@ class Ip {
 
   bool is_v4() const { return std::holds_alternative<Ipv4>(address_); }
   bool is_unspecified() const { return *this == Ip(Ipv4()) || *this == Ip(Ipv6()); }
+  bool is_loopback() const;  // 127.0.0.0/8 or ::1.
   Ipv4 v4() const { return std::get<Ipv4>(address_); }
   const Ipv6& v6() const { return std::get<Ipv6>(address_); }
   std::uint8_t bits() const { return is_v4() ? 32 : 128; }

@@ -70,7 +70,7 @@ Result<std::vector<app::Account>> read_ui_users(const std::string& path) {
 }
 
 Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login) {
-  if (has_login || is_loopback(listen.address)) {
+  if (has_login || listen.address.is_loopback()) {
     return Ok{};
   }
   return Error{Errc::Denied,
@@ -83,7 +83,7 @@ Result<Ok> check_ui_listen(const Endpoint& listen, bool has_login) {
 Result<std::optional<sys::Certificate>> read_ui_certificate(const Config& config) {
   const bool is_wanted =
       config.ui_tls == UiTls::On
-      || (config.ui_tls == UiTls::Auto && !is_loopback(config.ui_listen->address));
+      || (config.ui_tls == UiTls::Auto && !config.ui_listen->address.is_loopback());
   if (!is_wanted) {
     return std::optional<sys::Certificate>();
   }

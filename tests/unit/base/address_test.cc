@@ -24,6 +24,15 @@ TEST(Ip, RefusesWhatIsNeither) {
   }
 }
 
+TEST(Ip, KnowsLoopbackOfBothFamilies) {
+  for (const char* own : {"127.0.0.1", "127.255.255.255", "::1"}) {
+    EXPECT_TRUE(Ip::parse(own).value().is_loopback()) << own;
+  }
+  for (const char* other : {"126.255.255.255", "128.0.0.0", "0.0.0.0", "::", "::2", "fe80::1"}) {
+    EXPECT_FALSE(Ip::parse(other).value().is_loopback()) << other;
+  }
+}
+
 TEST(Ip, RoundTripsThroughOctets) {
   const Ip v6 = Ip::parse("fe80::1").value();
   EXPECT_EQ(Ip::from_bytes(v6.bytes()).value(), v6);
