@@ -12,6 +12,7 @@
 
 #include "base/time.h"
 #include "sys/clock.h"
+#include "sys/lifetime.h"
 
 namespace weft::sys {
 
@@ -47,18 +48,13 @@ class CoreDriver {
       return;
     }
     timer_.expires_after(std::max(Duration::zero(), deadline - clock_.now()));
-    const std::weak_ptr<const Alive> alive = alive_;
-    timer_.async_wait([this, alive](const boost::system::error_code& error) {
-      if (!error && !alive.expired()) {
+    timer_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+      if (!error) {
         armed_ = kNever;
         settle();
       }
-    });
+    }));
   }
-
-  // Expires with the driver. A handler that was already queued when the driver went away still
-  // runs, with no error; it must find out.
-  struct Alive {};
 
   const Clock& clock_;
   Core& core_;
@@ -66,7 +62,7 @@ class CoreDriver {
   boost::asio::steady_timer timer_;
   TimePoint armed_ = kNever;  // What the timer waits for; setting it again costs a system call.
   std::vector<Action> actions_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 }  // namespace weft::sys

@@ -15,6 +15,8 @@
 #include <fmt/format.h>
 #include <sys/inotify.h>
 
+#include "sys/lifetime.h"
+
 namespace weft::sys {
 
 namespace {
@@ -46,8 +48,6 @@ class InotifyWatch final : public FileWatch {
   }
 
  private:
-  struct Alive {};
-
   // Again after each change, as the link may lead elsewhere by then.
   Result<Ok> watch_folders() {
     std::set<fs::path> files{fs::path(path_)};
@@ -79,16 +79,15 @@ class InotifyWatch final : public FileWatch {
 
   void read() {
     descriptor_.async_read_some(boost::asio::buffer(buffer_),
-                                [this, alive = std::weak_ptr<const Alive>(alive_)](
-                                    const ErrorCode& error, std::size_t size) {
-                                  if (alive.expired() || error) {
+                                lifetime_.guard([this](const ErrorCode& error, std::size_t size) {
+                                  if (error) {
                                     return;
                                   }
                                   if (concerns_us(size)) {
                                     tell_soon();
                                   }
                                   read();
-                                });
+                                }));
   }
 
   bool concerns_us(std::size_t size) const {
@@ -108,12 +107,12 @@ class InotifyWatch final : public FileWatch {
 
   void tell_soon() {
     timer_.expires_after(kTogether);
-    timer_.async_wait([this, alive = std::weak_ptr<const Alive>(alive_)](const ErrorCode& error) {
-      if (!error && !alive.expired()) {
+    timer_.async_wait(lifetime_.guard([this](const ErrorCode& error) {
+      if (!error) {
         (void)watch_folders();  // What cannot be watched for now was watched before.
         on_change_();
       }
-    });
+    }));
   }
 
   boost::asio::posix::stream_descriptor descriptor_;
@@ -122,7 +121,7 @@ class InotifyWatch final : public FileWatch {
   const OnChange on_change_;
   std::map<int, std::set<std::string>> names_;  // Of files, by watch.
   std::array<char, 4096> buffer_{};
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "sys/http/http_connection.h"
 #include "sys/http/listen_tcp.h"
 #include "sys/http/unix_socket.h"
+#include "sys/lifetime.h"
 
 namespace weft::sys {
 namespace {
@@ -51,8 +52,6 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
   void refuse_strangers() { only_local_ = true; }
 
  private:
-  struct Alive {};
-
   bool is_stranger(const typename Protocol::socket& socket) const;
   void on_accepted(const boost::system::error_code& error, HttpConnection::Socket socket);
   void on_request(HttpConnection& from, HttpRequest request) override;
@@ -73,8 +72,7 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
   std::map<RequestId, HttpConnection*> unanswered_;
   std::map<HttpConnection*, RequestId> request_of_;
   std::uint64_t last_id_ = 0;
-  // A handler that was due when we were destroyed still runs, and finds this gone.
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 template <class Protocol>
@@ -83,12 +81,8 @@ void StreamHttpServer<Protocol>::accept() {
     return;
   }
   accepting_ = true;
-  acceptor_.async_accept(
-      [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error,
-                                                         typename Protocol::socket socket) {
-        if (alive.expired()) {
-          return;
-        }
+  acceptor_.async_accept(lifetime_.guard(
+      [this](const boost::system::error_code& error, typename Protocol::socket socket) {
         if (!error && is_stranger(socket)) {
           accepting_ = false;
           socket.close();
@@ -96,7 +90,7 @@ void StreamHttpServer<Protocol>::accept() {
           return;
         }
         on_accepted(error, std::move(socket));
-      });
+      }));
 }
 
 template <class Protocol>
@@ -119,12 +113,11 @@ void StreamHttpServer<Protocol>::on_accepted(const boost::system::error_code& er
   }
   if (error) {
     retry_.expires_after(kAcceptRetry);
-    retry_.async_wait([this, alive = std::weak_ptr<const Alive>(alive_)](
-                          const boost::system::error_code& cancelled) {
-      if (!cancelled && !alive.expired()) {
+    retry_.async_wait(lifetime_.guard([this](const boost::system::error_code& cancelled) {
+      if (!cancelled) {
         accept();
       }
-    });
+    }));
     return;
   }
   HttpConnection::Owner& owner = *this;

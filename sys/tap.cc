@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/netdev.h"
+#include "sys/lifetime.h"
 #include "sys/netlink/netdev_kernel.h"
 #include "sys/netlink/sysctl.h"
 #include "sys/posix/descriptor.h"
@@ -51,17 +52,13 @@ class KernelTap final : public Tap {
   }
 
  private:
-  struct Alive {};
-
   void wait() {
-    device_.async_wait(
-        boost::asio::posix::stream_descriptor::wait_read,
-        [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error) {
-          // A wait that completed is no longer cancelled by our destruction.
-          if (!error && !alive.expired()) {
-            read_burst();
-          }
-        });
+    device_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       lifetime_.guard([this](const boost::system::error_code& error) {
+                         if (!error) {
+                           read_burst();
+                         }
+                       }));
   }
 
   void read_burst() {
@@ -84,7 +81,7 @@ class KernelTap final : public Tap {
   OnFrame on_frame_;
   std::uint64_t dropped_ = 0;
   std::array<std::uint8_t, kFrameMax> frame_{};
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 // The threads of an agent that was killed hold the device for a moment after the process is no

@@ -12,6 +12,7 @@
 #include "base/entropy.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
+#include "sys/lifetime.h"
 
 namespace weft::app {
 
@@ -84,8 +85,6 @@ class AppService::Impl {
                  std::move(action));
     }
   };
-  struct Alive {};
-
   void respond(Respond answer) {
     if (auto asked = asked_.extract(answer.request)) {
       asio::post(executor_,
@@ -99,13 +98,8 @@ class AppService::Impl {
 
   template <class Work>
   void post(Work work) {
-    asio::post(
-        executor_,
-        [this, alive = std::weak_ptr<const Alive>(alive_), work = std::move(work)]() mutable {
-          if (!alive.expired()) {
-            work(*this);
-          }
-        });
+    asio::post(executor_,
+               lifetime_.guard([this, work = std::move(work)]() mutable { work(*this); }));
   }
 
   std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) {
@@ -203,7 +197,7 @@ class AppService::Impl {
   std::optional<Login> login_;
   App app_;
   sys::CoreDriver<App, AppAction, Perform> driver_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
   std::uint64_t last_ask_ = kFirstAsk;
   std::map<RequestId, OnAnswer> asked_;
   std::set<ClientId> pipes_;           // Clients that are at a terminal.

@@ -11,6 +11,7 @@
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
 #include "sys/http/http_exchange.h"
+#include "sys/lifetime.h"
 #include "sys/posix/host_shell.h"
 
 namespace weft::control {
@@ -78,7 +79,6 @@ class ControlService::Impl {
   const Requester& requester() const { return requester_; }
 
  private:
-  struct Alive {};
   struct Call {
     std::unique_ptr<sys::HttpExchange> exchange{};
     unsigned status = 0;
@@ -119,13 +119,8 @@ class ControlService::Impl {
 
   template <class Work>
   void post(Work work) {
-    asio::post(
-        executor_,
-        [this, alive = std::weak_ptr<const Alive>(alive_), work = std::move(work)]() mutable {
-          if (!alive.expired()) {
-            work(*this);
-          }
-        });
+    asio::post(executor_,
+               lifetime_.guard([this, work = std::move(work)]() mutable { work(*this); }));
   }
 
   void perform(SendMessage& send) { hooks_.send(send.to, std::move(send.message)); }
@@ -267,7 +262,7 @@ class ControlService::Impl {
   Requester requester_;
   sys::CoreDriver<Performer, PerformerAction, Perform> performer_driver_;
   sys::CoreDriver<Requester, RequesterAction, Perform> requester_driver_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
   std::map<EngineCallId, Call> calls_;
   std::map<SourceId, Source> sources_;
 };

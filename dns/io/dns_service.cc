@@ -16,6 +16,7 @@
 #include "dns/resolv_conf.h"
 #include "sys/core_driver.h"
 #include "sys/file_watch.h"
+#include "sys/lifetime.h"
 
 namespace weft::dns {
 
@@ -108,24 +109,20 @@ class DnsService::Impl {
     if (std::exchange(publishing_, true)) {
       return;
     }
-    boost::asio::post(executor_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
-      if (alive.expired()) {
-        return;
-      }
+    boost::asio::post(executor_, lifetime_.guard([this] {
       publishing_ = false;
       const auto zone = names_.zone();
       if (udp_ != nullptr && zone != published_) {
         udp_->publish(zone);
       }
       published_ = zone;
-    });
+    }));
   }
 
   Names& names() { return names_; }
   DnsStatus status() const;
 
  private:
-  struct Alive {};
   // Named, so that CoreDriver has a type to hold.
   struct Perform {
     std::function<void(ForwarderAction action)> act;
@@ -222,7 +219,7 @@ class DnsService::Impl {
   bool publishing_ = false;
   std::shared_ptr<const Zone> published_;
   std::string reason_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
 };
 
 DnsStatus DnsService::Impl::status() const {

@@ -150,19 +150,18 @@ Result<std::unique_ptr<TcpServer>> TcpServer::start(asio::any_io_executor execut
 }
 
 void TcpServer::accept() {
-  const std::weak_ptr<const Alive> alive = alive_;
-  acceptor_.async_accept([this, alive](const ErrorCode& error, tcp::socket socket) {
-    if (alive.expired() || error == asio::error::operation_aborted) {
+  acceptor_.async_accept(lifetime_.guard([this](const ErrorCode& error, tcp::socket socket) {
+    if (error == asio::error::operation_aborted) {
       return;
     }
     if (error) {
       // Out of descriptors: trying at once would spin until one is free.
       retry_.expires_after(kAcceptRetry);
-      retry_.async_wait([this, alive](const ErrorCode& cancelled) {
-        if (!cancelled && !alive.expired()) {
+      retry_.async_wait(lifetime_.guard([this](const ErrorCode& cancelled) {
+        if (!cancelled) {
           accept();
         }
-      });
+      }));
       return;
     }
     if (connections_.size() >= kConnectionsMax) {
@@ -173,7 +172,7 @@ void TcpServer::accept() {
       connection->start();
     }
     accept();
-  });
+  }));
 }
 
 void TcpServer::answer(const std::shared_ptr<Connection>& to, ByteView message) {

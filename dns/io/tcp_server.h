@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "sys/lifetime.h"
 
 namespace weft::dns {
 
@@ -43,7 +44,6 @@ class TcpServer {
 
  private:
   TcpServer(boost::asio::any_io_executor executor, OnQuestion on_question);
-  struct Alive {};
   void accept();
 
   OnQuestion on_question_;
@@ -51,7 +51,7 @@ class TcpServer {
   boost::asio::steady_timer retry_;
   std::set<std::shared_ptr<Connection>> connections_;
   std::uint64_t refused_ = 0;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
 };
 
 }  // namespace weft::dns

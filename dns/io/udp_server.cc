@@ -147,13 +147,10 @@ void UdpServer::pass_on(Worker& worker, std::size_t index) {
   Question question{.worker = worker.index,
                     .from = worker.socket->return_path(index),
                     .message = to_bytes(worker.socket->datagram(index))};
-  const std::weak_ptr<const Alive> alive = alive_;
-  boost::asio::post(executor_, [this, alive, question = std::move(question)]() mutable {
-    if (!alive.expired()) {
-      --waiting_;
-      on_question_(std::move(question));
-    }
-  });
+  boost::asio::post(executor_, lifetime_.guard([this, question = std::move(question)]() mutable {
+    --waiting_;
+    on_question_(std::move(question));
+  }));
 }
 
 void UdpServer::publish(const std::shared_ptr<const Zone>& zone) {

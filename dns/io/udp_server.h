@@ -19,6 +19,7 @@
 #include "base/rng.h"
 #include "dns/responder.h"
 #include "dns/zone.h"
+#include "sys/lifetime.h"
 #include "sys/udp/udp_batch.h"
 
 namespace weft::dns {
@@ -53,8 +54,6 @@ class UdpServer {
 
  private:
   struct Worker;
-  struct Alive {};
-
   UdpServer(boost::asio::any_io_executor executor, OnQuestion on_question);
   void run(Worker& worker);
   void pass_on(Worker& worker, std::size_t index);
@@ -64,7 +63,7 @@ class UdpServer {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<std::size_t> waiting_ = 0;
   std::atomic<std::uint64_t> dropped_ = 0;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
 };
 
 }  // namespace weft::dns

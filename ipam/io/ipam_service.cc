@@ -16,6 +16,7 @@
 #include "base/overloaded.h"
 #include "base/rng.h"
 #include "sys/core_driver.h"
+#include "sys/lifetime.h"
 
 namespace weft::ipam {
 namespace {
@@ -115,8 +116,6 @@ class IpamService::Impl {
     Impl* self;
     void operator()(AllocatorAction action) const { self->enqueue(std::move(action)); }
   };
-  struct Alive {};
-
   bool has_room() const { return queue_.size() + storing_.size() < kQueueMax; }
 
   bool is_decided(RequestId id) const {
@@ -187,12 +186,9 @@ class IpamService::Impl {
 
   void write_later() {
     write_started_ = clock_.now();
-    const std::weak_ptr<const Alive> alive = alive_;
-    store_.apply_later(batch_, executor_, [this, alive](const Result<Ok>& applied) {
-      if (!alive.expired()) {
-        on_written(applied);
-      }
-    });
+    store_.apply_later(batch_, executor_, lifetime_.guard([this](const Result<Ok>& applied) {
+      on_written(applied);
+    }));
   }
 
   void on_written(const Result<Ok>& applied) {
@@ -261,22 +257,16 @@ class IpamService::Impl {
 
   void retry_later() {
     retry_.expires_after(kStoreRetry);
-    const std::weak_ptr<const Alive> alive = alive_;
-    retry_.async_wait([this, alive](const boost::system::error_code& error) {
-      if (!error && !alive.expired()) {
+    retry_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+      if (!error) {
         write_later();
       }
-    });
+    }));
   }
 
   template <class Task>
   void later(Task task) {
-    const std::weak_ptr<const Alive> alive = alive_;
-    boost::asio::post(executor_, [alive, task = std::move(task)]() mutable {
-      if (!alive.expired()) {
-        task();
-      }
-    });
+    boost::asio::post(executor_, lifetime_.guard(std::move(task)));
   }
 
   boost::asio::any_io_executor executor_;
@@ -297,7 +287,7 @@ class IpamService::Impl {
   std::map<RequestId, OnRemoved> removers_;
   std::uint64_t last_id_ = 0;
   sys::CoreDriver<Allocator, AllocatorAction, Enqueue> driver_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
 };
 
 Result<std::unique_ptr<IpamService>> IpamService::start(boost::asio::any_io_executor executor,

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
+#include "sys/lifetime.h"
 
 namespace weft::probe {
 
@@ -65,14 +66,10 @@ class ProbeService::Impl {
     if (!thread_) {
       thread_.emplace(1);
     }
-    asio::post(*thread_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
+    asio::post(*thread_, [this] {
       auto sample = std::make_shared<Result<Sample>>(sampler_.take());
       wait_for_news();
-      asio::post(executor_, [this, alive, sample] {
-        if (!alive.expired()) {
-          on_sample(*sample);
-        }
-      });
+      asio::post(executor_, lifetime_.guard([this, sample] { on_sample(*sample); }));
     });
   }
 
@@ -101,11 +98,9 @@ class ProbeService::Impl {
             return;
           }
           sampler_.clear_news();
-          asio::post(executor_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
-            if (!alive.expired()) {
-              feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_change(now); });
-            }
-          });
+          asio::post(executor_, lifetime_.guard([this] {
+            feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_change(now); });
+          }));
           hear_news();
         });
   }
@@ -130,14 +125,12 @@ class ProbeService::Impl {
     });
   }
 
-  struct Alive {};
-
   asio::any_io_executor executor_;
   Hooks hooks_;
   Probe probe_;
   Sampler sampler_;  // Used on the thread only.
   sys::CoreDriver<Probe, ProbeAction, Perform> driver_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
   std::optional<asio::thread_pool> thread_;  // From the first sample on.
   std::optional<asio::posix::stream_descriptor> news_;
 };

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "router/datapath/ethernet.h"
+#include "router/datapath/ip.h"
 
 namespace weft::router {
 namespace {
 
-constexpr std::uint8_t kProtocolIcmpv6 = 58;
 constexpr std::uint8_t kHopLimit = 255;  // Proof that no router was in between.
 constexpr std::uint8_t kTypeSolicitation = 135;
 constexpr std::uint8_t kTypeAdvertisement = 136;

@@ -3,17 +3,14 @@
 #include <algorithm>
 
 #include "router/datapath/ethernet.h"
+#include "router/datapath/ip.h"
 #include "router/datapath/nd.h"
 #include "router/sealed/octets.h"
 
 namespace weft::router {
 namespace {
 
-constexpr std::size_t kIpv4Size = 20;
-constexpr std::size_t kIpv6Size = 40;
 constexpr std::size_t kIcmpSize = 8;
-constexpr std::uint8_t kProtocolIcmp = 1;
-constexpr std::uint8_t kProtocolIcmpv6 = 58;
 constexpr std::uint8_t kIcmpUnreachable = 3;
 constexpr std::uint8_t kIcmpFragmentationNeeded = 4;
 constexpr std::uint8_t kIcmpEchoReply = 0;

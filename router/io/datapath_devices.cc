@@ -261,14 +261,12 @@ void DatapathService::Impl::repair(const sys::NetworkChange& change) {
 
 void DatapathService::Impl::schedule_repair() {
   timer_.expires_after(kRepairInterval);
-  // A handler that was already queued when the service went away must not touch it.
-  const std::weak_ptr<OnPublish> alive = on_publish_;
-  timer_.async_wait([this, alive](const boost::system::error_code& error) {
-    if (!error && !alive.expired()) {
+  timer_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+    if (!error) {
       repair({.links = true, .routes = true, .firewall = true});
       schedule_repair();
     }
-  });
+  }));
 }
 
 // What every path can carry; before there are peers, what the device of the default route can.

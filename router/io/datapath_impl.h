@@ -29,8 +29,9 @@
 #include "router/io/datapath_service.h"
 #include "router/io/vxlan_sender.h"
 #include "sys/core_driver.h"
+#include "sys/lifetime.h"
 #include "sys/link/ethertype_socket.h"
-#include "sys/link_remover.h"
+#include "sys/link/link_remover.h"
 #include "sys/network_watch.h"
 #include "sys/tap.h"
 
@@ -53,7 +54,7 @@ class DatapathService::Impl {
         clock_(clock),
         netdev_(netdev),
         options_(std::move(options)),
-        on_publish_(std::make_shared<OnPublish>(std::move(on_publish))),
+        on_publish_(std::move(on_publish)),
         vxlan_(options_.bridge + std::string(kVxlanSuffix)),
         tap_name_(options_.bridge + std::string(kTapSuffix)),
         seal_port_(options_.bridge + std::string(kSealPortSuffix)),
@@ -162,7 +163,7 @@ class DatapathService::Impl {
   const sys::Clock& clock_;
   sys::Netdev& netdev_;
   Options options_;
-  std::shared_ptr<OnPublish> on_publish_;
+  OnPublish on_publish_;
   std::string vxlan_;
   std::string tap_name_;
   std::string seal_port_;
@@ -204,6 +205,7 @@ class DatapathService::Impl {
   std::map<Ip, std::uint64_t> sent_to_;  // … and to each peer.
   FloodLimit relay_limit_;
   RelayStats relays_;
+  sys::Lifetime lifetime_;
 };
 
 }  // namespace weft::router

@@ -21,9 +21,8 @@ void DatapathService::Impl::start_mtus() {
 
 // Posted: routes are looked up while other cores are being served.
 void DatapathService::Impl::tell_route_mtu(const Ip& peer) {
-  const std::weak_ptr<OnPublish> alive = on_publish_;
-  boost::asio::post(executor_, [this, alive, peer] {
-    if (alive.expired() || !mtu_driver_) {
+  boost::asio::post(executor_, lifetime_.guard([this, peer] {
+    if (!mtu_driver_) {
       return;
     }
     const auto name = names_.find(peer);
@@ -33,7 +32,7 @@ void DatapathService::Impl::tell_route_mtu(const Ip& peer) {
         core.set_limit(now, name->second, route->second->mtu, out);
       });
     }
-  });
+  }));
 }
 
 // 0 while there is no route.

@@ -114,14 +114,11 @@ void DatapathService::Impl::find_relays(PeerName peer) {
   if (!options_.find_relays) {
     return;
   }
-  const std::weak_ptr<OnPublish> alive = on_publish_;
-  boost::asio::post(executor_, [this, alive, peer] {
-    if (!alive.expired()) {
-      path_driver_->feed([&](Paths& core, TimePoint now, PathActions& out) {
-        core.set_relays(now, peer, options_.find_relays(peer), out);
-      });
-    }
-  });
+  boost::asio::post(executor_, lifetime_.guard([this, peer] {
+    path_driver_->feed([&](Paths& core, TimePoint now, PathActions& out) {
+      core.set_relays(now, peer, options_.find_relays(peer), out);
+    });
+  }));
 }
 
 void DatapathService::Impl::use_path(const UsePath& action) {
@@ -138,13 +135,10 @@ void DatapathService::Impl::use_path(const UsePath& action) {
   apply_path(place->second);
   if (action.path.way == Way::Relay) {
     // The relay is asked at once: whether it is there, and whether its kernel does the work.
-    const std::weak_ptr<OnPublish> alive = on_publish_;
-    boost::asio::post(executor_, [this, alive, via = action.path.via] {
-      if (!alive.expired()) {
-        path_driver_->feed(
-            [via](Paths& core, TimePoint now, PathActions&) { core.on_traffic(now, via); });
-      }
-    });
+    boost::asio::post(executor_, lifetime_.guard([this, via = action.path.via] {
+      path_driver_->feed(
+          [via](Paths& core, TimePoint now, PathActions&) { core.on_traffic(now, via); });
+    }));
   }
 }
 
@@ -337,13 +331,12 @@ void DatapathService::Impl::on_relay(const Relay& relay) {
 
 void DatapathService::Impl::look_for_traffic() {
   look_.expires_after(kLook);
-  const std::weak_ptr<OnPublish> alive = on_publish_;
-  look_.async_wait([this, alive](const boost::system::error_code& error) {
-    if (!error && !alive.expired()) {
+  look_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+    if (!error) {
       note_traffic();
       look_for_traffic();
     }
-  });
+  }));
 }
 
 // With BPF each peer has counters of its own. Without, traffic of any makes all of them suspects.

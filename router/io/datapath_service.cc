@@ -280,13 +280,9 @@ void DatapathService::Impl::drop_peer(const Ip& peer) {
 
 // Posted, as the receiver may call the service again.
 void DatapathService::Impl::publish(PublishRecord record) {
-  boost::asio::post(
-      executor_,
-      [weak = std::weak_ptr<OnPublish>(on_publish_), record = std::move(record)]() mutable {
-        if (const auto on_publish = weak.lock()) {
-          (*on_publish)(std::move(record));
-        }
-      });
+  boost::asio::post(executor_, lifetime_.guard([this, record = std::move(record)]() mutable {
+    on_publish_(std::move(record));
+  }));
 }
 
 void DatapathService::Impl::note(const std::string& topic, const Result<Ok>& result) {

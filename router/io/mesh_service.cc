@@ -14,6 +14,7 @@
 #include "base/overloaded.h"
 #include "router/io/mesh_link.h"
 #include "sys/core_driver.h"
+#include "sys/lifetime.h"
 
 namespace weft::router {
 
@@ -108,9 +109,6 @@ class MeshService::Impl {
   const Stats& stats() const { return stats_; }
 
  private:
-  // Expires with the service; handlers that are still queued then find out.
-  struct Alive {};
-
   void accept();
   void on_accepted(const ErrorCode& error, Tcp::socket socket);
   void adopt(Tcp::socket socket);
@@ -132,29 +130,22 @@ class MeshService::Impl {
   std::vector<std::weak_ptr<MeshLink>> farewells_;
   std::vector<MeshAction> outbox_;  // For on_action_, once the core has settled.
   Stats stats_;
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  sys::Lifetime lifetime_;
 };
 
 // Sockets to the core -------------------------------------------------------------------------
 
 void MeshService::Impl::accept() {
-  acceptor_.async_accept([this, alive = std::weak_ptr<const Alive>(alive_)](const ErrorCode& error,
-                                                                            Tcp::socket socket) {
-    if (!alive.expired()) {
-      on_accepted(error, std::move(socket));
-    }
-  });
+  acceptor_.async_accept(lifetime_.guard([this](const ErrorCode& error, Tcp::socket socket) {
+    on_accepted(error, std::move(socket));
+  }));
 }
 
 void MeshService::Impl::on_accepted(const ErrorCode& error, Tcp::socket socket) {
   if (error) {
     ++stats_.accepts_failed;
     accept_timer_.expires_after(kAcceptPause);
-    accept_timer_.async_wait([this, alive = std::weak_ptr<const Alive>(alive_)](const ErrorCode&) {
-      if (!alive.expired()) {
-        accept();
-      }
-    });
+    accept_timer_.async_wait(lifetime_.guard([this](const ErrorCode&) { accept(); }));
     return;
   }
   if (links_.size() >= 2 * options_.links_max + kSpareLinks) {
@@ -255,14 +246,11 @@ void MeshService::Impl::pass_on(MeshAction&& action) {
 
 // Posted, so that the owner may call the service again from its callback.
 void MeshService::Impl::deliver_soon() {
-  asio::post(executor_, [this, alive = std::weak_ptr<const Alive>(alive_)] {
-    if (alive.expired()) {
-      return;
-    }
+  asio::post(executor_, lifetime_.guard([this] {
     for (MeshAction& action : std::exchange(outbox_, {})) {
       on_action_(std::move(action));
     }
-  });
+  }));
 }
 
 // The public face -----------------------------------------------------------------------------

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "router/bpf/maps.h"
+#include "router/datapath/ethernet.h"
+#include "router/datapath/ip.h"
 #include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/core_driver.h"
@@ -23,19 +25,18 @@ namespace {
 // How often the thread's counters are looked at: the grain of keepalives and of noticing silence.
 constexpr auto kLook = std::chrono::milliseconds(200);
 
-constexpr std::uint32_t kUdpSize = 8;
-constexpr std::uint32_t kEthernetSize = 14;
 // Until the route has been asked for its MTU.
 constexpr std::uint32_t kPathMtu = 1500;
 
 std::uint32_t outer_size(const Ip& underlay) {
-  return (underlay.is_v4() ? 20U : 40U) + kUdpSize + static_cast<std::uint32_t>(kSealOverhead);
+  return static_cast<std::uint32_t>((underlay.is_v4() ? kIpv4Size : kIpv6Size) + kUdpSize
+                                    + kSealOverhead);
 }
 
 }  // namespace
 
 std::uint32_t SealedPath::overhead(const Ip& underlay) {
-  return outer_size(underlay) + kEthernetSize;
+  return outer_size(underlay) + std::uint32_t{kEthernetHeaderSize};
 }
 
 class SealedPath::Impl : public std::enable_shared_from_this<Impl> {

@@ -2,17 +2,12 @@
 
 #include <utility>
 
+#include "router/datapath/ip.h"
 #include "router/datapath/nd.h"
 #include "router/sealed/octets.h"
 
 namespace weft::router {
 namespace {
-
-constexpr std::size_t kIpv4Size = 20;
-constexpr std::size_t kIpv6Size = 40;
-constexpr std::uint8_t kProtocolIgmp = 2;
-constexpr std::uint8_t kProtocolHopByHop = 0;
-constexpr std::uint8_t kProtocolIcmpv6 = 58;
 
 constexpr std::uint8_t kIgmpQuery = 0x11;
 constexpr std::uint8_t kIgmpReportV1 = 0x12;

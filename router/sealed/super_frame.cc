@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "router/datapath/ethernet.h"
+#include "router/datapath/ip.h"
 #include "router/sealed/octets.h"
 
 namespace weft::router {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::size_t kVlanTagSize = 4;
 constexpr std::uint16_t kEtherTypeVlan = 0x8100;
 constexpr std::uint16_t kEtherTypeServiceVlan = 0x88a8;
-constexpr std::size_t kIpv4Size = 20;
-constexpr std::size_t kIpv6Size = 40;
-constexpr std::size_t kTcpSize = 20;
-constexpr std::size_t kUdpSize = 8;
-constexpr std::uint8_t kProtocolTcp = 6;
-constexpr std::uint8_t kProtocolUdp = 17;
 constexpr std::size_t kTcpChecksum = 16;
 constexpr std::size_t kUdpChecksum = 6;
 

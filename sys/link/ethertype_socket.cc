@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "sys/lifetime.h"
 #include "sys/netlink/netdev_kernel.h"
 
 namespace weft::sys {
@@ -36,17 +37,13 @@ class PacketListener final : public EthertypeSocket {
   std::uint32_t ifindex() const override { return ifindex_; }
 
  private:
-  struct Alive {};
-
   void wait() {
-    socket_.async_wait(
-        boost::asio::posix::stream_descriptor::wait_read,
-        [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error) {
-          // A wait that completed is no longer cancelled by our destruction.
-          if (!error && !alive.expired()) {
-            read_burst();
-          }
-        });
+    socket_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                       lifetime_.guard([this](const boost::system::error_code& error) {
+                         if (!error) {
+                           read_burst();
+                         }
+                       }));
   }
 
   void read_burst() {
@@ -76,7 +73,7 @@ class PacketListener final : public EthertypeSocket {
   std::uint32_t ifindex_;
   OnFrame on_frame_;
   std::array<std::uint8_t, kFrameMax> frame_{};
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 }  // namespace

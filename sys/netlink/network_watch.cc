@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "sys/lifetime.h"
 #include "sys/netlink/netlink.h"
 
 namespace weft::sys {
@@ -81,20 +82,17 @@ class NetworkWatch::Impl {
   }
 
  private:
-  struct Alive {};
-
   template <class OnBytes>
   void wait(asio::posix::stream_descriptor& socket, OnBytes on_bytes) {
-    socket.async_wait(asio::posix::stream_descriptor::wait_read,
-                      [this, &socket, on_bytes, alive = std::weak_ptr<const Alive>(alive_)](
-                          const boost::system::error_code& error) {
-                        // A wait that completed is no longer cancelled by our destruction.
-                        if (!error && !alive.expired()) {
-                          drain(socket, on_bytes);
-                          tell_later();
-                          wait(socket, on_bytes);
-                        }
-                      });
+    socket.async_wait(
+        asio::posix::stream_descriptor::wait_read,
+        lifetime_.guard([this, &socket, on_bytes](const boost::system::error_code& error) {
+          if (!error) {
+            drain(socket, on_bytes);
+            tell_later();
+            wait(socket, on_bytes);
+          }
+        }));
   }
 
   template <class OnBytes>
@@ -152,13 +150,12 @@ class NetworkWatch::Impl {
       return;
     }
     timer_.expires_after(kGathering);
-    timer_.async_wait(
-        [this, alive = std::weak_ptr<const Alive>(alive_)](const boost::system::error_code& error) {
-          if (!error && !alive.expired()) {
-            is_telling_ = false;
-            on_change_(std::exchange(pending_, {}));
-          }
-        });
+    timer_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+      if (!error) {
+        is_telling_ = false;
+        on_change_(std::exchange(pending_, {}));
+      }
+    }));
   }
 
   asio::steady_timer timer_;
@@ -169,7 +166,7 @@ class NetworkWatch::Impl {
   NetworkChange pending_;
   bool is_telling_ = false;
   std::array<std::uint8_t, kReceiveMax> buffer_{};
-  std::shared_ptr<const Alive> alive_ = std::make_shared<const Alive>();
+  Lifetime lifetime_;
 };
 
 Result<std::unique_ptr<NetworkWatch>> NetworkWatch::watch(asio::any_io_executor executor,

@@ -1,4 +1,4 @@
-#include "sys/link_remover.h"
+#include "sys/link/link_remover.h"
 
 #include <algorithm>
 #include <condition_variable>
