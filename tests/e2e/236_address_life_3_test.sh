@@ -32,6 +32,10 @@ take_many() {  # PREFIX COUNT: on every host; what was answered goes to $SCRATCH
   done
 }
 assert_no_live_one_was_given() {
+  local host
+  for host in "${HOSTS[@]}"; do
+    [[ -s $SCRATCH/taken.$host ]] || fail "$host handed out no address"
+  done
   # shellcheck disable=SC2046  # Addresses have no blanks.
   assert_unique $(cat "$SCRATCH"/taken.*) $(live_addresses)
   echo "$(cat "$SCRATCH"/taken.* | wc -l) addresses handed out, $(live_addresses | wc -l) live ones, none twice"
