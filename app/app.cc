@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include "app/routes.h"
 #include "base/assert.h"
 #include "probe/report/codec.h"
 
@@ -48,10 +49,6 @@ constexpr seconds kForgetAfter(60);
 
 // Late hosts' ages move in steps, or each tick would resend all of their nodes.
 constexpr std::int64_t kAgeStep = 5;
-
-std::string error_body(std::string_view what) {
-  return json::serialize(json::value(what));
-}
 
 Respond refusal(RequestId id, unsigned status, std::string_view what) {
   return {.request = id, .status = status, .body = error_body(what)};
@@ -271,30 +268,48 @@ Respond App::answer(RequestId id, std::string_view text) {
     ++stats_.requests_refused;
     return refusal(id, 400, target.error().what);
   }
-  const std::vector<std::string>& path = target.value().path;
-  if (path == std::vector<std::string>{"api"}) {
-    return {.request = id, .status = 200, .body = api_json()};
+  const auto call = find_call("GET", target.value().path);
+  if (!call.ok()) {
+    ++stats_.requests_refused;
+    return refusal(id, call.error().code == Errc::NotFound ? 404 : 405, call.error().what);
   }
-  const bool is_topology = path.size() >= 2 && path[0] == "api" && path[1] == "topology";
-  if (is_topology && path.size() == 2) {
-    return {.request = id, .status = 200, .body = menu_json(target.value().query)};
-  }
-  if (is_topology && path.size() <= 4) {
-    return answer_topology(id, target.value());
-  }
-  if (path == std::vector<std::string>{"api", "probes"}) {
-    json::array probes;
-    for (const auto& [name, host] : report_.hosts()) {
-      probes.push_back(
-          json::object{{"id", name.to_string()},
-                       {"hostname", host.host.name},
-                       {"version", host.host.version},
-                       {"age", std::chrono::duration<double>(now_ - heard_.at(name)).count()}});
-    }
-    return success(id, probes);
+  switch (call.value()) {
+    case Call::About:
+      return {.request = id, .status = 200, .body = api_json()};
+    case Call::Probes:
+      return success(id, probes_json());
+    case Call::Topologies:
+      return {.request = id, .status = 200, .body = menu_json(target.value().query)};
+    case Call::Topology:
+    case Call::Node:
+      return answer_topology(id, target.value());
+    case Call::Stream:
+    case Call::Pipe:
+      ++stats_.requests_refused;
+      return refusal(id, 400, "this path is a WebSocket");
+    // Only browsers have these, and the shell keeps them.
+    case Call::Visitor:
+    case Call::Control:
+    case Call::PipeCheck:
+    case Call::PipeEnd:
+    case Call::Login:
+    case Call::Logout:
+      break;
   }
   ++stats_.requests_refused;
-  return refusal(id, 404, "no such path");
+  return refusal(id, 404, "no such path here");
+}
+
+json::array App::probes_json() const {
+  json::array probes;
+  for (const auto& [name, host] : report_.hosts()) {
+    probes.push_back(
+        json::object{{"id", name.to_string()},
+                     {"hostname", host.host.name},
+                     {"version", host.host.version},
+                     {"age", std::chrono::duration<double>(now_ - heard_.at(name)).count()}});
+  }
+  return probes;
 }
 
 Respond App::answer_topology(RequestId id, const Target& target) {
@@ -365,8 +380,8 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
     return refuse(Errc::Invalid, "malformed target");
   }
   const std::vector<std::string>& path = target.value().path;
-  const bool is_stream =
-      path.size() == 4 && path[0] == "api" && path[1] == "topology" && path[3] == "ws";
+  const auto call = find_call("GET", path);
+  const bool is_stream = call.ok() && call.value() == Call::Stream;
   const TopologySpec* spec = is_stream ? find_topology(path[2]) : nullptr;
   if (spec == nullptr) {
     return refuse(Errc::NotFound, "no such stream");

@@ -18,6 +18,8 @@
 #include <variant>
 #include <vector>
 
+#include <boost/json/array.hpp>
+
 #include "app/graph.h"
 #include "app/render.h"
 #include "app/request.h"
@@ -144,6 +146,7 @@ class App {
   Respond answer(RequestId id, std::string_view target);
   Respond answer_topology(RequestId id, const Target& target);
   std::string api_json() const;
+  boost::json::array probes_json() const;
   std::string menu_json(const Choice& query);
 
   const Scene& scene();

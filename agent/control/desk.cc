@@ -4,13 +4,15 @@
 
 #include <fmt/format.h>
 
+#include "app/routes.h"
+#include "base/assert.h"
+
 namespace weft::agent {
 namespace {
 
 constexpr unsigned kNoContent = 204;
 constexpr unsigned kDenied = 403;
 constexpr unsigned kNotFound = 404;
-constexpr unsigned kWrongMethod = 405;
 
 control::Person person_of(const app::WebRequest& request) {
   return {.name = fmt::format("{}@{}", request.visitor.name, request.from),
@@ -42,34 +44,24 @@ ControlDesk::ControlDesk(boost::asio::any_io_executor executor,
                       app_->close(app::ClientId(browser.value()));
                     }}) {}
 
-void ControlDesk::on_request(const app::WebRequest& request, const std::vector<std::string>& path) {
-  if (path.size() >= 3 && path[1] == "pipe") {
-    return on_pipe_request(request, path);
+void ControlDesk::on_request(const app::WebRequest& request,
+                             app::Call call,
+                             const std::vector<std::string>& path) {
+  if (call == app::Call::Control) {
+    return service_.on_wish(
+        request.id,
+        person_of(request),
+        {.peer = path[2], .node = path[3], .control = path[4], .body = request.body});
   }
-  if (path.size() != 5) {
-    return app_->respond(request.id, kNotFound, R"("expected /api/control/HOST/NODE/CONTROL")");
-  }
-  if (request.method != "POST") {
-    return app_->respond(request.id, kWrongMethod, R"("controls are asked for with POST")");
-  }
-  service_.on_wish(request.id,
-                   person_of(request),
-                   {.peer = path[2], .node = path[3], .control = path[4], .body = request.body});
-}
-
-void ControlDesk::on_pipe_request(const app::WebRequest& request,
-                                  const std::vector<std::string>& path) {
-  const bool is_check = path.size() == 4 && path[3] == "check" && request.method == "GET";
-  if (is_check) {
+  if (call == app::Call::PipeCheck) {
     const bool may_be_open = service_.may_be_open(path[2]);
-    return app_->respond(request.id, may_be_open ? kNoContent : kNotFound, "");
+    return app_->respond(request.id,
+                         may_be_open ? kNoContent : kNotFound,
+                         may_be_open ? "" : app::error_body("no such pipe"));
   }
-  const bool is_end = path.size() == 3 && (request.method == "DELETE" || request.method == "POST");
-  if (!is_end) {
-    return app_->respond(request.id, kWrongMethod, R"("a pipe is a WebSocket; DELETE ends it")");
-  }
+  WEFT_ASSERT(call == app::Call::PipeEnd);
   if (request.visitor.role < control::Role::Operator) {
-    return app_->respond(request.id, kDenied, R"("this needs the role operator")");
+    return app_->respond(request.id, kDenied, app::error_body("this needs the role operator"));
   }
   service_.on_delete(path[2]);
   app_->respond(request.id, kNoContent, "");

@@ -33,7 +33,9 @@ class ControlDesk final : public app::Controls {
   void set_app(app::AppService& app) { app_ = &app; }
   void on_message(PeerName from, ByteView message) { service_.on_message(from, message); }
 
-  void on_request(const app::WebRequest& request, const std::vector<std::string>& path) override;
+  void on_request(const app::WebRequest& request,
+                  app::Call call,
+                  const std::vector<std::string>& path) override;
   Result<Ok> on_pipe(app::ClientId client,
                      const app::WebRequest& request,
                      const std::string& pipe) override;
@@ -42,8 +44,6 @@ class ControlDesk final : public app::Controls {
   void on_pipe_gone(app::ClientId client) override;
 
  private:
-  void on_pipe_request(const app::WebRequest& request, const std::vector<std::string>& path);
-
   app::AppService* app_ = nullptr;
   control::ControlService service_;
 };

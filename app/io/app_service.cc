@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "app/request.h"
+#include "app/routes.h"
 #include "base/entropy.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
@@ -115,15 +116,33 @@ class AppService::Impl {
 
   void on_request(const WebRequest& request) {
     const auto target = parse_target(request.target);
-    const std::vector<std::string> path =
-        target.ok() ? target.value().path : std::vector<std::string>{};
-    const std::string_view part = path.size() >= 2 ? std::string_view(path[1]) : std::string_view();
-    if (part == "control" || part == "pipe") {
-      return hooks_.controls != nullptr ? hooks_.controls->on_request(request, path)
-                                        : server_->respond(request.id, 404, "\"no controls\"");
+    if (!target.ok()) {
+      return server_->respond(request.id, 400, error_body(target.error().what));
     }
-    if (path == std::vector<std::string>{"api", "visitor"}) {
-      return server_->respond(request.id, 200, visitor_json(request.visitor));
+    const auto call = find_call(request.method, target.value().path);
+    if (!call.ok()) {
+      const unsigned status = call.error().code == Errc::NotFound ? 404 : 405;
+      return server_->respond(request.id, status, error_body(call.error().what));
+    }
+    switch (call.value()) {
+      case Call::Visitor:
+        return server_->respond(request.id, 200, visitor_json(request.visitor));
+      case Call::Control:
+      case Call::PipeCheck:
+      case Call::PipeEnd:
+        return hooks_.controls != nullptr
+                   ? hooks_.controls->on_request(request, call.value(), target.value().path)
+                   : server_->respond(request.id, 404, error_body("no controls"));
+      case Call::About:
+      case Call::Probes:
+      case Call::Topologies:
+      case Call::Topology:
+      case Call::Node:
+      case Call::Stream:
+      case Call::Pipe:
+      case Call::Login:
+      case Call::Logout:
+        break;
     }
     feed([&](App& app, TimePoint now, AppActions& out) {
       app.on_request(now, request.id, request.target, out);
@@ -138,9 +157,8 @@ class AppService::Impl {
 
   Result<Ok> on_client(ClientId id, const WebRequest& request) {
     const auto target = parse_target(request.target);
-    const bool is_pipe =
-        target.ok() && target.value().path.size() == 3 && target.value().path[1] == "pipe";
-    if (!is_pipe) {
+    const auto call = target.ok() ? find_call("GET", target.value().path) : target.error();
+    if (!call.ok() || call.value() != Call::Pipe) {
       Result<Ok> admitted = Ok{};
       feed([&](App& app, TimePoint now, AppActions& out) {
         admitted = app.on_client(now, id, request.target, out);

@@ -12,6 +12,7 @@
 #include "app/app.h"
 #include "app/io/web_server.h"
 #include "app/login.h"
+#include "app/routes.h"
 #include "base/address.h"
 #include "base/bytes.h"
 #include "base/result.h"
@@ -27,8 +28,10 @@ class Controls {
   Controls& operator=(const Controls&) = delete;
   virtual ~Controls() = default;
 
-  // Answer with respond(), later. The path is decoded.
-  virtual void on_request(const WebRequest& request, const std::vector<std::string>& path) = 0;
+  // Control, PipeCheck or PipeEnd. Answer with respond(), later. The path is decoded.
+  virtual void on_request(const WebRequest& request,
+                          Call call,
+                          const std::vector<std::string>& path) = 0;
   // A WebSocket to a pipe; send() and close() reach it until it is gone.
   virtual Result<Ok> on_pipe(ClientId client,
                              const WebRequest& request,

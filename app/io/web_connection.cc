@@ -7,12 +7,11 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/websocket/rfc6455.hpp>
-#include <boost/json/serialize.hpp>
-#include <boost/json/value.hpp>
 #include <fmt/format.h>
 
 #include "app/login.h"
 #include "app/request.h"
+#include "app/routes.h"
 #include "sys/http/http_error.h"
 
 namespace weft::app {
@@ -281,7 +280,7 @@ void WebConnection::answer(unsigned status, std::string body) {
 
 void WebConnection::refuse(unsigned status, std::string_view why) {
   request_.keep_alive(false);
-  answer(status, boost::json::serialize(boost::json::value(why)));
+  answer(status, error_body(why));
 }
 
 template <class Response>
@@ -312,7 +311,10 @@ void WebConnection::upgrade(const Visitor& visitor) {
   const auto admitted = owner_->on_upgrade(*this, web_request(visitor));
   if (!admitted.ok()) {
     const Errc code = admitted.error().code;
-    const unsigned status = code == Errc::Exhausted ? 503 : code == Errc::Denied ? 403 : 404;
+    const unsigned status = code == Errc::Exhausted  ? 503
+                            : code == Errc::Denied   ? 403
+                            : code == Errc::Conflict ? 409
+                                                     : 404;
     return refuse(status, admitted.error().what);
   }
   const bool is_pipe = to_text(request_.target()).starts_with("/api/pipe/");

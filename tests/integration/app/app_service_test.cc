@@ -40,7 +40,9 @@ class AppServiceTest : public testing::Test {
   class Desk final : public Controls {
    public:
     explicit Desk(AppServiceTest& test) : test_(test) {}
-    void on_request(const WebRequest& request, const std::vector<std::string>& path) override {
+    void on_request(const WebRequest& request,
+                    Call,
+                    const std::vector<std::string>& path) override {
       wishes.push_back(request.method + " " + path.back() + " " + request.body + " by "
                        + request.visitor.name + " of role "
                        + std::string(control::text_of(request.visitor.role)));

@@ -1,13 +1,11 @@
 // Weave's control API: its texts, its codes, and that docs/openapi.yaml says what there is.
 #include "agent/http/weave_api.h"
 
-#include <fstream>
-#include <set>
-
 #include <gmock/gmock.h>
 
 #include "agent/http/weave_text.h"
 #include "agent/ipam/call.h"
+#include "tests/unit/openapi.h"
 
 namespace weft::agent {
 namespace {
@@ -183,34 +181,8 @@ TEST_F(WeaveApi, IsNotForWebPages) {
   EXPECT_TRUE(is_refused("127.0.0.1:6784", "http://127.0.0.1:6784"));
 }
 
-// "path method" of docs/openapi.yaml, by its indentation.
-std::set<std::string> documented() {
-  std::ifstream file(WEFT_DOCS_DIR "/openapi.yaml");
-  std::set<std::string> calls;
-  std::string path;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("  /")) {
-      path = line.substr(2, line.find_last_of(':') - 2);
-    }
-    for (const char* method : {"get", "post", "put", "delete"}) {
-      if (line == std::string("    ") + method + ":") {
-        calls.insert(path + " " + method);
-      }
-    }
-  }
-  return calls;
-}
-
 TEST(OpenApi, HasTheCallsOfTheProgramAndNoOthers) {
-  std::set<std::string> served;
-  for (const WeaveRoute& route : weave_routes()) {
-    std::string method(route.method);
-    std::transform(method.begin(), method.end(), method.begin(), [](char c) {
-      return static_cast<char>(std::tolower(c));
-    });
-    served.insert(std::string(route.path) + " " + method);
-  }
-  EXPECT_EQ(documented(), served);
+  EXPECT_EQ(documented_calls(WEFT_DOCS_DIR "/openapi.yaml"), served_calls(weave_routes()));
 }
 
 // Each of them is a call of one of the parts.
