@@ -150,6 +150,7 @@ Result<Ok> take_ui(const Settings& settings, Config& config) {
   config.ui_tls = tls == "on" ? UiTls::On : tls == "off" ? UiTls::Off : UiTls::Auto;
   config.ui_cert = settings.text("ui-cert");
   config.ui_key = settings.text("ui-key");
+  config.ui_proxies = WEFT_TRY(parse_subnets(settings.text("ui-proxies")));
   if (config.ui_cert.empty() != config.ui_key.empty()) {
     return Error{Errc::Invalid, "--ui-cert and --ui-key belong together"};
   }

@@ -79,6 +79,7 @@ struct Config {
   UiTls ui_tls = UiTls::Auto;
   std::string ui_cert;  // Empty, as the key: the agent makes its own.
   std::string ui_key;
+  std::vector<Cidr> ui_proxies;  // Whose X-Forwarded-… headers count.
   Controls controls = Controls::Login;
   bool host_shell = false;
   std::string state_dir;

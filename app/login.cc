@@ -17,6 +17,9 @@ namespace {
 // What cannot be guessed: as long as a key of AES-256.
 constexpr std::size_t kSessionBytes = 32;
 
+constexpr const char* kTooMany = "too many wrong tokens or passwords; wait a minute";
+constexpr const char* kWrong = "the name or the password is wrong";
+
 // Takes as long wherever the first difference is.
 bool is_same(std::string_view a, std::string_view b) {
   unsigned difference = a.size() == b.size() ? 0 : 1;
@@ -85,66 +88,71 @@ Login::Login(Access access, std::size_t sessions_max)
               || (access_.token->size() >= kTokenMin && access_.token->size() <= kTokenMax));
 }
 
-bool Login::may_try(TimePoint now) {
-  if (attempts_ > 0 && now - attempts_since_ >= kAttemptsIn) {
-    attempts_ = 0;
-  }
-  return attempts_ < kAttemptsMax;
-}
-
-void Login::count_wrong(TimePoint now) {
-  if (attempts_++ == 0) {
-    attempts_since_ = now;
-  }
-  ++refused_;
-}
-
-std::optional<Visitor> Login::find_token(TimePoint now, std::string_view token) {
-  if (!may_try(now)) {
+std::optional<Visitor> Login::find_token(TimePoint now, const Ip& client, std::string_view token) {
+  if (!attempts_.may_try(now, client)) {
     ++refused_;
     return std::nullopt;
   }
   if (access_.token && is_same(token, *access_.token)) {
     return Visitor{.name = "token", .role = control::Role::Admin};
   }
-  count_wrong(now);
+  attempts_.count(now, client);
+  ++refused_;
   return std::nullopt;
 }
 
-// A name that is not there costs what a wrong password does, so that time tells nobody who is.
-std::optional<Visitor> Login::find_account(const Credentials& credentials) const {
+Result<std::string> Login::enter(TimePoint now,
+                                 const Ip& client,
+                                 std::string_view token,
+                                 Entropy& entropy) {
+  if (!attempts_.may_try(now, client)) {
+    ++refused_;
+    return Error{Errc::Exhausted, kTooMany};
+  }
+  const auto visitor = find_token(now, client, token);
+  if (!visitor) {
+    return Error{Errc::Denied, "this is not the token"};
+  }
+  return open_session(now, *visitor, entropy);
+}
+
+Result<PasswordCheck> Login::begin(TimePoint now,
+                                   const Ip& client,
+                                   const Credentials& credentials) {
+  if (!attempts_.may_try(now, client)) {
+    ++refused_;
+    return Error{Errc::Exhausted, kTooMany};
+  }
+  attempts_.count(now, client);
+  if (access_.accounts.empty()) {
+    ++refused_;
+    return Error{Errc::Denied, kWrong};
+  }
   const auto found =
       std::find_if(access_.accounts.begin(), access_.accounts.end(), [&](const Account& account) {
         return account.visitor.name == credentials.name;
       });
   const bool is_known = found != access_.accounts.end();
-  if (!is_known && access_.accounts.empty()) {
-    return std::nullopt;
-  }
   const Account& account = is_known ? *found : access_.accounts.front();
-  const bool is_right = is_password(account.hash, credentials.secret);
-  return is_known && is_right ? std::optional(account.visitor) : std::nullopt;
+  return PasswordCheck{.client = client,
+                       .hash = account.hash,
+                       .password = credentials.secret,
+                       .visitor = is_known ? std::optional(account.visitor) : std::nullopt};
 }
 
-Result<std::string> Login::enter(TimePoint now, const Credentials& credentials, Entropy& entropy) {
-  if (!may_try(now)) {
+Result<std::string> Login::end(TimePoint now,
+                               const PasswordCheck& check,
+                               bool is_right,
+                               Entropy& entropy) {
+  if (!is_right || !check.visitor) {
     ++refused_;
-    return Error{Errc::Exhausted, "too many wrong tokens or passwords; wait a minute"};
+    return Error{Errc::Denied, kWrong};
   }
-  std::optional<Visitor> visitor;
-  if (credentials.name.empty()) {
-    visitor = find_token(now, credentials.secret);
-  } else {
-    visitor = find_account(credentials);
-    if (!visitor) {
-      count_wrong(now);
-    }
-  }
-  if (!visitor) {
-    return Error{
-        Errc::Denied,
-        credentials.name.empty() ? "this is not the token" : "the name or the password is wrong"};
-  }
+  attempts_.forgive(check.client);
+  return open_session(now, *check.visitor, entropy);
+}
+
+std::string Login::open_session(TimePoint now, const Visitor& visitor, Entropy& entropy) {
   std::erase_if(sessions_, [now](const auto& item) { return item.second.until <= now; });
   if (sessions_.size() >= sessions_max_) {
     sessions_.erase(
@@ -153,7 +161,7 @@ Result<std::string> Login::enter(TimePoint now, const Credentials& credentials, 
         }));
   }
   std::string session = new_session(entropy);
-  sessions_.emplace(session, Session{.visitor = *visitor, .until = now + kSessionLife});
+  sessions_.emplace(session, Session{.visitor = visitor, .until = now + kSessionLife});
   return session;
 }
 

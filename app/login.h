@@ -1,9 +1,10 @@
 // Who may see the UI, and do what, where it asks: a token, or the name and password of an account,
 // is exchanged once for a session, which the browser keeps as a cookie. Pure; the shell
-// (app/io/app_service.h) knows the time.
+// (app/io/app_service.h) knows the time and hashes passwords, which takes a tenth of a second.
 //
-// Limits: kAttemptsMax wrong secrets in kAttemptsIn from everybody together, so that a token of 16
-// characters cannot be guessed; sessions_max sessions, of which the oldest gives way.
+// Limits: kAttemptsMax wrong secrets in kAttemptsIn from one client (app/attempts.h), so that
+// nothing can be guessed, and nobody is locked out by others; sessions_max sessions, of which the
+// oldest gives way.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "app/attempts.h"
+#include "base/address.h"
 #include "base/entropy.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -27,8 +30,6 @@ inline constexpr std::size_t kTokenMax = 256;
 inline constexpr std::size_t kAccountsMax =
     256;  // A team; more belong behind a proxy of their own.
 inline constexpr Duration kSessionLife = std::chrono::hours(12);
-inline constexpr int kAttemptsMax = 10;
-inline constexpr Duration kAttemptsIn = std::chrono::minutes(1);
 
 // Somebody at the UI.
 struct Visitor {
@@ -65,18 +66,39 @@ struct Credentials {
   friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
+// A password to be compared with an account's hash (app/password_hash.h), which is the shell's to
+// do.
+struct PasswordCheck {
+  Ip client{};
+  std::string hash{};
+  std::string password{};
+  // Whose password it is; nobody's where the name is wrong. It is compared all the same, so that
+  // time tells nobody which names there are.
+  std::optional<Visitor> visitor{};
+};
+
 class Login {
  public:
   // Precondition: it asks for a login; a token has kTokenMin to kTokenMax characters.
   explicit Login(Access access, std::size_t sessions_max = 1024);
 
-  // A new session. Errc::Denied: the secret is wrong, or the name. Errc::Exhausted: too many were
-  // wrong of late; nothing was compared. A password costs a tenth of a second.
-  Result<std::string> enter(TimePoint now, const Credentials& credentials, Entropy& entropy);
+  // A new session for the token. Errc::Denied: it is wrong. Errc::Exhausted: too many of this
+  // client were of late; nothing was compared.
+  Result<std::string> enter(TimePoint now,
+                            const Ip& client,
+                            std::string_view token,
+                            Entropy& entropy);
+  // The same for a name and a password, in two steps. What is begun counts as wrong until it has
+  // ended well.
+  Result<PasswordCheck> begin(TimePoint now, const Ip& client, const Credentials& credentials);
+  Result<std::string> end(TimePoint now,
+                          const PasswordCheck& check,
+                          bool is_right,
+                          Entropy& entropy);
   void leave(std::string_view session);
   std::optional<Visitor> find_session(TimePoint now, std::string_view session) const;
   // For programs, which send the token with each request. Counts as an attempt if it is wrong.
-  std::optional<Visitor> find_token(TimePoint now, std::string_view token);
+  std::optional<Visitor> find_token(TimePoint now, const Ip& client, std::string_view token);
 
   std::uint64_t refused() const { return refused_; }
 
@@ -86,15 +108,12 @@ class Login {
     TimePoint until{};
   };
 
-  bool may_try(TimePoint now);
-  void count_wrong(TimePoint now);
-  std::optional<Visitor> find_account(const Credentials& credentials) const;
+  std::string open_session(TimePoint now, const Visitor& visitor, Entropy& entropy);
 
   Access access_;
   std::size_t sessions_max_;
   std::map<std::string, Session, std::less<>> sessions_;
-  TimePoint attempts_since_{};
-  int attempts_ = 0;
+  Attempts attempts_;
   std::uint64_t refused_ = 0;
 };
 

@@ -77,18 +77,45 @@ Result<Target> parse_target(std::string_view target) {
   return parsed;
 }
 
-Result<Ok> check_origin(std::string_view host, std::string_view origin, Names names) {
-  if (names == Names::Addresses && !is_trusted_name(without_port(host))) {
+Result<Ok> check_origin(const Asker& asker, Names names) {
+  if (names == Names::Addresses && !is_trusted_name(without_port(asker.host))) {
     return Error{Errc::Denied, "the request names this host by neither an address nor localhost"};
   }
-  if (origin.empty()) {
+  if (asker.origin.empty()) {
     return Ok{};
   }
-  const std::size_t scheme = origin.find("://");
-  if (scheme == std::string_view::npos || origin.substr(scheme + 3) != host) {
+  const std::string_view ours = asker.forwarded_host.empty() ? asker.host : asker.forwarded_host;
+  const std::size_t scheme = asker.origin.find("://");
+  if (scheme == std::string_view::npos || asker.origin.substr(scheme + 3) != ours) {
     return Error{Errc::Denied, "the request comes from a page of another origin"};
   }
   return Ok{};
+}
+
+std::string_view last_item(std::string_view list) {
+  const std::size_t comma = list.rfind(',');
+  std::string_view item = comma == std::string_view::npos ? list : list.substr(comma + 1);
+  item.remove_prefix(std::min(item.find_first_not_of(" \t"), item.size()));
+  const std::size_t end = item.find_last_not_of(" \t");
+  return item.substr(0, end == std::string_view::npos ? 0 : end + 1);
+}
+
+Ip client_behind(const Ip& from, std::string_view forwarded_for, std::span<const Cidr> proxies) {
+  const auto is_proxy = [&](const Ip& address) {
+    return std::any_of(
+        proxies.begin(), proxies.end(), [&](const Cidr& proxy) { return proxy.contains(address); });
+  };
+  Ip client = from;
+  while (is_proxy(client) && !forwarded_for.empty()) {
+    const auto before = Ip::parse(last_item(forwarded_for));
+    if (!before.ok()) {
+      break;
+    }
+    client = before.value();
+    const std::size_t comma = forwarded_for.rfind(',');
+    forwarded_for = forwarded_for.substr(0, comma == std::string_view::npos ? 0 : comma);
+  }
+  return client;
 }
 
 }  // namespace weft::app

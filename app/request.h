@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "app/topology.h"
+#include "base/address.h"
 #include "base/result.h"
 
 namespace weft::app {
@@ -35,7 +37,20 @@ enum class Names : std::uint8_t {
 
 // Requests must come from a page of ours, since browsers attach no same-origin rule to WebSockets.
 // Where there is no login they must also name this host by an address: a page elsewhere must not
-// read through a name that resolves to us (DNS rebinding). `origin` is empty if none was sent.
-Result<Ok> check_origin(std::string_view host, std::string_view origin, Names names);
+// read through a name that resolves to us (DNS rebinding). What was not sent is empty.
+struct Asker {
+  std::string_view host;    // As the request names us.
+  std::string_view origin;  // The page that asks.
+  // What the browser calls the host, where a proxy that we trust says so; else empty.
+  std::string_view forwarded_host{};
+};
+Result<Ok> check_origin(const Asker& asker, Names names);
+
+// Who asked a proxy: the last address of X-Forwarded-For that is none of the proxies'. `from` if
+// the connection is not a proxy's, or where the header names nobody else.
+Ip client_behind(const Ip& from, std::string_view forwarded_for, std::span<const Cidr> proxies);
+
+// The last item of a list in a header: what the nearest proxy has put there.
+std::string_view last_item(std::string_view list);
 
 }  // namespace weft::app

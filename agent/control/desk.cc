@@ -15,7 +15,7 @@ constexpr unsigned kDenied = 403;
 constexpr unsigned kNotFound = 404;
 
 control::Person person_of(const app::WebRequest& request) {
-  return {.name = fmt::format("{}@{}", request.visitor.name, request.from),
+  return {.name = fmt::format("{}@{}", request.visitor.name, request.from.to_string()),
           .role = request.visitor.role};
 }
 

@@ -76,8 +76,10 @@ void Agent::start_app(const Seat& seat) {
   if (!config_.ui_listen) {
     return;
   }
-  const auto listening = app_->listen(
-      {.listen = *config_.ui_listen, .certificate = seat.ui_certificate}, seat.ui_access);
+  const auto listening = app_->listen({.listen = *config_.ui_listen,
+                                       .certificate = seat.ui_certificate,
+                                       .proxies = config_.ui_proxies},
+                                      seat.ui_access);
   if (!listening.ok()) {
     log::warning("no web UI", {"why", listening.error()});
     return;

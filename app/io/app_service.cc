@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "app/io/password_thread.h"
 #include "app/request.h"
 #include "app/routes.h"
 #include "base/entropy.h"
@@ -40,9 +41,9 @@ class AppService::Impl {
     WebServer::Hooks hooks = web_hooks();
     if (access_.asks_for_login()) {
       login_.emplace(access_);
-      hooks.on_login = [this](std::string_view form) -> Result<std::string> {
-        const Credentials given = WEFT_TRY(credentials_of_form(form));
-        return login_->enter(clock_.now(), given, entropy_);
+      passwords_ = std::make_unique<PasswordThread>(executor_);
+      hooks.on_login = [this](RequestId id, const Ip& from, std::string_view form) {
+        on_login(id, from, form);
       };
       hooks.on_logout = [this](std::string_view cookie) {
         login_->leave(cookie_value(cookie, kSessionCookie));
@@ -103,15 +104,39 @@ class AppService::Impl {
                lifetime_.guard([this, work = std::move(work)]() mutable { work(*this); }));
   }
 
-  std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) {
+  void on_login(RequestId id, const Ip& from, std::string_view form) {
+    const auto given = credentials_of_form(form);
+    if (!given.ok()) {
+      return server_->finish_login(id, given.error());
+    }
+    if (given.value().name.empty()) {
+      return server_->finish_login(
+          id, login_->enter(clock_.now(), from, given.value().secret, entropy_));
+    }
+    const auto check = login_->begin(clock_.now(), from, given.value());
+    if (!check.ok()) {
+      return server_->finish_login(id, check.error());
+    }
+    const bool is_taken =
+        passwords_->compare(check.value(), [this, id, check = check.value()](bool is_right) {
+          server_->finish_login(id, login_->end(clock_.now(), check, is_right, entropy_));
+        });
+    if (!is_taken) {
+      server_->finish_login(id,
+                            Error{Errc::Exhausted, "too many people log in at once; try again"});
+    }
+  }
+
+  std::optional<Visitor> admits(const WebServer::Papers& papers) {
     constexpr std::string_view kBearer = "Bearer ";
+    const std::string_view authorization = papers.authorization;
     if (!login_) {
       return Visitor{.name = "anybody", .role = access_.stranger};
     }
     if (authorization.starts_with(kBearer)) {
-      return login_->find_token(clock_.now(), authorization.substr(kBearer.size()));
+      return login_->find_token(clock_.now(), papers.from, authorization.substr(kBearer.size()));
     }
-    return login_->find_session(clock_.now(), cookie_value(cookie, kSessionCookie));
+    return login_->find_session(clock_.now(), cookie_value(papers.cookie, kSessionCookie));
   }
 
   void on_request(const WebRequest& request) {
@@ -181,25 +206,23 @@ class AppService::Impl {
   }
 
   WebServer::Hooks web_hooks() {
-    return {
-        .on_request = [this](const WebRequest& request) { on_request(request); },
-        .on_client = [this](ClientId id,
-                            const WebRequest& request) { return on_client(id, request); },
-        .on_client_data =
-            [this](ClientId id, std::string_view data) {
-              if (pipes_.contains(id)) {
-                hooks_.controls->on_pipe_data(id, data);
-              }
-            },
-        .on_client_drained =
-            [this](ClientId id) {
-              if (pipes_.contains(id)) {
-                hooks_.controls->on_pipe_drained(id);
-              }
-            },
-        .on_client_gone = [this](ClientId id) { on_client_gone(id); },
-        .admits = [this](std::string_view cookie,
-                         std::string_view authorization) { return admits(cookie, authorization); }};
+    return {.on_request = [this](const WebRequest& request) { on_request(request); },
+            .on_client = [this](ClientId id,
+                                const WebRequest& request) { return on_client(id, request); },
+            .on_client_data =
+                [this](ClientId id, std::string_view data) {
+                  if (pipes_.contains(id)) {
+                    hooks_.controls->on_pipe_data(id, data);
+                  }
+                },
+            .on_client_drained =
+                [this](ClientId id) {
+                  if (pipes_.contains(id)) {
+                    hooks_.controls->on_pipe_drained(id);
+                  }
+                },
+            .on_client_gone = [this](ClientId id) { on_client_gone(id); },
+            .admits = [this](const WebServer::Papers& papers) { return admits(papers); }};
   }
 
   void tell_peers() {
@@ -218,8 +241,9 @@ class AppService::Impl {
   sys::Lifetime lifetime_;
   std::uint64_t last_ask_ = kFirstAsk;
   std::map<RequestId, OnAnswer> asked_;
-  std::set<ClientId> pipes_;           // Clients that are at a terminal.
-  std::unique_ptr<WebServer> server_;  // Last: it calls into the rest until it is gone.
+  std::set<ClientId> pipes_;                   // Clients that are at a terminal.
+  std::unique_ptr<WebServer> server_;          // It calls into the rest until it is gone.
+  std::unique_ptr<PasswordThread> passwords_;  // Last: what it has found goes to all of them.
 };
 
 AppService::AppService(asio::any_io_executor executor,

@@ -1,5 +1,6 @@
 #include "app/io/web_connection.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -86,11 +87,11 @@ std::string to_text(beast::string_view text) {
 }  // namespace
 
 WebConnection::WebConnection(Socket socket,
-                             std::string from,
+                             const Ip& from,
                              Owner& owner,
                              std::size_t send_queue_max)
     : stream_(std::in_place, std::move(socket)),
-      from_(std::move(from)),
+      from_(from),
       owner_(&owner),
       send_queue_max_(send_queue_max),
       buffer_(kBufferMax) {}
@@ -158,40 +159,69 @@ void WebConnection::show_login(unsigned status, std::string_view why) {
   write(*text_);
 }
 
-void WebConnection::log_in() {
-  const auto session = owner_->on_login(request_.body());
+std::string WebConnection::header(http::field name) const {
+  return to_text(request_[name]);
+}
+
+std::string WebConnection::forwarded(std::string_view name) const {
+  const auto& proxies = owner_->proxies();
+  const bool is_proxy = std::any_of(
+      proxies.begin(), proxies.end(), [&](const Cidr& proxy) { return proxy.contains(from_); });
+  return is_proxy ? to_text(request_[beast::string_view(name.data(), name.size())]) : "";
+}
+
+Ip WebConnection::client() const {
+  return client_behind(from_, forwarded("X-Forwarded-For"), owner_->proxies());
+}
+
+// Without TLS of its own the agent may stand behind a proxy that has it, or not: `Secure` would
+// lock out those who have none.
+bool WebConnection::is_secure() const {
+  return owner_->is_secure() || last_item(forwarded("X-Forwarded-Proto")) == "https";
+}
+
+// Without a Path it is sent with what is below the folder of /login as the browser sees it (RFC
+// 6265, section 5.1.4): behind a proxy that has us below a path, not with the rest of that site.
+std::string WebConnection::cookie(std::string_view session, std::chrono::seconds life) const {
+  return fmt::format("{}={}; HttpOnly; SameSite=Strict; Max-Age={}{}",
+                     kSessionCookie,
+                     session,
+                     life.count(),
+                     is_secure() ? "; Secure" : "");
+}
+
+void WebConnection::finish_login(const Result<std::string>& session) {
+  if (owner_ == nullptr || !stream_) {
+    return;
+  }
   if (!session.ok()) {
     return show_login(session.error().code == Errc::Exhausted ? 429 : 401, session.error().what);
   }
   text_.emplace(http::status::see_other, kHttp11);
   text_->set(http::field::location, "./");
   text_->set(http::field::cache_control, "no-store");
-  const auto life = std::chrono::duration_cast<std::chrono::seconds>(kSessionLife).count();
-  // Without TLS of its own the agent may stand behind a proxy that has it, or not: `Secure` would
-  // lock out those who have none.
-  text_->set(http::field::set_cookie,
-             fmt::format("{}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}{}",
-                         kSessionCookie,
-                         session.value(),
-                         life,
-                         owner_->is_secure() ? "; Secure" : ""));
+  text_->set(
+      http::field::set_cookie,
+      cookie(session.value(), std::chrono::duration_cast<std::chrono::seconds>(kSessionLife)));
   write(*text_);
 }
 
 void WebConnection::log_out() {
-  owner_->on_logout(to_text(request_[http::field::cookie]));
+  owner_->on_logout(header(http::field::cookie));
   text_.emplace(http::status::see_other, kHttp11);
   text_->set(http::field::location, "./");
   text_->set(http::field::cache_control, "no-store");
-  text_->set(http::field::set_cookie,
-             fmt::format("{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0", kSessionCookie));
+  text_->set(http::field::set_cookie, cookie("", std::chrono::seconds(0)));
   write(*text_);
 }
 
 void WebConnection::handle() {
-  const auto trusted = check_origin(to_text(request_[http::field::host]),
-                                    to_text(request_[http::field::origin]),
-                                    owner_->asks_for_login() ? Names::Any : Names::Addresses);
+  const std::string host = header(http::field::host);
+  const std::string origin = header(http::field::origin);
+  const std::string forwarded_host = forwarded("X-Forwarded-Host");
+  const auto trusted =
+      check_origin({.host = host, .origin = origin, .forwarded_host = last_item(forwarded_host)},
+                   owner_->asks_for_login() ? Names::Any : Names::Addresses);
   if (!trusted.ok()) {
     return refuse(403, trusted.error().what);
   }
@@ -199,13 +229,15 @@ void WebConnection::handle() {
   const std::string path = target.substr(0, target.find('?'));
   const bool is_post = request_.method() == http::verb::post;
   if (owner_->asks_for_login() && is_post && path == "/login") {
-    return log_in();
+    stream_->expires_never();
+    return owner_->on_login(*this, client(), request_.body());
   }
   if (owner_->asks_for_login() && is_post && path == "/logout") {
     return log_out();
   }
-  const auto visitor = owner_->admits(to_text(request_[http::field::cookie]),
-                                      to_text(request_[http::field::authorization]));
+  const auto visitor = owner_->admits({.from = client(),
+                                       .cookie = header(http::field::cookie),
+                                       .authorization = header(http::field::authorization)});
   if (!visitor) {
     const bool is_page = path == "/" || path == "/login";
     return is_page ? show_login(401, "Log in to see this cluster.") : refuse(401, "log in first");
@@ -218,7 +250,7 @@ WebRequest WebConnection::web_request(const Visitor& visitor) const {
           .method = to_text(request_.method_string()),
           .target = to_text(request_.target()),
           .body = request_.body(),
-          .from = from_,
+          .from = client(),
           .visitor = visitor};
 }
 

@@ -4,6 +4,7 @@
 // Held by shared_ptr because Beast's operations use its buffers until their handlers have run.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -43,22 +44,23 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
     virtual void on_closed(WebConnection& from) = 0;
     virtual bool asks_for_login() const = 0;
     // Nothing: log in first.
-    virtual std::optional<Visitor> admits(std::string_view cookie,
-                                          std::string_view authorization) = 0;
+    virtual std::optional<Visitor> admits(const WebServer::Papers& papers) = 0;
+    virtual const std::vector<Cidr>& proxies() const = 0;
     virtual bool is_secure() const = 0;  // Behind TLS of our own.
     virtual void on_logout(std::string_view cookie) = 0;
-    // A session, for the body of the login form.
-    virtual Result<std::string> on_login(std::string_view form) = 0;
+    // The body of the login form; finish_login() follows.
+    virtual void on_login(WebConnection& from, const Ip& client, std::string_view form) = 0;
   };
 
   using Socket = boost::asio::generic::stream_protocol::socket;
 
-  // `from` is the address of the other end, as text.
-  WebConnection(Socket socket, std::string from, Owner& owner, std::size_t send_queue_max);
+  // `from` is the address of the other end.
+  WebConnection(Socket socket, const Ip& from, Owner& owner, std::size_t send_queue_max);
 
   void start() { read(); }
   // Of the request that was handed to the owner.
   void answer(unsigned status, std::string body);
+  void finish_login(const Result<std::string>& session);
   void send(std::shared_ptr<const std::string> frame);
   void close();
   // Of a WebSocket: sends what waits, then says goodbye.
@@ -79,8 +81,13 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   void handle();
   void handle_admitted(const Visitor& visitor);
   WebRequest web_request(const Visitor& visitor) const;
-  void log_in();
   void log_out();
+  std::string header(boost::beast::http::field name) const;
+  // A header that counts where the connection is that of a proxy we trust; else empty.
+  std::string forwarded(std::string_view name) const;
+  Ip client() const;
+  bool is_secure() const;  // As far as the browser is concerned.
+  std::string cookie(std::string_view session, std::chrono::seconds life) const;
   void show_login(unsigned status, std::string_view why);
   void serve(const Asset& asset);
   void refuse(unsigned status, std::string_view why);
@@ -95,7 +102,7 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
 
   std::optional<Stream> stream_;     // Until the upgrade.
   std::optional<WebSocket> socket_;  // From then on.
-  std::string from_;
+  Ip from_;
   Owner* owner_;  // Null once closed.
   std::size_t send_queue_max_;
   boost::beast::flat_buffer buffer_;

@@ -24,6 +24,15 @@ namespace {
 // spin until one is free.
 constexpr std::chrono::milliseconds kAcceptRetry(100);
 
+// A socket of IPv6 that takes IPv4, too, has such clients as IPv4-mapped addresses (RFC 4291,
+// section 2.5.5.2).
+Ip address_of(const std::string& text) {
+  constexpr std::string_view kMapped = "::ffff:";
+  const bool is_mapped = text.starts_with(kMapped) && text.find('.') != std::string::npos;
+  const auto address = Ip::parse(is_mapped ? text.substr(kMapped.size()) : text);
+  return address.ok() ? address.value() : Ip();
+}
+
 }  // namespace
 
 class WebServer::Impl final : public WebConnection::Owner,
@@ -44,7 +53,7 @@ class WebServer::Impl final : public WebConnection::Owner,
           *options_.certificate,
           [weak = weak_from_this()](WebConnection::Socket socket, std::string from) {
             if (const auto self = weak.lock()) {
-              self->serve(std::move(socket), std::move(from));
+              self->serve(std::move(socket), from);
             }
           }));
       return Ok{};
@@ -75,6 +84,17 @@ class WebServer::Impl final : public WebConnection::Owner,
       requests_.erase(found);
       if (connection) {
         connection->answer(status, std::move(body));
+      }
+    }
+  }
+
+  void finish_login(RequestId id, const Result<std::string>& session) {
+    const auto found = requests_.find(id);
+    if (found != requests_.end()) {
+      const auto connection = found->second.lock();
+      requests_.erase(found);
+      if (connection) {
+        connection->finish_login(session);
       }
     }
   }
@@ -138,18 +158,23 @@ class WebServer::Impl final : public WebConnection::Owner,
     accept();
   }
 
-  void serve(WebConnection::Socket socket, std::string from) {
+  void serve(WebConnection::Socket socket, const std::string& from) {
     auto connection = std::make_shared<WebConnection>(
-        std::move(socket), std::move(from), *this, options_.send_queue_max);
+        std::move(socket), address_of(from), *this, options_.send_queue_max);
     connections_.emplace(connection.get(), connection);
     connection->start();
   }
 
   void on_request(WebConnection& from, WebRequest request) override {
-    request.id = RequestId(++last_id_);
-    requests_.emplace(request.id, from.weak_from_this());
-    request_of_[&from] = request.id;
+    request.id = expect_answer(from);
     hooks_.on_request(request);
+  }
+
+  RequestId expect_answer(WebConnection& from) {
+    const RequestId id(++last_id_);
+    requests_.emplace(id, from.weak_from_this());
+    request_of_[&from] = id;
+    return id;
   }
 
   Result<Ok> on_upgrade(WebConnection& from, const WebRequest& request) override {
@@ -180,13 +205,17 @@ class WebServer::Impl final : public WebConnection::Owner,
 
   bool is_secure() const override { return options_.certificate.has_value(); }
 
-  std::optional<Visitor> admits(std::string_view cookie, std::string_view authorization) override {
-    return hooks_.admits(cookie, authorization);
+  const std::vector<Cidr>& proxies() const override { return options_.proxies; }
+
+  std::optional<Visitor> admits(const WebServer::Papers& papers) override {
+    return hooks_.admits(papers);
   }
 
   void on_logout(std::string_view cookie) override { hooks_.on_logout(cookie); }
 
-  Result<std::string> on_login(std::string_view form) override { return hooks_.on_login(form); }
+  void on_login(WebConnection& from, const Ip& client, std::string_view form) override {
+    hooks_.on_login(expect_answer(from), client, form);
+  }
 
   void on_closed(WebConnection& from) override {
     if (const auto request = request_of_.find(&from); request != request_of_.end()) {
@@ -240,6 +269,10 @@ WebServer::~WebServer() {
 
 void WebServer::respond(RequestId id, unsigned status, std::string body) {
   impl_->respond(id, status, std::move(body));
+}
+
+void WebServer::finish_login(RequestId id, const Result<std::string>& session) {
+  impl_->finish_login(id, session);
 }
 
 void WebServer::send(ClientId id, std::shared_ptr<const std::string> frame) {

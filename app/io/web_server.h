@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -33,7 +34,7 @@ struct WebRequest {
   std::string method{};
   std::string target{};
   std::string body{};
-  std::string from{};  // The address it came from.
+  Ip from{};  // The address it came from; behind a proxy that we trust, who asked that.
   Visitor visitor{};
 };
 
@@ -45,6 +46,13 @@ class WebServer {
     std::size_t connections_max = 512;
     // Bytes waiting for a slow WebSocket client before it is cut: it comes back to a fresh picture.
     std::size_t send_queue_max = 16U << 20U;
+    // Whose X-Forwarded-… headers say who asks, by which name and over TLS.
+    std::vector<Cidr> proxies{};
+  };
+  struct Papers {  // Headers that show who asks.
+    Ip from{};
+    std::string cookie{};
+    std::string authorization{};
   };
   struct Hooks {
     std::function<void(const WebRequest& request)> on_request;
@@ -52,11 +60,9 @@ class WebServer {
     std::function<void(ClientId id, std::string_view data)> on_client_data;
     std::function<void(ClientId id)> on_client_drained;  // All that was sent has left.
     std::function<void(ClientId id)> on_client_gone;
-    // Who these headers (Cookie, Authorization) show; nobody: log in first.
-    std::function<std::optional<Visitor>(std::string_view cookie, std::string_view authorization)>
-        admits;
-    // Where there is a login: what a form's body earns, and the end of a session.
-    std::function<Result<std::string>(std::string_view form)> on_login{};
+    std::function<std::optional<Visitor>(const Papers& papers)> admits;  // Nobody: log in first.
+    // Where there is a login: a form, to be answered with finish_login(), and the end of a session.
+    std::function<void(RequestId id, const Ip& from, std::string_view form)> on_login{};
     std::function<void(std::string_view cookie)> on_logout{};
   };
 
@@ -66,6 +72,7 @@ class WebServer {
   ~WebServer();  // Cuts everybody.
 
   void respond(RequestId id, unsigned status, std::string body);
+  void finish_login(RequestId id, const Result<std::string>& session);
   void send(ClientId id, std::shared_ptr<const std::string> frame);
   void close(ClientId id);    // When what was sent has left.
   Endpoint endpoint() const;  // Where it listens, with the port that was given for 0.

@@ -341,6 +341,11 @@ constexpr std::array kOptions{
         "own, and logs its fingerprint)",
         kRun},
     OptionSpec{"ui-key", ValueKind::Path, "", "the certificate's private key, PEM", kRun},
+    OptionSpec{"ui-proxies",
+               ValueKind::Text,
+               "",
+               "CIDR,…: reverse proxies whose X-Forwarded-For, -Host and -Proto are believed",
+               kRun},
     OptionSpec{
         "controls",
         ValueKind::Controls,

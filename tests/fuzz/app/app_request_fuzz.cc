@@ -34,9 +34,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         app.on_client_gone(weft::app::ClientId(id - 1));
         break;
       case 'o':
-        (void)weft::app::check_origin(rest.substr(0, rest.find(' ')),
-                                      rest.substr(std::min(rest.size(), rest.find(' '))),
+        (void)weft::app::check_origin({.host = rest.substr(0, rest.find(' ')),
+                                       .origin = rest.substr(std::min(rest.size(), rest.find(' '))),
+                                       .forwarded_host = weft::app::last_item(rest)},
                                       weft::app::Names::Addresses);
+        (void)weft::app::client_behind(weft::Ip(), rest, std::vector{weft::Cidr(weft::Ip(), 0)});
         break;
       case 'k':
         (void)weft::app::cookie_value(rest, weft::app::kSessionCookie);

@@ -20,6 +20,7 @@
 
 #include "app/io/assets.h"
 #include "app/login.h"
+#include "app/password_hash.h"
 #include "probe/report/codec.h"
 #include "tests/unit/app/cluster.h"
 
@@ -73,7 +74,7 @@ class AppServiceTest : public testing::Test {
     ClientId client_;
   };
 
-  void start(Access access) {
+  void start(Access access, std::vector<Cidr> proxies = {}) {
     service_ = std::make_unique<AppService>(
         io_.get_executor(),
         clock_,
@@ -89,15 +90,20 @@ class AppServiceTest : public testing::Test {
                                                     probe::encode_report(*cluster().find(kHost1)));
                               },
                           .controls = &desk_});
-    EXPECT_TRUE(
-        service_->listen({.listen = Endpoint::parse("127.0.0.1:0").value()}, std::move(access))
-            .ok());
+    EXPECT_TRUE(service_
+                    ->listen({.listen = Endpoint::parse("127.0.0.1:0").value(),
+                              .proxies = std::move(proxies)},
+                             std::move(access))
+                    .ok());
   }
 
-  std::string log_in(const std::string& token) {
-    const std::string form = "token=" + token;
-    return say("POST /login HTTP/1.1\r\nHost: weft.example\r\nConnection: close\r\nContent-Length: "
-               + std::to_string(form.size()) + "\r\n\r\n" + form);
+  static std::string login_request(const std::string& form, const std::string& headers = "") {
+    return "POST /login HTTP/1.1\r\nHost: weft.example\r\nConnection: close\r\n" + headers
+           + "Content-Length: " + std::to_string(form.size()) + "\r\n\r\n" + form;
+  }
+
+  std::string log_in(const std::string& token, const std::string& headers = "") {
+    return say(login_request("token=" + token, headers));
   }
 
   tcp::socket connect() {
@@ -310,6 +316,63 @@ TEST_F(AppLoginTest, StopsGuessing) {
   }
 
   EXPECT_THAT(log_in(kSpelled), StartsWith("HTTP/1.1 429"));
+}
+
+TEST_F(AppLoginTest, SendsTheCookieOnlyWhereTheProxyHasUs) {
+  EXPECT_THAT(log_in(kSpelled), testing::Not(HasSubstr("Path=")));
+}
+
+TEST_F(AppLoginTest, BelievesHeadersOfAProxyOnlyWhereItIsTold) {
+  const std::string forwarded =
+      "Origin: https://tools.example\r\nX-Forwarded-Host: tools.example\r\n"
+      "X-Forwarded-Proto: https\r\n";
+  EXPECT_THAT(log_in(kSpelled, forwarded), StartsWith("HTTP/1.1 403"));
+
+  start({.token = kToken}, {Cidr::parse("127.0.0.0/8").value()});
+
+  const std::string said = log_in(kSpelled, forwarded);
+  EXPECT_THAT(said, StartsWith("HTTP/1.1 303"));
+  EXPECT_THAT(said, HasSubstr("; Secure"));
+  EXPECT_THAT(
+      log_in(kSpelled, "Origin: https://evil.example\r\nX-Forwarded-Host: tools.example\r\n"),
+      StartsWith("HTTP/1.1 403"));
+}
+
+TEST_F(AppLoginTest, LocksOutWhoGuessesAndNobodyElseBehindTheSameProxy) {
+  start({.token = kToken}, {Cidr::parse("127.0.0.0/8").value()});
+  for (int i = 0; i < kAttemptsMax; ++i) {
+    EXPECT_THAT(log_in("wrong", "X-Forwarded-For: 192.0.2.1\r\n"), StartsWith("HTTP/1.1 401"));
+  }
+
+  EXPECT_THAT(log_in(kSpelled, "X-Forwarded-For: 192.0.2.1\r\n"), StartsWith("HTTP/1.1 429"));
+  EXPECT_THAT(log_in(kSpelled, "X-Forwarded-For: 192.0.2.2\r\n"), StartsWith("HTTP/1.1 303"));
+}
+
+TEST_F(AppLoginTest, AnswersOthersWhilePasswordsAreCompared) {
+  const std::string hash = hash_password("correct horse").value();
+  start({.accounts = parse_accounts("ann:operator:" + hash).value()});
+  std::vector<tcp::socket> people;
+  for (int i = 0; i < kAttemptsMax; ++i) {
+    people.push_back(connect());
+    asio::write(people.back(), asio::buffer(login_request("name=ann&token=wrong")));
+  }
+
+  EXPECT_THAT(get("/api"), StartsWith("HTTP/1.1 401"));
+
+  EXPECT_EQ(people.back().available(), 0U) << "its password was compared before others were served";
+  // As many as may be tried; the right one waits for a minute.
+  EXPECT_THAT(say(login_request("name=ann&token=correct+horse")), StartsWith("HTTP/1.1 429"));
+}
+
+TEST_F(AppLoginTest, LetsPeopleInByNameAndPassword) {
+  const std::string hash = hash_password("correct horse").value();
+  start({.accounts = parse_accounts("ann:operator:" + hash).value()});
+
+  EXPECT_THAT(say(login_request("name=ann&token=wrong")), StartsWith("HTTP/1.1 401"));
+  const std::string cookie =
+      "Cookie: " + cookie_of(say(login_request("name=ann&token=correct+horse"))) + "\r\n";
+
+  EXPECT_THAT(get("/api/visitor", cookie), HasSubstr(R"("name":"ann","role":"operator")"));
 }
 
 TEST_F(AppLoginTest, RefusesFormsOfOtherPagesAndOtherBodies) {

@@ -8,14 +8,25 @@
 namespace weft::app {
 namespace {
 
+using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 
 const std::string kToken = "sixteen characters";
+const Ip kAnn = Ip::parse("192.0.2.1").value();
+const Ip kBob = Ip::parse("192.0.2.2").value();
 
 class LoginTest : public testing::Test {
  protected:
-  std::string enter(Login& login) {
-    return login.enter(now_, {.secret = kToken}, entropy_).value();
+  std::string enter(Login& login) { return login.enter(now_, kAnn, kToken, entropy_).value(); }
+
+  // As the shell does it.
+  Result<std::string> enter(Login& login, const Credentials& credentials) {
+    const auto check = login.begin(now_, kAnn, credentials);
+    if (!check.ok()) {
+      return check.error();
+    }
+    const bool is_right = is_password(check.value().hash, check.value().password);
+    return login.end(now_, check.value(), is_right, entropy_);
   }
 
   TimePoint now_{1000s};
@@ -35,21 +46,28 @@ TEST_F(LoginTest, GivesASessionForTheTokenWhichLastsHalfADay) {
 }
 
 TEST_F(LoginTest, RefusesEveryOtherTokenEvenOneThatBeginsTheSame) {
-  EXPECT_EQ(login_.enter(now_, {.secret = "sixteen character"}, entropy_).error().code,
-            Errc::Denied);
-  EXPECT_EQ(login_.enter(now_, {.secret = kToken + "s"}, entropy_).error().code, Errc::Denied);
-  EXPECT_EQ(login_.enter(now_, {}, entropy_).error().code, Errc::Denied);
+  EXPECT_EQ(login_.enter(now_, kAnn, "sixteen character", entropy_).error().code, Errc::Denied);
+  EXPECT_EQ(login_.enter(now_, kAnn, kToken + "s", entropy_).error().code, Errc::Denied);
+  EXPECT_EQ(login_.enter(now_, kAnn, "", entropy_).error().code, Errc::Denied);
   EXPECT_EQ(login_.refused(), 3U);
 }
 
 TEST_F(LoginTest, ComparesNothingAfterTooManyWrongTokensUntilAMinuteHasPassed) {
   for (int i = 0; i < kAttemptsMax; ++i) {
-    EXPECT_FALSE(login_.find_token(now_, "wrong").has_value());
+    EXPECT_FALSE(login_.find_token(now_, kAnn, "wrong").has_value());
   }
 
-  EXPECT_EQ(login_.enter(now_, {.secret = kToken}, entropy_).error().code, Errc::Exhausted);
-  EXPECT_FALSE(login_.find_token(now_ + 59s, kToken).has_value());
-  EXPECT_TRUE(login_.find_token(now_ + 60s, kToken).has_value());
+  EXPECT_EQ(login_.enter(now_, kAnn, kToken, entropy_).error().code, Errc::Exhausted);
+  EXPECT_FALSE(login_.find_token(now_ + 59s, kAnn, kToken).has_value());
+  EXPECT_TRUE(login_.find_token(now_ + 60s, kAnn, kToken).has_value());
+}
+
+TEST_F(LoginTest, LetsOthersInWhileOneClientGuesses) {
+  for (int i = 0; i < 2 * kAttemptsMax; ++i) {
+    EXPECT_FALSE(login_.find_token(now_, kAnn, "wrong").has_value());
+  }
+
+  EXPECT_TRUE(login_.find_token(now_, kBob, kToken).has_value());
 }
 
 TEST_F(LoginTest, DropsTheOldestSessionWhenThereAreTooMany) {
@@ -78,22 +96,66 @@ TEST_F(LoginTest, KnowsPeopleByNameAndPasswordWithTheirRoles) {
   const std::string hash = hash_password("correct horse").value();
   Login people({.accounts = parse_accounts("# team\nann:operator:" + hash + "\n\n").value()});
 
-  const auto session = people.enter(now_, {"ann", "correct horse"}, entropy_);
+  const auto session = enter(people, {"ann", "correct horse"});
 
   ASSERT_TRUE(session.ok());
   EXPECT_EQ(people.find_session(now_, session.value()), (Visitor{"ann", control::Role::Operator}));
-  EXPECT_EQ(people.enter(now_, {"ann", "wrong horse"}, entropy_).error().code, Errc::Denied);
-  EXPECT_EQ(people.enter(now_, {"bob", "correct horse"}, entropy_).error().code, Errc::Denied);
-  EXPECT_EQ(people.enter(now_, {"", "correct horse"}, entropy_).error().code, Errc::Denied);
-  EXPECT_EQ(people.refused(), 3U);
+  EXPECT_EQ(enter(people, {"ann", "wrong horse"}).error().code, Errc::Denied);
+  // A name that is not there costs a comparison, too, and is not let in by the password of another.
+  EXPECT_EQ(enter(people, {"bob", "correct horse"}).error().code, Errc::Denied);
+  EXPECT_EQ(people.refused(), 2U);
 }
 
-TEST_F(LoginTest, HashesNoPasswordAfterTooManyWrongOnes) {
+TEST_F(LoginTest, HashesNoPasswordWhereThereAreNoAccounts) {
+  EXPECT_EQ(login_.begin(now_, kAnn, {"ann", "x"}).error().code, Errc::Denied);
+}
+
+// Or a client could have any number compared by not waiting for answers.
+TEST_F(LoginTest, CountsWhatIsBeingComparedAsWrong) {
+  const std::string hash = "$argon2id$v=19$m=65536,t=2,p=1$c2FsdA$aGFzaA";
+  Login people({.accounts = parse_accounts("ann:operator:" + hash).value()});
+  std::vector<PasswordCheck> begun;
   for (int i = 0; i < kAttemptsMax; ++i) {
-    EXPECT_EQ(login_.enter(now_, {"ann", "x"}, entropy_).error().code, Errc::Denied);
+    begun.push_back(people.begin(now_, kAnn, {"ann", "x"}).value());
+  }
+  EXPECT_EQ(people.begin(now_, kAnn, {"ann", "x"}).error().code, Errc::Exhausted);
+
+  EXPECT_TRUE(people.end(now_, begun.front(), true, entropy_).ok());
+
+  EXPECT_TRUE(people.begin(now_, kAnn, {"ann", "x"}).ok());
+  EXPECT_EQ(people.begin(now_, kAnn, {"ann", "x"}).error().code, Errc::Exhausted);
+}
+
+TEST(Attempts, AreCountedForANetworkOfIpv6AsForAnAddressOfIpv4) {
+  Attempts attempts;
+  const TimePoint now(1000s);
+  for (int i = 0; i < kAttemptsMax; ++i) {
+    attempts.count(now, Ip::parse("2001:db8::" + std::to_string(i + 1)).value());
   }
 
-  EXPECT_EQ(login_.enter(now_, {"ann", "x"}, entropy_).error().code, Errc::Exhausted);
+  EXPECT_FALSE(attempts.may_try(now, Ip::parse("2001:db8::ffff:1").value()));
+  EXPECT_TRUE(attempts.may_try(now, Ip::parse("2001:db8:0:1::1").value()));
+  EXPECT_TRUE(attempts.may_try(now, kAnn));
+  EXPECT_EQ(attempts.clients(), 1U);
+}
+
+TEST(Attempts, OfTheClientThatBeganFirstAreForgottenWhenThereAreTooMany) {
+  Attempts attempts;
+  TimePoint now(1000s);
+  const auto client = [](std::size_t number) {
+    return Ip(Ipv4(static_cast<std::uint32_t>(0x0a000000 + number)));
+  };
+  for (std::size_t i = 0; i <= kClientsMax; ++i) {
+    for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+      attempts.count(now, client(i));
+    }
+    now += 1ms;
+  }
+
+  EXPECT_EQ(attempts.clients(), kClientsMax);
+  EXPECT_TRUE(attempts.may_try(now, client(0)));
+  EXPECT_FALSE(attempts.may_try(now, client(1)));
+  EXPECT_FALSE(attempts.may_try(now, client(kClientsMax)));
 }
 
 TEST(Accounts, AreRefusedWithTheLineThatIsWrong) {
