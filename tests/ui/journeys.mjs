@@ -4,37 +4,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { openPage } from './browser.mjs';
 
 const [base, executablePath, folder] = process.argv.slice(2);
-const WAIT = { timeout: 20000 };
-
-const browser = await chromium.launch({
-  executablePath,
-  args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'],
-});
-const page = await browser.newPage({ viewport: { width: 1440, height: 860 }, colorScheme: 'dark' });
-const complaints = [];
-page.on('console', (message) => {
-  if (message.type() === 'error') complaints.push(message.text());
-});
-page.on('pageerror', (error) => complaints.push(error.message));
-page.on('request', (request) => {
-  if (!request.url().startsWith(base)) complaints.push(`a request to ${request.url()}`);
-});
-
-const step = async (name, run) => {
-  console.log(`--- ${name}`);
-  try {
-    await run();
-  } catch (error) {
-    await page.screenshot({ path: `${folder}/failed.png` });
-    console.error(`FAILED: ${name}: ${error.message}`);
-    console.error(complaints.join('\n'));
-    process.exit(1);
-  }
-};
-const button = (name) => page.getByRole('button', { name, exact: true });
+const { browser, page, complaints, step, button, WAIT } = await openPage(base, executablePath, folder);
 
 // axe-core runs in the page, past its content-security policy, as playwright's own scripts do.
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

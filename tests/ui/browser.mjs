@@ -1,0 +1,34 @@
+// A page in a Chromium that notes what a person would not see: errors on the console, requests to elsewhere.
+import { chromium } from 'playwright-core';
+
+const WAIT = { timeout: 20000 };
+
+export async function openPage(base, executablePath, folder) {
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'],
+  });
+  const page = await browser.newPage({ viewport: { width: 1440, height: 860 }, colorScheme: 'dark' });
+  const complaints = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(base)) complaints.push(`a request to ${request.url()}`);
+  });
+
+  const step = async (name, run) => {
+    console.log(`--- ${name}`);
+    try {
+      await run();
+    } catch (error) {
+      await page.screenshot({ path: `${folder}/failed.png` });
+      console.error(`FAILED: ${name}: ${error.message}`);
+      console.error(complaints.join('\n'));
+      process.exit(1);
+    }
+  };
+  const button = (name) => page.getByRole('button', { name, exact: true });
+  return { browser, page, complaints, step, button, WAIT };
+}

@@ -1,0 +1,24 @@
+# shellcheck shell=bash
+# What tests of the web UI begin with: a folder with Playwright in it, a Chromium, and two hosts whose containers
+# talk to each other. Sourced after tests/lab/lib.sh.
+
+UI_TESTS=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")")
+BUILD=${UI_TEST_BUILD:-$SCRATCH/ui}
+CHROMIUM=$(command -v chromium || command -v chromium-browser) || fail "chromium is missing (./run test ui installs it)"
+
+install_playwright() {
+  mkdir -p "$BUILD"
+  cp "$UI_TESTS"/{package.json,package-lock.json,.npmrc,*.mjs} "$BUILD"
+  [[ -d $BUILD/node_modules ]] || npm --prefix "$BUILD" ci --prefer-offline --no-audit --no-fund --loglevel=error
+}
+
+# web on h1 asks db on h2, in one connection that lasts and many that do not.
+talking_containers() {
+  network_everywhere weft-net
+  container h1 web weft-net
+  container h2 db weft-net
+  on h2 docker exec -d db socat TCP-LISTEN:5432,fork,reuseaddr EXEC:cat
+  wait_until 20 "the server in db listens" inside h2 db sh -c 'netstat -tln | grep -q :5432'
+  on h1 docker exec -d web sh -c "while :; do (while :; do echo hello; sleep 0.2; done) | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 1; done"
+  on h1 docker exec -d web sh -c "while :; do echo short | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 0.5; done"
+}
