@@ -97,6 +97,9 @@ class Resolver {
   using Service = std::tuple<PeerName, std::string, Transport, std::uint16_t>;
   using Published = std::tuple<PeerName, Transport, std::uint16_t>;
   using Coarse = std::tuple<Party, Party, Transport>;
+  using Place = std::tuple<PeerName, std::uint64_t, Ip, Transport, std::uint16_t>;
+  using Inside = std::tuple<PeerName, std::uint64_t, Ip, Ip, Transport, std::uint16_t>;
+  using Answerer = std::pair<std::string, std::uint32_t>;  // Container, process.
 
   static Party local_party(const HostReport& host, const FlowKey& key) {
     return {.kind = Party::Kind::Known,
@@ -118,6 +121,9 @@ class Resolver {
       overlay.insert(endpoint.addresses.begin(), endpoint.addresses.end());
     }
     for (const ContainerFacts& container : host.containers) {
+      if (container.host_network) {
+        on_host_network_.insert({host.origin, container.id});
+      }
       if (container.host_network || !is_up(container)) {
         continue;
       }
@@ -146,11 +152,64 @@ class Resolver {
 
   void index_servers(const HostReport& host) {
     for (const auto& [key, facts] : host.flows) {
-      if (key.direction == Direction::Inbound && key.pid != 0) {
+      if (key.direction == Direction::Outbound) {
+        asked_.insert(from_inside(host.origin, key, key.remote, key.local));
+        continue;
+      }
+      if (key.pid != 0) {
         servers_[{host.origin, key.container, key.transport, key.port}].insert(
             {key.remote, key.pid});
       }
+      if (key.pid != 0 || !key.container.empty()) {
+        note_answering(host, key);
+      }
     }
+  }
+
+  // A socket for datagrams that is bound to no address answers at all of its namespace's.
+  void note_answering(const HostReport& host, const FlowKey& key) {
+    const auto note = [&](const Ip& address) {
+      answering_[at_address(host.origin, key, address)].insert(
+          {key.remote, {key.container, key.pid}});
+    };
+    if (!key.local.is_unspecified()) {
+      return note(key.local);
+    }
+    note(key.remote);  // If it is on the loopback, or asks itself.
+    if (key.container.empty() || on_host_network_.contains({host.origin, key.container})) {
+      for (const Cidr& network : host.host.networks) {
+        note(network.address());
+      }
+    }
+  }
+
+  // An address is one place on a host but for those of the loopback, which every network namespace
+  // has for itself.
+  static Place at_address(PeerName host, const FlowKey& key, const Ip& address) {
+    return {host, address.is_loopback() ? key.netns : 0, address, key.transport, key.port};
+  }
+  static Inside from_inside(PeerName host, const FlowKey& key, const Ip& server, const Ip& client) {
+    return {host, key.netns, server, client, key.transport, key.port};
+  }
+
+  // Who answers at an address whose owner does not tell which container it is: that of the host, or
+  // of a network namespace that several share. The one with a connection from this very address,
+  // else the only one.
+  std::optional<Answerer> answerer(const Place& place, const Ip& from) const {
+    const auto found = answering_.find(place);
+    if (found == answering_.end()) {
+      return std::nullopt;
+    }
+    std::set<Answerer> exact;
+    std::set<Answerer> all;
+    for (const auto& [remote, who] : found->second) {
+      all.insert(who);
+      if (remote == from) {
+        exact.insert(who);
+      }
+    }
+    const std::set<Answerer>& candidates = exact.empty() ? all : exact;
+    return candidates.size() == 1 ? std::optional(*candidates.begin()) : std::nullopt;
   }
 
   // The process that answers: the one with a connection from this very address, else the only one.
@@ -183,6 +242,11 @@ class Resolver {
               });
   }
 
+  // Whether both ends are in one network namespace.
+  static bool is_inside(const FlowKey& key, const Ip& address) {
+    return address.is_loopback() || address == key.local;
+  }
+
   std::optional<PeerName> host_at(PeerName reporter, const Ip& address) const {
     if (own_.contains({reporter, address})) {
       return reporter;
@@ -192,8 +256,12 @@ class Resolver {
 
   // Who is at `address` as seen from a host, on whichever port.
   Party party_at(const HostReport& host, const FlowKey& key, const Ip& address) const {
-    if (address.is_loopback() || address == key.local) {
-      return {.kind = Party::Kind::Known, .host = host.origin, .container = key.container};
+    if (is_inside(key, address)) {
+      // The host's network is nobody's in particular.
+      const bool is_shared = on_host_network_.contains({host.origin, key.container});
+      return {.kind = Party::Kind::Known,
+              .host = host.origin,
+              .container = is_shared ? std::string() : key.container};
     }
     auto container = local_.find({host.origin, address});
     if (!container) {
@@ -221,7 +289,16 @@ class Resolver {
       }
     }
     if (target.party.kind == Party::Kind::Known) {
-      target.party.pid = server_pid(target.party, key.transport, target, key.local);
+      const bool by_address = !target.translated && (is_host || is_inside(key, key.remote));
+      const auto found = by_address
+                             ? answerer(at_address(target.party.host, key, key.remote), key.local)
+                             : std::nullopt;
+      if (found) {
+        target.party.container = found->first;
+        target.party.pid = found->second;
+      } else {
+        target.party.pid = server_pid(target.party, key.transport, target, key.local);
+      }
     }
     return {.from = local_party(host, key),
             .to = target.party,
@@ -238,7 +315,9 @@ class Resolver {
     const bool is_outside = edge.from.kind != Party::Kind::Known;
     // A host's address may be the mask of one of its containers (source NAT), whose flow was told.
     const bool may_be_masked = !is_outside && edge.from.container.empty();
-    if (!is_outside && (may_be_masked || reported_.contains(coarse(edge)))) {
+    // Its client may be another container of the same network namespace.
+    const bool is_told = asked_.contains(from_inside(host.origin, key, key.local, key.remote));
+    if (!is_outside && (may_be_masked || is_told || reported_.contains(coarse(edge)))) {
       return;
     }
     edges_[edge] += inward(facts);
@@ -252,6 +331,9 @@ class Resolver {
   std::set<Scoped> own_;     // Addresses of hosts.
   std::set<Cidr> networks_;  // Attached to some host, or the overlay.
   std::map<Service, std::set<std::pair<Ip, std::uint32_t>>> servers_;
+  std::map<Place, std::set<std::pair<Ip, Answerer>>> answering_;
+  std::set<Inside> asked_;                                      // Outbound flows.
+  std::set<std::pair<PeerName, std::string>> on_host_network_;  // Containers.
   std::set<Coarse> reported_;
   Edges edges_;
 };

@@ -107,6 +107,87 @@ TEST(Graph, KeepsTwoContainersOnTheirOwnLoopbackApart) {
   }
 }
 
+// Containers on the host's network, which has the addresses of the host and one loopback.
+class HostNetwork : public testing::Test {
+ protected:
+  HostNetwork() {
+    for (const std::string& id : {kWeb, kDb}) {
+      add_container(one_, id, id.substr(0, 3), "h1", "192.0.2.1");
+      one_.containers.back().host_network = true;
+    }
+  }
+
+  HostReport one_ = empty_host(kHost1, "h1", "192.0.2.1");
+  HostReport two_ = empty_host(kHost2, "h2", "192.0.2.2");
+};
+
+TEST_F(HostNetwork, HasOneEdgeBetweenTwoOfItsContainersWhicheverAddressIsAsked) {
+  for (const char* address : {"127.0.0.1", "192.0.2.1"}) {
+    HostReport one = one_;
+    one.flows[flow(Outbound, kWeb, 7, address, address, 9000)] = {.count = 1};
+    one.flows[flow(Inbound, kDb, 8, address, address, 9000)] = {.count = 1};
+
+    const Edges edges = resolve_edges(report_of({one}));
+
+    const EdgeKey key{party(kHost1, kWeb, 7), party(kHost1, kDb, 8), Transport::Tcp, 9000};
+    ASSERT_THAT(edges, SizeIs(1)) << address;
+    EXPECT_EQ(edges.begin()->first, key) << address;
+  }
+}
+
+TEST_F(HostNetwork, IsFoundFromAnotherHostByThePortThatAnswers) {
+  two_.flows[flow(Outbound, "", 5, "192.0.2.2", "192.0.2.1", 9000)] = {.count = 1};
+  one_.flows[flow(Inbound, kDb, 8, "192.0.2.1", "192.0.2.2", 9000)] = {.count = 1};
+  one_.flows[flow(Inbound, kWeb, 7, "192.0.2.1", "192.0.2.2", 9001)] = {.count = 1};
+  two_.flows[flow(Outbound, "", 5, "192.0.2.2", "192.0.2.1", 9001)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one_, two_}));
+
+  EXPECT_THAT(edges, SizeIs(2));
+  EXPECT_TRUE(edges.contains({party(kHost2, "", 5), party(kHost1, kDb, 8), Transport::Tcp, 9000}));
+  EXPECT_TRUE(edges.contains({party(kHost2, "", 5), party(kHost1, kWeb, 7), Transport::Tcp, 9001}));
+}
+
+TEST_F(HostNetwork, IsFoundByTheSocketsThatAreBoundToNoAddress) {
+  const auto talk = [](auto key) {
+    key.transport = Transport::Udp;
+    return key;
+  };
+  two_.flows[talk(flow(Outbound, "", 5, "0.0.0.0", "192.0.2.1", 9000))] = {.count = 1};
+  one_.flows[talk(flow(Inbound, kDb, 8, "0.0.0.0", "192.0.2.2", 9000))] = {.count = 1};
+  one_.flows[talk(flow(Outbound, kWeb, 7, "0.0.0.0", "127.0.0.1", 9001))] = {.count = 1};
+  one_.flows[talk(flow(Inbound, kDb, 8, "0.0.0.0", "127.0.0.1", 9001))] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one_, two_}));
+
+  EXPECT_THAT(edges, SizeIs(2));
+  EXPECT_TRUE(edges.contains({party(kHost2, "", 5), party(kHost1, kDb, 8), Transport::Udp, 9000}));
+  EXPECT_TRUE(
+      edges.contains({party(kHost1, kWeb, 7), party(kHost1, kDb, 8), Transport::Udp, 9001}));
+}
+
+TEST_F(HostNetwork, IsNotSaidToAnswerItselfWhereNobodyIsKnownToAnswer) {
+  one_.flows[flow(Outbound, kWeb, 7, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one_}));
+
+  EXPECT_TRUE(edges.contains({party(kHost1, kWeb, 7), party(kHost1, "", 0), Transport::Tcp, 9000}));
+}
+
+TEST(Graph, TellsContainersApartThatShareANetworkNamespace) {
+  HostReport one = empty_host(kHost1, "h1", "192.0.2.1");
+  add_container(one, kWeb, "web", "web", "10.32.0.1");
+  add_container(one, kDb, "sidecar", "web", "10.32.0.1");
+  one.flows[flow(Outbound, kWeb, 7, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+  one.flows[flow(Inbound, kDb, 8, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one}));
+
+  ASSERT_THAT(edges, SizeIs(1));
+  EXPECT_TRUE(
+      edges.contains({party(kHost1, kWeb, 7), party(kHost1, kDb, 8), Transport::Tcp, 9000}));
+}
+
 TEST(Graph, NamesNoProcessWhereSeveralMayHaveAnswered) {
   HostReport one = *cluster().find(kHost1);
   HostReport two = *cluster().find(kHost2);
