@@ -18,6 +18,14 @@ constexpr std::chrono::seconds kListenerMemory(60);
 // the next.
 constexpr std::chrono::milliseconds kShownFor(900);
 
+// Datagrams have no end: who has said nothing for so long talks no more, as with connection
+// tracking (sys/netlink/conntrack.cc).
+constexpr std::chrono::seconds kTalkMemory(5);
+
+// Kinds of them that are remembered, as many as a report has flows (probe/report/report.h); those
+// beyond are shown while they talk.
+constexpr std::size_t kTalksMax = 8192;
+
 // Linux's default net.ipv4.ip_local_port_range begins here.
 constexpr std::uint16_t kEphemeralMin = 32768;
 
@@ -35,6 +43,13 @@ FlowKey kind_of(const FlowKey& key) {
   kind.pid = 0;
   kind.container.clear();
   return kind;
+}
+
+// The same of datagrams: a socket need not know its own address.
+FlowKey talk_of(const FlowKey& key) {
+  FlowKey talk = kind_of(key);
+  talk.local = Ip();
+  return talk;
 }
 
 // A kernel thread has neither arguments nor memory.
@@ -233,7 +248,7 @@ FlowKey Tracker::key_of(const ObservedConnections& connections) const {
   key.port = connections.port;
   key.local = connections.local;
   key.remote = connections.remote;
-  key.pid = key.direction == Direction::Outbound ? connections.opening.pid : server_of(key);
+  key.pid = connections.opening.pid != 0 ? connections.opening.pid : server_of(key);
   if (!pids_.contains(key.pid)) {
     key.pid = 0;
   }
@@ -302,7 +317,7 @@ void Tracker::sum_ended(const Sample& sample, Sums& sums) {
   }
   std::map<FlowKey, Traffic> ahead = std::exchange(ahead_, {});
   for (const ObservedConnections& connections : sample.connections) {
-    if (!namespaces.contains(connections.netns)) {
+    if (connections.transport == Transport::Udp || !namespaces.contains(connections.netns)) {
       continue;
     }
     const FlowKey key = key_of(connections);
@@ -323,6 +338,49 @@ void Tracker::sum_ended(const Sample& sample, Sums& sums) {
     sum.traffic.add(ended);
   }
   ahead_ = std::move(gone_);
+}
+
+// The only one that its network namespace has, where the socket is bound to none.
+Ip Tracker::own_address(const FlowKey& key) const {
+  if (!key.local.is_unspecified()) {
+    return key.local;
+  }
+  if (key.remote.is_loopback()) {
+    return key.remote;
+  }
+  const auto found = address_of_.find({key.netns, key.remote.is_v4()});
+  return found == address_of_.end() || !found->second ? key.local : *found->second;
+}
+
+void Tracker::sum_datagrams(const Sample& sample, Sums& sums) {
+  std::set<std::uint64_t> namespaces;
+  for (const NamespaceSockets& ns : sample.namespaces) {
+    namespaces.insert(ns.netns);
+  }
+  for (const ObservedConnections& talk : sample.connections) {
+    if (talk.transport != Transport::Udp || !namespaces.contains(talk.netns)) {
+      continue;
+    }
+    ObservedConnections addressed = talk;
+    addressed.local = own_address(key_of(talk));
+    const FlowKey key = key_of(addressed);
+    Sum& sum = sums[key];
+    sum.facts.opened += talk.opened;
+    // A connected socket may have been counted as one.
+    sum.facts.count = std::max(sum.facts.count, static_cast<std::uint32_t>(talk.closed));
+    if (talks_.size() < kTalksMax || talks_.contains(key)) {
+      talks_[key] = {.at = sample.at, .count = sum.facts.count};
+    }
+  }
+  std::erase_if(talks_, [&](const auto& item) {
+    const auto& [key, talk] = item;
+    return sample.at - talk.at > kTalkMemory || !namespaces.contains(key.netns)
+           || (key.pid != 0 && !pids_.contains(key.pid));
+  });
+  for (const auto& [key, talk] : talks_) {
+    Sum& sum = sums[key];
+    sum.facts.count = std::max(sum.facts.count, talk.count);
+  }
 }
 
 void Tracker::add_totals(TimePoint now, const Sums& sums, HostReport& out) {
@@ -352,6 +410,7 @@ void Tracker::note_tracks(const Sample& sample) {
     netns_of.emplace(container, netns);
   }
   places_.clear();
+  address_of_.clear();
   std::set<std::pair<Transport, std::uint16_t>> published;
   for (const ContainerFacts& container : sample.containers) {
     for (const PortMapping& port : container.ports) {
@@ -365,6 +424,11 @@ void Tracker::note_tracks(const Sample& sample) {
       const auto [place, is_new] = places_.try_emplace(address, Place{container.id, netns->second});
       if (!is_new) {
         place->second.reset();
+      }
+      const auto [own, is_only] =
+          address_of_.try_emplace({netns->second, address.is_v4()}, address);
+      if (!is_only) {
+        own->second.reset();
       }
     }
   }
@@ -393,10 +457,7 @@ FlowKey Tracker::unwrapped(FlowKey key) const {
   return key;
 }
 
-void Tracker::sum_track(const FlowKey& key, const ObservedTrack& track, bool is_new, Sums& sums) {
-  Sum& sum = sums[key];
-  ++sum.facts.count;
-  sum.facts.opened += is_new ? 1 : 0;
+void Tracker::sum_track(const FlowKey& key, const ObservedTrack& track, Sum& sum) const {
   const TrackId id(track.client, track.server, key.direction);
   const bool is_client = key.direction == Direction::Outbound;
   const Traffic now{is_client ? track.bytes_sent : track.bytes_received,
@@ -410,10 +471,10 @@ void Tracker::sum_track(const FlowKey& key, const ObservedTrack& track, bool is_
 
 // Both ends may be on this host: then each has its flow, as with sockets.
 void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
-  std::set<FlowKey> by_sockets;
+  std::map<FlowKey, FlowKey> known;
   for (const auto& [key, sum] : sums) {
     if (key.transport == Transport::Udp) {
-      by_sockets.insert(kind_of(key));
+      known.emplace(talk_of(key), key);
     }
   }
   std::map<TrackId, Traffic> tracked;
@@ -438,11 +499,15 @@ void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
       key.port = is_client ? track.asked.port : track.server.port;
       key.pid = is_client ? 0 : server_of(key);
       key = unwrapped(std::move(key));
-      if (by_sockets.contains(kind_of(key))) {
-        continue;
-      }
       const TrackId id(track.client, track.server, direction);
-      sum_track(key, track, has_previous_ && !tracked_.contains(id), sums);
+      // What sockets and BPF tell is told better, but for the octets.
+      const auto told = known.find(talk_of(key));
+      Sum& sum = sums[told == known.end() ? key : told->second];
+      if (told == known.end()) {
+        ++sum.facts.count;
+        sum.facts.opened += has_previous_ && !tracked_.contains(id) ? 1 : 0;
+      }
+      sum_track(key, track, sum);
       tracked.emplace(id,
                       is_client ? Traffic{track.bytes_sent, track.bytes_received}
                                 : Traffic{track.bytes_received, track.bytes_sent});
@@ -456,6 +521,7 @@ void Tracker::digest_flows(const Sample& sample, HostReport& out) {
   note_tracks(sample);
   sum_sockets(sample, sums);
   sum_ended(sample, sums);
+  sum_datagrams(sample, sums);
   sum_tracks(sample, sums);
   for (auto& [key, sum] : sums) {
     sum.facts.sent_per_second = per_second(sum.traffic.sent, elapsed_);

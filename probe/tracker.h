@@ -10,8 +10,9 @@
 //
 // NAT. Where connection tracking knows that another answers than was asked, the flow leads to who
 // answers; ports that an engine publishes are left to the reader, who knows them for all hosts.
-// UDP without a connected socket is known from connection tracking alone.
-// Pure; remembers only what the next look needs.
+// UDP without a connected socket is known from BPF, where its processes send and receive, with
+// octets from connection tracking where that counts them; without BPF from connection tracking
+// alone. Pure; remembers only what the next look needs.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +62,10 @@ class Tracker {
     FlowKey kind;          // Without a process.
     bool counted = false;  // BPF will tell of its end.
   };
+  struct Talk {  // Datagrams of a kind.
+    TimePoint at{};
+    std::uint32_t count = 0;
+  };
   struct Total {
     TimePoint active{};
     std::uint64_t opened = 0;
@@ -84,9 +89,11 @@ class Tracker {
   std::uint32_t server_of(const FlowKey& key) const;
   void sum_sockets(const Sample& sample, Sums& sums);
   void sum_ended(const Sample& sample, Sums& sums);
+  void sum_datagrams(const Sample& sample, Sums& sums);
+  Ip own_address(const FlowKey& key) const;
   void note_tracks(const Sample& sample);
   void sum_tracks(const Sample& sample, Sums& sums);
-  void sum_track(const FlowKey& key, const ObservedTrack& track, bool is_new, Sums& sums);
+  void sum_track(const FlowKey& key, const ObservedTrack& track, Sum& sum) const;
   FlowKey unwrapped(FlowKey key) const;
   void add_totals(TimePoint now, const Sums& sums, HostReport& out);
   bool is_server(std::uint64_t netns, const ObservedSocket& socket) const;
@@ -103,6 +110,7 @@ class Tracker {
   std::map<FlowKey, Total> totals_;
   std::map<Listener, Server> listeners_;
   std::map<TrackId, Traffic> tracked_;  // What was told of UDP at the last look.
+  std::map<FlowKey, Talk> talks_;       // What BPF has told of UDP lately.
 
   // Of the present look.
   std::map<FlowKey, Traffic> gone_;  // What was told of sockets that are there no more.
@@ -111,6 +119,8 @@ class Tracker {
   std::map<std::uint64_t, std::string> container_of_netns_;
   std::map<Asked, std::optional<Endpoint>> servers_;  // Behind a translation; nothing: several.
   std::map<Ip, std::optional<Place>> places_;         // Nothing: several have the address.
+  // Of network namespaces, by family; nothing: several.
+  std::map<std::pair<std::uint64_t, bool>, std::optional<Ip>> address_of_;
 };
 
 }  // namespace weft::probe

@@ -78,8 +78,7 @@ void Sampler::sample_connections(Sample& sample) {
     if (sources_.connections) {
       const auto started = sources_.connections->start();
       connections_state_.working = started.ok();
-      connections_state_.detail =
-          started.ok() ? "TCP connections as they open and close" : started.error().what;
+      connections_state_.detail = started.ok() ? what_is_counted() : started.error().what;
     }
   }
   SourceFacts state = connections_state_;
@@ -95,6 +94,13 @@ void Sampler::sample_connections(Sample& sample) {
     }
   }
   sample.sources.push_back(std::move(state));
+}
+
+std::string Sampler::what_is_counted() const {
+  const std::string_view missing = sources_.connections->datagrams_missing();
+  return missing.empty()
+             ? "TCP connections as they open and close, UDP that is said"
+             : fmt::format("TCP connections as they open and close; no UDP: {}", missing);
 }
 
 void Sampler::sample_tracks(Sample& sample) {

@@ -47,6 +47,7 @@ class Sampler {
   void clear_news();
 
  private:
+  std::string what_is_counted() const;
   void sample_connections(Sample& sample);
   void sample_tracks(Sample& sample);
   bool is_counting() const { return connections_state_.working; }

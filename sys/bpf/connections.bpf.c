@@ -1,6 +1,10 @@
 // Counts TCP connections as they open and close, in all network namespaces: weft_state runs when a
 // socket changes its state (connect, established, closed), and reads what it has carried.
 //
+// Datagrams of sockets without a peer are seen where their processes send and receive them, by
+// cgroups' hooks (weft_send4 …): one lookup for each, and no more after the first of a conversation
+// within a look. How much was said is not known there.
+//
 // Whose the client's end is, is known: connect() runs in its process, and it is counted if the
 // agent's own /proc shows it. The server's packets arrive in nobody's name; who listens tells.
 //
@@ -21,6 +25,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 
 // include/net/tcp_states.h
 #define TCP_ESTABLISHED 1
@@ -30,6 +35,9 @@
 
 // A kind of connection is news if it was not seen for so long (ns).
 #define NEWS_AFTER (3ULL * 1000 * 1000 * 1000)
+
+// Linux's default net.ipv4.ip_local_port_range begins here.
+#define EPHEMERAL_MIN 32768
 
 // Namespaces of processes are nested this deep at most (MAX_PID_NS_LEVEL).
 #define PID_LEVELS 33
@@ -82,7 +90,11 @@ struct pid {
   unsigned int level;
   struct upid numbers[1];
 };
+struct nsproxy {
+  struct net* net_ns;
+};
 struct task_struct {
+  struct nsproxy* nsproxy;
   struct task_struct* group_leader;
   struct pid* thread_pid;
 };
@@ -120,6 +132,16 @@ struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 4096);
 } weft_news SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, WEFT_TALKS_MAX);
+  __type(key, struct weft_talk_key);
+  __type(value, struct weft_talk);
+} weft_talks SEC(".maps");
+
+// Counted up by the agent whenever it takes what was counted.
+__u64 weft_look = 1;
 
 // Kinds of connections that found no room in weft_flows.
 __u64 weft_flows_lost = 0;
@@ -183,11 +205,7 @@ static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key
   return bpf_map_lookup_elem(&weft_flows, key);
 }
 
-static __always_inline void note_opened(const struct weft_flow_key* key) {
-  struct weft_flow* flow = flow_of(key);
-  if (flow) {
-    __sync_fetch_and_add(&flow->opened, 1);
-  }
+static __always_inline void tell_news(const struct weft_flow_key* key) {
   struct weft_flow_key kind = *key;
   kind.pid = 0;
   const __u64 now = bpf_ktime_get_ns();
@@ -201,6 +219,14 @@ static __always_inline void note_opened(const struct weft_flow_key* key) {
   if (is_news) {
     bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
   }
+}
+
+static __always_inline void note_opened(const struct weft_flow_key* key) {
+  struct weft_flow* flow = flow_of(key);
+  if (flow) {
+    __sync_fetch_and_add(&flow->opened, 1);
+  }
+  tell_news(key);
 }
 
 static __always_inline void note_closed(const struct sock* sk,
@@ -278,6 +304,100 @@ int weft_state(__u64* ctx) {
     on_close(sk, before, cookie);
   }
   return 0;
+}
+
+// Who spoke first is the client, unless the ports say otherwise: what was said before these
+// programs were there is not known.
+static __always_inline __u32 is_outbound(const struct weft_talk_key* talk, int sends) {
+  const int is_local_high = talk->local_port >= EPHEMERAL_MIN;
+  const int is_remote_high = talk->remote_port >= EPHEMERAL_MIN;
+  return is_local_high == is_remote_high ? sends : is_local_high;
+}
+
+static __always_inline void on_datagram(const struct weft_talk_key* of,
+                                        const __u8* local,
+                                        int sends) {
+  struct weft_talk* talk = bpf_map_lookup_elem(&weft_talks, of);
+  const int is_new = !talk;
+  const struct weft_talk fresh = {
+      .look = weft_look, .pid = is_new ? own_pid() : 0, .outbound = is_outbound(of, sends)};
+  if (is_new) {
+    bpf_map_update_elem(&weft_talks, of, &fresh, BPF_ANY);
+  } else if (talk->look == weft_look) {
+    return;
+  } else {
+    talk->look = weft_look;
+  }
+  const __u32 pid = is_new ? fresh.pid : talk->pid;
+  if (pid == 0) {
+    return;
+  }
+  struct weft_flow_key key = {};
+  __builtin_memcpy(key.local, local, sizeof key.local);
+  __builtin_memcpy(key.remote, of->remote, sizeof key.remote);
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  key.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+  key.pid = pid;
+  key.outbound = is_new ? fresh.outbound : talk->outbound;
+  key.port = key.outbound ? of->remote_port : of->local_port;
+  key.transport = IPPROTO_UDP;
+  struct weft_flow* flow = flow_of(&key);
+  if (flow) {
+    __sync_fetch_and_add(&flow->opened, is_new);
+    __sync_fetch_and_add(&flow->closed, 1);
+  }
+  if (is_new) {
+    tell_news(&key);
+  }
+}
+
+static __always_inline int on_datagram4(struct bpf_sock_addr* ctx, int sends) {
+  struct bpf_sock* sk = ctx->sk;
+  if (sk && ctx->protocol == IPPROTO_UDP) {
+    struct weft_talk_key of = {.netns_cookie = bpf_get_netns_cookie(ctx),
+                               .local_port = sk->src_port,
+                               .remote_port = bpf_ntohs(ctx->user_port)};
+    __u8 local[16] = {};
+    map_v4(of.remote, ctx->user_ip4);
+    map_v4(local, sk->src_ip4);
+    on_datagram(&of, local, sends);
+  }
+  return 1;  // Let it pass.
+}
+
+static __always_inline int on_datagram6(struct bpf_sock_addr* ctx, int sends) {
+  struct bpf_sock* sk = ctx->sk;
+  if (sk && ctx->protocol == IPPROTO_UDP) {
+    struct weft_talk_key of = {.netns_cookie = bpf_get_netns_cookie(ctx),
+                               .local_port = sk->src_port,
+                               .remote_port = bpf_ntohs(ctx->user_port)};
+    const __u32 remote[4] = {
+        ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
+    const __u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+    __builtin_memcpy(of.remote, remote, sizeof of.remote);
+    on_datagram(&of, (const __u8*)local, sends);
+  }
+  return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int weft_send4(struct bpf_sock_addr* ctx) {
+  return on_datagram4(ctx, 1);
+}
+
+SEC("cgroup/recvmsg4")
+int weft_receive4(struct bpf_sock_addr* ctx) {
+  return on_datagram4(ctx, 0);
+}
+
+SEC("cgroup/sendmsg6")
+int weft_send6(struct bpf_sock_addr* ctx) {
+  return on_datagram6(ctx, 1);
+}
+
+SEC("cgroup/recvmsg6")
+int weft_receive6(struct bpf_sock_addr* ctx) {
+  return on_datagram6(ctx, 0);
 }
 
 char _license[] SEC("license") = "GPL";

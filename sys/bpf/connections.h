@@ -1,10 +1,12 @@
 // TCP connections as they open and close, told by the kernel (sys/bpf/connections.bpf.c): what a
-// look at the sockets now and then (sock_diag.h) does not see, however short.
+// look at the sockets now and then (sock_diag.h) does not see, however short. And datagrams of sockets
+// without a peer, which no look at sockets shows.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/observed.h"
@@ -25,7 +27,10 @@ class ConnectionSource {
   // Counts no longer and forgets; costs nothing from here on.
   virtual void stop() = 0;
 
-  // What happened since start() or the last take(), of all network namespaces.
+  // Why datagrams are not among what it counts, since start(); empty: they are.
+  virtual std::string_view datagrams_missing() const = 0;
+
+  // What happened since start() or the last take(), of all network namespaces. Of UDP without octets.
   virtual Result<std::vector<ObservedConnections>> take() = 0;
 
   // Kinds of connections for which there was no room, since start().

@@ -10,6 +10,25 @@
 /* Kinds of connections of the last seconds. One that is forgotten is news once more. */
 #define WEFT_SEEN_MAX 4096
 
+/* Conversations by datagrams that are followed, the longest silent give way. A server of names has
+   thousands within a second; those beyond are one more of their kind each time. */
+#define WEFT_TALKS_MAX 16384
+
+/* Datagrams between a socket and one peer. */
+struct weft_talk_key {
+  __u64 netns_cookie;
+  __u8 remote[16];
+  __u16 local_port;
+  __u16 remote_port;
+  __u32 padding;
+};
+
+struct weft_talk {
+  __u64 look; /* When it was last heard of, in the agent's looks. */
+  __u32 pid;  /* Whose socket it is; 0: of nobody the agent's /proc shows. */
+  __u32 outbound;
+};
+
 /* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
 struct weft_flow_key {
   __u8 local[16];
@@ -25,7 +44,7 @@ struct weft_flow_key {
 /* Since the agent last took them. */
 struct weft_flow {
   __u64 opened;
-  __u64 closed;
+  __u64 closed; /* Of UDP, which has no end: those in which something was said. */
   __u64 failed; /* Never answered, or refused. */
   __u64 sent;   /* Bytes, of those that closed. */
   __u64 received;

@@ -6,6 +6,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -67,6 +69,7 @@ class FakeConnections final : public ConnectionSource {
   std::map<std::uint64_t, ObservedOpening> openings;  // By cookie.
   bool refuses = false;
   bool counts = false;
+  std::string missing;  // Why there are no datagrams.
 
   Result<Ok> start() override {
     if (refuses) {
@@ -81,6 +84,7 @@ class FakeConnections final : public ConnectionSource {
     openings.clear();
   }
   Result<std::vector<ObservedConnections>> take() override { return std::exchange(happened, {}); }
+  std::string_view datagrams_missing() const override { return missing; }
   std::uint64_t lost() const override { return 0; }
   std::optional<ObservedOpening> opening_of(std::uint64_t cookie) override {
     const auto found = openings.find(cookie);

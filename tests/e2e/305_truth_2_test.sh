@@ -1,6 +1,6 @@
 #!/bin/bash
 # Edges beside what really talks: UDP without connected sockets, ports translated by rules nobody
-# told weft of, published ports from outside and from the host itself, IPv6, and containers that each
+# told weft of, published ports from outside and from the host itself, IPv6, containers on the host's network, and containers that each
 # talk to themselves on 127.0.0.1.
 source "$(dirname "$0")/../lab/lib.sh"
 
@@ -58,6 +58,19 @@ on h1 sh -c 'while :; do echo hello; sleep 0.3; done | socat - "TCP6:[fd57:6c61:
 v6_edge() { api /api/topology/processes | jq -e '[.nodes[].edges // {} | to_entries[] | select(.value.ports | index("9006/tcp"))] | length == 1' >/dev/null; }
 wait_until 10 "from one to the other" v6_edge
 
+step "containers on the host's network, where all have the host's addresses"
+serve host-server TCP4-LISTEN:9100,fork,reuseaddr --network host
+serve host-other TCP4-LISTEN:9101,fork,reuseaddr --network host
+for address in 127.0.0.1:9100 "$host:9101"; do
+  on h1 docker run -d --name "host-client-${address##*:}" --network host weft-tools sh -c \
+    "while :; do echo hello; sleep 0.3; done | socat - TCP4:$address,retry=50,interval=0.1" >/dev/null
+done
+wait_until 10 "over the loopback" has_edge "$(id_of host-client-9100)" "$(id_of host-server)" 9100/tcp
+wait_until 10 "over the host's address" has_edge "$(id_of host-client-9101)" "$(id_of host-other)" 9101/tcp
+for port in 9100 9101; do
+  assert_equal "$(edges "" "" $port/tcp)" 1 "edges of port $port"
+done
+
 step "two containers that each talk to themselves on 127.0.0.1 have no edge between them"
 for name in self-a self-b; do
   on h1 docker run -d --name $name weft-tools sh -c \
@@ -69,6 +82,15 @@ talks() { api /api/topology/processes | jq -e '[.nodes[].edges // {} | to_entrie
 wait_until 10 "both talk" talks
 assert_equal "$(edges "$a" "$b" 7000/tcp)" 0 "edges from one to the other"
 assert_equal "$(edges "$b" "$a" 7000/tcp)" 0 "edges from the other to one"
+
+step "UDP between containers on weft's own network, no socket of either connected"
+launch h2 h1
+wait_until 20 "every host reaches every other" all_reachable
+network_everywhere weft-net
+on h2 docker run -d --name far-server --net weft-net weft-tools socat UDP4-RECVFROM:9300,fork EXEC:cat >/dev/null
+every_second near-client "UDP4-SENDTO:$(address_of h2 far-server):9300" --net weft-net
+far=$(on h2 docker inspect -f '{{.Id}}' far-server)
+wait_until 10 "from host to host" has_edge "$(id_of near-client)" "$far;<container>" 9300/udp
 
 step "a container that was removed is gone"
 on h1 docker rm -f udp-client >/dev/null

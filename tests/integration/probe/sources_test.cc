@@ -1,5 +1,6 @@
 // The contract of the probe's sources, held by the kernel and by the twins alike.
 #include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include <gmock/gmock.h>
@@ -42,6 +43,9 @@ class World {
   virtual ConnectionSource& connections() = 0;
   // Connects to the listener of the scene, sends five bytes, closes; so many times.
   virtual void connect_and_close(std::uint64_t times) = 0;
+  // Sends a datagram from a socket without a peer to such another, which reads it; so many times.
+  // Gives the server's port.
+  virtual std::uint16_t say_by_datagrams(std::uint64_t times) = 0;
 };
 
 class KernelWorld final : public World {
@@ -96,6 +100,32 @@ class KernelWorld final : public World {
       EXPECT_EQ(::recv(server, buffer, sizeof buffer, 0), 0) << "the client's end has arrived";
       ::close(server);
     }
+  }
+
+  std::uint16_t say_by_datagrams(std::uint64_t times) override {
+    const int client = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int server = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    EXPECT_EQ(::bind(server, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    const std::uint16_t port = name_of(server).port;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    for (std::uint64_t i = 0; i < times; ++i) {
+      EXPECT_EQ(
+          ::sendto(
+              client, "hello", 5, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address),
+          5);
+      sockaddr_in from{};
+      socklen_t size = sizeof from;
+      char buffer[5];
+      EXPECT_EQ(
+          ::recvfrom(server, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size),
+          5);
+    }
+    ::close(client);
+    ::close(server);
+    return port;
   }
 
  private:
@@ -153,6 +183,20 @@ class FakeWorld final : public World {
     server.opening = {.opened = Opened::There, .pid = 0};
     std::swap(server.bytes_sent, server.bytes_received);
     connections_.happened = {client, server};
+  }
+
+  std::uint16_t say_by_datagrams(std::uint64_t /*times*/) override {
+    ObservedConnections client;
+    client.transport = Transport::Udp;
+    client.opening = {.opened = Opened::Here, .pid = 42};
+    client.netns = own_netns();
+    client.remote = Ip::parse("127.0.0.1").value();
+    client.port = 5000;
+    client.opened = client.closed = 1;
+    ObservedConnections server = client;
+    server.opening.opened = Opened::There;
+    connections_.happened = {client, server};
+    return client.port;
   }
 
  private:
@@ -278,6 +322,36 @@ TYPED_TEST(SourcesContract, GivesWhatHappenedOnlyOnceAndNothingOnceStopped) {
   ASSERT_TRUE(stopped.ok());
   EXPECT_TRUE(stopped.value().empty());
   EXPECT_EQ(source.news_descriptor(), -1);
+}
+
+TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsProcess) {
+  constexpr std::uint64_t kTimes = 20;
+  const Scene scene = this->world_.scene();
+  ConnectionSource& source = this->world_.connections();
+  ASSERT_TRUE(source.start().ok());
+  ASSERT_EQ(source.datagrams_missing(), "");
+
+  const std::uint16_t port = this->world_.say_by_datagrams(kTimes);
+  const auto all = source.take();
+
+  ASSERT_TRUE(all.ok()) << all.error().what;
+  for (const Opened end : {Opened::Here, Opened::There}) {
+    std::vector<ObservedConnections> found;
+    std::copy_if(all.value().begin(),
+                 all.value().end(),
+                 std::back_inserter(found),
+                 [&](const ObservedConnections& one) {
+                   return one.transport == Transport::Udp && one.port == port
+                          && one.opening.opened == end;
+                 });
+    // Both ports are ephemeral, so who spoke first is the client.
+    ASSERT_THAT(found, testing::SizeIs(1));
+    EXPECT_EQ(found.front().opened, 1U);
+    EXPECT_EQ(found.front().closed, 1U);
+    EXPECT_EQ(found.front().opening.pid, scene.pid);
+    EXPECT_EQ(found.front().netns, own_netns());
+    EXPECT_EQ(found.front().remote, Ip::parse("127.0.0.1").value());
+  }
 }
 
 class KernelConnections : public testing::Test {

@@ -393,6 +393,82 @@ TEST(Tracker, LeavesDatagramsToTheSocketsThatTellOfThem) {
   EXPECT_EQ(report.flows.begin()->second.count, 1U);
 }
 
+// What BPF counts of datagrams between a socket that is bound to no address and a peer.
+ObservedConnections said(Opened opened, const char* remote, std::uint16_t port, std::uint32_t pid) {
+  ObservedConnections out;
+  out.transport = Transport::Udp;
+  out.opening = {.opened = opened, .pid = pid};
+  out.netns = kNetns;
+  out.local = Ip::parse("0.0.0.0").value();
+  out.remote = Ip::parse(remote).value();
+  out.port = port;
+  out.opened = 1;
+  out.closed = 1;
+  return out;
+}
+
+TEST(Tracker, KnowsDatagramsOfSocketsWithoutAPeerFromBpfWithTheProcess) {
+  Tracker tracker;
+  Sample look = tracked(1s, {});
+  look.processes = {process(10, 0s)};
+  look.connections = {said(Opened::Here, "10.32.0.9", 53, 10),
+                      said(Opened::There, "10.32.0.8", 9000, 10)};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(2));
+  for (const auto& [key, flow] : report.flows) {
+    EXPECT_EQ(key.pid, 10U);
+    EXPECT_EQ(key.container, kContainer);
+    EXPECT_EQ(key.local, Ip::parse("172.17.0.2").value()) << "the only one of its container";
+    EXPECT_EQ(flow.count, 1U);
+    EXPECT_EQ(flow.opened, 1U);
+  }
+  EXPECT_EQ(report.flows.begin()->first.port, 53);
+  EXPECT_EQ(report.flows.rbegin()->first.direction, Direction::Inbound);
+}
+
+TEST(Tracker, ShowsDatagramsForSomeSecondsAndNoLongerThanTheirProcess) {
+  Tracker tracker;
+  Sample look = tracked(1s, {});
+  look.processes = {process(10, 0s)};
+  look.connections = {said(Opened::Here, "10.32.0.9", 53, 10)};
+  (void)tracker.digest(look);
+  look.connections.clear();
+
+  for (const auto& [at, shown] : {std::pair(4s, 1U), std::pair(6s, 1U), std::pair(7s, 0U)}) {
+    look.at = TimePoint(at);
+    EXPECT_THAT(tracker.digest(look).flows, SizeIs(shown)) << at.count();
+  }
+
+  look.connections = {said(Opened::Here, "10.32.0.9", 53, 10)};
+  look.at = TimePoint(8s);
+  (void)tracker.digest(look);
+  look.connections.clear();
+  look.processes.clear();
+  look.at = TimePoint(9s);
+  EXPECT_THAT(tracker.digest(look).flows, IsEmpty());
+}
+
+TEST(Tracker, TakesTheOctetsOfDatagramsThatBpfTellsOfFromConnectionTracking) {
+  Tracker tracker;
+  ObservedTrack tracking = track("172.17.0.2:4000", "8.8.8.8:53", "8.8.8.8:53");
+  Sample look = tracked(1s, {tracking});
+  look.processes = {process(10, 0s)};
+  look.connections = {said(Opened::Here, "8.8.8.8", 53, 10)};
+  (void)tracker.digest(look);
+  tracking.bytes_sent = 300;
+  look.tracks = {tracking};
+  look.at = TimePoint(2s);
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->first.pid, 10U);
+  EXPECT_EQ(report.flows.begin()->second.sent, 300U);
+  EXPECT_EQ(report.flows.begin()->second.count, 1U);
+}
+
 TEST(Tracker, LeavesOutDatagramsThatOnlyPassThrough) {
   Tracker tracker;
 
