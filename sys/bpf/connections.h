@@ -1,6 +1,6 @@
 // TCP connections as they open and close, told by the kernel (sys/bpf/connections.bpf.c): what a
-// look at the sockets now and then (sock_diag.h) does not see, however short. And datagrams of sockets
-// without a peer, which no look at sockets shows.
+// look at the sockets now and then (sock_diag.h) does not see, however short. And datagrams of
+// sockets without a peer, which no look at sockets shows.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,8 @@ class ConnectionSource {
   // Why datagrams are not among what it counts, since start(); empty: they are.
   virtual std::string_view datagrams_missing() const = 0;
 
-  // What happened since start() or the last take(), of all network namespaces. Of UDP without octets.
+  // What happened since start() or the last take(), of all network namespaces. Of UDP without
+  // octets.
   virtual Result<std::vector<ObservedConnections>> take() = 0;
 
   // Kinds of connections for which there was no room, since start().

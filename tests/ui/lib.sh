@@ -4,6 +4,7 @@
 
 UI_TESTS=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")")
 BUILD=${UI_TEST_BUILD:-$SCRATCH/ui}
+# shellcheck disable=SC2034  # Read by those who source this.
 CHROMIUM=$(command -v chromium || command -v chromium-browser) || fail "chromium is missing (./run test ui installs it)"
 
 install_playwright() {
