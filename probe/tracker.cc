@@ -505,7 +505,7 @@ void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
       Sum& sum = sums[told == known.end() ? key : told->second];
       if (told == known.end()) {
         ++sum.facts.count;
-        sum.facts.opened += has_previous_ && !tracked_.contains(id) ? 1 : 0;
+        sum.facts.opened += has_previous_ && !tracked_.contains(id) ? 1U : 0U;
       }
       sum_track(key, track, sum);
       tracked.emplace(id,

@@ -27,11 +27,10 @@ SCOPE_API=127.0.0.1:4040
 
 progress() { echo "bench probe: $*" >&2; }
 
+# "NANOSECONDS …" of CPU, of each at the same moment.
 cpu_nanoseconds() {  # PROCESS…
-  local process
-  for process; do
-    on h1 sh -c 'cat /proc/$0/task/*/schedstat' "$process"
-  done | awk '{ sum += $1 } END { printf "%d\n", sum }'
+  # shellcheck disable=SC2016  # Read by that shell, and by awk.
+  on h1 sh -c 'for process; do cat /proc/$process/task/*/schedstat | awk "{ sum += \$1 } END { printf \"%d \", sum }"; done' cpu "$@"
 }
 megabytes() { on h1 awk '/^VmRSS/ { print $2 / 1024 }' "/proc/$1/status"; }
 share() { awk -v ns="$1" -v us="$2" 'BEGIN { printf "%.4f", ns / us / 10 }'; }  # NANOSECONDS MICROSECONDS: percent
@@ -74,23 +73,26 @@ scope_is_gone() { ! on h1 kill -0 "${PROCESSES[0]}" && ! on h1 kill -0 "${PROCES
 # ---- Figures -------------------------------------------------------------------------------------
 
 measure() {  # CONTENDER NAME
-  local contender=$1 name=$2 before all_before engine_before started elapsed part engine
+  local contender=$1 name=$2 started elapsed part engine index all=0 before=() after=() used=()
   progress "$name: $contender for $SECONDS_EACH s"
   engine=$(on h1 pgrep -x dockerd)
   "${contender}_start"
-  before=$(cpu_nanoseconds "${PROCESSES[0]}")
-  all_before=$(cpu_nanoseconds "${PROCESSES[@]}")
-  engine_before=$(cpu_nanoseconds "$engine")
+  read -ra before <<<"$(cpu_nanoseconds "$engine" "${PROCESSES[@]}")"
   started=$(microseconds)
   # An agent is watched for 15 s after a request.
   for ((part = 0; part < 3; part++)); do
     "${contender}_look"
     sleep $((SECONDS_EACH / 3))
   done
+  read -ra after <<<"$(cpu_nanoseconds "$engine" "${PROCESSES[@]}")"
   elapsed=$(($(microseconds) - started))
-  sample "$contender" "$name" "$(share $(($(cpu_nanoseconds "${PROCESSES[0]}") - before)) "$elapsed")"
-  sample "$contender" "$name.all" "$(share $(($(cpu_nanoseconds "${PROCESSES[@]}") - all_before)) "$elapsed")"
-  sample "$contender" "$name.engine" "$(share $(($(cpu_nanoseconds "$engine") - engine_before)) "$elapsed")"
+  for ((index = 0; index < ${#after[@]}; index++)); do
+    used[index]=$((after[index] - before[index]))
+    ((index == 0)) || all=$((all + used[index]))
+  done
+  sample "$contender" "$name" "$(share "${used[1]}" "$elapsed")"
+  sample "$contender" "$name.all" "$(share "$all" "$elapsed")"
+  sample "$contender" "$name.engine" "$(share "${used[0]}" "$elapsed")"
   sample "$contender" "$name.rss" "$(megabytes "${PROCESSES[0]}")"
   "${contender}_stop"
 }

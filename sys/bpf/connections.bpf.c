@@ -141,7 +141,7 @@ struct {
 } weft_talks SEC(".maps");
 
 // Counted up by the agent whenever it takes what was counted.
-__u64 weft_look = 1;
+__u64 weft_look = 0;
 
 // Kinds of connections that found no room in weft_flows.
 __u64 weft_flows_lost = 0;
