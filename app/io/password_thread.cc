@@ -10,9 +10,7 @@ namespace weft::app {
 
 namespace asio = boost::asio;
 
-PasswordThread::PasswordThread(asio::any_io_executor executor)
-    : executor_(std::move(executor)),
-      waiting_(std::make_shared<std::size_t>(0)) {}
+PasswordThread::PasswordThread(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
 PasswordThread::~PasswordThread() {
   thread_.stop();
@@ -20,25 +18,22 @@ PasswordThread::~PasswordThread() {
 }
 
 bool PasswordThread::compare(const PasswordCheck& check, OnCompared on_compared) {
-  if (*waiting_ >= kWaitingMax) {
+  if (waiting_ >= kWaitingMax) {
     return false;
   }
-  ++*waiting_;
+  ++waiting_;
+  auto tell = lifetime_.guard([this, on_compared = std::move(on_compared)](bool is_right) {
+    --waiting_;
+    on_compared(is_right);
+  });
   asio::post(thread_,
              [executor = executor_,
-              alive = std::weak_ptr<std::size_t>(waiting_),
               hash = check.hash,
               password = check.password,
-              on_compared = std::move(on_compared)]() mutable {
+              tell = std::move(tell)]() mutable {
                const bool is_right = is_password(hash, password);
-               asio::post(
-                   executor,
-                   [alive = std::move(alive), on_compared = std::move(on_compared), is_right] {
-                     if (const auto waiting = alive.lock()) {
-                       --*waiting;
-                       on_compared(is_right);
-                     }
-                   });
+               asio::post(executor,
+                          [tell = std::move(tell), is_right]() mutable { tell(is_right); });
              });
   return true;
 }

@@ -5,12 +5,12 @@
 
 #include <cstddef>
 #include <functional>
-#include <memory>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include "app/login.h"
+#include "sys/lifetime.h"
 
 namespace weft::app {
 
@@ -30,7 +30,8 @@ class PasswordThread {
 
  private:
   boost::asio::any_io_executor executor_;
-  std::shared_ptr<std::size_t> waiting_;  // Also says that we are there.
+  std::size_t waiting_ = 0;
+  sys::Lifetime lifetime_;
   boost::asio::thread_pool thread_{1};
 };
 

@@ -45,7 +45,8 @@ constexpr const char* kContentPolicy =
 
 // The login page's only: it has a form and a style of its own, named by its hash.
 constexpr const char* kLoginPolicy =
-    "default-src 'none'; style-src 'sha256-fut4soLZojYBKS723Xc/f47ItnmwOA0YgG7111Xz8wA='; "
+    "default-src 'none'; img-src data:; style-src "
+    "'sha256-fut4soLZojYBKS723Xc/f47ItnmwOA0YgG7111Xz8wA='; "
     "form-action "
     "'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -56,7 +57,8 @@ constexpr std::string_view kLoginStyle =
 std::string login_page(std::string_view why) {
   return fmt::format(
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-      "content=\"width=device-width\"><title>weft: log in</title><style>{}</style></head><body>"
+      "content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><title>weft: log "
+      "in</title><style>{}</style></head><body>"
       "<main><h1>weft</h1><p role=\"status\">{}</p><form method=\"post\" action=\"login\">"
       "<label for=\"name\">Name (none for a token)</label><input id=\"name\" name=\"name\" "
       "autocomplete=\"username\" autofocus>"
@@ -75,7 +77,8 @@ void harden(Response& response) {
   }
   response.set("X-Content-Type-Options", "nosniff");
   response.set("X-Frame-Options", "DENY");
-  response.set("Referrer-Policy", "no-referrer");
+  // Not no-referrer: browsers would call the origin of the login form "null" (Fetch, section 3.2).
+  response.set("Referrer-Policy", "same-origin");
   response.set("Cross-Origin-Opener-Policy", "same-origin");
   response.set("Cross-Origin-Resource-Policy", "same-origin");
 }

@@ -80,9 +80,9 @@ measure() {  # CONTENDER NAME
   read -ra before <<<"$(cpu_nanoseconds "$engine" "${PROCESSES[@]}")"
   started=$(microseconds)
   # An agent is watched for 15 s after a request.
-  for ((part = 0; part < 3; part++)); do
+  for ((part = 0; part * 10 < SECONDS_EACH; part++)); do
     "${contender}_look"
-    sleep $((SECONDS_EACH / 3))
+    sleep $((SECONDS_EACH - part * 10 < 10 ? SECONDS_EACH - part * 10 : 10))
   done
   read -ra after <<<"$(cpu_nanoseconds "$engine" "${PROCESSES[@]}")"
   elapsed=$(($(microseconds) - started))

@@ -10,9 +10,9 @@ launch h1 --ui-users-file /etc/weft/ui-users --ui-proxies 127.0.0.1/32
 launch h2 h1
 wait_until 20 "every host reaches every other" all_reachable
 talking_containers
-on h1 python3 "$UI_TESTS/prefix_proxy.py" 198.18.0.1 8080 /weft 4040 >"$SCRATCH/proxy" &
+on h1 python3 "$UI_TESTS/prefix_proxy.py" 8080 /weft 4040 >"$SCRATCH/proxy" &
 wait_until 10 "the proxy listens" grep -q serving "$SCRATCH/proxy"
-on h1 node "$BUILD/prefix.mjs" http://198.18.0.1:8080/weft ann "password of ann" "$CHROMIUM" "$BUILD"
+on h1 node "$BUILD/prefix.mjs" http://127.0.0.1:8080/weft ann "password of ann" "$CHROMIUM" "$BUILD"
 
 step "the log names the person's address, not the proxy's"
-on h1 grep -q "control asked for.*ann@198.18.0.1" /var/log/weft.log
+on h1 grep -q "control asked for.*ann@192.0.2.7" /var/log/weft.log

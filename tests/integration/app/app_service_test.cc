@@ -292,6 +292,8 @@ TEST_F(AppLoginTest, ShowsOnlyTheLoginPageToStrangers) {
   EXPECT_THAT(page, StartsWith("HTTP/1.1 401"));
   EXPECT_THAT(page, HasSubstr("action=\"login\""));
   EXPECT_THAT(page, HasSubstr("form-action 'self'"));
+  // With no-referrer a browser would call the form's origin "null", and be refused.
+  EXPECT_THAT(page, HasSubstr("Referrer-Policy: same-origin"));
   EXPECT_THAT(get("/api/topology/containers"), StartsWith("HTTP/1.1 401"));
   EXPECT_THAT(get("/api/topology/hosts/ws",
                   "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
