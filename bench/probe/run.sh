@@ -30,7 +30,7 @@ progress() { echo "bench probe: $*" >&2; }
 # "NANOSECONDS …" of CPU, of each at the same moment.
 cpu_nanoseconds() {  # PROCESS…
   # shellcheck disable=SC2016  # Read by that shell, and by awk.
-  on h1 sh -c 'for process; do cat /proc/$process/task/*/schedstat | awk "{ sum += \$1 } END { printf \"%d \", sum }"; done' cpu "$@"
+  on h1 sh -c 'for process; do cat /proc/$process/task/*/schedstat | awk "{ sum += \$1 } END { printf \"%.0f \", sum }"; done' cpu "$@"
 }
 megabytes() { on h1 awk '/^VmRSS/ { print $2 / 1024 }' "/proc/$1/status"; }
 share() { awk -v ns="$1" -v us="$2" 'BEGIN { printf "%.4f", ns / us / 10 }'; }  # NANOSECONDS MICROSECONDS: percent

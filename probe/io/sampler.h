@@ -21,6 +21,10 @@
 
 namespace weft::probe {
 
+// How long the kernel's table of tracked connections is left alone after reading it took so much
+// CPU.
+Duration track_pause(Duration cost);
+
 class Sampler {
  public:
   // Asks the engine for a path and gives its answer. Empty: there is no engine to ask.
@@ -71,6 +75,9 @@ class Sampler {
   std::vector<ContainerFacts> containers_;
   std::map<std::string, std::string> hostnames_;  // Of containers, by id.
   TimePoint engine_asked_{};
+  std::vector<ObservedTrack> tracks_;  // As last read.
+  SourceFacts tracks_state_;
+  TimePoint tracks_due_{};
   SourceFacts engine_state_;
 };
 

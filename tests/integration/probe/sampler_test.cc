@@ -214,6 +214,12 @@ TEST_F(SamplerTest, StopsCountingWhenNobodyLooksAndBeginsAnew) {
   EXPECT_TRUE(connections_->counts);
 }
 
+TEST(TrackPause, IsTheLongerTheDearerTheTableIs) {
+  EXPECT_EQ(track_pause(std::chrono::microseconds(900)), Duration::zero());
+  EXPECT_EQ(track_pause(std::chrono::milliseconds(2)), std::chrono::seconds(1));
+  EXPECT_EQ(track_pause(std::chrono::seconds(1)), std::chrono::seconds(5));
+}
+
 TEST_F(SamplerTest, TakesWhatIsTrackedAndSaysWhenThatDoesNotWork) {
   tracks_->present = {{.transport = Transport::Udp}};
   EXPECT_THAT(sampler_->take().value().tracks, SizeIs(1));
