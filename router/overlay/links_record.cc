@@ -19,6 +19,26 @@ Result<PeerName> take_name_after(Reader& in, PeerName before) {
   return name;
 }
 
+// Reads octets instead of values: these are most of what a path computation reads.
+Result<Ok> take_links(Reader& in, std::size_t count, std::vector<LinksRecord::Link>& out) {
+  constexpr std::size_t kNameSize = 6;
+  const ByteView bytes = WEFT_TRY(in.take(count * (kNameSize + 1)));
+  out.reserve(count);
+  std::uint64_t last = 0;
+  for (const std::uint8_t* at = bytes.data(); at != bytes.data() + bytes.size();) {
+    std::uint64_t name = 0;
+    for (std::size_t octet = 0; octet < kNameSize; ++octet) {
+      name = (name << 8U) | *at++;
+    }
+    if (name <= last) {
+      return Error{Errc::Invalid, fmt::format("name {:#x} after {:#x}", name, last)};
+    }
+    last = name;
+    out.push_back({PeerName(name), *at++});
+  }
+  return Ok{};
+}
+
 Result<std::size_t> take_count(Reader& in) {
   const std::uint64_t count = WEFT_TRY(take_varint(in));
   if (count > kNeighboursMax) {
@@ -81,15 +101,9 @@ Result<Ok> decode_links(ByteView bytes, LinksRecord& record) {
   }
   record.life = WEFT_TRY(take_life(in));
   const std::size_t links = WEFT_TRY(take_count(in));
-  record.links.reserve(links);
-  PeerName last;
-  for (std::size_t i = 0; i < links; ++i) {
-    last = WEFT_TRY(take_name_after(in, last));
-    const std::uint8_t cost = WEFT_TRY(in.u8());
-    record.links.push_back({last, cost});
-  }
+  WEFT_TRY(take_links(in, links, record.links));
   const std::size_t accusations = WEFT_TRY(take_count(in));
-  last = PeerName();
+  PeerName last;
   for (std::size_t i = 0; i < accusations; ++i) {
     last = WEFT_TRY(take_name_after(in, last));
     const std::uint32_t incarnation = WEFT_TRY(take_life(in));

@@ -1,18 +1,29 @@
 #include "router/overlay/topology.h"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 #include <limits>
 #include <queue>
-#include <tuple>
 #include <utility>
 
 #include "base/assert.h"
 
 namespace weft::router {
+namespace {
+
+// A step of Dijkstra's queue is one number, which compares as fast as one: the distance, of which
+// 2^40 microseconds (twelve days) are enough, then the peer.
+constexpr unsigned kPeerBits = 24;
+constexpr std::uint64_t kPeerMask = (std::uint64_t{1} << kPeerBits) - 1;
+constexpr std::uint64_t kWayMax = (std::uint64_t{1} << (64 - kPeerBits)) - 1;
+
+}  // namespace
 
 void LinkGraph::add(PeerName peer, const std::vector<Edge>& edges) {
   WEFT_ASSERT(!resolved_);
   WEFT_ASSERT(peers_.empty() || peers_.back() < peer);
+  WEFT_ASSERT(peers_.size() < kPeerMask);
   peers_.push_back(peer);
   starts_.push_back(static_cast<std::uint32_t>(edges_.size()));
   for (const Edge& edge : edges) {
@@ -22,10 +33,29 @@ void LinkGraph::add(PeerName peer, const std::vector<Edge>& edges) {
   }
 }
 
+void LinkGraph::index_names() {
+  const auto bits = static_cast<unsigned>(std::bit_width(peers_.size() + 1)) + 1;
+  slot_shift_ = 64 - bits;
+  slots_.assign(std::size_t{1} << bits, kNone);
+  for (std::uint32_t peer = 0; peer < peers_.size(); ++peer) {
+    slots_[slot_of(peers_[peer])] = peer;
+  }
+}
+
+// Of the name, or where it would be. Multiplicative hashing (Knuth, volume 3, 6.4) and linear
+// probing: whoever makes up names to collide makes a computation slower and nothing else.
+std::size_t LinkGraph::slot_of(PeerName peer) const {
+  constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15U;  // 2^64 over the golden ratio.
+  std::size_t slot = (peer.number() * kGolden) >> slot_shift_;
+  while (slots_[slot] != kNone && peers_[slots_[slot]] != peer) {
+    slot = (slot + 1) & (slots_.size() - 1);
+  }
+  return slot;
+}
+
 std::uint32_t LinkGraph::index_of(PeerName peer) const {
-  const auto at = std::lower_bound(peers_.begin(), peers_.end(), peer);
-  return at == peers_.end() || *at != peer ? kNone
-                                           : static_cast<std::uint32_t>(at - peers_.begin());
+  WEFT_ASSERT(resolved_);
+  return slots_[slot_of(peer)];
 }
 
 // Names become indices; a link costs what the slower end measured.
@@ -34,6 +64,7 @@ void LinkGraph::resolve() {
     return;
   }
   resolved_ = true;
+  index_names();
   starts_.push_back(static_cast<std::uint32_t>(edges_.size()));
   arcs_.reserve(edges_.size());
   for (const Edge& edge : edges_) {
@@ -76,12 +107,12 @@ std::vector<LinkGraph::Path> LinkGraph::paths_from(PeerName root, RootLinks rule
     return paths;
   }
   // Of two equal ways the one over the lower name, so that everybody draws the same tree.
-  using Step = std::tuple<std::uint64_t, std::uint32_t>;  // Distance, peer.
-  std::priority_queue<Step, std::vector<Step>, std::greater<>> queue;
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> queue;
   paths[start] = {.distance = 0, .parent = start, .first = kNone};
-  queue.emplace(0, start);
+  queue.push(start);
   while (!queue.empty()) {
-    const auto [distance, at] = queue.top();
+    const std::uint64_t distance = queue.top() >> kPeerBits;
+    const auto at = static_cast<std::uint32_t>(queue.top() & kPeerMask);
     queue.pop();
     if (distance > paths[at].distance) {
       continue;
@@ -93,10 +124,10 @@ std::vector<LinkGraph::Path> LinkGraph::paths_from(PeerName root, RootLinks rule
         continue;
       }
       Path& path = paths[arc.to];
-      const std::uint64_t way = distance + arc.cost;
+      const std::uint64_t way = std::min(distance + arc.cost, kWayMax);
       if (way < path.distance) {
         path = {way, at, at == start ? arc.to : paths[at].first};
-        queue.emplace(way, arc.to);
+        queue.push((way << kPeerBits) | arc.to);
       } else if (way == path.distance && arc.to != start && at < path.parent) {
         path.parent = at;
         path.first = at == start ? arc.to : paths[at].first;

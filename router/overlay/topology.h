@@ -44,7 +44,8 @@ class LinkGraph {
   bool is_mutual(PeerName one, PeerName other) const;
 
   const std::vector<PeerName>& peers() const { return peers_; }
-  std::uint32_t index_of(PeerName peer) const;  // kNone if it is not in the graph.
+  // kNone if it is not in the graph. Precondition: paths_from() was called.
+  std::uint32_t index_of(PeerName peer) const;
 
  private:
   struct Arc {
@@ -53,8 +54,14 @@ class LinkGraph {
     bool mutual = false;
   };
   void resolve();
+  void index_names();
+  std::size_t slot_of(PeerName peer) const;
 
   std::vector<PeerName> peers_;
+  // Where each name is: an open hash table, at most half full. Every link of everybody is looked up
+  // once per computation.
+  std::vector<std::uint32_t> slots_;
+  unsigned slot_shift_ = 0;
   std::vector<std::uint32_t> starts_;  // Of each peer's arcs; one more than peers once resolved.
   std::vector<Edge> edges_;
   std::vector<Arc> arcs_;
