@@ -202,6 +202,8 @@ class Allocator::Impl {
   void send_digest(TimePoint now, AllocatorActions& out);
   void note_conflict(PeerName from, const Error& error);
   void owe(TimePoint now, PeerName peer);
+  void owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors);
+  Duration news_delay() const;
   void send_to(PeerName to, Topic topic, Bytes payload, AllocatorActions& out);
   void send_all(std::optional<PeerName> except, Bytes payload, AllocatorActions& out);
   Bytes encode_state() const;  // The ring, or our claims while there is none.
@@ -256,7 +258,9 @@ class Allocator::Impl {
   std::map<PeerName, std::uint64_t> last_granted_;  // Request ids, to recognise repetitions.
 
   std::set<PeerName> owed_;  // Who showed us a state older than ours.
-  bool has_news_ = false;    // For every neighbour but news_from_, if there is one.
+  std::map<PeerName, std::set<PeerName>>
+      owed_claims_;        // And without a ring: whose claims it lacks.
+  bool has_news_ = false;  // For every neighbour but news_from_, if there is one.
   std::optional<PeerName> news_from_;
   std::set<PeerName> claims_news_;  // Without a ring: whose claims are the news.
   TimePoint flush_due_ = kNever;

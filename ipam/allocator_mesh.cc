@@ -22,6 +22,10 @@ constexpr std::size_t kPeerMax = 4'096;
 // burst of changes costs one ring and not one each.
 constexpr Duration kNewsDelay = milliseconds(50);
 
+// The same while nobody anywhere has asked for an address: who the electors are is all there is to
+// say, and a cluster that starts up says it for as long as somebody joins.
+constexpr Duration kNewsDelayIdle = milliseconds(300);
+
 // How often one random peer is asked whether its ring is ours, in case a message was lost where no
 // connection broke. A few bytes; at 200 peers every ring is compared every 0.15 s somewhere.
 constexpr Duration kDigestInterval = seconds(30);
@@ -72,6 +76,18 @@ void Allocator::Impl::owe(TimePoint now, PeerName peer) {
     owed_.insert(peer);
     flush_due_ = std::min(flush_due_, now + kNewsDelay);
   }
+}
+
+void Allocator::Impl::owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors) {
+  if (owed_claims_.contains(peer) || owed_claims_.size() < kPeerMax) {
+    owed_claims_[peer].insert(electors.begin(), electors.end());
+    flush_due_ = std::min(flush_due_, now + news_delay());
+  }
+}
+
+Duration Allocator::Impl::news_delay() const {
+  const bool is_idle = consensus_ && waiting_.empty() && !consensus_->is_under_way();
+  return is_idle ? kNewsDelayIdle : kNewsDelay;
 }
 
 void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
@@ -236,10 +252,10 @@ void Allocator::Impl::apply(TimePoint now,
         change.own || (has_news_ && news_from_ != from) ? std::nullopt : std::optional(from);
     has_news_ = true;
     claims_news_.merge(change.news);
-    flush_due_ = std::min(flush_due_, now + kNewsDelay);
+    flush_due_ = std::min(flush_due_, now + news_delay());
   }
-  if (change.they_lack_news && from_other) {
-    owe(now, from);
+  if (!change.they_lack.empty() && from_other) {
+    owe_claims(now, from, change.they_lack);
   }
   if (change.own) {
     flush_news(out);
@@ -541,14 +557,29 @@ void Allocator::Impl::flush_news(AllocatorActions& out) {
   flush_due_ = kNever;
   const auto claims = std::exchange(claims_news_, {});
   const bool has_news = std::exchange(has_news_, false);
-  // Whole states are large; without a ring, news need none.
-  const bool is_state_wanted = !owed_.empty() || (has_news && ring_);
-  const Bytes state = is_state_wanted ? encode_state() : Bytes();
-  if (has_news) {
-    send_all(news_from_, ring_ ? state : encode(ElectorNews{consensus_->claims_of(claims)}), out);
+  if (ring_) {
+    for (const auto& [peer, electors] : std::exchange(owed_claims_, {})) {
+      owed_.insert(peer);  // The election is over.
+    }
+    const Bytes state = has_news || !owed_.empty() ? encode(*ring_) : Bytes();
+    if (has_news) {
+      send_all(news_from_, state, out);
+    }
+    for (const PeerName& peer : std::exchange(owed_, {})) {
+      send_to(peer, Topic::Ring, state, out);
+    }
+    return;
   }
-  for (const PeerName& peer : std::exchange(owed_, {})) {
-    send_to(peer, Topic::Ring, state, out);
+  if (has_news) {
+    send_all(news_from_, encode(ElectorNews{consensus_->claims_of(claims)}), out);
+  }
+  for (auto& [peer, electors] : std::exchange(owed_claims_, {})) {
+    if (has_news && news_from_ != peer) {
+      std::erase_if(electors, [&claims](PeerName elector) { return claims.contains(elector); });
+    }
+    if (!electors.empty()) {
+      send_to(peer, Topic::Ring, encode(ElectorNews{consensus_->claims_of(electors)}), out);
+    }
   }
 }
 

@@ -74,7 +74,9 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs, Extent extent) {
     }
     if (peer == options_.self) {
       // Only we change our claim, and nobody sees it before the store has it.
-      change.they_lack_news = change.they_lack_news || rank(claim) < rank(own());
+      if (rank(claim) < rank(own())) {
+        change.they_lack.insert(peer);
+      }
       continue;
     }
     while (mine != claims_.end() && mine->first < peer) {
@@ -95,12 +97,18 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs, Extent extent) {
       mine->second = claim;
       change.news.insert(peer);
     } else if (rank(claim) < rank(mine->second)) {
-      change.they_lack_news = true;
+      change.they_lack.insert(peer);
     }
   }
-  // News crosses with news: what they lack of it is on its way to them.
-  change.they_lack_news =
-      extent == Extent::All && (change.they_lack_news || theirs.size() < claims_.size());
+  if (extent == Extent::News) {
+    change.they_lack.clear();  // News crosses with news: what they lack of it is on its way.
+  } else {
+    for (const auto& [peer, claim] : claims_) {
+      if (!theirs.contains(peer)) {
+        change.they_lack.insert(change.they_lack.end(), peer);
+      }
+    }
+  }
   // Most of what arrives is what neighbours have told before.
   if (!change.news.empty() && settle()) {
     change.memory = true;
@@ -220,6 +228,12 @@ Consensus::Memory Consensus::memory() const {
     memory.known.insert(peer);
   }
   return memory;
+}
+
+bool Consensus::is_under_way() const {
+  return std::any_of(claims_.begin(), claims_.end(), [](const auto& entry) {
+    return entry.second.promised.round > 0;
+  });
 }
 
 std::size_t Consensus::quorum() const {

@@ -65,11 +65,11 @@ class Consensus {
   // Whether claims are all that their sender knows, or what has changed.
   enum class Extent : std::uint8_t { All, News };
   struct Change {
-    bool memory = false;        // memory() must be persisted before claims() is shown.
-    bool own = false;           // Everybody should hear; otherwise not whoever told us.
-    std::set<PeerName> news{};  // Whose claims changed.
-    bool they_lack_news = false;
-    bool provoke = false;  // An observer needs a ring: the electors should hear.
+    bool memory = false;             // memory() must be persisted before claims() is shown.
+    bool own = false;                // Everybody should hear; otherwise not whoever told us.
+    std::set<PeerName> news{};       // Whose claims changed.
+    std::set<PeerName> they_lack{};  // Whose claims they do not have, or not as they are.
+    bool provoke = false;            // An observer needs a ring: the electors should hear.
   };
 
   Consensus(Options options, Memory memory, Rng rng);
@@ -89,6 +89,8 @@ class Consensus {
   ElectorClaims claims_of(const std::set<PeerName>& electors) const;
   Memory memory() const;
   std::size_t quorum() const;
+  // Somebody has proposed.
+  bool is_under_way() const;
   std::size_t known_count() const { return claims_.size(); }
   std::uint64_t refused_count() const { return refused_count_; }  // Electors beyond kElectorMax.
   void check_invariants() const;

@@ -122,6 +122,50 @@ TEST(Allocator, PersistsItsVoteBeforeItShowsIt) {
   EXPECT_EQ(std::get<ElectorClaims>(kept), std::get<ElectorNews>(shown).claims);
 }
 
+TEST(Allocator, NewsOfElectorsTravelsTogetherWhileNobodyNeedsAnAddress) {
+  Host host(3);
+  const PeerName c(0xc);
+  const auto hear = [&host](PeerName elector) {
+    const ElectorNews news{{{elector, {}}}};
+    host.allocator->on_gossip(host.now, elector, Topic::Ring, encode(news), host.out);
+    host.settle();
+  };
+
+  hear(kB);
+  host.now += std::chrono::milliseconds(100);
+  host.allocator->on_deadline(host.now, host.out);
+  EXPECT_TRUE(host.out.empty());
+  hear(c);
+  host.now += std::chrono::milliseconds(200);
+  host.allocator->on_deadline(host.now, host.out);
+
+  ASSERT_EQ(host.out.size(), 1U);
+  const auto told = decode_ring_gossip(std::get<GossipAll>(host.out[0]).payload).value();
+  EXPECT_EQ(std::get<ElectorNews>(told).claims, (ElectorClaims{{kB, {}}, {c, {}}}));
+}
+
+TEST(Allocator, ANeighbourIsToldOfTheElectorsItDoesNotKnow) {
+  Host host(3);
+  const PeerName c(0xc);
+  host.allocator->on_gossip(host.now, c, Topic::Ring, encode(ElectorNews{{{c, {}}}}), host.out);
+  host.settle();
+  host.now += std::chrono::seconds(1);
+  host.allocator->on_deadline(host.now, host.out);
+  host.settle();
+
+  host.allocator->on_gossip(
+      host.now, kB, Topic::Ring, encode(ElectorClaims{{kA, {}}, {kB, {}}}), host.out);
+  host.settle();
+  host.now += std::chrono::seconds(1);
+  host.allocator->on_deadline(host.now, host.out);
+
+  ASSERT_EQ(host.out.size(), 2U);
+  const auto& reply = std::get<GossipTo>(host.out[1]);
+  EXPECT_EQ(reply.to, kB);
+  EXPECT_EQ(std::get<ElectorNews>(decode_ring_gossip(reply.payload).value()).claims,
+            (ElectorClaims{{c, {}}}));
+}
+
 TEST(Allocator, KnowsAfterARestartWhatItHandedOut) {
   Host host;
   (void)host.allocate("c1");

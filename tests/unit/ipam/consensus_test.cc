@@ -171,9 +171,9 @@ TEST(Consensus, SaysWhenTheOtherSideLags) {
   const ElectorClaims old = a.claims();
   a.start(kStart);
 
-  EXPECT_TRUE(a.merge(old, Extent::All).they_lack_news);
-  EXPECT_TRUE(a.merge(b.claims(), Extent::All).they_lack_news);
-  EXPECT_FALSE(a.merge(a.claims(), Extent::All).they_lack_news);
+  EXPECT_EQ(a.merge(old, Extent::All).they_lack, std::set<PeerName>{kA});
+  EXPECT_EQ(a.merge(b.claims(), Extent::All).they_lack, std::set<PeerName>{kA});
+  EXPECT_TRUE(a.merge(a.claims(), Extent::All).they_lack.empty());
 }
 
 TEST(Consensus, NewsAloneDoesNotMeanThatTheOtherSideLags) {
@@ -183,9 +183,9 @@ TEST(Consensus, NewsAloneDoesNotMeanThatTheOtherSideLags) {
   a.start(kStart);
   const auto change = b.start(kStart);
 
-  EXPECT_FALSE(a.merge(old, Extent::News).they_lack_news);
+  EXPECT_TRUE(a.merge(old, Extent::News).they_lack.empty());
   const auto learned = a.merge(b.claims_of(change.news), Extent::News);
-  EXPECT_FALSE(learned.they_lack_news);
+  EXPECT_TRUE(learned.they_lack.empty());
   EXPECT_TRUE(learned.news.contains(kB));
 }
 
