@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/overloaded.h"
 #include "router/datapath/arp.h"
+#include "router/datapath/carrier.h"
 #include "router/datapath/endpoint_record.h"
 #include "router/datapath/endpoint_table.h"
 #include "router/datapath/ethernet.h"
@@ -156,7 +157,10 @@ class Forwarding::Impl {
       return;
     }
     const EthernetHeader& header = frame.value().header;
-    if (is_link_local_control(header.destination)) {
+    // The host's kernel introduces itself on every new link (MLD, ND); unless the host is a station
+    // nobody elsewhere could answer, and all hosts of a cluster would tell all others.
+    const bool is_of_host = header.source == host_ && !installed_.contains(host_);
+    if (is_of_host || is_link_local_control(header.destination)) {
       return;
     }
     if (header.type == kEtherTypeArp) {
@@ -423,6 +427,7 @@ class Forwarding::Impl {
   }
 
   Options options_;
+  const Mac host_ = bridge_mac(options_.self);
   FloodLimit limit_;
   EndpointTable table_;
   std::map<Mac, Placement> installed_;  // What the kernel holds.

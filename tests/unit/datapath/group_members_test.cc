@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "router/datapath/carrier.h"
 #include "router/datapath/forwarding.h"
 #include "tests/unit/datapath/frames.h"
 
@@ -206,6 +207,21 @@ TEST_F(SnoopingTest, AReportOfAContainerIsToldAndPassedOn) {
   EXPECT_EQ(forwarding_.group_count(), 1U);
   EXPECT_THAT(send(), IsEmpty());
   EXPECT_EQ(forwarding_.stats().multicast_kept, 1U);
+}
+
+TEST_F(SnoopingTest, TheHostsOwnKernelIsNotHeardElsewhereUnlessTheHostIsAStation) {
+  const Mac host = bridge_mac(PeerName(1));
+  const Bytes frame =
+      ethernet_frame(Mac({0x33, 0x33, 0, 0, 0, 0x16}), host, kEtherTypeIpv6, Bytes(60, 0));
+  ForwardingActions out;
+  forwarding_.on_frame(kStart, frame, out);
+  EXPECT_THAT(out, IsEmpty());
+
+  forwarding_.set_host(kStart, host, {ip("10.32.0.9")}, out);
+  out.clear();
+  forwarding_.on_frame(kStart, frame, out);
+
+  EXPECT_THAT(out, ElementsAre(FrameToPeers{.underlay = {kBobAt, kCarolAt}, .frame = frame}));
 }
 
 TEST_F(SnoopingTest, ContainersAreAsked) {
