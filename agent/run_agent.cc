@@ -19,6 +19,7 @@
 #include "agent/version.h"
 #include "agent/wiring.h"
 #include "base/log.h"
+#include "sys/posix/code_pages.h"
 
 namespace weft::agent {
 
@@ -200,7 +201,9 @@ void Runner::run() {
   } else if (config_.plaintext_data) {
     log::warning("containers' traffic is not encrypted", {"because", "--plaintext-data"});
   }
-  ::malloc_trim(0);  // What starting needed and running does not.
+  // What starting needed and running does not.
+  ::malloc_trim(0);
+  (void)sys::release_code_pages();  // Only makes the process smaller.
   io_.run();
 }
 
