@@ -65,6 +65,30 @@ std::string state_of(const router::ConnectionStatus& connection) {
   return std::string(text_of(connection.state));
 }
 
+void add_queue(const router::ConnectionStatus& connection, const std::string& peer, Page& page) {
+  const std::string queue_help = "What waits for the other end of a control connection.";
+  page.gauge("weft_connection_queue_bytes",
+             queue_help,
+             static_cast<double>(connection.unsent_bytes),
+             {{"peer", peer}, {"where", "socket"}});
+  page.gauge("weft_connection_queue_bytes",
+             queue_help,
+             static_cast<double>(connection.queue.unconfirmed_bytes),
+             {{"peer", peer}, {"where", "network"}});
+  page.gauge("weft_connection_queue_peers",
+             "Peers with news that the other end has not been sent yet.",
+             static_cast<double>(connection.queue.origins),
+             {{"peer", peer}});
+  page.counter("weft_connection_merged_total",
+               "News that joined earlier news still waiting for the other end.",
+               connection.queue.merged,
+               {{"peer", peer}});
+  page.counter("weft_connection_held_back_total",
+               "Times that news waited because the other end confirms too slowly.",
+               connection.queue.held_back,
+               {{"peer", peer}});
+}
+
 void add_connections(const AgentStatus& status, Page& page) {
   // (state, type) -> how many are encrypted, how many are not. Both are shown for all seen.
   std::map<std::pair<std::string, std::string>, std::pair<double, double>> counts;
@@ -99,6 +123,7 @@ void add_connections(const AgentStatus& status, Page& page) {
                  "Share of the last 64 heartbeats that came a retransmission late.",
                  connection.loss_percent / 100,
                  {{"peer", peer}});
+      add_queue(connection, peer, page);
     }
   }
   page.counter("weave_connection_terminations_total",

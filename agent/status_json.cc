@@ -103,6 +103,12 @@ json::object to_json(const router::ConnectionStatus& connection) {
            microseconds_of(connection.rtt ? std::optional(connection.jitter) : std::nullopt)},
           {"loss_percent",
            connection.rtt ? json::value(connection.loss_percent) : json::value(nullptr)},
+          {"queue",
+           {{"unsent_bytes", connection.unsent_bytes},
+            {"unconfirmed_bytes", connection.queue.unconfirmed_bytes},
+            {"waiting", connection.queue.origins},
+            {"merged", connection.queue.merged},
+            {"held_back", connection.queue.held_back}}},
           {"reason", connection.reason}};
 }
 

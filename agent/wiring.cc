@@ -462,7 +462,7 @@ AgentStatus Agent::status() const {
       .password_set = !config_.password_file.empty(),
       .discovery = config_.discovery,
       .peers = mesh.peers(),
-      .connections = mesh.connections(),
+      .connections = mesh_->connections(),
       .targets = mesh.targets(),
       .warnings = mesh.warnings(),
       .trusted_subnets = config_.trusted_subnets,

@@ -240,6 +240,18 @@ std::string quality_text(const json::value& connection) {
                      connection.at("loss_percent").to_number<double>());
 }
 
+// What waits for the other end; nothing on a connection that keeps up.
+std::string queue_text(const json::value& connection) {
+  const json::value& queue = connection.at("queue");
+  const auto waiting = queue.at("waiting").to_number<std::uint64_t>();
+  const auto unsent = queue.at("unsent_bytes").to_number<std::uint64_t>();
+  const auto merged = queue.at("merged").to_number<std::uint64_t>();
+  if (waiting == 0 && unsent == 0) {
+    return "";
+  }
+  return fmt::format(" queue: {} bytes, news of {} peers, {} merged", unsent, waiting, merged);
+}
+
 std::string connections_text(const json::value& connections) {
   std::string text;
   for (const json::value& connection : connections.as_array()) {
@@ -251,6 +263,7 @@ std::string connections_text(const json::value& connections) {
                          peer_label(connection, "peer"));
       info += flag_at(connection, "old_password") ? " (by the old password)" : "";
       info += quality_text(connection);
+      info += queue_text(connection);
       info += reason.empty() ? "" : fmt::format(" {}", reason);
     }
     text += fmt::format("{} {:<21} {:<11} {}",

@@ -45,6 +45,8 @@ class MeshLink : public std::enable_shared_from_this<MeshLink> {
   // our last words.
   void close();
   void abandon();
+  // Queued and being written.
+  std::size_t waiting_bytes() const { return waiting_bytes_; }
 
  private:
   using Tcp = boost::asio::ip::tcp;

@@ -106,6 +106,7 @@ class MeshService::Impl {
   }
 
   const Mesh& mesh() const { return *mesh_; }
+  std::vector<ConnectionStatus> connections() const;
   const Stats& stats() const { return stats_; }
 
  private:
@@ -293,6 +294,20 @@ void MeshService::send(GossipAll gossip) {
 
 void MeshService::send(GossipTo gossip) {
   impl_->feed([&](Mesh& mesh, TimePoint now, MeshActions& out) { mesh.send(now, gossip, out); });
+}
+
+std::vector<ConnectionStatus> MeshService::Impl::connections() const {
+  std::vector<ConnectionStatus> connections = mesh_->connections();
+  for (ConnectionStatus& connection : connections) {
+    if (const auto link = links_.find(connection.link); link != links_.end()) {
+      connection.unsent_bytes = link->second->waiting_bytes();
+    }
+  }
+  return connections;
+}
+
+std::vector<ConnectionStatus> MeshService::connections() const {
+  return impl_->connections();
 }
 
 const Mesh& MeshService::mesh() const {

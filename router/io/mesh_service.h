@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -47,6 +48,8 @@ class MeshService {
   void send(GossipAll gossip);
   void send(GossipTo gossip);
   const Mesh& mesh() const;
+  // Those of the mesh, with what waits for their sockets.
+  std::vector<ConnectionStatus> connections() const;
 
   struct Stats {
     std::uint64_t accepted = 0;

@@ -73,7 +73,7 @@ void Broadcast::on_news(TimePoint now,
     }
     if (neighbour.role == Role::Eager) {
       // What it is owed already starts from an earlier version.
-      neighbour.owed.try_emplace(origin, before);
+      neighbour.merged += neighbour.owed.try_emplace(origin, before).second ? 0U : 1U;
       schedule(now, neighbour);
       continue;
     }
@@ -195,6 +195,7 @@ void Broadcast::on_deadline(TimePoint now, std::vector<Step>& out) {
     if (neighbour.push_due <= now) {
       neighbour.push_due = kNever;
       if (neighbour.sent - neighbour.confirmed > options_.window_bytes) {
+        ++neighbour.held_back;
         ++stats_.windows_full;  // Its confirmation schedules the next push.
       } else if (!neighbour.owed.empty()) {
         out.emplace_back(Push{peer, std::move(neighbour.owed), neighbour.solicited});
@@ -257,6 +258,17 @@ bool Broadcast::is_branch(PeerName neighbour) const {
 std::size_t Broadcast::owed_count(PeerName neighbour) const {
   const auto at = neighbours_.find(neighbour);
   return at == neighbours_.end() ? 0 : at->second.owed.size();
+}
+
+Broadcast::Queue Broadcast::queue(PeerName neighbour) const {
+  const auto at = neighbours_.find(neighbour);
+  if (at == neighbours_.end()) {
+    return {};
+  }
+  return {.origins = at->second.owed.size(),
+          .unconfirmed_bytes = at->second.sent - at->second.confirmed,
+          .merged = at->second.merged,
+          .held_back = at->second.held_back};
 }
 
 void Broadcast::check_invariants() const {

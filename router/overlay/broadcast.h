@@ -82,6 +82,16 @@ class Broadcast {
     std::uint64_t windows_full = 0;           // Pushes put off for a slow neighbour.
   };
 
+  // What waits for one neighbour.
+  struct Queue {
+    std::size_t origins = 0;              // With news that has not been pushed yet.
+    std::uint64_t unconfirmed_bytes = 0;  // Pushed, and not known to have arrived.
+    std::uint64_t merged = 0;             // News that joined earlier news still waiting, so far.
+    std::uint64_t held_back = 0;          // Pushes put off because the window was full, so far.
+
+    friend bool operator==(const Queue&, const Queue&) = default;
+  };
+
   explicit Broadcast(Options options) : options_(options) {}
 
   void add(PeerName neighbour, Role role);
@@ -116,6 +126,7 @@ class Broadcast {
 
   bool is_branch(PeerName neighbour) const;  // In either direction.
   std::size_t owed_count(PeerName neighbour) const;
+  Queue queue(PeerName neighbour) const;
   const Stats& stats() const { return stats_; }
   void check_invariants() const;
 
@@ -135,6 +146,8 @@ class Broadcast {
     bool graft_due = false;
     std::uint64_t sent = 0;
     std::uint64_t confirmed = 0;
+    std::uint64_t merged = 0;
+    std::uint64_t held_back = 0;
   };
   struct Missing {
     PeerName at;

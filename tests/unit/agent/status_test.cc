@@ -48,6 +48,8 @@ std::vector<router::ConnectionStatus> connections() {
            .rtt = std::chrono::microseconds(420),
            .jitter = std::chrono::microseconds(30),
            .loss_percent = 0.5,
+           .queue = {.origins = 3, .unconfirmed_bytes = 400, .merged = 7, .held_back = 1},
+           .unsent_bytes = 1500,
            .reason = ""},
           {.address = "192.0.2.3:6783",
            .outbound = true,

@@ -110,6 +110,8 @@ TEST_F(BroadcastTest, WhatFollowsAPushTravelsTogetherAndMerges) {
   broadcast_.on_news(kStart + milliseconds(3), kCarol, {Incarnation(1), 7}, std::nullopt);
 
   EXPECT_THAT(run(kStart + milliseconds(49)), IsEmpty());
+  EXPECT_EQ(broadcast_.queue(kBob),
+            (Broadcast::Queue{.origins = 2, .unconfirmed_bytes = 100, .merged = 1}));
   const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(50)));
   ASSERT_THAT(pushes, SizeIs(1));
   EXPECT_THAT(pushes[0].news, SizeIs(2));
@@ -182,6 +184,7 @@ TEST_F(BroadcastTest, ANeighbourThatDoesNotConfirmGetsNothingMoreAndIsCounted) {
   EXPECT_THAT(only<Broadcast::Push>(run(kStart + milliseconds(60))), IsEmpty());
   EXPECT_EQ(broadcast_.stats().windows_full, 1U);
   EXPECT_EQ(broadcast_.owed_count(kBob), 1U);
+  EXPECT_EQ(broadcast_.queue(kBob).held_back, 1U);
 
   broadcast_.on_confirmed(kStart + milliseconds(70), kBob, 1000);
   EXPECT_THAT(only<Broadcast::Push>(run(kStart + milliseconds(70))), SizeIs(1));
