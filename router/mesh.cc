@@ -215,6 +215,7 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
   std::vector<ConnectionStatus> found;
   for (const auto& [id, link] : links_) {
     ConnectionStatus status;
+    status.link = link.id;
     status.address = link.address;
     status.outbound = link.outbound;
     switch (link.stage) {
@@ -225,12 +226,16 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
       case Stage::Verdict:
         status.state = ConnectionState::Pending;
         break;
+      case Stage::Retired:
+        status.state = ConnectionState::Pending;
+        status.reason = "replaced by another connection with the peer";
+        break;
       case Stage::Up:
         status.state = ConnectionState::Established;
         describe_link(link, status);
         break;
     }
-    if (link.stage == Stage::Verdict || link.stage == Stage::Up) {
+    if (link.stage >= Stage::Verdict) {
       status.peer = link.hello.name;
       status.nickname = link.hello.nickname;
       status.authenticated = link.authenticated;
@@ -253,6 +258,7 @@ void Mesh::Impl::describe_link(const Link& link, ConnectionStatus& status) const
   status.rtt = link.meter.rtt();
   status.jitter = link.meter.jitter();
   status.loss_percent = link.meter.loss_percent();
+  status.queue = broadcast_.queue(link.hello.name);
   if (link.silent) {
     status.reason =
         fmt::format("not heard for {} ms, not used", (now_ - link.heard) / milliseconds(1));

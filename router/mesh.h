@@ -31,6 +31,7 @@
 #include "base/time.h"
 #include "router/frame_kind.h"
 #include "router/keys.h"
+#include "router/overlay/broadcast.h"
 #include "router/overlay/topology.h"
 
 namespace weft::router {
@@ -141,8 +142,11 @@ struct ConnectionStatus {
   // Measured by the heartbeats, once Established.
   std::optional<Duration> rtt;
   Duration jitter{};
-  double loss_percent = 0;  // Late heartbeats: TCP had to send something again.
-  std::string reason;       // Why it is in this state; when the next attempt is due.
+  double loss_percent = 0;       // Late heartbeats: TCP had to send something again.
+  Broadcast::Queue queue{};      // News that waits for the other end.
+  LinkId link{};                 // Of this connection, if it exists; the shell knows its socket.
+  std::size_t unsent_bytes = 0;  // Wait for that socket; the shell's to fill in.
+  std::string reason;            // Why it is in this state; when the next attempt is due.
 };
 
 struct PeerStatus {

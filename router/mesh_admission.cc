@@ -90,7 +90,7 @@ void Mesh::Impl::set_passwords(TimePoint now, std::vector<Psk> passwords, MeshAc
   passwords_ = std::move(passwords);
   std::vector<LinkId> orphans;
   for (const auto& [id, link] : links_) {
-    const bool has_proved = link.stage == Stage::Up || link.stage == Stage::Verdict;
+    const bool has_proved = link.stage >= Stage::Verdict;
     if (has_proved && !is_accepted(link.channel->password())) {
       orphans.push_back(id);
     }

@@ -1,7 +1,8 @@
-// The inside of Mesh, in six files by what they are about:
+// The inside of Mesh, in seven files by what they are about:
 //
 //   mesh.cc            the public face: targets, deadlines, what can be seen
 //   mesh_links.cc      one connection: dial, handshake, verdict, end
+//   mesh_duplicates.cc which of several connections with one peer is used
 //   mesh_admission.cc  who may talk to us: strangers, passwords, refusals an operator should see
 //   mesh_gossip.cc     what travels over connections: records, payloads, routed messages
 //   mesh_liveness.cc   heartbeats, silence, suspicion, paths
@@ -25,13 +26,12 @@
 #include <vector>
 
 #include "router/admission.h"
-#include "router/channel.h"
 #include "router/connector.h"
+#include "router/link.h"
 #include "router/mesh.h"
 #include "router/mesh_limits.h"
 #include "router/mesh_wire.h"
 #include "router/overlay/broadcast.h"
-#include "router/overlay/link_meter.h"
 #include "router/overlay/links_record.h"
 #include "router/overlay/liveness.h"
 #include "router/overlay/records.h"
@@ -68,42 +68,7 @@ class Mesh::Impl {
   void check_invariants() const;
 
  private:
-  enum class Stage : std::uint8_t { Dialling, Handshake, Verdict, Up };
-
-  struct Link {
-    LinkId id;
-    Stage stage = Stage::Dialling;
-    bool outbound = false;
-    std::optional<Goal> goal;  // Why we dialled.
-    std::string address;       // As dialled, or the remote endpoint.
-    Endpoint remote;
-    std::uint64_t dial_serial = 0;
-    std::unique_ptr<Channel> channel;
-    TimePoint deadline = kNever;  // Of the stage, before Up.
-    TimePoint heard;
-    TimePoint sent;
-    // From the handshake:
-    Hello hello;
-    PublicKey key{};
-    bool authenticated = false;
-    TimePoint rekey_due = kNever;
-    // Verdicts:
-    bool accept_sent = false;
-    bool accept_received = false;
-    bool duplicate = false;       // Refused because there is another; nothing to tell anybody.
-    std::uint64_t challenge = 0;  // Nonce; an earlier run is being asked whether it is alive.
-    TimePoint challenge_deadline = kNever;
-    // Up:
-    LinkMeter meter{{.interval = kHeartbeatInterval}};
-    std::uint8_t cost_level = LinkMeter::kUnmeasured;  // As last stated.
-    TimePoint beat_due = kNever;
-    bool silent = false;         // Not heard for a while: kept, but not used.
-    bool mutual = false;         // Both ends have stated it.
-    bool goodbye = false;        // The peer closes it and lives on.
-    std::uint64_t received = 0;  // Bytes of Delta frames, and how much of that was confirmed.
-    std::uint64_t confirmed = 0;
-    unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
-  };
+  using Stage = LinkStage;
   // Connections from one address that came to nothing.
   struct Refusal {
     std::string reason;
@@ -145,7 +110,6 @@ class Mesh::Impl {
 
   // mesh_links.cc
   void dial(TimePoint now, const Goal& goal, MeshActions& out);
-  Channel::Options channel_options(const Link& link) const;
   void start_channel(TimePoint now, Link& link, MeshActions& out);
   void on_event(TimePoint now, LinkId id, Channel::Event event, MeshActions& out);
   void on_established(TimePoint now, Link& link, Channel::Established event, MeshActions& out);
@@ -153,10 +117,8 @@ class Mesh::Impl {
   void on_refusal(const Link& link, const Verdict& verdict);
   void on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
   static std::string clone_text(PeerName peer);
-  Verdict judge(const Link& link) const;
-  Verdict judge_rival(const Link& link, const Link& rival) const;
-  bool wins(const Link& link, const Link& rival) const;
-  const Link* rival_of(const Link& link) const;
+  static std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed);
+  std::optional<Verdict> judge(const Link& link) const;
   std::optional<Incarnation> earlier_run(const Link& link) const;
   void decide(TimePoint now, Link& link, MeshActions& out);
   void accept(TimePoint now, Link& link, MeshActions& out);
@@ -171,6 +133,14 @@ class Mesh::Impl {
   void run_links(TimePoint now, MeshActions& out);
   TimePoint link_deadline(const Link& link) const;
   Link* up_link(PeerName peer);
+
+  // mesh_duplicates.cc
+  std::optional<Verdict> judge_rival(const Link& link, const Link& rival) const;
+  bool wins(const Link& link, const Link& rival) const;
+  const Link* rival_of(const Link& link) const;
+  void retire_rivals(TimePoint now, Link& winner);
+  void end_retired(TimePoint now, Link& winner, MeshActions& out);
+  void judge_waiting(TimePoint now, PeerName peer);
 
   // mesh_gossip.cc
   void on_message(TimePoint now, Link& link, const Message& message, MeshActions& out);

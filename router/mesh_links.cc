@@ -3,7 +3,7 @@
 //   Dialling --on_connected--> Handshake --Established--> Verdict --both accept--> Up
 //
 // After the handshake each side judges the other and says so; the connection is used once both said
-// accept. Of two connections between the same two peers both sides keep the same one.
+// accept. Of several with one peer both sides keep the same one (mesh_duplicates.cc).
 #include <algorithm>
 #include <utility>
 
@@ -19,7 +19,9 @@ namespace {
 using Code = Verdict::Code;
 using Level = MeshEvent::Level;
 
-std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
+}  // namespace
+
+std::string Mesh::Impl::fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
   return fmt::format(
       "run {} of peer {} is over, run {} has been seen: if it was restored from a copy, "
       "remove /var/lib/weft on that host",
@@ -27,8 +29,6 @@ std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
       peer.to_string(),
       known.value());
 }
-
-}  // namespace
 
 std::string Mesh::Impl::clone_text(PeerName peer) {
   return fmt::format(
@@ -190,7 +190,7 @@ void Mesh::Impl::on_established(TimePoint now,
   }
   // Either the agent was restarted, or its disk was cloned. An earlier run that answers is alive.
   link.challenge = rng_.next();
-  link.challenge_deadline = now + kChallengeMax;
+  link.decision_due = now + kChallengeMax;
   Routed question{.from = options_.name, .to = link.hello.name, .body = Challenge{}};
   question.body = Challenge{*earlier, link.challenge};
   if (!route(now, question, out)) {
@@ -216,16 +216,21 @@ std::optional<Incarnation> Mesh::Impl::earlier_run(const Link& link) const {
 
 void Mesh::Impl::decide(TimePoint now, Link& link, MeshActions& out) {
   link.challenge = 0;
-  link.challenge_deadline = kNever;
-  const Verdict verdict = judge(link);
-  if (verdict.code == Code::Accept) {
+  link.decision_due = kNever;
+  const std::optional<Verdict> verdict = judge(link);
+  link.waits = !verdict;
+  if (!verdict) {
+    return;
+  }
+  if (verdict->code == Code::Accept) {
     accept(now, link, out);
   } else {
-    refuse(now, link, verdict, out);
+    refuse(now, link, *verdict, out);
   }
 }
 
-Verdict Mesh::Impl::judge(const Link& link) const {
+// Nothing: that depends on another connection with the same peer.
+std::optional<Verdict> Mesh::Impl::judge(const Link& link) const {
   const PeerName peer = link.hello.name;
   if (peer == options_.name) {
     return link.hello.session == session_ ? Verdict{Code::Self, "this is ourselves"}
@@ -236,11 +241,11 @@ Verdict Mesh::Impl::judge(const Link& link) const {
   }
   const auto known = store_.version(peer);
   if (known && known->incarnation > link.hello.incarnation) {
-    return {Code::Fenced, fenced_text(peer, known->incarnation, link.hello.incarnation)};
+    return Verdict{Code::Fenced, fenced_text(peer, known->incarnation, link.hello.incarnation)};
   }
   const auto info = info_of(peer);
   if (info && info->key != link.key && topology_.reachable(peer)) {
-    return {Code::Clone, clone_text(peer)};
+    return Verdict{Code::Clone, clone_text(peer)};
   }
   std::set<PeerName> accepted;
   for (const auto& [id, other] : links_) {
@@ -249,56 +254,15 @@ Verdict Mesh::Impl::judge(const Link& link) const {
     }
   }
   if (accepted.size() >= options_.links_max) {
-    return {Code::Full, fmt::format("limit of {} connections reached", options_.links_max)};
+    return Verdict{Code::Full, fmt::format("limit of {} connections reached", options_.links_max)};
   }
   if (!known && store_.origin_count() >= options_.peers_max) {
-    return {Code::Full, fmt::format("limit of {} peers reached", options_.peers_max)};
+    return Verdict{Code::Full, fmt::format("limit of {} peers reached", options_.peers_max)};
   }
   if (is_crowded(link)) {
-    return {Code::Full, "connections enough"};
+    return Verdict{Code::Full, "connections enough"};
   }
-  return {};
-}
-
-// `rival` is another connection with the same peer that has been accepted.
-Verdict Mesh::Impl::judge_rival(const Link& link, const Link& rival) const {
-  const PeerName peer = link.hello.name;
-  if (rival.key != link.key) {
-    return {Code::Clone, clone_text(peer)};
-  }
-  if (link.hello.incarnation > rival.hello.incarnation) {
-    return {};  // It was challenged and did not answer.
-  }
-  if (link.hello.incarnation < rival.hello.incarnation) {
-    return {Code::Fenced, fenced_text(peer, rival.hello.incarnation, link.hello.incarnation)};
-  }
-  if (link.hello.session != rival.hello.session) {
-    return {Code::Clone, clone_text(peer)};
-  }
-  return wins(link, rival) ? Verdict{}
-                           : Verdict{Code::Duplicate, "another connection between the two exists"};
-}
-
-// Both ends come to the same answer: the connection dialled by the lower name stays; of two dialled
-// by the same peer, the later one, because its dialler knows why it dialled again.
-bool Mesh::Impl::wins(const Link& link, const Link& rival) const {
-  if (link.outbound != rival.outbound) {
-    return link.outbound == (options_.name < link.hello.name);
-  }
-  return link.dial_serial > rival.dial_serial;
-}
-
-const Mesh::Impl::Link* Mesh::Impl::rival_of(const Link& link) const {
-  const Link* best = nullptr;
-  for (const auto& [id, other] : links_) {
-    if (id == link.id || !other.accept_sent || other.hello.name != link.hello.name) {
-      continue;
-    }
-    if (best == nullptr || wins(other, *best)) {
-      best = &other;
-    }
-  }
-  return best;
+  return Verdict{};
 }
 
 void Mesh::Impl::accept(TimePoint now, Link& link, MeshActions& out) {
@@ -368,8 +332,11 @@ void Mesh::Impl::on_frame(TimePoint now, Link& link, ByteView frame, MeshActions
     drop(now, link.id, "it spoke before it accepted the connection", out);
     return;
   }
-  if (link.stage != Stage::Up) {
+  if (link.stage != Stage::Up && link.stage != Stage::Retired) {
     return;
+  }
+  if (link.replaces) {
+    end_retired(now, link, out);
   }
   if (std::holds_alternative<Delta>(message.value())) {
     link.received += frame.size();
@@ -386,9 +353,13 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
   }
   if (verdict.code == Code::Accept) {
     link.accept_received = true;
-    if (link.accept_sent) {
+    if (link.accept_sent && link.stage == Stage::Verdict) {
       go_up(now, link, out);
     }
+    return;
+  }
+  if (link.stage == Stage::Retired) {
+    drop(now, link.id, verdict.reason, out);  // Nothing depends on it here either.
     return;
   }
   on_refusal(link, verdict);
@@ -402,18 +373,10 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
 void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
   const LinkId id = link.id;
   const PeerName peer = link.hello.name;
-  std::vector<LinkId> losers;
-  for (const auto& [other_id, other] : links_) {
-    if (other_id != id && other.accept_sent && other.hello.name == peer) {
-      losers.push_back(other_id);
-    }
-  }
   link.stage = Stage::Up;
   link.deadline = kNever;
-  up_[peer] = id;  // Before the losers go, so that the peer does not go down with them.
-  for (const LinkId loser : losers) {
-    drop(now, loser, "replaced by another connection with the peer", out);
-  }
+  up_[peer] = id;
+  retire_rivals(now, link);
   if (link.goal) {
     if (std::holds_alternative<PeerName>(*link.goal) && std::get<PeerName>(*link.goal) != peer) {
       connector_.on_lost(now, *link.goal, fmt::format("{} is {}", link.address, describe(peer)));
@@ -499,6 +462,7 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     }
   }
   settle_goal(now, link, reason);
+  judge_waiting(now, peer);
 }
 
 // One line per address and reason: retries say nothing new.
@@ -547,14 +511,14 @@ void Mesh::Impl::send_encoded(
   flush(now, link, output, out);
 }
 
-Mesh::Impl::Link* Mesh::Impl::up_link(PeerName peer) {
+Link* Mesh::Impl::up_link(PeerName peer) {
   const auto at = up_.find(peer);
   return at == up_.end() ? nullptr : &links_.at(at->second);
 }
 
 TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
-    return std::min(link.deadline, link.challenge_deadline);
+    return std::min(link.deadline, link.decision_due);
   }
   const TimePoint suspect_due = link.silent ? kNever : link.heard + health_.stretch(kSuspectAfter);
   return std::min({link.heard + kSilenceMax, suspect_due, link.beat_due, link.rekey_due});
@@ -575,7 +539,7 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
       continue;
     }
     Link& link = at->second;
-    if (link.challenge != 0) {
+    if (link.challenge != 0 || link.decision_due <= now) {
       decide(now, link, out);
     } else if (link.stage != Stage::Up) {
       if (link.deadline <= now) {
