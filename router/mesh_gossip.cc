@@ -60,18 +60,28 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
   if (is_alone || (is_first && link.outbound)) {
     broadcast_.owe(now, peer, options_.name, OriginVersion{});
-    last_reconciliation_ = now;
     send_message(now, link, Want{.entries = {}, .graft = true}, out);
-    send_message(now, link, open_reconciliation(store_), out);
+    ask_for_difference(now, link, out);
   } else if (!is_first && !store_.version(peer) && !link.hello.alone) {
     // News of it is on its way, or it comes from a part of the cluster we have never heard of.
     link.differs = kDiffersMax / 2;
   }
 }
 
+void Mesh::Impl::ask_for_difference(TimePoint now, Link& link, MeshActions& out) {
+  if (now - last_asked_ < kAskPause) {
+    link.ask_due = last_asked_ + kAskPause;
+    return;
+  }
+  link.ask_due = kNever;
+  last_asked_ = last_reconciliation_ = now;
+  send_message(now, link, open_reconciliation(store_), out);
+}
+
 void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {
   if (hash == static_cast<std::uint32_t>(store_.digest_hash())) {
     link.differs = 0;
+    link.ask_due = kNever;
     broadcast_.on_agrees(link.hello.name);
     // Not while links change: as long as some have changed over and others have not, it is cut.
     if (now - last_links_change_ >= kQuiet) {
@@ -170,11 +180,12 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
       broadcast_.on_held(from, part.origin);
     }
   }
-  if (!merged.advanced.empty()) {
-    broadcast_.on_useful(from);
-  } else if (!delta.solicited && merged.gaps.empty() && members() >= kSmall) {
+  const bool is_late = merged.advanced.size() * kUsefulShare <= delta.origins.size();
+  if (is_late && !delta.solicited && merged.gaps.empty() && members() >= kSmall) {
     // Where duplicates are few it is better to have some than to wait for what a cut tree missed.
     broadcast_.on_duplicate(from);
+  } else if (!merged.advanced.empty()) {
+    broadcast_.on_useful(from);
   }
   if (merged.clone) {
     report_clone("records of a later run of our name arrive", out);
