@@ -159,7 +159,7 @@ class Forwarding::Impl {
     const EthernetHeader& header = frame.value().header;
     // The host's kernel introduces itself on every new link (MLD, ND); unless the host is a station
     // nobody elsewhere could answer, and all hosts of a cluster would tell all others.
-    const bool is_of_host = header.source == host_ && !installed_.contains(host_);
+    const bool is_of_host = header.source == host_ && table_.local_addresses(host_).empty();
     if (is_of_host || is_link_local_control(header.destination)) {
       return;
     }

@@ -210,18 +210,22 @@ TEST_F(SnoopingTest, AReportOfAContainerIsToldAndPassedOn) {
 }
 
 TEST_F(SnoopingTest, TheHostsOwnKernelIsNotHeardElsewhereUnlessTheHostIsAStation) {
-  const Mac host = bridge_mac(PeerName(1));
+  const PeerName self(0x77);
+  const Mac host = bridge_mac(self);
+  Forwarding forwarding({.self = self, .querier = mac(9)}, kStart, {});
   const Bytes frame =
       ethernet_frame(Mac({0x33, 0x33, 0, 0, 0, 0x16}), host, kEtherTypeIpv6, Bytes(60, 0));
   ForwardingActions out;
-  forwarding_.on_frame(kStart, frame, out);
+  forwarding.set_underlay(kStart, kBob, kBobAt, out);
+  out.clear();
+  forwarding.on_frame(kStart, frame, out);
   EXPECT_THAT(out, IsEmpty());
 
-  forwarding_.set_host(kStart, host, {ip("10.32.0.9")}, out);
+  forwarding.set_host(kStart, host, {ip("10.32.0.9")}, out);
   out.clear();
-  forwarding_.on_frame(kStart, frame, out);
+  forwarding.on_frame(kStart, frame, out);
 
-  EXPECT_THAT(out, ElementsAre(FrameToPeers{.underlay = {kBobAt, kCarolAt}, .frame = frame}));
+  EXPECT_THAT(out, ElementsAre(FrameToPeers{.underlay = {kBobAt}, .frame = frame}));
 }
 
 TEST_F(SnoopingTest, ContainersAreAsked) {
