@@ -75,6 +75,7 @@ void Mesh::Impl::retire_rivals(TimePoint now, Link& winner) {
         && other.hello.name == winner.hello.name && wins(winner, other)) {
       other.stage = Stage::Retired;
       other.duplicate = true;
+      other.replaces = false;  // Those it has retired wait for the winner, too.
       other.deadline = now + kHandshakeMax;
       winner.replaces = true;
     }
