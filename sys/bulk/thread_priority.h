@@ -5,8 +5,8 @@ namespace weft::sys {
 
 enum class ThreadPriority {
   Usual,
-  // Runs before ordinary threads when it has something to do. It can be held up itself, unlike
-  // real-time threads.
+  // Gets most of a processor that ordinary threads want as well, but lets those that have wanted
+  // little of it go first. It can be held up itself, unlike real-time threads.
   Preferred,
 };
 

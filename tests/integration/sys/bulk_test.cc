@@ -1,6 +1,7 @@
 // sys/bulk on real sockets: what goes in comes out, whatever the kernel makes of it on the way.
 #include <algorithm>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -8,10 +9,12 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "base/bytes.h"
 #include "sys/bulk/packet_socket.h"
+#include "sys/bulk/thread_priority.h"
 #include "sys/bulk/udp_socket.h"
 #include "tests/integration/sys/command.h"
 
@@ -219,6 +222,19 @@ TEST_F(PacketSocketTest, FramesForADeviceThatIsGoneAreCounted) {
 
   EXPECT_EQ(done.failed, 1U);
   EXPECT_EQ(done.frames, 1U);
+}
+
+// On a thread of its own, whose priority nobody else has to live with.
+TEST(ThreadPriorityTest, IsOfTheCallingThreadAloneAndCanBeGivenBack) {
+  std::thread([] {
+    EXPECT_TRUE(set_thread_priority(ThreadPriority::Preferred));
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), -10);
+    EXPECT_TRUE(set_thread_priority(ThreadPriority::Usual));
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 0);
+    EXPECT_TRUE(set_thread_priority(ThreadPriority::Preferred));
+  }).join();
+
+  EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 0);
 }
 
 }  // namespace
