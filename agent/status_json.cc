@@ -34,6 +34,31 @@ std::string_view ipam_state(ipam::AllocatorStatus::State state) {
   return "unknown";
 }
 
+std::string_view checksum_verdict(router::ChecksumVerdict verdict) {
+  using enum router::ChecksumVerdict;
+  switch (verdict) {
+    case Untested:
+      return "untested";
+    case Right:
+      return "right";
+    case TurnedOff:
+      return "turned off";
+    case Elsewhere:
+      return "wrong elsewhere";
+  }
+  return "unknown";
+}
+
+json::array to_json(const std::vector<router::OffloadStatus>& offloads) {
+  json::array array;
+  for (const router::OffloadStatus& offload : offloads) {
+    array.push_back(json::object{{"device", offload.device},
+                                 {"enabled", offload.enabled},
+                                 {"verdict", checksum_verdict(offload.verdict)}});
+  }
+  return array;
+}
+
 template <class Strings>
 json::array array_of(const Strings& strings) {
   json::array array;
@@ -225,6 +250,7 @@ json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& 
           {"vni", datapath.vni},
           {"port", datapath.port},
           {"devices", array_of(datapath.underlay)},
+          {"checksum_offload", to_json(datapath.offloads)},
           {"warnings", array_of(datapath.warnings)},
           {"endpoints_local", datapath.local_count},
           {"endpoints_remote", datapath.remote_count},

@@ -140,6 +140,17 @@ std::string datapath_summary(const json::value& datapath) {
                fmt::format("{} local, {} remote",
                            number_at(datapath, "endpoints_local"),
                            number_at(datapath, "endpoints_remote")));
+  for (const json::value& offload : datapath.at("checksum_offload").as_array()) {
+    if (text_at(offload, "verdict") == "turned off") {
+      text += line("Checksums",
+                   fmt::format("by the kernel on {}: the device computes them wrong inside VXLAN",
+                               text_at(offload, "device")));
+    } else if (text_at(offload, "verdict") == "wrong elsewhere") {
+      text += line("Checksums",
+                   fmt::format("wrong inside VXLAN sent on {}, and not by its doing",
+                               text_at(offload, "device")));
+    }
+  }
   for (const json::value& warning : datapath.at("warnings").as_array()) {
     text += line("Warning", std::string_view(warning.as_string()));
   }

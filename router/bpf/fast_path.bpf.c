@@ -244,11 +244,11 @@ static __always_inline __u32 lane_of(struct __sk_buff* skb) {
 }
 
 SEC("tc") int weft_port(struct __sk_buff* skb) {
+  if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_CARRIER)) {
+    return refuse();  // Only agents speak to agents.
+  }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   if (!endpoint) {
-    if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_CARRIER)) {
-      return refuse();  // Only agents speak to agents.
-    }
     if (skb->protocol == bpf_htons(WEFT_ETHERTYPE_ARP)) {
       return answer_arp(skb);
     }
@@ -390,13 +390,26 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
-SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
-  const struct weft_endpoint* endpoint = endpoint_of(skb);
-  if (!endpoint || endpoint->kind != WEFT_ENDPOINT_REMOTE) {
-    return TC_ACT_SHOT;  // Floods are the agent's business.
+// For whom the bridge's frame is. Floods are the agent's business.
+static __always_inline const struct weft_peer* peer_behind_vx(struct __sk_buff* skb) {
+  __u8 ipv4[4];
+  if (skb->mark == WEFT_MARK_CHECKSUM) {
+    if (bpf_skb_load_bytes(skb, WEFT_ETH_SIZE + WEFT_IPV4_DESTINATION, ipv4, sizeof ipv4)) {
+      return 0;
+    }
+    const struct weft_address address = weft_mapped(ipv4);
+    return bpf_map_lookup_elem(&weft_peer_3, &address);
   }
-  const struct weft_peer* peer = peer_of(endpoint);
-  if (!peer || is_sealed(peer)) {
+  const struct weft_endpoint* endpoint = endpoint_of(skb);
+  return endpoint && endpoint->kind == WEFT_ENDPOINT_REMOTE ? peer_of(endpoint) : 0;
+}
+
+SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
+  const struct weft_peer* peer = peer_behind_vx(skb);
+  if (!peer) {
+    return TC_ACT_SHOT;
+  }
+  if (is_sealed(peer)) {
     return refuse();
   }
   struct bpf_tunnel_key key = {};
@@ -412,7 +425,9 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
   if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
     return TC_ACT_SHOT;
   }
-  count_out(peer, skb->len);
+  if (skb->mark != WEFT_MARK_CHECKSUM) {
+    count_out(peer, skb->len);
+  }
   return TC_ACT_UNSPEC;
 }
 

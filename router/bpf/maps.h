@@ -76,6 +76,11 @@ struct weft_traffic {
 // Flows are told apart by hash; two that share a place wait together.
 #define WEFT_FLOWS 4096
 
+// A frame of the agent's own for the VXLAN device (__sk_buff.mark), with a checksum for the
+// underlay device to compute: its inner IPv4 destination is the peer's underlay address
+// (router/checksums/checksum_probe.h). "wefc"
+#define WEFT_MARK_CHECKSUM 0x77656663
+
 enum weft_counter {
   WEFT_COUNTER_LOCAL = 0,
   WEFT_COUNTER_ENCAPSULATED = 1,

@@ -23,6 +23,7 @@
 #define WEFT_ETHERTYPE_IPV6 0x86dd
 #define WEFT_IPV4_PROTOCOL 9  // Offsets of the next protocol in either header.
 #define WEFT_IPV6_NEXT_HEADER 6
+#define WEFT_IPV4_DESTINATION 16
 #define WEFT_TCP_DATA_OFFSET 12
 #define WEFT_PROTOCOL_TCP 6
 #define WEFT_PROTOCOL_UDP 17

@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kRelaysInKernel = 1;
+constexpr std::uint8_t kChecksumRight = 1;
 
-enum class Kind : std::uint8_t { Probe = 1, Answer = 2, Relay = 3 };
+enum class Kind : std::uint8_t { Probe = 1, Answer = 2, Relay = 3, ChecksumHeard = 4 };
 
 void write_name(PeerName name, Writer& out) {
   out.append(name.as_mac().octets());
@@ -70,6 +71,13 @@ void write(const Relay& relay, Writer& out) {
   out.append(relay.frame);
 }
 
+void write(const ChecksumHeard& heard, Writer& out) {
+  out.u8(kVersion).u8(static_cast<std::uint8_t>(Kind::ChecksumHeard));
+  out.u8(heard.is_right ? kChecksumRight : 0).u8(0);
+  write_name(heard.origin, out);
+  out.u64(heard.id);
+}
+
 Result<Carrier> read_relay(std::uint8_t hops, Reader& reader) {
   const std::uint16_t count = WEFT_TRY(reader.u16());
   if (count > Relay::kTargetsMax || hops > Relay::kHopsMax) {
@@ -123,6 +131,11 @@ Result<Carrier> decode_carrier(ByteView frame) {
   }
   // Padding behind these is legal: Ethernet pads, and probes of a path's MTU do.
   const PeerName origin = WEFT_TRY(read_name(reader));
+  if (kind == static_cast<std::uint8_t>(Kind::ChecksumHeard)) {
+    const std::uint64_t probe = WEFT_TRY(reader.u64());
+    return Carrier(
+        ChecksumHeard{.origin = origin, .id = probe, .is_right = (flags & kChecksumRight) != 0});
+  }
   const Path path = WEFT_TRY(read_path(reader));
   const std::uint64_t id = WEFT_TRY(reader.u64());
   if (kind == static_cast<std::uint8_t>(Kind::Probe)) {

@@ -4,6 +4,7 @@
 //
 //   Probe   "are you there?", over a path          Answer   "I am", back over the same path
 //   Relay   a frame to pass on to these peers, each once
+//   ChecksumHeard   whether a checksum probe (router/checksums/checksum_probe.h) arrived right
 //
 // docs/WIRE.md has the tables.
 #pragma once
@@ -54,7 +55,14 @@ struct Relay {
 
   friend bool operator==(const Relay&, const Relay&) = default;
 };
-using Carrier = std::variant<Probe, Answer, Relay>;
+struct ChecksumHeard {
+  PeerName origin;       // Who heard it.
+  std::uint64_t id = 0;  // Of the probe.
+  bool is_right = false;
+
+  friend bool operator==(const ChecksumHeard&, const ChecksumHeard&) = default;
+};
+using Carrier = std::variant<Probe, Answer, Relay, ChecksumHeard>;
 
 // The Ethernet frame, padded to `size_min`.
 Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier, std::size_t size_min = 0);

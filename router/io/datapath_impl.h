@@ -1,9 +1,10 @@
-// The inside of DatapathService, in four files by what they are about:
+// The inside of DatapathService, in five files by what they are about:
 //
-//   datapath_service.cc  what others ask for, and what the Forwarding core decides
-//   datapath_paths.cc    which way frames to peers take: the Paths core, probes, relaying
-//   datapath_mtu.cc      how large their frames may be
-//   datapath_devices.cc  the devices it stands on: made, adopted, repaired on the kernel's news
+//   datapath_service.cc    what others ask for, and what the Forwarding core decides
+//   datapath_paths.cc      which way frames to peers take: the Paths core, probes, relaying
+//   datapath_mtu.cc        how large their frames may be
+//   datapath_checksums.cc  whether devices can be trusted with their checksums
+//   datapath_devices.cc    the devices it stands on: made, adopted, repaired on the kernel's news
 //
 // Private to these files.
 #pragma once
@@ -21,6 +22,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "router/checksums/checksum_tests.h"
 #include "router/datapath/carrier.h"
 #include "router/datapath/flood_limit.h"
 #include "router/datapath/flood_plan.h"
@@ -62,7 +64,8 @@ class DatapathService::Impl {
         timer_(executor_),
         exposed_(options_.exposed),
         look_(executor_),
-        relay_limit_(Forwarding::Options{}.flood_rate_max, clock.now()) {}
+        relay_limit_(Forwarding::Options{}.flood_rate_max, clock.now()),
+        checksums_(Rng(options_.seed + 2)) {}
 
   Result<Ok> start();
   Result<Ok> plug(const PortRequest& port);
@@ -146,6 +149,12 @@ class DatapathService::Impl {
   void send_sized(const SendSized& action);
   void apply_mtu(const Ip& peer);
   void tell_frame_max(const Ip& peer);
+  Result<Ok> ensure_checksum_listener();
+  void test_checksums();
+  void on_checksum_probe(ByteView frame);
+  void on_checksum_heard(const ChecksumHeard& heard);
+  void set_offload(const SetChecksumOffload& action);
+  std::vector<OffloadStatus> offloads() const;
   void look_for_traffic();
   void note_traffic();
 
@@ -205,6 +214,8 @@ class DatapathService::Impl {
   std::map<Ip, std::uint64_t> sent_to_;  // … and to each peer.
   FloodLimit relay_limit_;
   RelayStats relays_;
+  ChecksumTests checksums_;
+  std::unique_ptr<sys::EthertypeSocket> checksum_listener_;
   sys::Lifetime lifetime_;
 };
 

@@ -48,7 +48,7 @@ Result<Ok> DatapathService::Impl::ensure_carriers() {
   auto carriers = WEFT_TRY(sys::listen_ethertype(
       executor_, bridge_index_, kEtherTypeCarrier, [this](ByteView frame) { on_carrier(frame); }));
   carriers_ = std::move(carriers);
-  return Ok{};
+  return ensure_checksum_listener();
 }
 
 void DatapathService::Impl::set_underlay(PeerName peer, const std::optional<Ip>& underlay) {
@@ -265,6 +265,7 @@ void DatapathService::Impl::on_carrier(ByteView frame) {
                  [this](const Probe& probe) { on_probe(probe); },
                  [this](const Answer& answer) { on_answer(answer); },
                  [this](const Relay& relay) { on_relay(relay); },
+                 [this](const ChecksumHeard& heard) { on_checksum_heard(heard); },
              },
              carrier.value());
 }
@@ -334,6 +335,7 @@ void DatapathService::Impl::look_for_traffic() {
   look_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
     if (!error) {
       note_traffic();
+      test_checksums();
       look_for_traffic();
     }
   }));

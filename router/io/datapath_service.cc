@@ -306,6 +306,7 @@ DatapathStatus DatapathService::Impl::status() const {
   for (const auto& [ifindex, link] : underlay_) {
     status.underlay.push_back(link);
   }
+  status.offloads = offloads();
   status.local_count = forwarding_->local_count();
   status.group_count = forwarding_->group_count();
   status.remote_count = forwarding_->remote_count();

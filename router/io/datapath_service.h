@@ -28,6 +28,7 @@
 #include "base/peer_name.h"
 #include "base/records.h"
 #include "base/result.h"
+#include "router/checksums/checksum_tests.h"
 #include "router/datapath/forwarding.h"
 #include "router/datapath/paths.h"
 #include "router/io/sealed_path.h"
@@ -45,6 +46,14 @@ struct RelayStats {
   std::uint64_t malformed = 0;  // Carrier frames that are none.
 };
 
+// Of a device of the underlay: does it compute the checksums of what goes out in VXLAN, and was it
+// found to do so rightly (docs/adr/0041)?
+struct OffloadStatus {
+  std::string device;
+  bool enabled = false;
+  ChecksumVerdict verdict = ChecksumVerdict::Untested;
+};
+
 struct DatapathStatus {
   std::string mode;    // "bpf" or "bridge".
   std::string reason;  // Why the mode is not "bpf".
@@ -52,7 +61,8 @@ struct DatapathStatus {
   std::uint32_t mtu = 0;
   std::uint32_t vni = 0;
   std::uint16_t port = 0;
-  std::vector<std::string> underlay;  // Devices the fast path is attached to.
+  std::vector<std::string> underlay;    // Devices the fast path is attached to.
+  std::vector<OffloadStatus> offloads;  // Of those.
   std::size_t local_count = 0;
   std::size_t group_count = 0;  // Multicast groups with members here.
   std::size_t remote_count = 0;

@@ -104,6 +104,9 @@ AgentStatus full_status() {
   status.datapath.vni = 0x776566;
   status.datapath.port = 6784;
   status.datapath.underlay = {"eth0", "eth1"};
+  status.datapath.offloads = {
+      {.device = "eth0", .enabled = true, .verdict = router::ChecksumVerdict::Right},
+      {.device = "eth1", .enabled = false, .verdict = router::ChecksumVerdict::TurnedOff}};
   status.datapath.local_count = 2;
   status.datapath.remote_count = 5;
   status.docker =

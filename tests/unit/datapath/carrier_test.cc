@@ -23,6 +23,8 @@ TEST(Carrier, WhatWasEncodedIsDecoded) {
       Probe{.origin = kUs, .path = {Way::Relay, kThem}, .id = 0xffffffffffffffff},
       Answer{.origin = kUs, .path = {Way::Clear, {}}, .id = 7, .relays_in_kernel = true},
       Relay{.hops = 3, .targets = {kUs, kThem}, .frame = inner_frame()},
+      ChecksumHeard{.origin = kUs, .id = 7, .is_right = true},
+      ChecksumHeard{.origin = kUs, .id = 0xffffffffffffffff, .is_right = false},
   };
   for (const Carrier& carrier : all) {
     const auto decoded = decode_carrier(encode_carrier(kUs, kThem, carrier));
