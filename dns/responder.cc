@@ -190,8 +190,10 @@ Responder::Outcome Responder::answer_node(const Job& job, const Zone::Node& node
   if (job.wants(kAaaa)) {
     answers += write_addresses(job, {kAaaa, kV6Size, node.v6, node.v6_local_count}, writer);
   }
+  const auto network =
+      job.wants(kSrv) ? network_of_services(job, node.services) : std::optional<Cidr>();
   if (job.wants(kSrv)) {
-    answers += write_services(job, node.services, writer);
+    answers += write_services(job, node.services, network, writer);
   }
   if (answers.count == 0 && answers.is_all) {
     return answer_nothing(job, Rcode::NoError);
@@ -202,7 +204,8 @@ Responder::Outcome Responder::answer_node(const Job& job, const Zone::Node& node
     writer.patch_u16(kFlagsAt, static_cast<std::uint16_t>(job.flags(Rcode::NoError) | kTruncated));
     return finish(job, writer, {});
   }
-  const std::size_t targets = job.wants(kSrv) ? write_targets(job, node.services, writer) : 0;
+  const std::size_t targets =
+      job.wants(kSrv) ? write_targets(job, node.services, network, writer) : 0;
   return finish(job, writer, {.additional_count = targets});
 }
 
@@ -273,16 +276,49 @@ Service take_service(ByteView& octets) {
   return service;
 }
 
+// The one address behind a service's target, which is named after it (dns/zone.cc).
+Ip address_of(const Zone& zone, const Service& service) {
+  const auto node = zone.find(FoldedName(service.target).text());
+  if (!node) {
+    return {};
+  }
+  const ByteView octets = node->v4.empty() ? node->v6.first(kV6Size) : node->v4.first(kV4Size);
+  return Ip::from_bytes(octets).value_or(Ip());
+}
+
+bool is_told(const Zone& zone, const Service& service, const std::optional<Cidr>& network) {
+  return !network || network->contains(address_of(zone, service));
+}
+
 }  // namespace
+
+// As choose() has it: the client's network, if one of several services is on it.
+std::optional<Cidr> Responder::network_of_services(const Job& job, ByteView services) {
+  ByteView others = services;
+  if (others.empty() || (take_service(others), others.empty())) {
+    return std::nullopt;
+  }
+  const auto network = job.zone.horizon().network_of(job.client);
+  while (network && !services.empty()) {
+    if (is_told(job.zone, take_service(services), network)) {
+      return network;
+    }
+  }
+  return std::nullopt;
+}
 
 // All of one priority and weight (RFC 2782); targets are never compressed there.
 Responder::Written Responder::write_services(const Job& job,
                                              ByteView services,
+                                             const std::optional<Cidr>& network,
                                              MessageWriter& writer) {
   constexpr std::size_t kDataHead = 6;  // Priority, weight, port.
   Written written;
   while (!services.empty()) {
     const Service service = take_service(services);
+    if (!is_told(job.zone, service, network)) {
+      continue;
+    }
     const std::size_t before = writer.size();
     writer.u16(kQuestionPointer)
         .u16(kSrv)
@@ -303,12 +339,15 @@ Responder::Written Responder::write_services(const Job& job,
 }
 
 // The addresses behind the targets, as far as there is room: they save the client questions.
-std::size_t Responder::write_targets(const Job& job, ByteView services, MessageWriter& writer) {
+std::size_t Responder::write_targets(const Job& job,
+                                     ByteView services,
+                                     const std::optional<Cidr>& network,
+                                     MessageWriter& writer) {
   std::size_t count = 0;
   while (!services.empty()) {
     const Service service = take_service(services);
     const auto node = job.zone.find(FoldedName(service.target).text());
-    if (!node) {
+    if (!node || !is_told(job.zone, service, network)) {
       continue;
     }
     const bool is_v4 = !node->v4.empty();

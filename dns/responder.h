@@ -3,7 +3,8 @@
 //   in the domain            answered from the zone: NOERROR with or without records, or NXDOMAIN
 //   one label, A or AAAA     completed with the domain, for resolvers that ignore search lists
 //   reverse, of a known name PTR answered; another type is NXDOMAIN
-//   of several addresses     those of the network the client asks from, if there are such
+//   of several addresses     those of the network the client asks from, if there are such; the
+//                            same of services
 //   anything else            Forward: it is for somebody else's servers
 //
 // Answers keep the question's octets, so the case a resolver chose (0x20) comes back. Each thread
@@ -13,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/address.h"
@@ -91,8 +93,16 @@ class Responder {
   Outcome answer_nothing(const Job& job, Rcode rcode);
   static Chosen choose(const Job& job, const Addresses& addresses, Order& order);
   Written write_addresses(const Job& job, const Addresses& addresses, MessageWriter& writer);
-  static Written write_services(const Job& job, ByteView services, MessageWriter& writer);
-  static std::size_t write_targets(const Job& job, ByteView services, MessageWriter& writer);
+  // Nothing: services of all networks are told.
+  static std::optional<Cidr> network_of_services(const Job& job, ByteView services);
+  static Written write_services(const Job& job,
+                                ByteView services,
+                                const std::optional<Cidr>& network,
+                                MessageWriter& writer);
+  static std::size_t write_targets(const Job& job,
+                                   ByteView services,
+                                   const std::optional<Cidr>& network,
+                                   MessageWriter& writer);
   static Outcome finish(const Job& job, const MessageWriter& written, const Ending& ending);
 
   Rng rng_;

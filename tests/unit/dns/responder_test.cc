@@ -162,6 +162,53 @@ TEST(Responder, AnswersServicesWithTargetsOfTheirOwn) {
   EXPECT_EQ(host.ask("_http._tcp.web.weft.local").rcode(), Rcode::NoError);
 }
 
+TEST(Responder, TellsAClientOfTheServicesOnItsOwnNetwork) {
+  DnsHost host;
+  for (const auto* address : {"10.32.0.1", "10.40.0.1", "10.40.0.2"}) {
+    ZoneEntry service = entry("_http._tcp.web.weft.local", address);
+    service.port = 8080;
+    host.builder().add(service);
+  }
+  host.builder().set_horizon(
+      Horizon({Cidr::parse("10.40.0.7/24").value(), Cidr::parse("10.50.0.7/24").value()}));
+  const auto targets = [&](std::string_view client) {
+    host.ask_from(ip(client));
+    const Message answer = host.ask("_http._tcp.web.weft.local", {.type = kSrv});
+    std::vector<std::string> told;
+    for (const Record& record : answer.records) {
+      std::size_t at = record.data_at + 6;
+      told.push_back(record.type == kSrv ? read_name(host.octets(), at).value().to_string()
+                                         : record.name.to_string());
+    }
+    return told;
+  };
+
+  // Each in the answer, and with its address behind it.
+  EXPECT_THAT(targets("10.40.0.7"),
+              UnorderedElementsAre("10-40-0-1.web.weft.local.",
+                                   "10-40-0-2.web.weft.local.",
+                                   "10-40-0-1.web.weft.local.",
+                                   "10-40-0-2.web.weft.local."));
+  for (const auto* elsewhere : {"10.50.0.7", "172.17.0.2"}) {
+    EXPECT_THAT(targets(elsewhere), SizeIs(6)) << elsewhere;
+  }
+}
+
+// An address has no others to choose from: as a name with nothing on the client's network, it is
+// told to all.
+TEST(Responder, NamesAnAddressOfAnotherNetworkToo) {
+  DnsHost host;
+  host.builder().add(entry("web.weft.local", "10.32.0.1"));
+  host.builder().add(entry("web.weft.local", "10.40.0.1"));
+  host.builder().set_horizon(Horizon({Cidr::parse("10.40.0.7/24").value()}));
+  host.ask_from(ip("10.40.0.7"));
+
+  for (const auto* address : {"10.32.0.1", "10.40.0.1"}) {
+    const Name reverse = Name::reverse_of(ip(address));
+    EXPECT_THAT(host.ask(reverse.to_string(), {.type = kPtr}).records, SizeIs(1)) << address;
+  }
+}
+
 TEST(Responder, ShufflesEveryAnswerUniformly) {
   DnsHost host;
   for (const auto* address : {"10.32.0.1", "10.32.0.2", "10.32.0.3"}) {
