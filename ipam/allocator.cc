@@ -338,7 +338,7 @@ void Allocator::Impl::warm_wanted(TimePoint now, AllocatorActions& out) {
     }
   }
   for (const Span& usable : wanted) {
-    if (space_.ready_count(usable) == 0) {
+    if (!space_.has_ready_for(usable)) {
       (void)warm(now, usable, out);  // Others are asked for what is not there.
     }
   }
@@ -450,6 +450,11 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
   if (leaving_ && leaving_->due <= now) {
     resume_leaving(now, out);
   }
+  if (reserved_until_ <= now) {
+    reserved_until_ = kNever;
+    space_.reserve({});
+    resume(now, out);
+  }
   if (consensus_ && consensus_->next_deadline() <= now) {
     apply(now, consensus_->on_deadline(now), options_.self, out);
   }
@@ -475,6 +480,7 @@ TimePoint Allocator::Impl::next_deadline() const {
   const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
   return std::min({election,
                    leaving_ ? leaving_->due : kNever,
+                   reserved_until_,
                    founding_retry_,
                    asks_.next_deadline(),
                    report_due_,

@@ -229,7 +229,7 @@ void Allocator::Impl::on_more_counts(TimePoint now, AllocatorActions& out) {
 // Makes free space ready where somebody wants it: the lowest `window_` addresses of it, or the one.
 // False if there is none that could become ready.
 bool Allocator::Impl::warm(TimePoint now, const Span& usable, AllocatorActions& out) {
-  const std::vector<Span> free = space_.free().spans_in(usable);
+  const std::vector<Span> free = space_.free_for(usable);
   if (!ring_ || free.empty()) {
     return false;
   }

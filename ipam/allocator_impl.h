@@ -190,6 +190,7 @@ class Allocator::Impl {
   void mark_held_in(const Span& span);
   // Of two rings founded apart, whether ours gives way to theirs.
   bool yields_to(const Ring& theirs) const;
+  void reserve_inherited(TimePoint now, const std::vector<Span>& gained);
   void give_up_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
   void donate(const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
   void deny(TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out);
@@ -238,7 +239,8 @@ class Allocator::Impl {
   Proposal proposal_;
   std::optional<Removal> removal_;
   std::optional<Leaving> leaving_;
-  std::uint64_t window_ = 0;  // Free addresses made ready at once.
+  TimePoint reserved_until_ = kNever;  // What a removed peer owned is for who claims it.
+  std::uint64_t window_ = 0;           // Free addresses made ready at once.
   TimePoint warmed_{};
   TimePoint renew_due_ = kNever;
   TimePoint renewed_ = TimePoint::min();

@@ -409,6 +409,7 @@ void Allocator::Impl::merge(TimePoint now,
   const Knowledge knowledge = from == options_.self ? Knowledge::Whole : Knowledge::Seat;
   if (outcome.replaced) {
     append_decree(knowledge, batch);
+    reserve_inherited(now, gained);
   }
   persist(std::move(batch), out);
   if (outcome.replaced) {

@@ -12,6 +12,11 @@
 namespace weft::ipam {
 namespace {
 
+// Whoever is removed may live on under another name, having lost its store: its containers'
+// addresses are claimed by it as soon as it hears that they are another's, within a second. Five
+// times that.
+constexpr Duration kClaimBackMax = std::chrono::seconds(5);
+
 // How long an operator's removal is tried: the peer may have been heard just before.
 constexpr Duration kRemovalMax = std::chrono::seconds(30);
 // Whoever was started just before, or lost its connections, needs a moment to find the others.
@@ -154,6 +159,19 @@ void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
   } else {
     propose(now, {.removed = removal_->peer, .leaving = {}, .heir = removal_->heir}, out);
   }
+}
+
+// Until then only who asks for one of these addresses gets it.
+void Allocator::Impl::reserve_inherited(TimePoint now, const std::vector<Span>& gained) {
+  if (!removal_ || removal_->heir != options_.self || gained.empty()) {
+    return;
+  }
+  IntervalSet reserved = space_.reserved();
+  for (const Span& span : gained) {
+    reserved.add(span);
+  }
+  space_.reserve(std::move(reserved));
+  reserved_until_ = now + kClaimBackMax;
 }
 
 // Whom we have missed for as long as the operator said that anybody may be missed, and who owns

@@ -73,8 +73,21 @@ void Space::give_back(Uint128 address) {
   }
 }
 
+std::vector<Span> Space::open_in(const IntervalSet& set, const Span& span) const {
+  std::vector<Span> runs = set.spans_in(span);
+  return reserved_.size() == 0 || span.size() == 1 ? runs : IntervalSet(runs).minus(reserved_);
+}
+
+std::optional<Uint128> Space::lowest(const IntervalSet& set, const Span& span) const {
+  if (reserved_.size() == 0) {
+    return set.lowest_in(span);
+  }
+  const std::vector<Span> runs = IntervalSet(set.spans_in(span)).minus(reserved_);
+  return runs.empty() ? std::nullopt : std::optional(runs.front().first);
+}
+
 std::optional<Span> Space::donatable(const Want& want) const {
-  const std::vector<Span> runs = free_.spans_in(want.within);
+  const std::vector<Span> runs = open_in(free_, want.within);
   Uint128 free = 0;
   for (const Span& run : runs) {
     free += run.size();
@@ -92,11 +105,11 @@ std::optional<Span> Space::donatable(const Want& want) const {
   }
   // Only blocks of one address can be unusable, so nothing but those is left. The highest of a run
   // may be the broadcast address while its neighbour could be used.
-  const auto lowest = free_.lowest_in(want.usable);
-  if (!lowest || !want.within.contains(*lowest)) {
+  const auto usable = lowest(free_, want.usable);
+  if (!usable || !want.within.contains(*usable)) {
     return std::nullopt;
   }
-  return Span{*lowest, *lowest};
+  return Span{*usable, *usable};
 }
 
 IntervalSet Space::authority() const {

@@ -2,11 +2,13 @@
 //
 // Belongs to the allocator. Free space is kept as runs, so a whole /12 costs one node. It knows
 // nothing of peers or owners: the ring says what is ours, the claims say who holds what.
-// Some free space may be withheld: known as ours, but not to be handed out (docs/adr/0010).
-// Invariant: ready ⊆ free ⊆ owned; every owned address that is not free is used.
+// Some free space may be withheld: known as ours, but not to be handed out (docs/adr/0010). Some
+// may be reserved for who asks for a certain address: whoever asks for any gets another. Invariant:
+// ready ⊆ free ⊆ owned; every owned address that is not free is used.
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ipam/span.h"
@@ -35,14 +37,22 @@ class Space {
   bool is_ready(Uint128 address) const { return ready_.contains(address); }
   // From here on all that is free but this is ready.
   void withhold(IntervalSet withheld);
+  // From here on these are reserved, and no others.
+  void reserve(IntervalSet reserved) { reserved_ = std::move(reserved); }
+  const IntervalSet& reserved() const { return reserved_; }
   // Precondition: free.
   void take(Uint128 address);
   // Precondition: owned and used.
   void give_back(Uint128 address);
 
-  std::optional<Uint128> lowest_free(const Span& span) const { return free_.lowest_in(span); }
-  std::optional<Uint128> lowest_ready(const Span& span) const { return ready_.lowest_in(span); }
-  Uint128 ready_count(const Span& span) const { return ready_.count_in(span); }
+  std::optional<Uint128> lowest_free(const Span& span) const { return lowest(free_, span); }
+  std::optional<Uint128> lowest_ready(const Span& span) const { return lowest(ready_, span); }
+  // Runs of what is free, or ready, for who asks for any address of `span`; a span of one address
+  // is asked for by who wants that one.
+  std::vector<Span> free_for(const Span& span) const { return open_in(free_, span); }
+  bool has_ready_for(const Span& span) const {
+    return span.size() == 1 ? ready_.contains(span.first) : lowest(ready_, span).has_value();
+  }
   Uint128 ready_count() const { return ready_.size(); }
   // The biggest CIDR-aligned free block for somebody who runs dry: no more than half of what is
   // free there (rounded up, so the last one can be given too), the highest of equals, because we
@@ -62,9 +72,13 @@ class Space {
   void check_invariants() const;
 
  private:
+  std::vector<Span> open_in(const IntervalSet& set, const Span& span) const;
+  std::optional<Uint128> lowest(const IntervalSet& set, const Span& span) const;
+
   IntervalSet owned_;
   IntervalSet free_;
   IntervalSet withheld_;
+  IntervalSet reserved_;  // Free or not, ours or not.
   IntervalSet ready_;
 };
 

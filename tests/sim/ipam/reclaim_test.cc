@@ -211,6 +211,40 @@ TEST_P(ReclaimScenario, OneOfTwoGoesOnAloneAndReclaimsOnAnOperatorsWord) {
   EXPECT_EQ(cluster.removals(), std::vector<std::string>({"128"}));
 }
 
+// A host lost its store and its name: it waits for the addresses of its containers, which belong to
+// the name it had, and whoever inherits them has clients waiting for any.
+TEST_P(ReclaimScenario, WhatTheContainersOfARemovedPeerUseGoesToWhoClaimsItBeforeAnybodyElse) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 4, .range = "10.32.0.0/24", .elector_count = 3, .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.everyone_allocates(2);
+  cluster.allocate(1, "live");
+  world.run_for(seconds(5));
+  const Ip live = *cluster.address_of(1, "live");
+  cluster.crash(1);
+  cluster.abandon(1);
+  for (int i = 0; i < 300; ++i) {
+    cluster.allocate(0, fmt::format("more{}", i));
+  }
+  cluster.claim(3, "found", live.to_string());
+  world.run_for(seconds(60));
+  ASSERT_GT(cluster.unanswered_count(), 0U);
+  ASSERT_FALSE(cluster.address_of(3, "found"));
+
+  cluster.remove_peer(0, 1);
+  world.run_for(seconds(30));
+
+  EXPECT_THAT(cluster.removals(), testing::SizeIs(1));
+  EXPECT_EQ(cluster.address_of(3, "found"), live);
+  // What nobody claimed has been handed out since.
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_NE(cluster.address_of(0, fmt::format("more{}", i)), live);
+  }
+  EXPECT_EQ(cluster.allocator(0).status().ranges.front().used_count,
+            cluster.allocator(0).status().ranges.front().address_count - 2);
+}
+
 // Q of the council {P, Q} went away before a third came: whether P may give to it only Q could
 // tell.
 TEST_P(ReclaimScenario, WhoJoinsTwoOfWhichOneIsGoneIsToldWhatToDo) {

@@ -116,6 +116,24 @@ TEST(Space, HandsOutTheLowestFreeAddressFirst) {
   EXPECT_EQ(space.used_count(), 2U);
 }
 
+TEST(Space, KeepsWhatIsReservedForWhoAsksForIt) {
+  Space space;
+  space.add({100, 107});
+
+  space.reserve(IntervalSet({{100, 102}, {104, 107}}));
+
+  EXPECT_EQ(space.lowest_free(kAll), 103U);
+  EXPECT_EQ(space.lowest_ready(kAll), 103U);
+  EXPECT_EQ(space.donatable({.within = {0, 255}, .usable = {0, 255}}), (Span{103, 103}));
+  EXPECT_TRUE(space.is_ready(101));
+  EXPECT_EQ(space.free_for({101, 101}), (std::vector<Span>{{101, 101}}));
+  space.take(103);
+  EXPECT_EQ(space.lowest_ready(kAll), std::nullopt);
+  EXPECT_FALSE(space.has_ready_for(kAll));
+  space.reserve({});
+  EXPECT_EQ(space.lowest_ready(kAll), 100U);
+}
+
 TEST(Space, DonatesTheUpperHalfOfAFreeBlock) {
   Space space;
   space.add({0, 255});
