@@ -104,6 +104,14 @@ struct Deliver {
   friend bool operator==(const Deliver&, const Deliver&) = default;
 };
 
+// Others know a later run of our name than this one, which is fresh, and whoever that was is gone:
+// this host has lost its store. Started again as a later run than `earlier`, it is let in.
+struct Outrun {
+  Incarnation earlier;
+
+  friend bool operator==(const Outrun&, const Outrun&) = default;
+};
+
 // Something an operator may want to read, decided here, logged once by the shell.
 struct MeshEvent {
   enum class Level : std::uint8_t { Info, Warning };
@@ -124,6 +132,7 @@ using MeshAction = std::variant<Dial,
                                 PeerUnreachable,
                                 RecordChanged,
                                 Deliver,
+                                Outrun,
                                 MeshEvent>;
 using MeshActions = std::vector<MeshAction>;
 
@@ -225,6 +234,7 @@ class Mesh {
     std::uint16_t port = 6783;      // Where we listen; told to others.
     std::vector<Ip> addresses;      // Ours, best first; may be empty.
     bool discovery = true;          // Connect to peers we only heard of.
+    bool fresh = false;             // The store remembers no peer: new here, or its store was lost.
     std::size_t full_mesh_max = 8;  // Up to this many peers everybody connects to everybody.
     std::size_t degree = 5;         // Beyond: connections each peer keeps (router/overlay/views.h).
     std::size_t links_max = 200;

@@ -201,6 +201,71 @@ std::vector<std::string> Mesh::Impl::warnings() const {
   return found;
 }
 
+// Runs ---------------------------------------------------------------------------------------
+
+std::string Mesh::Impl::fenced_text(Incarnation known, const Hello& hello) {
+  return fmt::format(
+      "run {} of peer {} is over, run {} has been seen: if it was restored from a copy, "
+      "remove /var/lib/weft on that host",
+      hello.incarnation.value(),
+      hello.name.to_string(),
+      known.value());
+}
+
+// Whether this run of a peer may be the one after all that we know of.
+//
+// A host that has lost its store begins again, with a key of its own and nothing of what it said
+// before: it is no copy, and becomes the next run as soon as the one we know has been missed for a
+// while. Whether that one is dead or only cut off nobody can tell; it is fenced either way.
+Verdict Mesh::Impl::judge_run(const Link& link) const {
+  const Hello& hello = link.hello;
+  const auto known = store_.version(hello.name);
+  if (!known) {
+    return {};
+  }
+  const auto info = info_of(hello.name);
+  const bool is_other = info && info->key != link.key;
+  if (is_other && topology_.reachable(hello.name)) {
+    return {Code::Clone, clone_text(hello.name)};
+  }
+  const bool is_earlier = known->incarnation > hello.incarnation;
+  const bool is_copy = info && !is_other;  // A store that was lost had another key.
+  if (!hello.fresh || is_copy) {
+    return is_earlier ? Verdict{Code::Fenced, fenced_text(known->incarnation, hello)} : Verdict{};
+  }
+  const bool is_same_run = known->incarnation == hello.incarnation;
+  if (!is_earlier && !(is_same_run && is_other)) {
+    return {};
+  }
+  const auto missed = unreachable_since_.find(hello.name);
+  const bool is_gone =
+      buried_.contains(hello.name)
+      || (missed != unreachable_since_.end() && now_ - missed->second >= kLostAfter);
+  if (!is_gone) {
+    return {Code::Fenced,
+            fmt::format("peer {} was here just before: a host that has lost its store takes its "
+                        "place once it has been missed for {} s",
+                        hello.name.to_string(),
+                        kLostAfter / seconds(1))};
+  }
+  return {
+      Code::Fenced,
+      fmt::format("run {} of peer {} has been seen: this host has lost its store and comes back "
+                  "as a later one",
+                  known->incarnation.value(),
+                  hello.name.to_string()),
+      {},
+      known->incarnation};
+}
+
+// We were told that we have lost our store. Whoever speaks has proved the password.
+void Mesh::Impl::on_fenced(const Verdict& verdict, MeshActions& out) {
+  if (verdict.code == Code::Fenced && options_.fresh && verdict.outrun >= options_.incarnation
+      && verdict.outrun.value() <= kOutrunMax) {
+    out.push_back(Outrun{verdict.outrun});
+  }
+}
+
 // Where we are -------------------------------------------------------------------------------
 
 // As we know them, then as neighbours see us: behind NAT that is the address others can use.

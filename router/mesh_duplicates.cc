@@ -29,8 +29,7 @@ std::optional<Verdict> Mesh::Impl::judge_rival(const Link& link, const Link& riv
     return Verdict{};  // It was challenged and did not answer.
   }
   if (link.hello.incarnation < rival.hello.incarnation) {
-    return Verdict{Code::Fenced,
-                   fenced_text(peer, rival.hello.incarnation, link.hello.incarnation)};
+    return Verdict{Code::Fenced, fenced_text(rival.hello.incarnation, link.hello)};
   }
   if (link.hello.session != rival.hello.session) {
     return Verdict{Code::Clone, clone_text(peer)};

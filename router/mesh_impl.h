@@ -107,6 +107,8 @@ class Mesh::Impl {
   void add_refusals(std::vector<ConnectionStatus>& out) const;
   void warn(const std::string& text);
   std::vector<Ip> own_addresses() const;
+  Verdict judge_run(const Link& link) const;
+  void on_fenced(const Verdict& verdict, MeshActions& out);
 
   // mesh_links.cc
   void dial(TimePoint now, const Goal& goal, MeshActions& out);
@@ -117,7 +119,7 @@ class Mesh::Impl {
   void on_refusal(const Link& link, const Verdict& verdict);
   void on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);
   static std::string clone_text(PeerName peer);
-  static std::string fenced_text(PeerName peer, Incarnation known, Incarnation claimed);
+  static std::string fenced_text(Incarnation known, const Hello& hello);
   std::optional<Verdict> judge(const Link& link) const;
   std::optional<Incarnation> earlier_run(const Link& link) const;
   void decide(TimePoint now, Link& link, MeshActions& out);

@@ -84,6 +84,11 @@ inline constexpr std::size_t kUsefulShare = 4;
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
 // come up. What was not restated by then is gone.
 inline constexpr Duration kRestateGrace = seconds(30);
+// A host that has lost its store takes the place of one that has been missed for so long: as long
+// as the council waits before it shares out what is free there (ipam/council/voter.h).
+inline constexpr Duration kLostAfter = seconds(10);
+// Runs are counted one by one: a number beyond is a lie, and would leave no room for later ones.
+inline constexpr std::uint64_t kOutrunMax = 1U << 30U;
 // An unreachable peer is forgotten after a day: longer than any outage that is being repaired.
 inline constexpr Duration kForgetAfter = hours(24);
 inline constexpr Duration kDiscoveryInterval = seconds(1);

@@ -21,15 +21,6 @@ using Level = MeshEvent::Level;
 
 }  // namespace
 
-std::string Mesh::Impl::fenced_text(PeerName peer, Incarnation known, Incarnation claimed) {
-  return fmt::format(
-      "run {} of peer {} is over, run {} has been seen: if it was restored from a copy, "
-      "remove /var/lib/weft on that host",
-      claimed.value(),
-      peer.to_string(),
-      known.value());
-}
-
 std::string Mesh::Impl::clone_text(PeerName peer) {
   return fmt::format(
       "two hosts share the peer name {}: stop weft on the newer one, remove /var/lib/weft there, "
@@ -93,7 +84,8 @@ void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
                     .dial_serial = link.dial_serial,
                     .observed = link.remote.address,
                     .alone = up_.empty() || !full_targets_.empty(),
-                    .fixed = !options_.discovery};
+                    .fixed = !options_.discovery,
+                    .fresh = options_.fresh};
   Channel::Options channel;
   channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
   channel.key = options_.key;
@@ -239,13 +231,8 @@ std::optional<Verdict> Mesh::Impl::judge(const Link& link) const {
   if (const Link* rival = rival_of(link); rival != nullptr) {
     return judge_rival(link, *rival);
   }
-  const auto known = store_.version(peer);
-  if (known && known->incarnation > link.hello.incarnation) {
-    return Verdict{Code::Fenced, fenced_text(peer, known->incarnation, link.hello.incarnation)};
-  }
-  const auto info = info_of(peer);
-  if (info && info->key != link.key && topology_.reachable(peer)) {
-    return Verdict{Code::Clone, clone_text(peer)};
+  if (Verdict verdict = judge_run(link); verdict.code != Code::Accept) {
+    return verdict;
   }
   std::set<PeerName> accepted;
   for (const auto& [id, other] : links_) {
@@ -256,7 +243,7 @@ std::optional<Verdict> Mesh::Impl::judge(const Link& link) const {
   if (accepted.size() >= options_.links_max) {
     return Verdict{Code::Full, fmt::format("limit of {} connections reached", options_.links_max)};
   }
-  if (!known && store_.origin_count() >= options_.peers_max) {
+  if (!store_.version(peer) && store_.origin_count() >= options_.peers_max) {
     return Verdict{Code::Full, fmt::format("limit of {} peers reached", options_.peers_max)};
   }
   if (is_crowded(link)) {
@@ -305,7 +292,7 @@ void Mesh::Impl::refuse(TimePoint now, Link& link, Verdict verdict, MeshActions&
 void Mesh::Impl::on_refusal(const Link& link, const Verdict& verdict) {
   count_verdict(verdict.code);
   const bool is_clone = verdict.code == Code::Clone || verdict.code == Code::Fenced;
-  if (is_clone) {
+  if (is_clone && verdict.outrun == Incarnation()) {
     warn(verdict.reason);
   }
   const bool is_hopeless =
@@ -367,6 +354,7 @@ void Mesh::Impl::on_verdict(TimePoint now, Link& link, const Verdict& verdict, M
   if (verdict.code == Code::Full) {
     on_full(now, link, verdict);
   }
+  on_fenced(verdict, out);
   drop(now, link.id, fmt::format("refused by the peer: {}", verdict.reason), out);
 }
 

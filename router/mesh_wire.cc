@@ -181,6 +181,7 @@ void fill(wire::Verdict& out, const Verdict& verdict) {
     to.set_address(text(referral.address.bytes()));
     to.set_port(referral.port);
   }
+  out.set_outrun(verdict.outrun.value());
 }
 
 // Decoding ---------------------------------------------------------------------------------------
@@ -198,6 +199,7 @@ Result<Verdict> from_wire(const wire::Verdict& in) {
     const Ip address = WEFT_TRY(Ip::from_bytes(as_bytes(referral.address())));
     verdict.referrals.push_back({address, WEFT_TRY(to_port(referral.port()))});
   }
+  verdict.outrun = Incarnation(in.outrun());
   return verdict;
 }
 
@@ -301,6 +303,7 @@ Bytes encode(const Hello& hello) {
   }
   out.set_alone(hello.alone);
   out.set_fixed(hello.fixed);
+  out.set_fresh(hello.fresh);
   return serialise(out);
 }
 
@@ -319,6 +322,7 @@ Result<Hello> decode_hello(ByteView bytes) {
   }
   hello.alone = in.alone();
   hello.fixed = in.fixed();
+  hello.fresh = in.fresh();
   return hello;
 }
 

@@ -46,6 +46,7 @@ struct Hello {
   std::optional<Ip> observed{};  // Where the sender sees the receiver.
   bool alone = false;            // The sender has no other connection.
   bool fixed = false;            // The sender connects where its operator says and nowhere else.
+  bool fresh = false;            // The sender's store remembers nobody.
 
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -55,6 +56,7 @@ struct Verdict {
   Code code = Code::Accept;
   std::string reason;
   std::vector<Endpoint> referrals{};  // With Full: who may have room.
+  Incarnation outrun{};               // With Fenced: a later run than this is let in. 0: none is.
 
   friend bool operator==(const Verdict&, const Verdict&) = default;
 };

@@ -208,6 +208,7 @@ void MeshService::Impl::perform(MeshAction&& action) {
                  [this](PeerUnreachable&& a) { pass_on(std::move(a)); },
                  [this](RecordChanged&& a) { pass_on(std::move(a)); },
                  [this](Deliver&& a) { pass_on(std::move(a)); },
+                 [this](Outrun&& a) { pass_on(a); },
                  [this](MeshEvent&& a) { pass_on(std::move(a)); },
              },
              std::move(action));

@@ -91,6 +91,7 @@ class MeshNode final : public Net::Host, private EventSink {
     mesh.links_max = options_.links_max;
     mesh.peers_max = 16384;
     mesh.pool = options_.pool;
+    mesh.fresh = identity_.incarnation == 1;
     mesh_ = std::make_unique<router::Mesh>(std::move(mesh), world_.rng().fork(), entropy_);
     net_.attach({options_.address, kPort}, *this);
     settle();
@@ -118,7 +119,6 @@ class MeshNode final : public Net::Host, private EventSink {
     input(*mesh_, world_.now(), actions_);
     settle();
   }
-
   void connect(const std::string& target) {
     feed([&](router::Mesh& mesh, TimePoint now, router::MeshActions& out) {
       mesh.connect(now, target, out);
@@ -190,7 +190,6 @@ class MeshNode final : public Net::Host, private EventSink {
     }
     arm();
   }
-
   void arm() {
     const TimePoint due = std::max(mesh_->next_deadline(), world_.now());
     if (due >= armed_) {
@@ -247,6 +246,7 @@ class MeshNode final : public Net::Host, private EventSink {
             },
             [this](RecordChanged&& a) { on_record(std::move(a)); },
             [this](router::Deliver&& a) { delivered_.push_back(std::move(a)); },
+            [](router::Outrun&&) {},  // Of interest to listeners.
             [this](router::MeshEvent&& a) {
               if (options_.watch == Watch::All) {
                 events_.push_back(std::move(a));

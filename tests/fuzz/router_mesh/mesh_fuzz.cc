@@ -201,6 +201,7 @@ class Attack {
                      }
                    },
                    [](Deliver&& a) { WEFT_ASSERT(a.payload.size() <= kGossipPayloadMax); },
+                   [](Outrun&&) { WEFT_ASSERT(false); },  // This mesh is not fresh.
                    [](MeshEvent&&) {},
                },
                std::move(action));

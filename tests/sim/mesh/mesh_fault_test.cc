@@ -219,6 +219,47 @@ TEST_F(MeshFault, AClonedDiskIsRefusedWhileTheOriginalLives) {
   EXPECT_EQ(cluster.node(0).withdrawals(), 0U);
 }
 
+TEST_F(MeshFault, AHostThatLostItsStoreComesBackUnderItsNameOnceTheOldRunIsGone) {
+  Cluster cluster({.peers = 4, .seed = seed_});
+  form(cluster);
+  MeshNode& old = cluster.node(2);
+  for (int run = 2; run <= 3; ++run) {
+    old.stop(Net::Death::Process);
+    old.start();
+    old.connect(Cluster::target(0));
+    ASSERT_TRUE(cluster.converges_within(seconds(60)));
+  }
+  MeshIdentity forgetful = cluster.add(std::nullopt, Cluster::password(1)).identity();
+  forgetful.name = old.name();
+  MeshNode& fresh = cluster.add(forgetful, Cluster::password(1));
+  std::optional<Incarnation> lost;
+  fresh.set_listener([&](const router::MeshAction& action) {
+    if (const auto* outrun = std::get_if<router::Outrun>(&action)) {
+      lost = outrun->earlier;
+    }
+  });
+
+  fresh.start();
+  fresh.connect(Cluster::target(0));
+  cluster.world().run_for(seconds(60));
+  EXPECT_TRUE(fresh.neighbours().empty()) << "the old run lives";
+  EXPECT_FALSE(lost);
+  EXPECT_TRUE(cluster.converged({0, 1, 2, 3}));
+
+  old.stop(Net::Death::Machine);
+  ASSERT_TRUE(cluster.run_until(seconds(120), [&] { return lost.has_value(); }));
+  EXPECT_EQ(lost, Incarnation(3));
+  // As an agent starts again that has lost its store and been told so.
+  forgetful.incarnation = lost->value();
+  fresh.stop(Net::Death::Process);
+  MeshNode& back = cluster.add(forgetful, Cluster::password(1));
+  back.start();
+  back.connect(Cluster::target(0));
+
+  EXPECT_TRUE(cluster.run_until(seconds(60), [&] { return cluster.converged({0, 1, 3, 6}); }));
+  EXPECT_EQ(back.identity().incarnation, 4U);
+}
+
 TEST_F(MeshFault, TheOriginalRefusesItsOwnClone) {
   Cluster cluster({.peers = 2, .seed = seed_});
   form(cluster);

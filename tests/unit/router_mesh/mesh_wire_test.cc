@@ -37,6 +37,7 @@ TEST(MeshWire, EveryMessageComesBackAsItWas) {
                   {{RecordKind::Endpoint, {}}, 9, Bytes{}}};
   const std::vector<Message> messages{
       Verdict{Verdict::Code::Clone, "two hosts"},
+      Verdict{Verdict::Code::Fenced, "lost its store", {}, Incarnation(7)},
       Verdict{Verdict::Code::Full, "enough", {{Ipv4(7), 6783}, {Ip::parse("fe80::1").value(), 1}}},
       Heartbeat{},
       Heartbeat{
