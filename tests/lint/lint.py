@@ -6,7 +6,8 @@
 
 Rules, each with the reason in its message: include directions between folders, identifiers and headers
 banned per folder, budgets of files, functions and folders, format (clang-format 14), leftovers (machine
-paths, TODO without an issue), shell scripts (shellcheck). An exception needs a line with a reason in
+paths, TODO without an issue), shell scripts (shellcheck), claims of docs/COMPATIBILITY.md (each names
+tests, and they exist). An exception needs a line with a reason in
 tests/lint/exceptions.txt:  RULE PATH  reason
 """
 import os
@@ -173,6 +174,28 @@ def check_folders(paths):
             yield folder, f"{len(files)} source files (at most {FOLDER_FILES_MAX}; split it)"
 
 
+COMPATIBILITY = "docs/COMPATIBILITY.md"
+# A row of a table: what there was, what there is, and what shows it.
+COMPATIBILITY_ROW = re.compile(r"\|(.*)\|(.*)\|(.*)\|\s*$")
+TEST_NAME = re.compile(r"\b[A-Z][a-z]+(?:[A-Z0-9][a-z0-9]*){2,}\b")
+
+
+def check_compatibility(text, test_files, test_names):
+    for number, line in enumerate(text.splitlines(), 1):
+        row = COMPATIBILITY_ROW.match(line.replace("\\|", "!"))
+        if not row or set(row.group(1).strip()) <= {"-"} or row.group(1).strip() == "Weave":
+            continue
+        here, shown_by = row.group(2), row.group(3)
+        if not shown_by.strip() and "**missing**" not in here and "not there" not in here:
+            yield number, "compatibility", "a claim without a test that shows it"
+        for name in TEST_NAME.findall(shown_by):
+            if name not in test_names:
+                yield number, "compatibility", f"{name} is no test"
+        for name in re.findall(r"`([\w/]+\.(?:cc|sh|py))`", shown_by):
+            if name.split("/")[-1] not in test_files:
+                yield number, "compatibility", f"{name} is not there"
+
+
 def tracked():
     listing = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard"],
                              cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -204,6 +227,8 @@ def exceptions():
 def lint():
     paths = tracked()
     excused, used, complaints = exceptions(), set(), []
+    test_files = {path.split("/")[-1] for path in paths if path.startswith("tests/")}
+    test_names, compatibility = set(), ""
 
     def complain(path, number, rule, message):
         if (rule, path) in excused:
@@ -219,8 +244,14 @@ def lint():
         found = list(check_leftovers(path, text))
         if path.endswith(SOURCES):
             found += check_source(path, text)
+        if path.startswith("tests/") and path.endswith(".cc"):
+            test_names.update(re.findall(r"\bTEST(?:_F|_P)?\(\s*\w+,\s*(\w+)\)", text))
+        if path == COMPATIBILITY:
+            compatibility = text
         for number, rule, message in found:
             complain(path, number, rule, message)
+    for number, rule, message in check_compatibility(compatibility, test_files, test_names):
+        complain(COMPATIBILITY, number, rule, message)
     for folder, message in check_folders(paths):
         complain(folder, 0, "folder-size", message)
     for key in sorted(set(excused) - used):
@@ -277,7 +308,12 @@ def self_test():
         if len(list(check_leftovers("a.cc", text))) != expected:
             print(f"self-test: leftovers in {text!r}: expected {expected}")
             failures += 1
-    print(f"lint self-test: {len(SELF_TESTS) + 3 - failures} passed, {failures} failed")
+    for row, expected in (("| a | the same | IsATest |", 0), ("| a | the same | |", 1), ("| a | **missing** | |", 0),
+                          ("| a | the same | IsNoTest, `b_test.cc` |", 1), ("| a | the same | `c.sh` |", 1)):
+        if len(list(check_compatibility(row, {"b_test.cc"}, {"IsATest"}))) != expected:
+            print(f"self-test: compatibility of {row!r}: expected {expected}")
+            failures += 1
+    print(f"lint self-test: {len(SELF_TESTS) + 8 - failures} passed, {failures} failed")
     return 1 if failures else 0
 
 
