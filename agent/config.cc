@@ -116,6 +116,13 @@ namespace {
 
 // Precondition: a checked ValueKind::Place of ListenAt.
 Result<ListenPlace> parse_place(const std::string& text) {
+  if (text.starts_with("https://")) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("{} is where commands find the agent of another host (an agent listens "
+                    "at an address and a port, or at the path of a Unix socket)",
+                    text)};
+  }
   if (text.empty() || text == "off") {
     return ListenPlace{};
   }
@@ -125,16 +132,30 @@ Result<ListenPlace> parse_place(const std::string& text) {
   return ListenPlace{.tcp = WEFT_TRY(Endpoint::parse(text)), .path = {}};
 }
 
-// Whoever reaches the control API commands the agent: it has neither TLS nor a token.
+Result<CertificateFiles> take_certificate(const Settings& settings, const std::string& prefix) {
+  CertificateFiles files{.chain = settings.text(prefix + "-cert"),
+                         .key = settings.text(prefix + "-key")};
+  if (files.chain.empty() != files.key.empty()) {
+    return Error{Errc::Invalid, fmt::format("--{0}-cert and --{0}-key belong together", prefix)};
+  }
+  return files;
+}
+
+// Whoever reaches the control API commands the agent.
 Result<Ok> place_apis(const Settings& settings, Config& config) {
   config.http_address = WEFT_TRY(parse_place(settings.text("http-addr")));
   config.status_address = WEFT_TRY(parse_place(settings.text("status-addr")));
-  if (config.http_address.tcp && !config.http_address.tcp->address.is_loopback()) {
-    return Error{Errc::Invalid,
-                 fmt::format("--http-addr {} is reached from other hosts, who could command the "
-                             "agent (expected a loopback address, or the path of a Unix socket; "
-                             "--status-addr may be anywhere)",
-                             settings.text("http-addr"))};
+  config.http_token_file = settings.text("http-token-file");
+  config.http_files = WEFT_TRY(take_certificate(settings, "http"));
+  if (config.http_address.tcp && !config.http_address.tcp->address.is_loopback()
+      && config.http_token_file.empty()) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("--http-addr {} is reached from other hosts, who could command the "
+                    "agent: give it a token (--http-token-file PATH), with which it speaks "
+                    "TLS there, a loopback address, or the path of a Unix socket "
+                    "(--status-addr may be anywhere)",
+                    settings.text("http-addr"))};
   }
   return Ok{};
 }
@@ -148,12 +169,8 @@ Result<Ok> take_ui(const Settings& settings, Config& config) {
   config.ui_users_file = settings.text("ui-users-file");
   const std::string& tls = settings.text("ui-tls");
   config.ui_tls = tls == "on" ? UiTls::On : tls == "off" ? UiTls::Off : UiTls::Auto;
-  config.ui_cert = settings.text("ui-cert");
-  config.ui_key = settings.text("ui-key");
+  config.ui_files = WEFT_TRY(take_certificate(settings, "ui"));
   config.ui_proxies = WEFT_TRY(parse_subnets(settings.text("ui-proxies")));
-  if (config.ui_cert.empty() != config.ui_key.empty()) {
-    return Error{Errc::Invalid, "--ui-cert and --ui-key belong together"};
-  }
   const std::string& controls = settings.text("controls");
   config.controls = controls == "off"     ? Controls::Off
                     : controls == "login" ? Controls::Login

@@ -49,6 +49,12 @@ enum class Controls : std::uint8_t {
   Loopback,  // Also everybody on this host, where there is no login.
 };
 
+// PEM. Both empty: the agent makes its own.
+struct CertificateFiles {
+  std::string chain;
+  std::string key;
+};
+
 struct Config {
   std::optional<PeerName> name;
   std::string nickname;
@@ -77,8 +83,7 @@ struct Config {
   std::string ui_token_file;          // Empty: no token.
   std::string ui_users_file;          // Empty: no accounts.
   UiTls ui_tls = UiTls::Auto;
-  std::string ui_cert;  // Empty, as the key: the agent makes its own.
-  std::string ui_key;
+  CertificateFiles ui_files;
   std::vector<Cidr> ui_proxies;  // Whose X-Forwarded-… headers count.
   Controls controls = Controls::Login;
   bool host_shell = false;
@@ -87,10 +92,12 @@ struct Config {
   std::string log_level;
   std::string log_file;
   std::optional<Endpoint> metrics_address;  // Nothing: on the control socket alone.
-  ListenPlace http_address;                 // Weave's control API; on loopback if it is TCP.
-  ListenPlace status_address;               // Its status alone.
-  bool resume = false;                      // The peers of the last run, whatever else.
-  std::vector<std::string> targets;         // As written.
+  ListenPlace http_address;     // Weave's control API; beyond loopback with TLS and a token.
+  std::string http_token_file;  // Empty: no token.
+  CertificateFiles http_files;
+  ListenPlace status_address;        // Its status alone.
+  bool resume = false;               // The peers of the last run, whatever else.
+  std::vector<std::string> targets;  // As written.
 
   std::string control_socket() const { return run_dir + "/weft.sock"; }
   std::string store_path() const { return state_dir + "/weft.db"; }

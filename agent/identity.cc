@@ -91,6 +91,7 @@ Result<Identity> claim_identity(sys::Store& store,
   } else {
     identity.key = router::KeyPair::generate(entropy);
   }
+  identity.has_lost_store = find(table, "outrun").has_value();
   const auto incarnation = find(table, "incarnation");
   const std::uint64_t before = incarnation ? WEFT_TRY(number_of(*incarnation)) : 0;
   identity.incarnation = Incarnation(before + 1);
@@ -101,6 +102,11 @@ Result<Identity> claim_identity(sys::Store& store,
       identity_write("incarnation", to_value(identity.incarnation.value())),
   }));
   return identity;
+}
+
+Result<Ok> outrun(sys::Store& store, Incarnation earlier) {
+  return store.apply({identity_write("incarnation", to_value(earlier.value())),
+                      identity_write("outrun", to_value(earlier.value()))});
 }
 
 Result<std::vector<std::string>> load_targets(sys::Store& store) {

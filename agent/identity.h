@@ -17,7 +17,8 @@ struct Identity {
   PeerName name;
   Incarnation incarnation;
   router::KeyPair key;
-  bool is_new = false;  // The store knew none.
+  bool is_new = false;          // The store knew none.
+  bool has_lost_store = false;  // Others remember runs of this name that the store does not.
 };
 
 // Loads what the store knows, or makes it; either way the incarnation is one higher than ever
@@ -26,6 +27,9 @@ struct Identity {
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
                                 std::optional<PeerName> wanted);
+
+// Others know a run of this name that the store has lost: the next start is a later one.
+Result<Ok> outrun(sys::Store& store, Incarnation earlier);
 
 // Peers an operator named, in the order of their text.
 Result<std::vector<std::string>> load_targets(sys::Store& store);

@@ -414,6 +414,23 @@ void add_process(const ProcessUsage& usage, Page& page) {
   page.gauge("process_start_time_seconds", "When it began, since 1970.", usage.start_seconds);
 }
 
+void add_http(const std::vector<HttpStatus>& servers, Page& page) {
+  for (const HttpStatus& server : servers) {
+    page.gauge("weft_http_connections",
+               "Clients' connections.",
+               static_cast<double>(server.stats.connections),
+               {{"api", server.api}});
+    page.counter("weft_http_evicted_total",
+                 "Idle connections that were closed to make room for others.",
+                 server.stats.evicted,
+                 {{"api", server.api}});
+    page.counter("weft_http_late_total",
+                 "Connections that were cut in the middle of a request that took too long to come.",
+                 server.stats.late,
+                 {{"api", server.api}});
+  }
+}
+
 }  // namespace
 
 std::string metrics_text(const AgentStatus& status) {
@@ -433,6 +450,7 @@ std::string metrics_text(const AgentStatus& status) {
   if (status.dns) {
     add_dns(*status.dns, page);
   }
+  add_http(status.http, page);
   if (status.process) {
     add_process(*status.process, page);
   }

@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #include "agent/cli/client.h"
+#include "agent/cli/process.h"
+#include "agent/http/host_certificate.h"
+#include "agent/http/token_file.h"
 #include "agent/ipam/rebuild.h"
 #include "agent/password_file.h"
 #include "agent/probe/ui_access.h"
@@ -75,11 +78,13 @@ class Runner {
 
   std::optional<Failure> start();
   void run();
+  bool is_restart() const { return is_restart_; }
   // Closes everything that must be closed in order, the store last.
   void close();
 
  private:
   std::optional<Failure> check_host();
+  Result<Ok> read_http_access();
   Result<Ok> take_seat();
   void wait_signal(boost::asio::signal_set& signals);
 
@@ -91,6 +96,7 @@ class Runner {
   std::unique_ptr<sys::Store> store_;
   Agent::Seat seat_;
   std::unique_ptr<Agent> agent_;
+  bool is_restart_ = false;
 };
 
 // Everything that can be refused without having changed anything.
@@ -109,6 +115,9 @@ std::optional<Failure> Runner::check_host() {
       return Failure{ExitCode::Refused, certificate.error()};
     }
     seat_.ui_certificate = std::move(certificate).value();
+  }
+  if (const auto access = read_http_access(); !access.ok()) {
+    return Failure{ExitCode::Refused, Error(access.error()).with_context("control API")};
   }
   if (running_agent(config_.control_socket()).ok()) {
     return Failure{
@@ -134,6 +143,19 @@ std::optional<Failure> Runner::check_host() {
     }
   }
   return std::nullopt;
+}
+
+Result<Ok> Runner::read_http_access() {
+  if (config_.http_token_file.empty()) {
+    return Ok{};
+  }
+  seat_.http_token = WEFT_TRY(read_token("--http-token-file", config_.http_token_file));
+  const std::optional<Endpoint>& listen = config_.http_address.tcp;
+  if (listen && !listen->address.is_loopback()) {
+    seat_.http_certificate =
+        WEFT_TRY(host_certificate(config_, config_.http_files, listen->address));
+  }
+  return Ok{};
 }
 
 // Password before identity: an incarnation is not spent on a start that fails.
@@ -171,7 +193,12 @@ std::optional<Failure> Runner::start() {
       {.io = io_, .clock = clock_, .store = *store_, .netdev = *netdev_, .entropy = entropy_},
       config_,
       seat_,
-      [this] { boost::asio::post(io_, [this] { io_.stop(); }); });
+      {.stop = [this] { boost::asio::post(io_, [this] { io_.stop(); }); },
+       .restart =
+           [this] {
+             is_restart_ = true;
+             io_.stop();
+           }});
   if (!agent.ok()) {
     return Failure{ExitCode::Failure, agent.error()};
   }
@@ -224,7 +251,8 @@ void Runner::wait_signal(boost::asio::signal_set& signals) {
 
 void Runner::close() {
   agent_.reset();
-  if (const auto ended = mark_ended(*store_); !ended.ok()) {
+  // To be started again by ourselves is to be cut off: whom an operator has named since counts.
+  if (const auto ended = is_restart_ ? Result<Ok>(Ok{}) : mark_ended(*store_); !ended.ok()) {
     log::warning("state not written", {"why", ended.error()});
   }
   store_.reset();
@@ -253,6 +281,10 @@ ExitCode run_agent(const Config& config) {
   }
   runner.run();
   runner.close();
+  if (runner.is_restart()) {
+    log::error("cannot start again", {"why", restart_process()});
+    return ExitCode::Failure;
+  }
   log::info("ended; containers' traffic goes on");
   // A name lookup may be under way on Asio's resolver thread; a dead resolver would hold up the
   // end.

@@ -15,6 +15,7 @@
 #include "ipam/allocator.h"
 #include "router/io/datapath_service.h"
 #include "router/mesh.h"
+#include "sys/http_server.h"
 
 namespace weft::agent {
 
@@ -36,6 +37,11 @@ struct ProcessUsage {
   std::uint64_t open_files_max = 0;
 };
 
+struct HttpStatus {
+  std::string api;  // What is served there: control, weave, status or metrics.
+  sys::HttpStats stats;
+};
+
 struct AgentStatus {
   std::string version;
   bool password_set = false;
@@ -55,6 +61,7 @@ struct AgentStatus {
   std::optional<router::SealedStatus> sealed;  // Nothing if all goes in clear.
   std::optional<DockerStatus> docker;          // Nothing with --no-docker.
   std::optional<ProcessUsage> process{};       // Nothing where procfs does not say.
+  std::vector<HttpStatus> http{};
 };
 
 boost::json::object to_json(const AgentStatus& status);

@@ -79,6 +79,7 @@ void Agent::on_mesh(router::MeshAction action) {
                      ipam_->on_gossip(delivery.from, delivery.topic, delivery.payload);
                    }
                  },
+                 [this](const router::Outrun& outrun) { come_back(outrun.earlier); },
                  [](const router::MeshEvent& event) {
                    const auto write = event.level == router::MeshEvent::Level::Warning
                                           ? &log::warning
@@ -88,6 +89,20 @@ void Agent::on_mesh(router::MeshAction action) {
                  [](const auto&) {},  // Sockets' business, done by the service.
              },
              std::move(action));
+}
+
+// A later run, from the next start on: what was said as this one cannot be unsaid.
+void Agent::come_back(Incarnation earlier) {
+  if (!on_restart_) {
+    return;  // It is under way.
+  }
+  if (const auto stored = outrun(host_.store, earlier); !stored.ok()) {
+    log::error("not restarted as a later run", {"why", stored.error()});
+    return;
+  }
+  log::warning("this host has lost its store: it starts again as a later run of its name",
+               {"earlier", earlier});
+  std::exchange(on_restart_, nullptr)();
 }
 
 void Agent::on_record(const RecordChanged& change) {
@@ -490,6 +505,16 @@ AgentStatus Agent::status() const {
                                  .port_count = docker_->driver().ports().size()};
   }
   status.process = read_process_usage();
+  const std::array<std::pair<const char*, const sys::HttpServer*>, 4> servers{
+      {{"control", control_.get()},
+       {"weave", weave_api_.get()},
+       {"status", status_api_.get()},
+       {"metrics", metrics_.get()}}};
+  for (const auto& server : servers) {
+    if (server.second != nullptr) {
+      status.http.push_back({server.first, server.second->stats()});
+    }
+  }
   return status;
 }
 

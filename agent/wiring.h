@@ -66,13 +66,22 @@ class Agent {
     bool is_rebuilt = false;  // The store was of no use: what it said of addresses is lost.
     app::Access ui_access{};
     std::optional<sys::Certificate> ui_certificate{};
+    std::string http_token{};  // Empty: the control API asks for none.
+    std::optional<sys::Certificate> http_certificate{};
   };
 
-  // The agent is ready when this returns; `on_stop` runs when the control API is told to stop.
+  // Run when the control API is told to stop, and when the agent has to be started again, with the
+  // store as it is then. Both return before anything has ended.
+  struct Exits {
+    std::function<void()> stop;
+    std::function<void()> restart;
+  };
+
+  // The agent is ready when this returns.
   static Result<std::unique_ptr<Agent>> start(const Host& host,
                                               Config config,
                                               const Seat& seat,
-                                              std::function<void()> on_stop);
+                                              Exits exits);
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
@@ -90,6 +99,9 @@ class Agent {
   Result<Ok> start_metrics();
   void start_weave_api(const ControlHooks& hooks);
   Result<Ok> listen_weave(const ControlHooks& hooks);
+  void on_weave_request(const sys::HttpRequest& request,
+                        const ControlHooks& hooks,
+                        const AttachHooks& attach);
   Result<Ok> listen_status();
   Result<Ok> start_dns(const Identity& identity);
   void listen_for_dns();
@@ -104,6 +116,7 @@ class Agent {
   Result<Ok> start_control(std::function<void()> on_stop);
 
   void on_mesh(router::MeshAction action);
+  void come_back(Incarnation earlier);
   void on_record(const RecordChanged& change);
   void on_ipam(ipam::AllocatorAction action);
   void on_docker(plugin::DockerAction action);
@@ -213,6 +226,9 @@ class Agent {
   std::unique_ptr<IpamApi> weave_ipam_api_;
   std::unique_ptr<sys::HttpServer> weave_api_;   // Nothing if --http-addr is off, or taken.
   std::unique_ptr<sys::HttpServer> status_api_;  // The same of --status-addr.
+  std::function<void()> on_restart_;
+  std::string http_token_;
+  std::optional<sys::Certificate> http_certificate_;
   std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.
   std::set<PeerName> unplaced_;           // Peers whose place on the underlay is to be looked up.
 };

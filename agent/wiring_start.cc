@@ -9,6 +9,8 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/http/agent_call.h"
+#include "agent/http/remote_access.h"
 #include "agent/http/weave_api.h"
 #include "agent/underlay.h"
 #include "agent/version.h"
@@ -28,8 +30,11 @@ constexpr std::string_view kWeavePrefix = "/weave/";
 Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
                                             Config config,
                                             const Seat& seat,
-                                            std::function<void()> on_stop) {
+                                            Exits exits) {
   std::unique_ptr<Agent> agent(new Agent(host, std::move(config)));
+  agent->on_restart_ = std::move(exits.restart);
+  agent->http_token_ = seat.http_token;
+  agent->http_certificate_ = seat.http_certificate;
   agent->placement_ = WEFT_TRY(Placement::load(host.store));
   WEFT_TRY(agent->start_sealed(seat));
   WEFT_TRY(agent->start_datapath(seat.identity.name));
@@ -52,7 +57,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   agent->start_controls(seat);
   agent->start_app(seat);
   // Last, because who can connect to it takes us for ready.
-  WEFT_TRY(agent->start_control(std::move(on_stop)));
+  WEFT_TRY(agent->start_control(std::move(exits.stop)));
   return agent;
 }
 
@@ -111,7 +116,8 @@ Result<Ok> Agent::start_ipam(const Seat& seat) {
     log::warning("containers not looked through", {"why", guests.error()});
   }
   const bool lives = guests.ok() && !guests.value().empty();
-  const bool has_lost_store = seat.is_rebuilt || (seat.identity.is_new && lives);
+  const bool has_lost_store =
+      seat.is_rebuilt || seat.identity.has_lost_store || (seat.identity.is_new && lives);
   const ipam::Allocator::Options options{
       .self = seat.identity.name,
       .range = config_.range,
@@ -158,6 +164,7 @@ Result<Ok> Agent::start_mesh(const Seat& seat) {
   options.port = config_.port;
   options.addresses = WEFT_TRY(underlay_addresses(host_.netdev, config_.host));
   options.discovery = config_.discovery;
+  options.fresh = placement_.some(1).empty();
   options.links_max = config_.connections_max;
   auto mesh = std::make_unique<router::Mesh>(std::move(options), Rng(seed_number), host_.entropy);
   mesh_ = WEFT_TRY(router::MeshService::start(
@@ -293,27 +300,51 @@ Result<Ok> Agent::listen_weave(const ControlHooks& hooks) {
       [this](const std::string& text) { return find_peer(text); },
       [this](const std::string& owner) { return may_run(owner); });
   const auto on_request = [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {
-    if (auto refusal = refuse_browser(request)) {
-      weave_api_->respond(request.id, *std::move(refusal));
-    } else if (is_ipam_path(request.target)) {
-      weave_ipam_api_->on_request(request);
-    } else {
-      weave_api_->respond(request.id, handle_weave(request, hooks, attach));
-    }
+    on_weave_request(request, hooks, attach);
   };
   const auto on_hangup = [this](RequestId call) { weave_ipam_api_->on_hangup(call); };
   if (config_.http_address.tcp) {
     constexpr std::size_t kClientsMax = 256;  // Those that wait for addresses stay connected.
-    weave_api_ = WEFT_TRY(sys::listen_http_tcp(
-        host_.io.get_executor(),
-        {.address = *config_.http_address.tcp, .connections_max = kClientsMax, .only_local = true},
-        on_request,
-        on_hangup));
+    weave_api_ = WEFT_TRY(sys::listen_http_tcp(host_.io.get_executor(),
+                                               {.address = *config_.http_address.tcp,
+                                                .connections_max = kClientsMax,
+                                                .only_local = !http_certificate_,
+                                                .certificate = http_certificate_},
+                                               on_request,
+                                               on_hangup));
+    if (http_certificate_) {
+      log::info("control API",
+                {"url", "https://" + config_.http_address.tcp->to_string()},
+                {"certificate_sha256", http_certificate_->fingerprint});
+    }
   } else {
     weave_api_ = WEFT_TRY(sys::listen_http(
         host_.io.get_executor(), {.path = config_.http_address.path}, on_request, on_hangup));
   }
   return Ok{};
+}
+
+// With a token, over TCP, what the control socket serves is there too: who has it is no stranger.
+void Agent::on_weave_request(const sys::HttpRequest& request,
+                             const ControlHooks& hooks,
+                             const AttachHooks& attach) {
+  const bool asks_for_token = !http_token_.empty() && config_.http_address.tcp.has_value();
+  auto refusal =
+      asks_for_token ? refuse_without_token(request, http_token_) : refuse_browser(request);
+  if (refusal) {
+    weave_api_->respond(request.id, *std::move(refusal));
+    return;
+  }
+  const bool is_control = asks_for_token && request.target.starts_with(kControlPrefix);
+  sys::HttpRequest inner = request;
+  inner.target.erase(0, is_control ? kControlPrefix.size() - 1 : 0);
+  if (is_ipam_path(inner.target)) {
+    weave_ipam_api_->on_request(inner);
+  } else if (is_control) {
+    weave_api_->respond(inner.id, handle_control(inner, hooks));
+  } else {
+    weave_api_->respond(inner.id, handle_weave(inner, hooks, attach));
+  }
 }
 
 Result<Ok> Agent::listen_status() {

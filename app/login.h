@@ -7,6 +7,7 @@
 // oldest gives way.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -30,6 +31,15 @@ inline constexpr std::size_t kTokenMax = 256;
 inline constexpr std::size_t kAccountsMax =
     256;  // A team; more belong behind a proxy of their own.
 inline constexpr Duration kSessionLife = std::chrono::hours(12);
+
+// Takes as long wherever the first difference is; that the lengths differ may be seen.
+inline bool is_same_secret(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference |= a[i] == b[i] ? 0U : 1U;
+  }
+  return difference == 0;
+}
 
 // Somebody at the UI.
 struct Visitor {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <map>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "sys/http/listen_tcp.h"
 #include "sys/http/unix_socket.h"
 #include "sys/lifetime.h"
+#include "sys/tls/tls_listener.h"
 
 namespace weft::sys {
 namespace {
@@ -27,11 +29,15 @@ constexpr std::chrono::milliseconds kAcceptRetry(100);
 template <class Protocol>
 class StreamHttpServer final : public HttpServer, private HttpConnection::Owner {
  public:
+  struct Limits {
+    std::size_t connections_max = 0;
+    std::chrono::milliseconds request_max{};
+  };
   StreamHttpServer(asio::any_io_executor executor,
-                   std::size_t connections_max,
+                   Limits limits,
                    OnRequest on_request,
                    OnHangup on_hangup)
-      : connections_max_(connections_max),
+      : limits_(limits),
         on_request_(std::move(on_request)),
         on_hangup_(std::move(on_hangup)),
         acceptor_(executor),
@@ -39,36 +45,57 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
 
   ~StreamHttpServer() override {
     for (const auto& [connection, held] : connections_) {
-      connection->close();
+      held.connection->close();
     }
   }
 
   typename Protocol::acceptor& acceptor() { return acceptor_; }
   UnixSocketFile& file() { return file_; }
-  // At connections_max we do not accept: further clients wait in the backlog until one leaves.
+  // At connections_max, all of which wait for answers, we do not accept: further clients wait in
+  // the backlog until one leaves or has its answer.
   void accept();
 
   void respond(RequestId id, HttpResponse response) override;
+  HttpStats stats() const override;
   void refuse_strangers() { only_local_ = true; }
+  // Instead of accept().
+  Result<Ok> listen_tls(const Endpoint& address, const Certificate& certificate);
 
  private:
+  struct Held {
+    std::shared_ptr<HttpConnection> connection;
+    std::uint64_t idle = 0;  // Its key in idle_; 0 while a request is unanswered.
+  };
+
+  bool is_full() const { return connections_.size() >= limits_.connections_max; }
+  bool has_room() const { return !is_full() || !idle_.empty(); }
+  void set_idle(HttpConnection& connection);
+  void set_busy(HttpConnection& connection);
+  bool evict_idle();
+  void start(HttpConnection::Socket socket);
   bool is_stranger(const typename Protocol::socket& socket) const;
   void on_accepted(const boost::system::error_code& error, HttpConnection::Socket socket);
   void on_request(HttpConnection& from, HttpRequest request) override;
   void on_hangup(HttpConnection& from) override;
+  void on_late(HttpConnection&) override { ++stats_.late; }
   void on_closed(HttpConnection& from) override;
 
-  std::size_t connections_max_;
+  Limits limits_;
   OnRequest on_request_;
   OnHangup on_hangup_;
   UnixSocketFile
       file_;  // If it is one. Removed after the acceptor has closed: a later member goes first.
   typename Protocol::acceptor acceptor_;
+  std::optional<HttpConnection::Socket> waiting_;  // Accepted, and all others came to be busy.
+  std::unique_ptr<TlsListener> tls_;
   asio::steady_timer retry_;
   bool accepting_ = false;
   bool only_local_ = false;
   // Nothing iterates these in an order that shows.
-  std::map<HttpConnection*, std::shared_ptr<HttpConnection>> connections_;
+  std::map<HttpConnection*, Held> connections_;
+  std::map<std::uint64_t, HttpConnection*> idle_;  // No request is unanswered; the longest first.
+  std::uint64_t last_idle_ = 0;
+  HttpStats stats_;
   std::map<RequestId, HttpConnection*> unanswered_;
   std::map<HttpConnection*, RequestId> request_of_;
   std::uint64_t last_id_ = 0;
@@ -77,7 +104,10 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
 
 template <class Protocol>
 void StreamHttpServer<Protocol>::accept() {
-  if (accepting_ || connections_.size() >= connections_max_) {
+  if (waiting_ && has_room()) {
+    start(*std::exchange(waiting_, std::nullopt));
+  }
+  if (tls_ || accepting_ || waiting_ || !has_room()) {
     return;
   }
   accepting_ = true;
@@ -91,6 +121,18 @@ void StreamHttpServer<Protocol>::accept() {
         }
         on_accepted(error, std::move(socket));
       }));
+}
+
+// Twice as many places as there: one half may be taken by those who have not shaken hands yet.
+template <class Protocol>
+Result<Ok> StreamHttpServer<Protocol>::listen_tls(const Endpoint& address,
+                                                  const Certificate& certificate) {
+  tls_ = WEFT_TRY(TlsListener::listen(
+      acceptor_.get_executor(),
+      {.listen = address, .connections_max = 2 * limits_.connections_max},
+      certificate,
+      [this](TlsListener::Socket socket, const std::string&) { start(std::move(socket)); }));
+  return Ok{};
 }
 
 template <class Protocol>
@@ -120,15 +162,61 @@ void StreamHttpServer<Protocol>::on_accepted(const boost::system::error_code& er
     }));
     return;
   }
-  HttpConnection::Owner& owner = *this;
-  auto connection = std::make_shared<HttpConnection>(std::move(socket), owner);
-  connections_.emplace(connection.get(), connection);
-  connection->start();
+  waiting_.emplace(std::move(socket));
   accept();
 }
 
 template <class Protocol>
+void StreamHttpServer<Protocol>::start(HttpConnection::Socket socket) {
+  if (is_full() && !evict_idle()) {
+    ++stats_.evicted;  // TLS has taken its hand already; all others wait for answers.
+    return;
+  }
+  HttpConnection::Owner& owner = *this;
+  auto connection = std::make_shared<HttpConnection>(std::move(socket), limits_.request_max, owner);
+  connections_[connection.get()].connection = connection;
+  set_idle(*connection);
+  connection->start();
+}
+
+template <class Protocol>
+void StreamHttpServer<Protocol>::set_idle(HttpConnection& connection) {
+  Held& held = connections_.at(&connection);
+  WEFT_ASSERT(held.idle == 0);
+  held.idle = ++last_idle_;
+  idle_.emplace(held.idle, &connection);
+}
+
+template <class Protocol>
+void StreamHttpServer<Protocol>::set_busy(HttpConnection& connection) {
+  idle_.erase(std::exchange(connections_.at(&connection).idle, 0));
+}
+
+// False if there is none. Whoever is in the middle of a request, or of reading an answer, counts as
+// idle too: it has had its turn for longer than all others.
+template <class Protocol>
+bool StreamHttpServer<Protocol>::evict_idle() {
+  if (idle_.empty()) {
+    return false;
+  }
+  HttpConnection* const oldest = idle_.begin()->second;
+  idle_.erase(idle_.begin());
+  oldest->close();
+  connections_.erase(oldest);
+  ++stats_.evicted;
+  return true;
+}
+
+template <class Protocol>
+HttpStats StreamHttpServer<Protocol>::stats() const {
+  HttpStats stats = stats_;
+  stats.connections = connections_.size();
+  return stats;
+}
+
+template <class Protocol>
 void StreamHttpServer<Protocol>::on_request(HttpConnection& from, HttpRequest request) {
+  set_busy(from);
   request.id = RequestId(++last_id_);
   unanswered_.emplace(request.id, &from);
   request_of_.emplace(&from, request.id);
@@ -144,7 +232,9 @@ void StreamHttpServer<Protocol>::respond(RequestId id, HttpResponse response) {
   HttpConnection* const connection = found->second;
   unanswered_.erase(found);
   request_of_.erase(connection);
+  set_idle(*connection);
   connection->answer(std::move(response));
+  accept();
 }
 
 template <class Protocol>
@@ -159,7 +249,10 @@ void StreamHttpServer<Protocol>::on_hangup(HttpConnection& from) {
 
 template <class Protocol>
 void StreamHttpServer<Protocol>::on_closed(HttpConnection& from) {
-  connections_.erase(&from);
+  const auto found = connections_.find(&from);
+  WEFT_ASSERT(found != connections_.end());
+  idle_.erase(found->second.idle);
+  connections_.erase(found);
   accept();
 }
 
@@ -170,7 +263,11 @@ Result<std::unique_ptr<HttpServer>> listen_http(asio::any_io_executor executor,
                                                 HttpServer::OnRequest on_request,
                                                 HttpServer::OnHangup on_hangup) {
   auto server = std::make_unique<StreamHttpServer<asio::local::stream_protocol>>(
-      std::move(executor), options.connections_max, std::move(on_request), std::move(on_hangup));
+      std::move(executor),
+      StreamHttpServer<asio::local::stream_protocol>::Limits{
+          .connections_max = options.connections_max, .request_max = options.request_max},
+      std::move(on_request),
+      std::move(on_hangup));
   WEFT_TRY(UnixSocketFile::listen(server->acceptor(), options.path, options.group, server->file()));
   server->accept();
   return std::unique_ptr<HttpServer>(std::move(server));
@@ -181,9 +278,17 @@ Result<std::unique_ptr<HttpServer>> listen_http_tcp(asio::any_io_executor execut
                                                     HttpServer::OnRequest on_request,
                                                     HttpServer::OnHangup on_hangup) {
   auto server = std::make_unique<StreamHttpServer<asio::ip::tcp>>(
-      std::move(executor), options.connections_max, std::move(on_request), std::move(on_hangup));
+      std::move(executor),
+      StreamHttpServer<asio::ip::tcp>::Limits{.connections_max = options.connections_max,
+                                              .request_max = options.request_max},
+      std::move(on_request),
+      std::move(on_hangup));
   if (options.only_local) {
     server->refuse_strangers();
+  }
+  if (options.certificate) {
+    WEFT_TRY(server->listen_tls(options.address, *options.certificate));
+    return std::unique_ptr<HttpServer>(std::move(server));
   }
   WEFT_TRY(listen_tcp(server->acceptor(), options.address));
   server->accept();

@@ -12,6 +12,7 @@
 #include "agent/cli/process.h"
 #include "agent/cli/status_text.h"
 #include "agent/control_api.h"
+#include "agent/http/agent_call.h"
 #include "agent/http/template.h"
 #include "sys/http_server.h"
 
@@ -32,35 +33,40 @@ std::string socket_of(const Settings& settings) {
 }
 
 // The body of a 2xx answer; other answers are Errors with the agent's words.
-Result<json::value> call(const std::string& socket,
-                         const std::string& method,
-                         const std::string& target,
-                         const std::string& body) {
-  auto response = sys::http_call(socket, method, target, body, kCallTimeoutSeconds);
-  if (!response.ok()) {
-    Error error = std::move(response).error();
-    if (error.os == EACCES || error.os == EPERM) {
-      error.code = Errc::Denied;
-    }
-    return error;
-  }
+Result<json::value> body_of(const sys::HttpResponse& response) {
   boost::system::error_code malformed;
-  json::value value = json::parse(response.value().body, malformed);
+  json::value value = json::parse(response.body, malformed);
   if (malformed) {
     return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
   }
-  if (response.value().status / 100 == 2) {
+  if (response.status / 100 == 2) {
     return value;
   }
   const json::value* why = value.is_object() ? value.as_object().if_contains("error") : nullptr;
   return Error{Errc::Invalid,
                why != nullptr && why->is_string()
                    ? std::string(std::string_view(why->as_string()))
-                   : fmt::format("the agent answers {}", response.value().status)};
+                   : fmt::format("the agent answers {}", response.status)};
+}
+
+// Of this host.
+Result<json::value> call(const std::string& socket,
+                         const std::string& method,
+                         const std::string& target) {
+  const auto response = WEFT_TRY(sys::http_call(socket, method, target, "", kCallTimeoutSeconds));
+  return body_of(response);
+}
+
+Result<json::value> ask(const Settings& settings,
+                        const std::string& method,
+                        const std::string& target,
+                        const std::string& body) {
+  const auto response = WEFT_TRY(call_agent(settings, method, target, body, kCallTimeoutSeconds));
+  return body_of(response);
 }
 
 ExitCode post(const Settings& settings, const std::string& path, const std::string& body) {
-  const auto done = call(socket_of(settings), "POST", path, body);
+  const auto done = ask(settings, "POST", path, body);
   return done.ok() ? ExitCode::Ok : report(done.error());
 }
 
@@ -72,7 +78,7 @@ ExitCode report(const Error& error) {
     return ExitCode::NotRunning;
   }
   if (error.code == Errc::Denied) {
-    fmt::print(stderr, "weft: {} (root or a member of group weft may do this)\n", error.what);
+    fmt::print(stderr, "weft: {}\n", error.what);
     return ExitCode::Denied;
   }
   fmt::print(stderr, "weft: {}\n", error.what);
@@ -80,7 +86,7 @@ ExitCode report(const Error& error) {
 }
 
 Result<int> running_agent(const std::string& socket) {
-  const json::value ready = WEFT_TRY(call(socket, "GET", "/ready", ""));
+  const json::value ready = WEFT_TRY(call(socket, "GET", "/ready"));
   const json::value* pid = ready.is_object() ? ready.as_object().if_contains("pid") : nullptr;
   if (pid == nullptr || !pid->is_int64()) {
     return Error{Errc::Invalid, "the agent does not say its pid"};
@@ -92,7 +98,7 @@ Result<Ok> stop_agent(const std::string& socket) {
   const int pid = WEFT_TRY(running_agent(socket));
   const ProcessHandle process = WEFT_TRY(ProcessHandle::open(pid));
   // The agent may be gone before its answer is read; what counts is that it ends.
-  (void)call(socket, "POST", "/stop", "");
+  (void)call(socket, "POST", "/stop");
   if (!process.wait_end(kStopTimeout)) {
     return Error{Errc::Os,
                  fmt::format("agent {} has not ended after {} s", pid, kStopTimeout.count())};
@@ -119,7 +125,7 @@ ExitCode run_reload(const Settings& settings) {
 
 ExitCode run_report(const Settings& settings) {
   const std::string& format = settings.text("format");
-  const auto answer = call(socket_of(settings), "GET", "/report", "");
+  const auto answer = ask(settings, "GET", "/report", "");
   if (!answer.ok()) {
     return report(answer.error());
   }
@@ -144,7 +150,7 @@ ExitCode print_status(const Settings& settings, const std::string& name) {
     return ExitCode::Usage;
   }
   const std::string target = name.empty() ? "/status" : "/status/" + name;
-  const auto status = call(socket_of(settings), "GET", target, "");
+  const auto status = ask(settings, "GET", target, "");
   if (!status.ok()) {
     return report(status.error());
   }

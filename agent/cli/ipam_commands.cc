@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/client.h"
-#include "sys/http_server.h"
+#include "agent/http/agent_call.h"
 
 namespace weft::agent {
 namespace {
@@ -21,15 +21,9 @@ ExitCode call(const Settings& settings,
               const char* method,
               const std::string& target,
               std::chrono::seconds timeout) {
-  const auto response = sys::http_call(settings.text("run-dir") + "/weft.sock",
-                                       method,
-                                       target,
-                                       "",
-                                       static_cast<int>(timeout.count()));
+  const auto response = call_agent(settings, method, target, "", static_cast<int>(timeout.count()));
   if (!response.ok()) {
-    Error error = response.error();
-    error.code = error.os == EACCES || error.os == EPERM ? Errc::Denied : error.code;
-    return report(error);
+    return report(response.error());
   }
   const std::string& body = response.value().body;
   if (response.value().status / 100 != 2) {

@@ -77,7 +77,7 @@ enum class ValueKind : std::uint8_t {
   LogLevel,
   Domain,
   Place,
-  ListenAt,  // An endpoint, the path of a Unix socket, or off.
+  ListenAt,  // An endpoint, the path of a Unix socket, or off; of a client: https://….
   Seconds,
   Controls,  // off, login or loopback.
   Tls,       // on, off or auto.
@@ -108,6 +108,8 @@ Result<Command> parse_command(std::string_view name);
 class Settings {
  public:
   const std::string& text(std::string_view option) const;
+  // False for an option of other commands.
+  bool has(std::string_view option) const { return values_.contains(option); }
   bool flag(std::string_view option) const { return text(option) == "true"; }
   // True if a flag or a variable set it.
   bool is_given(std::string_view option) const;

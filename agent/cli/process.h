@@ -1,4 +1,5 @@
-// Waiting for another process by its pidfd (Linux 5.3): no polling of ids that may be reused.
+// Processes: waiting for another one by its pidfd (Linux 5.3; no polling of ids that may be
+// reused), and beginning this one anew.
 #pragma once
 
 #include <chrono>
@@ -23,5 +24,9 @@ class ProcessHandle {
 
   int file_;
 };
+
+// This program with these arguments again, as the same process, with no more open files than the
+// standard streams. Returns only if it cannot.
+Error restart_process();
 
 }  // namespace weft::agent

@@ -6,44 +6,18 @@
 #include <sstream>
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
+#include "agent/http/host_certificate.h"
+#include "agent/http/token_file.h"
 #include "app/login.h"
-#include "base/log.h"
 
 namespace weft::agent {
-
-namespace {
-
-void warn_if_open(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && (status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-    log::warning("a file of the UI's secrets is open to others than its owner", {"path", path});
-  }
-}
-
-}  // namespace
 
 Result<std::optional<std::string>> read_ui_token(const std::string& path) {
   if (path.empty()) {
     return std::optional<std::string>();
   }
-  std::ifstream file(path);
-  std::string token;
-  if (!file || !std::getline(file, token)) {
-    const int error = errno;
-    return Error{
-        Errc::Os, fmt::format("--ui-token-file {}: {}", path, std::strerror(error)), error};
-  }
-  warn_if_open(path);
-  if (token.size() < app::kTokenMin || token.size() > app::kTokenMax) {
-    return Error{Errc::Invalid,
-                 fmt::format("--ui-token-file {}: a token of {} characters (expected {} to {})",
-                             path,
-                             token.size(),
-                             app::kTokenMin,
-                             app::kTokenMax)};
-  }
+  auto token = WEFT_TRY(read_token("--ui-token-file", path));
   return std::optional(std::move(token));
 }
 
@@ -87,11 +61,7 @@ Result<std::optional<sys::Certificate>> read_ui_certificate(const Config& config
   if (!is_wanted) {
     return std::optional<sys::Certificate>();
   }
-  auto certificate =
-      config.ui_cert.empty() ? sys::ensure_certificate(
-          config.state_dir,
-          {config.nickname, "localhost", "127.0.0.1", "::1", config.ui_listen->address.to_string()})
-                             : sys::load_certificate(config.ui_cert, config.ui_key);
+  auto certificate = host_certificate(config, config.ui_files, config.ui_listen->address);
   if (!certificate.ok()) {
     return Error(certificate.error()).with_context("certificate of the web UI");
   }

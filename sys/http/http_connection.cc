@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include <boost/beast/core/error.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
@@ -28,8 +29,12 @@ constexpr std::uint32_t kHeaderMax = 16 * 1024;
 constexpr std::size_t kBufferMax = kHeaderMax + 64 * 1024;
 
 // Docker keeps a plugin connection idle for long and opens another without complaint when it is
-// gone; a client that stalls in mid-request is cut by the same clock.
+// gone.
 constexpr std::chrono::seconds kIdleMax(60);
+
+// Room for the first octets of a request, which most often are all of it.
+constexpr std::size_t kFirstSize = 2048;
+static_assert(kFirstSize <= kBufferMax);
 
 // After a refusal, what the client still sends is read and thrown away so that it gets to see the
 // answer instead of a broken pipe; this much and this long, then it is cut.
@@ -38,9 +43,10 @@ constexpr std::chrono::seconds kDrainTimeMax(2);
 
 }  // namespace
 
-HttpConnection::HttpConnection(Socket socket, Owner& owner)
+HttpConnection::HttpConnection(Socket socket, std::chrono::milliseconds request_max, Owner& owner)
     : stream_(std::move(socket)),
       buffer_(kBufferMax),
+      request_max_(request_max),
       owner_(&owner) {}
 
 void HttpConnection::close() {
@@ -57,11 +63,34 @@ void HttpConnection::finish() {
   }
 }
 
+// The next request may take its time to begin, unless it has begun behind the last one.
+void HttpConnection::await() {
+  if (buffer_.size() > 0) {
+    return read();
+  }
+  stream_.expires_after(kIdleMax);
+  stream_.async_read_some(buffer_.prepare(kFirstSize),
+                          [self = shared_from_this()](const Error& error, std::size_t size) {
+                            self->on_first(error, size);
+                          });
+}
+
+void HttpConnection::on_first(const Error& error, std::size_t size) {
+  if (owner_ == nullptr) {
+    return;
+  }
+  if (error) {
+    return finish();  // The client left, or idled too long.
+  }
+  buffer_.commit(size);
+  read();
+}
+
 void HttpConnection::read() {
   parser_.emplace();
   parser_->body_limit(kBodyMax);
   parser_->header_limit(kHeaderMax);
-  stream_.expires_after(kIdleMax);
+  stream_.expires_after(request_max_);
   http::async_read(
       stream_, buffer_, *parser_, [self = shared_from_this()](const Error& error, std::size_t) {
         self->on_read(error);
@@ -81,8 +110,11 @@ void HttpConnection::on_read(const Error& error) {
   if (is_malformed_request(error)) {
     return refuse(400, "malformed request: " + error.message());
   }
+  if (error == beast::error::timeout) {
+    owner_->on_late(*this);
+  }
   if (error) {
-    return finish();  // The client left, idled too long or was cut.
+    return finish();  // The client left, or was cut.
   }
   auto message = parser_->release();
   HttpRequest request;
@@ -90,6 +122,7 @@ void HttpConnection::on_read(const Error& error) {
   request.target = message.target();
   request.host = message[http::field::host];
   request.origin = message[http::field::origin];
+  request.authorization = message[http::field::authorization];
   request.body = std::move(message.body());
   keep_alive_ = message.keep_alive();
   awaiting_answer_ = true;
@@ -138,6 +171,9 @@ void HttpConnection::write(HttpResponse response, bool keep_alive) {
   constexpr unsigned kHttp11 = 11;
   response_.emplace(static_cast<http::status>(response.status), kHttp11);
   response_->set(http::field::content_type, response.content_type);
+  if (response_->result() == http::status::unauthorized) {
+    response_->set(http::field::www_authenticate, "Bearer");
+  }
   response_->keep_alive(keep_alive);
   response_->body() = std::move(response.body);
   response_->prepare_payload();
@@ -156,7 +192,7 @@ void HttpConnection::on_written(const Error& error) {
     return finish();
   }
   if (keep_alive_) {
-    return read();
+    return await();
   }
   Error ignored;  // The client may be gone already, which is what we want.
   stream_.socket().shutdown(Socket::shutdown_send, ignored);

@@ -4,6 +4,7 @@
 // Held by shared_ptr because Beast's operations use its buffers until their handlers have run.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -31,13 +32,15 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     virtual ~Owner() = default;
     virtual void on_request(HttpConnection& from, HttpRequest request) = 0;  // Its id is not set.
     virtual void on_hangup(HttpConnection& from) = 0;  // While a request is unanswered.
+    virtual void on_late(HttpConnection& from) = 0;    // A request did not arrive in time.
     virtual void on_closed(HttpConnection& from) = 0;
   };
   using Socket = boost::asio::generic::stream_protocol::socket;  // Unix or TCP.
 
-  HttpConnection(Socket socket, Owner& owner);
+  // `request_max`: for a request to arrive whole, once it has begun.
+  HttpConnection(Socket socket, std::chrono::milliseconds request_max, Owner& owner);
 
-  void start() { read(); }
+  void start() { await(); }
   // Precondition: a request is unanswered.
   void answer(HttpResponse response);
   void close();
@@ -47,6 +50,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   using Response = boost::beast::http::response<boost::beast::http::string_body>;
 
+  void await();
+  void on_first(const Error& error, std::size_t size);
   void read();
   void on_read(const Error& error);
   void watch_for_hangup();
@@ -62,6 +67,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Response> response_;
+  std::chrono::milliseconds request_max_;
   Owner* owner_;                      // Null once closed.
   std::uint64_t request_number_ = 0;  // Tells the hang-up watch of an earlier request apart.
   bool awaiting_answer_ = false;

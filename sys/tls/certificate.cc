@@ -68,6 +68,8 @@ std::string text_of(BIO& memory) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+}  // namespace
+
 Result<std::string> fingerprint_of(X509& certificate) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
@@ -80,6 +82,8 @@ Result<std::string> fingerprint_of(X509& certificate) {
   }
   return text;
 }
+
+namespace {
 
 Result<Certificate> check(std::string chain, std::string key) {
   const Owned<X509> certificate(

@@ -7,6 +7,8 @@
 
 #include "base/result.h"
 
+struct x509_st;  // OpenSSL's X509.
+
 namespace weft::sys {
 
 struct Certificate {
@@ -24,5 +26,8 @@ Result<Certificate> load_certificate(const std::string& chain_path, const std::s
 // and addresses, ten years.
 Result<Certificate> ensure_certificate(const std::string& folder,
                                        const std::vector<std::string>& names);
+
+// SHA-256, as browsers show it.
+Result<std::string> fingerprint_of(x509_st& certificate);
 
 }  // namespace weft::sys

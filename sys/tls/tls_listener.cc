@@ -86,10 +86,10 @@ class Junction : public std::enable_shared_from_this<Junction> {
   void read_tls() {
     tls_.async_read_some(asio::buffer(inward_),
                          [self = shared_from_this()](const error_code& error, std::size_t size) {
-                           if (error) {
+                           if (error == asio::error::eof) {
                              return self->end_inward();
                            }
-                           self->write_plain(size);
+                           error ? self->cut() : self->write_plain(size);
                          });
   }
 
@@ -101,7 +101,8 @@ class Junction : public std::enable_shared_from_this<Junction> {
                       });
   }
 
-  // What serves it finds out, says what it still has to say, and closes.
+  // The client has said goodbye: what serves it finds out, says what it still has to say, and
+  // closes. Who is gone without one is told nothing more.
   void end_inward() {
     error_code ignored;
     plain_.shutdown(asio::socket_base::shutdown_send, ignored);

@@ -95,9 +95,14 @@ step "dead containers hold nothing any more, those of before a restart neither"
 wait_until $((died + 45 - SECONDS)) "the address of a container that died while nobody listened is free" holds_nothing h3 "$gone"
 holds_nothing h1 "$plain" || fail "h1-plain still holds $(held_by h1 "$plain")"
 
-step "a host loses its store and keeps its name: meanwhile all hosts hand out addresses"
+step "a host that has been restarted loses its store and keeps its name: meanwhile all hosts hand out addresses"
+kill_agent h1
+launch h1 h3
+wait_until 30 "every host reaches every other" all_reachable
 lose_store h1 --name 0a:00:00:00:00:01 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3
 SECONDS_MAX=4 take_many early 40
 wait_until 40 "the live addresses are claimed back" holds_its_own h1
 SECONDS_MAX=15 take_many late 40
 assert_no_live_one_was_given
+wait_until 60 "the others have let it in as a later run" all_reachable
+status_is h2 '.router.peers[] | select(.name == "0a:00:00:00:00:01") | .incarnation == 3' || fail "h1 is not run 3 of its name"

@@ -1,12 +1,11 @@
 #include "agent/cli/attach/addresses.h"
 
-#include <cerrno>
 #include <sstream>
 
 #include <fmt/format.h>
 
+#include "agent/http/agent_call.h"
 #include "agent/http/form.h"
-#include "sys/http_server.h"
 
 namespace weft::agent {
 namespace {
@@ -146,21 +145,14 @@ Result<std::string> ask_agent(const Settings& settings,
                               const std::string& method,
                               const std::string& target,
                               int timeout_seconds) {
-  auto response =
-      sys::http_call(settings.text("run-dir") + "/weft.sock", method, target, "", timeout_seconds);
-  if (!response.ok()) {
-    Error error = std::move(response).error();
-    error.code = error.os == EACCES || error.os == EPERM ? Errc::Denied : error.code;
-    return error;
-  }
-  std::string body = std::move(response.value().body);
-  if (response.value().status / 100 == 2) {
+  auto response = WEFT_TRY(call_agent(settings, method, target, "", timeout_seconds));
+  std::string body = std::move(response.body);
+  if (response.status / 100 == 2) {
     return body;
   }
   body.erase(body.find_last_not_of('\n') + 1);
   constexpr unsigned kNotFound = 404;
-  return Error{response.value().status == kNotFound ? Errc::NotFound : Errc::Invalid,
-               std::move(body)};
+  return Error{response.status == kNotFound ? Errc::NotFound : Errc::Invalid, std::move(body)};
 }
 
 }  // namespace weft::agent

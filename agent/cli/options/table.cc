@@ -17,6 +17,9 @@ constexpr std::uint32_t kControl =
     bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status)
     | bit(Command::Prime) | bit(Command::Rmpeer) | bit(Command::Report) | bit(Command::Reload);
 
+// What may be asked of the agent of another host.
+constexpr std::uint32_t kRemote = kControl & ~bit(Command::Stop);
+
 constexpr std::uint32_t kNames = bit(Command::DnsAdd) | bit(Command::DnsRemove);
 constexpr std::uint32_t kContainers =
     bit(Command::Attach) | bit(Command::Detach) | bit(Command::Ps);
@@ -267,12 +270,40 @@ constexpr std::array kOptions{
         "serve /metrics there over TCP, such as 127.0.0.1:6782 (default: only on the control "
         "socket)",
         kRun},
-    OptionSpec{"http-addr",
-               ValueKind::ListenAt,
-               "127.0.0.1:6784",
-               "serve Weave's control API there: a loopback address and port, the path of a Unix "
-               "socket, or off",
-               kRun},
+    OptionSpec{
+        "http-addr",
+        ValueKind::ListenAt,
+        "127.0.0.1:6784",
+        "serve Weave's control API there: an address and port (beyond loopback: with TLS and a "
+        "token), the path of a Unix socket, or off; for commands, https://HOST[:PORT] is the "
+        "agent they speak to",
+        kRun | kRemote},
+    OptionSpec{
+        "http-token-file",
+        ValueKind::Path,
+        "",
+        "file with the token that the control API asks for, and commands bring (16 characters "
+        "or more)",
+        kRun | kRemote},
+    OptionSpec{
+        "http-cert",
+        ValueKind::Path,
+        "",
+        "the control API's certificate, PEM, with those that sign it (default: the agent makes "
+        "its own, and logs its fingerprint)",
+        kRun},
+    OptionSpec{"http-key", ValueKind::Path, "", "the certificate's private key, PEM", kRun},
+    OptionSpec{"http-ca",
+               ValueKind::Path,
+               "",
+               "who signs the certificate of the other host's agent, PEM (default: whom the system "
+               "trusts)",
+               kRemote},
+    OptionSpec{"http-fingerprint",
+               ValueKind::Text,
+               "",
+               "the SHA-256 of that certificate, as the agent logs it, whoever signs it",
+               kRemote},
     OptionSpec{"status-addr",
                ValueKind::ListenAt,
                "off",

@@ -165,7 +165,8 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
       return parse_listen(text, dns::kPort).ok() ? Result<std::string>(text)
                                                  : expected(text, "an address, or address:port");
     case ValueKind::ListenAt:
-      return text == "off" || text.starts_with('/') || Endpoint::parse(text).ok()
+      return text == "off" || text.starts_with('/') || text.starts_with("https://")
+                     || Endpoint::parse(text).ok()
                  ? Result<std::string>(text)
                  : expected(text, "an address and a port, the path of a Unix socket, or off");
     case ValueKind::Seconds:

@@ -325,22 +325,62 @@ TEST_F(HttpTest, RefusesWhatIsNotHttpAndServesOn) {
   EXPECT_TRUE(eventually_receives(client, "GET "));
 }
 
-TEST_F(HttpTest, LetsClientsBeyondTheLimitWaitForAPlace) {
+TEST_F(HttpTest, LetsClientsBeyondTheLimitWaitWhileAllOthersWaitForAnswers) {
+  echo_ = false;
   serve({.path = path_, .group = "", .connections_max = 2});
   auto first = std::make_unique<RawClient>(path_);
   auto second = std::make_unique<RawClient>(path_);
   first->send("GET /x HTTP/1.1\r\n\r\n");
   second->send("GET /x HTTP/1.1\r\n\r\n");
-  ASSERT_TRUE(eventually_receives(*first, "GET "));
-  ASSERT_TRUE(eventually_receives(*second, "GET "));
+  ASSERT_TRUE(eventually([&] { return requests_.size() == 2; }));
   RawClient third(path_);
-  third.send("GET /x HTTP/1.1\r\n\r\n");
+  third.send("GET /y HTTP/1.1\r\n\r\n");
   context_.run_for(20ms);
-  EXPECT_EQ(third.received(), "");
+  EXPECT_EQ(requests_.size(), 2U);
 
   first.reset();
 
-  EXPECT_TRUE(eventually_receives(third, "GET "));
+  EXPECT_TRUE(eventually([&] { return requests_.size() == 3; }));
+  EXPECT_FALSE(second->closed()) << "who waits for an answer keeps its place";
+  EXPECT_EQ(server_->stats().evicted, 0U);
+}
+
+TEST_F(HttpTest, AnIdleClientMakesRoomForANewcomerTheLongestIdleFirst) {
+  serve({.path = path_, .group = "", .connections_max = 3});
+  RawClient silent(path_);
+  RawClient stalled(path_);
+  stalled.send("GET /x HTTP/1.1\r\n");
+  RawClient served(path_);
+  served.send("GET /x HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(eventually_receives(served, "GET "));
+
+  std::vector<std::unique_ptr<RawClient>> newcomers;
+  for (const auto* oldest : {&silent, &stalled}) {
+    newcomers.push_back(std::make_unique<RawClient>(path_));
+    newcomers.back()->send("GET /x HTTP/1.1\r\n\r\n");
+    ASSERT_TRUE(eventually_receives(*newcomers.back(), "GET "));
+    EXPECT_TRUE(const_cast<RawClient*>(oldest)->closed());
+  }
+
+  EXPECT_FALSE(served.closed());
+  EXPECT_EQ(server_->stats().evicted, 2U);
+  EXPECT_EQ(server_->stats().connections, 3U);
+}
+
+TEST_F(HttpTest, ARequestThatDoesNotArriveInTimeIsCut) {
+  serve({.path = path_, .group = "", .connections_max = 8, .request_max = 50ms});
+  RawClient header(path_);
+  header.send("GET /x HTTP/1.1\r\nX: ");
+  RawClient body(path_);
+  body.send("POST /x HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf");
+  RawClient idle(path_);
+  idle.send("GET /x HTTP/1.1\r\n\r\n");
+
+  EXPECT_TRUE(eventually([&] { return header.closed() && body.closed(); }));
+
+  EXPECT_TRUE(eventually([&] { return server_->stats().late == 2; }));
+  EXPECT_TRUE(eventually_receives(idle, "GET "));
+  EXPECT_FALSE(idle.closed()) << "between two requests there is more time";
 }
 
 TEST_F(HttpTest, ServesManyConnectionsAtOnce) {
@@ -425,21 +465,21 @@ TEST_F(HttpTest, ServesTcpToNoMoreClientsThanItsLimit) {
   auto server = listen_http_tcp(
       context_.get_executor(),
       {.address = {Ip::parse("127.0.0.1").value(), port}, .connections_max = 1},
-      [this](const HttpRequest& request) { server_->respond(request.id, {.body = "metrics"}); },
+      [this](HttpRequest request) { requests_.push_back(std::move(request)); },
       [](RequestId) {});
   ASSERT_TRUE(server.ok()) << server.error().what;
   server_ = std::move(server).value();
   RawClient first(port);
+  first.send("GET /first HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(eventually([&] { return requests_.size() == 1; }));
   RawClient second(port);
 
-  first.send("GET /metrics HTTP/1.1\r\n\r\n");
-  ASSERT_TRUE(eventually_receives(first, "metrics"));
-  second.send("GET /metrics HTTP/1.1\r\n\r\n");
+  second.send("GET /second HTTP/1.1\r\n\r\n");
   context_.run_for(50ms);
-  EXPECT_EQ(second.received(), "");
+  EXPECT_EQ(requests_.size(), 1U);
   first.hang_up();
 
-  EXPECT_TRUE(eventually_receives(second, "metrics"));
+  EXPECT_TRUE(eventually([&] { return requests_.size() == 2; }));
 }
 
 TEST_F(HttpTest, SaysThatATcpPortIsTaken) {

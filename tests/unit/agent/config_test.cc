@@ -40,6 +40,19 @@ TEST(Config, HasTheDocumentedDefaults) {
   EXPECT_EQ(config.store_path(), "/var/lib/weft/weft.db");
 }
 
+TEST(Config, ServesTheControlApiBeyondLoopbackOnlyToWhoHasAToken) {
+  EXPECT_TRUE(config_of({"--http-addr=127.0.0.2:6784"}).ok());
+  EXPECT_THAT(config_of({"--http-addr=10.0.0.1:6784"}).error().what,
+              HasSubstr("give it a token (--http-token-file PATH)"));
+  const Config config =
+      config_of({"--http-addr=10.0.0.1:6784", "--http-token-file=/etc/weft/token"}).value();
+  EXPECT_EQ(config.http_token_file, "/etc/weft/token");
+
+  EXPECT_THAT(config_of({"--http-addr=https://h2"}).error().what,
+              HasSubstr("where commands find the agent of another host"));
+  EXPECT_THAT(config_of({"--http-cert=/c.pem"}).error().what, HasSubstr("belong together"));
+}
+
 TEST(Config, TakesEveryFlagAsItsType) {
   const Config config = config_of({"--name=7a:01:02:03:04:05",
                                    "--nickname=left",

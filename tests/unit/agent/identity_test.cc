@@ -34,6 +34,20 @@ TEST(Identity, HasAHigherIncarnationAtEachStart) {
   }
 }
 
+TEST(Identity, GoesOnAboveTheRunsThatOthersRemember) {
+  sys::MemoryStore store;
+  SeededEntropy entropy{Rng(kSeed)};
+  const Identity forgetful = claim_identity(store, entropy, PeerName(0x7a0102030405)).value();
+
+  ASSERT_TRUE(outrun(store, Incarnation(7)).ok());
+
+  const Identity back = claim_identity(store, entropy, std::nullopt).value();
+  EXPECT_EQ(back.incarnation, Incarnation(8));
+  EXPECT_EQ(back.key.secret.bytes(), forgetful.key.secret.bytes());
+  EXPECT_FALSE(forgetful.has_lost_store);
+  EXPECT_TRUE(back.has_lost_store);
+}
+
 TEST(Identity, HasANameThatABridgeMayCarry) {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     sys::MemoryStore store;

@@ -50,6 +50,7 @@ AgentStatus busy_status() {
   status.dns = dns::DnsStatus{};
   status.dns->stats.own_entries = 3;
   status.dns->queries.absent = 4;
+  status.http = {{"control", {.connections = 3, .evicted = 2, .late = 1}}};
   return status;
 }
 
@@ -123,6 +124,14 @@ TEST(Metrics, TellWhatOfTheRangeIsOutOfReach) {
   EXPECT_THAT(text, HasSubstr("weft_ipam_v6_used 5"));
   EXPECT_THAT(text, HasSubstr("weft_ipam_v6_unreachable_count 1"));
   EXPECT_THAT(text, HasSubstr(R"(weft_peers{state="unreachable"} 1)"));
+}
+
+TEST(Metrics, TellOfClientsThatHoldPlacesInVain) {
+  const std::string text = metrics_text(busy_status());
+
+  EXPECT_THAT(text, HasSubstr(R"(weft_http_connections{api="control"} 3)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_http_evicted_total{api="control"} 2)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_http_late_total{api="control"} 1)"));
 }
 
 TEST(Metrics, OfAnAgentWithoutRingOrPeersAreWhole) {

@@ -1,0 +1,144 @@
+// The HTTP server behind TLS, and the client of the CLI before it.
+#include <algorithm>
+#include <cctype>
+#include <chrono>
+#include <future>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "sys/http_server.h"
+#include "sys/tls/certificate.h"
+#include "sys/tls/https_client.h"
+#include "tests/integration/sys/temp_dir.h"
+
+namespace weft::sys {
+namespace {
+
+using boost::asio::ip::tcp;
+using testing::HasSubstr;
+
+class HttpsTest : public testing::Test {
+ protected:
+  // Answers with what it was asked and by whom.
+  void serve(const std::optional<Certificate>& certificate) {
+    port_ =
+        tcp::acceptor(io_, {boost::asio::ip::address_v4::loopback(), 0}).local_endpoint().port();
+    server_ = listen_http_tcp(
+                  io_.get_executor(),
+                  {.address = Endpoint{Ip::parse("127.0.0.1").value(), port_},
+                   .certificate = certificate},
+                  [this](const HttpRequest& request) {
+                    server_->respond(request.id,
+                                     {.body = request.method + " " + request.target + " "
+                                              + request.body + " " + request.authorization});
+                  },
+                  [](RequestId) {})
+                  .value();
+  }
+
+  HttpsServer place() const { return {.host = "127.0.0.1", .port = std::to_string(port_)}; }
+
+  Result<HttpResponse> call(const HttpsServer& server) {
+    auto answer = std::async(std::launch::async, [&] {
+      return https_call(server, "POST", "/x?y", "body", kPatienceSeconds);
+    });
+    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      io_.restart();
+      io_.run_for(std::chrono::milliseconds(5));
+    }
+    return answer.get();
+  }
+
+  static constexpr int kPatienceSeconds = 10;
+
+  TempDir dir_;
+  Certificate certificate_ = ensure_certificate(dir_.file("a"), {"h1", "127.0.0.1"}).value();
+  boost::asio::io_context io_;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<HttpServer> server_;
+};
+
+TEST_F(HttpsTest, AnswersWhoKnowsWhoSignedItsCertificate) {
+  serve(certificate_);
+  HttpsServer server = place();
+  server.authorities = dir_.file("a") + "/tls-cert.pem";
+  server.token = "secret";
+
+  const auto answer = call(server);
+
+  ASSERT_TRUE(answer.ok()) << answer.error().what;
+  EXPECT_EQ(answer.value().status, 200U);
+  EXPECT_EQ(answer.value().body, "POST /x?y body Bearer secret");
+}
+
+TEST_F(HttpsTest, AnswersWhoKnowsItsFingerprint) {
+  serve(certificate_);
+  HttpsServer server = place();
+  server.fingerprint = certificate_.fingerprint;
+  std::transform(server.fingerprint.begin(),
+                 server.fingerprint.end(),
+                 server.fingerprint.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+
+  EXPECT_TRUE(call(server).ok());
+}
+
+TEST_F(HttpsTest, IsNotBelievedByOthersWhoAreToldItsFingerprint) {
+  serve(certificate_);
+  const Certificate another = ensure_certificate(dir_.file("b"), {"127.0.0.1"}).value();
+  HttpsServer stranger = place();
+  HttpsServer misled = place();
+  misled.fingerprint = another.fingerprint;
+  HttpsServer mistaken = place();
+  mistaken.authorities = dir_.file("b") + "/tls-cert.pem";
+
+  for (const HttpsServer& server : {stranger, misled, mistaken}) {
+    const auto answer = call(server);
+
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.error().code, Errc::Denied);
+    EXPECT_THAT(answer.error().what, HasSubstr(certificate_.fingerprint));
+  }
+}
+
+TEST_F(HttpsTest, IsNotBelievedUnderAnotherName) {
+  certificate_ = ensure_certificate(dir_.file("c"), {"h1"}).value();
+  serve(certificate_);
+  HttpsServer server = place();
+  server.authorities = dir_.file("c") + "/tls-cert.pem";
+
+  EXPECT_EQ(call(server).error().code, Errc::Denied);
+}
+
+TEST_F(HttpsTest, SaysWhereNobodyListensAndWhereNoTlsIsSpoken) {
+  serve(std::nullopt);
+  HttpsServer server = place();
+  server.fingerprint = certificate_.fingerprint;
+
+  EXPECT_EQ(call(server).error().code, Errc::Os);
+  server_.reset();
+  EXPECT_EQ(call(server).error().code, Errc::Unavailable);
+  server.authorities = dir_.file("none");
+  EXPECT_THAT(call(server).error().what, HasSubstr("none"));
+}
+
+TEST_F(HttpsTest, SilentClientsDoNotKeepOthersOut) {
+  serve(certificate_);  // 16 places, and as many for handshakes.
+  std::vector<tcp::socket> silent;
+  for (int i = 0; i < 16; ++i) {
+    silent.emplace_back(io_).connect({boost::asio::ip::address_v4::loopback(), port_});
+  }
+  HttpsServer server = place();
+  server.fingerprint = certificate_.fingerprint;
+
+  EXPECT_TRUE(call(server).ok());
+}
+
+}  // namespace
+}  // namespace weft::sys
