@@ -131,10 +131,11 @@ class VerdictsTest : public ::testing::Test {
     bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_neighbor_1), &address, &owner, BPF_ANY);
   }
 
-  Verdict run(const bpf_program* program, const Octets& frame) {
+  Verdict run(const bpf_program* program, const Octets& frame, std::uint32_t mark = 0) {
     Octets out(frame.size() + 256);
     __sk_buff context{};
     context.ifindex = 1;  // The loopback device is in every namespace.
+    context.mark = mark;
     bpf_test_run_opts options{};
     options.sz = sizeof options;
     options.data_in = frame.data();
@@ -151,6 +152,10 @@ class VerdictsTest : public ::testing::Test {
   }
   Verdict out_of_container(const Octets& frame) { return run(programs_->progs.weft_port, frame); }
   Verdict off_the_wire(const Octets& frame) { return run(programs_->progs.weft_underlay, frame); }
+
+  Verdict to_vxlan_device(const Octets& frame, std::uint32_t mark = 0) {
+    return run(programs_->progs.weft_to_vx, frame, mark);
+  }
 
   std::uint64_t counted(std::uint32_t counter) {
     std::vector<std::uint64_t> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
@@ -205,6 +210,8 @@ TEST_F(VerdictsTest, OfFramesFromAContainer) {
       {"MPLS", ethernet(kRemote, 0x8847, Octets(60, 1)), kLeave},
       {"an experimental ethertype", ethernet(kRemote, 0x88b5, Octets(60, 1)), kLeave},
       {"a carrier frame, which is agents' alone", ethernet(kNobody, 0x88b6, Octets(60, 1)), kDrop},
+      {"one to a station elsewhere", ethernet(kRemote, 0x88b6, Octets(60, 1)), kDrop},
+      {"one to a station of a sealed peer", ethernet(kSealed, 0x88b6, Octets(60, 1)), kDrop},
       {"ARP for a container elsewhere", ethernet(kBroadcast, 0x0806, arp(1, us, known)), kRedirect},
       {"ARP for nobody known", ethernet(kBroadcast, 0x0806, arp(1, us, unknown)), kLeave},
       {"an announcement", ethernet(kBroadcast, 0x0806, arp(1, known, known)), kLeave},
@@ -218,7 +225,7 @@ TEST_F(VerdictsTest, OfFramesFromAContainer) {
   EXPECT_EQ(counted(WEFT_COUNTER_ENCAPSULATED), 3U);
   EXPECT_EQ(counted(WEFT_COUNTER_SEALED), 2U);
   EXPECT_EQ(counted(WEFT_COUNTER_ARP), 1U);
-  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 1U);
+  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 3U);
 }
 
 TEST_F(VerdictsTest, SmallFramesOfFlowsWithoutLargeOnesGoExpress) {
@@ -307,6 +314,32 @@ TEST_F(VerdictsTest, OfPacketsOffTheWire) {
   EXPECT_EQ(counted(WEFT_COUNTER_DECAPSULATED), 2U);
   EXPECT_EQ(counted(WEFT_COUNTER_RELAYED), 1U);
   EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 3U);
+}
+
+TEST_F(VerdictsTest, OfFramesThatTheBridgeHandsToTheVxlanDevice) {
+  const auto for_address = [](const Octets& target) {
+    Octets packet = ipv4(100);
+    std::copy(target.begin(), target.end(), packet.begin() + 16);
+    return ethernet(kNobody, 0x0800, packet);
+  };
+  const struct {
+    const char* what;
+    Octets frame;
+    std::uint32_t mark;
+    int verdict;
+  } cases[] = {
+      {"to a container elsewhere", ethernet(kRemote, 0x0800, ipv4(100)), 0, kLeave},
+      {"to one of a sealed peer", ethernet(kSealed, 0x0800, ipv4(100)), 0, kDrop},
+      {"to nobody known", ethernet(kNobody, 0x0800, ipv4(100)), 0, kDrop},
+      {"to nobody known, but to a peer's address", for_address(kPeer), 0, kDrop},
+      {"a checksum probe", for_address(kPeer), WEFT_MARK_CHECKSUM, kLeave},
+      {"one to a sealed peer", for_address(kSealedPeer), WEFT_MARK_CHECKSUM, kDrop},
+      {"one to a stranger", for_address(kStranger), WEFT_MARK_CHECKSUM, kDrop},
+  };
+  for (const auto& test : cases) {
+    EXPECT_EQ(to_vxlan_device(test.frame, test.mark).action, test.verdict) << test.what;
+  }
+  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 2U);
 }
 
 TEST_F(VerdictsTest, WhatArrivesIsTheFrameThatWasSent) {
