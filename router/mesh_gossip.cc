@@ -180,12 +180,11 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
       broadcast_.on_held(from, part.origin);
     }
   }
-  const bool is_late = merged.advanced.size() * kUsefulShare <= delta.origins.size();
-  if (is_late && !delta.solicited && merged.gaps.empty() && members() >= kSmall) {
+  if (!merged.advanced.empty()) {
+    broadcast_.on_useful(from);
+  } else if (!delta.solicited && merged.gaps.empty() && members() >= kSmall) {
     // Where duplicates are few it is better to have some than to wait for what a cut tree missed.
     broadcast_.on_duplicate(from);
-  } else if (!merged.advanced.empty()) {
-    broadcast_.on_useful(from);
   }
   if (merged.clone) {
     report_clone("records of a later run of our name arrive", out);
