@@ -157,10 +157,7 @@ class Forwarding::Impl {
       return;
     }
     const EthernetHeader& header = frame.value().header;
-    // The host's kernel introduces itself on every new link (MLD, ND); unless the host is a station
-    // nobody elsewhere could answer, and all hosts of a cluster would tell all others.
-    const bool is_of_host = header.source == host_ && table_.local_addresses(host_).empty();
-    if (is_of_host || is_link_local_control(header.destination)) {
+    if (is_link_local_control(header.destination)) {
       return;
     }
     if (header.type == kEtherTypeArp) {
@@ -177,7 +174,13 @@ class Forwarding::Impl {
       ++stats_.frames_looped;
       return;
     }
-    if (const auto report = options_.querier ? parse_group_report(frame.value()) : std::nullopt) {
+    const auto report = parse_group_report(frame.value());
+    // On a new link the host's kernel reports groups of that link alone, such as those of its own
+    // addresses: all hosts of a cluster that starts would tell all others what nobody can use.
+    if (report && header.source == host_ && report->joined.empty() && report->left.empty()) {
+      return;
+    }
+    if (report && options_.querier) {
       groups_.on_report(now, *report, group_changes_);
       tell_groups(out);
       // Routers among the containers want to hear it, wherever they are.

@@ -209,23 +209,30 @@ TEST_F(SnoopingTest, AReportOfAContainerIsToldAndPassedOn) {
   EXPECT_EQ(forwarding_.stats().multicast_kept, 1U);
 }
 
-TEST_F(SnoopingTest, TheHostsOwnKernelIsNotHeardElsewhereUnlessTheHostIsAStation) {
+TEST_F(SnoopingTest, WhatTheHostsKernelReportsOfTheLinkItselfStaysHere) {
   const PeerName self(0x77);
   const Mac host = bridge_mac(self);
   Forwarding forwarding({.self = self, .querier = mac(9)}, kStart, {});
-  const Bytes frame =
-      ethernet_frame(Mac({0x33, 0x33, 0, 0, 0, 0x16}), host, kEtherTypeIpv6, Bytes(60, 0));
+  const auto report_of = [](Mac source) {
+    Writer igmp;  // 224.0.0.251.
+    igmp.u8(0x46).u8(0xc0).u16(32).u32(0).u8(1).u8(2).u16(0).u32(0).u32(0xe00000fb);
+    igmp.u32(0x94040000).u32(0x16000904).u32(0xe00000fb);
+    return ethernet_frame(Mac({0x01, 0, 0x5e, 0, 0, 0xfb}), source, kEtherTypeIpv4, igmp.take());
+  };
+  const auto to_bob = [this](const Bytes& frame) {
+    return FrameToPeers{.underlay = {kBobAt}, .frame = frame};
+  };
+  const Bytes question = arp_request(host, "10.32.0.9", "10.32.0.5");
   ForwardingActions out;
   forwarding.set_underlay(kStart, kBob, kBobAt, out);
   out.clear();
-  forwarding.on_frame(kStart, frame, out);
+
+  forwarding.on_frame(kStart, report_of(host), out);
   EXPECT_THAT(out, IsEmpty());
 
-  forwarding.set_host(kStart, host, {ip("10.32.0.9")}, out);
-  out.clear();
-  forwarding.on_frame(kStart, frame, out);
-
-  EXPECT_THAT(out, ElementsAre(FrameToPeers{.underlay = {kBobAt}, .frame = frame}));
+  forwarding.on_frame(kStart, report_of(mac(1)), out);
+  forwarding.on_frame(kStart, question, out);
+  EXPECT_THAT(out, ElementsAre(to_bob(report_of(mac(1))), to_bob(question)));
 }
 
 TEST_F(SnoopingTest, ContainersAreAsked) {
