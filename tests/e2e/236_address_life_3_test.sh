@@ -97,11 +97,11 @@ holds_nothing h1 "$plain" || fail "h1-plain still holds $(held_by h1 "$plain")"
 
 step "a host that has been restarted loses its store and keeps its name: meanwhile all hosts hand out addresses"
 kill_agent h1
-launch h1 h3
+launch h1 --name 0a:00:00:00:00:01 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3 h3
 wait_until 30 "every host reaches every other" all_reachable
 lose_store h1 --name 0a:00:00:00:00:01 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3
 SECONDS_MAX=4 take_many early 40
-wait_until 40 "the live addresses are claimed back" holds_its_own h1
+wait_until 60 "the live addresses are claimed back" holds_its_own h1
 SECONDS_MAX=15 take_many late 40
 assert_no_live_one_was_given
 wait_until 60 "the others have let it in as a later run" all_reachable
