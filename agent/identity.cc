@@ -15,6 +15,9 @@ namespace {
 constexpr const char* kIdentityTable = "identity";
 constexpr const char* kTargetsTable = "targets";
 
+// A row of an identity that had been lost: what is known of its addresses is not all there is.
+constexpr const char* kLostStore = "lost_store";
+
 Bytes to_value(std::uint64_t number) {
   return Writer().u64(number).take();
 }
@@ -72,12 +75,17 @@ StoreWrite identity_write(std::string_view key, Bytes value) {
 
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
-                                std::optional<PeerName> wanted) {
+                                std::optional<PeerName> wanted,
+                                std::optional<PeerName> remembers) {
   const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
   Identity identity;
   const auto name = find(table, "name");
-  identity.name = name ? WEFT_TRY(name_of(*name)) : wanted.value_or(random_name(entropy));
+  const std::optional<PeerName> known = name     ? std::optional(WEFT_TRY(name_of(*name)))
+                                        : wanted ? wanted
+                                                 : remembers;
+  identity.name = known.value_or(random_name(entropy));
   identity.is_new = !name;
+  identity.is_drawn = !known;
   if (wanted && *wanted != identity.name) {
     return Error{Errc::Conflict,
                  fmt::format("the state of this host belongs to peer {} (wanted {}); weft reset "
@@ -91,22 +99,41 @@ Result<Identity> claim_identity(sys::Store& store,
   } else {
     identity.key = router::KeyPair::generate(entropy);
   }
-  identity.has_lost_store = find(table, "outrun").has_value();
+  const bool is_recalled = !name && remembers == identity.name;
+  identity.has_lost_store = is_recalled || find(table, kLostStore).has_value();
   const auto incarnation = find(table, "incarnation");
   const std::uint64_t before = incarnation ? WEFT_TRY(number_of(*incarnation)) : 0;
   identity.incarnation = Incarnation(before + 1);
 
-  (void)WEFT_TRY(store.apply({
+  StoreBatch batch{
       identity_write("name", to_value(identity.name.number())),
       identity_write("key", to_bytes(ByteView(identity.key.secret.bytes()))),
       identity_write("incarnation", to_value(identity.incarnation.value())),
-  }));
+  };
+  if (identity.has_lost_store) {
+    batch.push_back(identity_write(kLostStore, Bytes()));
+  }
+  (void)WEFT_TRY(store.apply(batch));
   return identity;
+}
+
+std::optional<PeerName> name_of_bridge(const LinkInfo& bridge) {
+  const Mac::Octets& octets = bridge.mac.octets();
+  constexpr std::uint8_t kLocal = 0x02;
+  if (bridge.kind != "bridge" || bridge.alias != kLinkAlias || bridge.mac.is_group()
+      || (octets[0] & kLocal) == 0) {
+    return std::nullopt;
+  }
+  std::uint64_t number = 0;
+  for (const std::uint8_t octet : octets) {
+    number = number << 8U | octet;
+  }
+  return PeerName(number);
 }
 
 Result<Ok> outrun(sys::Store& store, Incarnation earlier) {
   return store.apply({identity_write("incarnation", to_value(earlier.value())),
-                      identity_write("outrun", to_value(earlier.value()))});
+                      identity_write(kLostStore, Bytes())});
 }
 
 Result<std::vector<std::string>> load_targets(sys::Store& store) {

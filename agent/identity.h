@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/entropy.h"
+#include "base/netdev.h"
 #include "base/peer_name.h"
 #include "base/result.h"
 #include "router/keys.h"
@@ -18,15 +19,23 @@ struct Identity {
   Incarnation incarnation;
   router::KeyPair key;
   bool is_new = false;          // The store knew none.
-  bool has_lost_store = false;  // Others remember runs of this name that the store does not.
+  bool is_drawn = false;        // Nobody did: the name was made up just now, and has no past.
+  bool has_lost_store = false;  // The bridge, or others, remember more of this name than the store.
 };
 
 // Loads what the store knows, or makes it; either way the incarnation is one higher than ever
 // before and on disk before this returns, so that nothing is ever sent under an old one.
-// `wanted` must agree with a name that is already there: addresses are owned under it.
+// `wanted` must agree with a name that is already there: addresses are owned under it. Without
+// both, the name is what the host `remembers`, or a new one.
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
-                                std::optional<PeerName> wanted);
+                                std::optional<PeerName> wanted,
+                                std::optional<PeerName> remembers = std::nullopt);
+
+// The name of the peer whose agent made this bridge, which outlives the store: its station address
+// (router::bridge_mac), unless it is no bridge of an agent's. Of a name that is no local station
+// address it has lost a bit; only names that people give are so.
+std::optional<PeerName> name_of_bridge(const LinkInfo& bridge);
 
 // Others know a run of this name that the store has lost: the next start is a later one.
 Result<Ok> outrun(sys::Store& store, Incarnation earlier);

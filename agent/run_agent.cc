@@ -163,7 +163,13 @@ Result<Ok> Runner::take_seat() {
   if (!config_.password_file.empty()) {
     seat_.passwords = WEFT_TRY(read_password_file(config_.password_file));
   }
-  seat_.identity = WEFT_TRY(claim_identity(*store_, entropy_, config_.name));
+  const auto bridge = WEFT_TRY(netdev_->find_link(config_.bridge));
+  seat_.identity = WEFT_TRY(claim_identity(
+      *store_, entropy_, config_.name, bridge ? name_of_bridge(*bridge) : std::nullopt));
+  if (seat_.identity.is_new && seat_.identity.has_lost_store) {
+    log::warning("the state of this host was lost; its bridge has kept its name",
+                 {"name", seat_.identity.name});
+  }
   seat_.targets = WEFT_TRY(choose_targets(*store_, config_));
   return remember_bridge(*store_, config_.bridge);
 }

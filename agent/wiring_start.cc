@@ -126,7 +126,7 @@ Result<Ok> Agent::start_ipam(const Seat& seat) {
       .seeds = config_.init.seeds,
       .observer = config_.init.observer,
       // A name that was drawn just now has no past.
-      .is_known_new = !has_lost_store || (seat.identity.is_new && !config_.name),
+      .is_known_new = !has_lost_store || seat.identity.is_drawn,
       .founding_delay = has_lost_store ? kFoundingDelay : Duration(),
       .forfeit_after = config_.forfeit_after,
   };

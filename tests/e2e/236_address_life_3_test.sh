@@ -81,9 +81,17 @@ wait_until 10 "its death is known" \
   on h1 sh -c "curl -s --unix-socket /run/weft/weft.sock -X POST 'http://weft/ip/$plain/10.32.2.0/24?check-alive=true' | grep -q cancelled"
 [[ -n $(held_by h1 "$plain") ]] || fail "the address was free at once"
 
-step "a host loses its store and its name"
+step "a host loses its store: its bridge remembers its name, and nobody has to do anything"
 old=$(name_of h2)
 lose_store h2 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3
+SECONDS_MAX=4 take_many forgetful 40
+wait_until 60 "the live addresses are claimed back" holds_its_own h2
+wait_until 60 "the others have let it in as a later run" all_reachable
+assert_equal "$(name_of h2)" "$old" "its name"
+assert_no_live_one_was_given
+
+step "a host loses its store and its name"
+lose_store h2 --name 0a:00:00:00:00:22 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3
 SECONDS_MAX=4 take_many nameless 40
 assert_no_live_one_was_given
 wait_until 30 "the old name is gone" on h3 weft rmpeer "$old"

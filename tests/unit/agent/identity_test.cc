@@ -34,6 +34,53 @@ TEST(Identity, HasAHigherIncarnationAtEachStart) {
   }
 }
 
+TEST(Identity, IsWhatTheBridgeRemembersWhereTheStoreIsLost) {
+  sys::MemoryStore store;
+  SeededEntropy entropy{Rng(kSeed)};
+  const PeerName kept(0x7a0102030405);
+
+  const Identity found = claim_identity(store, entropy, std::nullopt, kept).value();
+  const Identity again =
+      claim_identity(store, entropy, std::nullopt, PeerName(0x7a0000000009)).value();
+
+  EXPECT_EQ(found.name, kept);
+  EXPECT_TRUE(found.is_new);
+  EXPECT_FALSE(found.is_drawn);
+  EXPECT_TRUE(found.has_lost_store);
+  EXPECT_EQ(again.name, kept) << "the store goes before the bridge";
+  EXPECT_TRUE(again.has_lost_store) << "until the store is lost again, or reset";
+}
+
+TEST(Identity, IsWhatTheOperatorSaysWhateverTheBridgeRemembers) {
+  sys::MemoryStore store;
+  SeededEntropy entropy{Rng(kSeed)};
+
+  const Identity given =
+      claim_identity(store, entropy, PeerName(0x7a0102030405), PeerName(0x7a0000000009)).value();
+
+  EXPECT_EQ(given.name, PeerName(0x7a0102030405));
+  EXPECT_FALSE(given.is_drawn);
+  EXPECT_FALSE(given.has_lost_store);
+}
+
+TEST(Identity, IsReadFromABridgeOfOursAlone) {
+  LinkInfo bridge;
+  bridge.kind = "bridge";
+  bridge.alias = kLinkAlias;
+  bridge.mac = Mac::parse("7a:01:02:03:04:05").value();
+  EXPECT_EQ(name_of_bridge(bridge), PeerName(0x7a0102030405));
+
+  LinkInfo foreign = bridge;
+  foreign.alias = "";
+  LinkInfo device = bridge;
+  device.kind = "veth";
+  LinkInfo hardware = bridge;
+  hardware.mac = Mac::parse("78:01:02:03:04:05").value();
+  for (const LinkInfo& other : {foreign, device, hardware}) {
+    EXPECT_EQ(name_of_bridge(other), std::nullopt);
+  }
+}
+
 TEST(Identity, GoesOnAboveTheRunsThatOthersRemember) {
   sys::MemoryStore store;
   SeededEntropy entropy{Rng(kSeed)};
