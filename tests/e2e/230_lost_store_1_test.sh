@@ -13,6 +13,7 @@ holds_all() {  # Every live address is in the agent's books.
     [[ $held == *"\"$address\""* ]] || return 1
   done
 }
+name_of_agent() { on h1 weft status --json | jq -r .router.name; }
 given_once() {  # COUNT: so many new ones, none of them a live one's.
   local number taken=()
   for ((number = 1; number <= $1; number++)); do
@@ -29,6 +30,7 @@ for number in $(seq 1 12); do
   guest h1 "guest$number" $((number + 1)) "$(take "guest$number")"
 done
 assert_unique "$(live_addresses)"
+name=$(name_of_agent)
 
 step "a lone host's store is deleted"
 on h1 weft stop
@@ -44,3 +46,9 @@ launch h1
 assert_equal "$(set_aside)" 1 "files set aside"
 wait_until 60 "the live addresses are claimed back" holds_all
 given_once 30
+
+step "its bridge has remembered its name all the while, and a reset forgets it"
+assert_equal "$(name_of_agent)" "$name" "the name without any store"
+on h1 weft reset >/dev/null
+launch h1
+[[ $(name_of_agent) != "$name" ]] || fail "the name has outlived a reset"
