@@ -477,7 +477,7 @@ TEST_F(HttpTest, ServesTcpToNoMoreClientsThanItsLimit) {
   second.send("GET /second HTTP/1.1\r\n\r\n");
   context_.run_for(50ms);
   EXPECT_EQ(requests_.size(), 1U);
-  first.hang_up();
+  server_->respond(requests_.front().id, {.body = "done"});
 
   EXPECT_TRUE(eventually([&] { return requests_.size() == 2; }));
 }
