@@ -424,10 +424,11 @@ void add_http(const std::vector<HttpStatus>& servers, Page& page) {
                  "Idle connections that were closed to make room for others.",
                  server.stats.evicted,
                  {{"api", server.api}});
-    page.counter("weft_http_late_total",
-                 "Connections that were cut in the middle of a request that took too long to come.",
-                 server.stats.late,
-                 {{"api", server.api}});
+    page.counter(
+        "weft_http_late_total",
+        "Connections that were cut as a request, or the taking of its answer, took too long.",
+        server.stats.late,
+        {{"api", server.api}});
   }
 }
 

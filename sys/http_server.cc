@@ -64,12 +64,11 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
  private:
   struct Held {
     std::shared_ptr<HttpConnection> connection;
-    std::uint64_t idle = 0;  // Its key in idle_; 0 while a request is unanswered.
+    std::uint64_t idle = 0;  // Its key in idle_; 0 from a request until its answer is taken.
   };
 
   bool is_full() const { return connections_.size() >= limits_.connections_max; }
   bool has_room() const { return !is_full() || !idle_.empty(); }
-  void set_idle(HttpConnection& connection);
   void set_busy(HttpConnection& connection);
   bool evict_idle();
   void start(HttpConnection::Socket socket);
@@ -77,6 +76,7 @@ class StreamHttpServer final : public HttpServer, private HttpConnection::Owner 
   void on_accepted(const boost::system::error_code& error, HttpConnection::Socket socket);
   void on_request(HttpConnection& from, HttpRequest request) override;
   void on_hangup(HttpConnection& from) override;
+  void on_idle(HttpConnection& from) override;
   void on_late(HttpConnection&) override { ++stats_.late; }
   void on_closed(HttpConnection& from) override;
 
@@ -175,16 +175,16 @@ void StreamHttpServer<Protocol>::start(HttpConnection::Socket socket) {
   HttpConnection::Owner& owner = *this;
   auto connection = std::make_shared<HttpConnection>(std::move(socket), limits_.request_max, owner);
   connections_[connection.get()].connection = connection;
-  set_idle(*connection);
   connection->start();
 }
 
 template <class Protocol>
-void StreamHttpServer<Protocol>::set_idle(HttpConnection& connection) {
-  Held& held = connections_.at(&connection);
+void StreamHttpServer<Protocol>::on_idle(HttpConnection& from) {
+  Held& held = connections_.at(&from);
   WEFT_ASSERT(held.idle == 0);
   held.idle = ++last_idle_;
-  idle_.emplace(held.idle, &connection);
+  idle_.emplace(held.idle, &from);
+  accept();
 }
 
 template <class Protocol>
@@ -192,8 +192,8 @@ void StreamHttpServer<Protocol>::set_busy(HttpConnection& connection) {
   idle_.erase(std::exchange(connections_.at(&connection).idle, 0));
 }
 
-// False if there is none. Whoever is in the middle of a request, or of reading an answer, counts as
-// idle too: it has had its turn for longer than all others.
+// False if there is none. Whoever is in the middle of a request counts as idle too: it has had its
+// turn for longer than all others.
 template <class Protocol>
 bool StreamHttpServer<Protocol>::evict_idle() {
   if (idle_.empty()) {
@@ -232,9 +232,7 @@ void StreamHttpServer<Protocol>::respond(RequestId id, HttpResponse response) {
   HttpConnection* const connection = found->second;
   unanswered_.erase(found);
   request_of_.erase(connection);
-  set_idle(*connection);
   connection->answer(std::move(response));
-  accept();
 }
 
 template <class Protocol>

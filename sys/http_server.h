@@ -48,7 +48,7 @@ inline constexpr std::chrono::milliseconds kHttpRequestMax(10'000);
 struct HttpStats {
   std::size_t connections = 0;  // Open.
   std::uint64_t evicted = 0;    // Idle ones that made room for others, or found none themselves.
-  std::uint64_t late = 0;       // Cut in the middle of a request.
+  std::uint64_t late = 0;       // Cut in the middle of a request, or of its answer.
 };
 
 class HttpServer {

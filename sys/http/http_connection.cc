@@ -66,13 +66,15 @@ void HttpConnection::finish() {
 // The next request may take its time to begin, unless it has begun behind the last one.
 void HttpConnection::await() {
   if (buffer_.size() > 0) {
-    return read();
+    read();
+  } else {
+    stream_.expires_after(kIdleMax);
+    stream_.async_read_some(buffer_.prepare(kFirstSize),
+                            [self = shared_from_this()](const Error& error, std::size_t size) {
+                              self->on_first(error, size);
+                            });
   }
-  stream_.expires_after(kIdleMax);
-  stream_.async_read_some(buffer_.prepare(kFirstSize),
-                          [self = shared_from_this()](const Error& error, std::size_t size) {
-                            self->on_first(error, size);
-                          });
+  owner_->on_idle(*this);
 }
 
 void HttpConnection::on_first(const Error& error, std::size_t size) {
@@ -177,7 +179,7 @@ void HttpConnection::write(HttpResponse response, bool keep_alive) {
   response_->keep_alive(keep_alive);
   response_->body() = std::move(response.body);
   response_->prepare_payload();
-  stream_.expires_after(kIdleMax);
+  stream_.expires_after(request_max_);
   http::async_write(
       stream_, *response_, [self = shared_from_this()](const Error& error, std::size_t) {
         self->on_written(error);
@@ -187,6 +189,9 @@ void HttpConnection::write(HttpResponse response, bool keep_alive) {
 void HttpConnection::on_written(const Error& error) {
   if (owner_ == nullptr) {
     return;
+  }
+  if (error == beast::error::timeout) {
+    owner_->on_late(*this);
   }
   if (error) {
     return finish();

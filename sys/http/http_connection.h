@@ -32,12 +32,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     virtual ~Owner() = default;
     virtual void on_request(HttpConnection& from, HttpRequest request) = 0;  // Its id is not set.
     virtual void on_hangup(HttpConnection& from) = 0;  // While a request is unanswered.
+    virtual void on_idle(HttpConnection& from) = 0;    // Waits for a request. May close it.
     virtual void on_late(HttpConnection& from) = 0;    // A request did not arrive in time.
     virtual void on_closed(HttpConnection& from) = 0;
   };
   using Socket = boost::asio::generic::stream_protocol::socket;  // Unix or TCP.
 
-  // `request_max`: for a request to arrive whole, once it has begun.
+  // `request_max`: for a request to arrive whole, once it has begun, and for its answer to be
+  // taken.
   HttpConnection(Socket socket, std::chrono::milliseconds request_max, Owner& owner);
 
   void start() { await(); }
