@@ -78,7 +78,8 @@ struct ObservedTrack {
 
 struct ObservedOpening {
   Opened opened = Opened::Unknown;
-  std::uint32_t pid = 0;  // Who connected; 0 at the server's end.
+  std::uint32_t pid = 0;     // Who connected; 0 at the server's end of TCP.
+  std::uint32_t parent = 0;  // Its parent.
 
   friend bool operator==(const ObservedOpening&, const ObservedOpening&) = default;
 };

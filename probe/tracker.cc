@@ -238,7 +238,8 @@ FlowKey Tracker::key_of(const Sample& sample,
   return unwrapped(std::move(key));
 }
 
-// A process that is gone when we look is nobody that could be shown.
+// A process that is gone when we look is nobody that could be shown. On the host's network, which
+// tells nothing, its parent tells which container it was of.
 FlowKey Tracker::key_of(const ObservedConnections& connections) const {
   FlowKey key;
   key.transport = connections.transport;
@@ -253,6 +254,10 @@ FlowKey Tracker::key_of(const ObservedConnections& connections) const {
     key.pid = 0;
   }
   name_container(key);
+  const auto parent = container_of_pid_.find(connections.opening.parent);
+  if (key.pid == 0 && key.container.empty() && parent != container_of_pid_.end()) {
+    key.container = parent->second;
+  }
   return unwrapped(std::move(key));
 }
 

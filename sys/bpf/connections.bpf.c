@@ -95,6 +95,7 @@ struct nsproxy {
 };
 struct task_struct {
   struct nsproxy* nsproxy;
+  struct task_struct* real_parent;
   struct task_struct* group_leader;
   struct pid* thread_pid;
 };
@@ -146,9 +147,8 @@ __u64 weft_look = 0;
 // Kinds of connections that found no room in weft_flows.
 __u64 weft_flows_lost = 0;
 
-// The number of the present process in the agent's namespace; 0 if it is not in there.
-static __always_inline __u32 own_pid(void) {
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+// The number of a process in the agent's namespace; 0 if it is not in there.
+static __always_inline __u32 pid_of(struct task_struct* task) {
   struct pid* pid = BPF_CORE_READ(task, group_leader, thread_pid);
   const unsigned int level = BPF_CORE_READ(pid, level);
   for (unsigned int i = 0; i < PID_LEVELS; ++i) {
@@ -166,6 +166,15 @@ static __always_inline __u32 own_pid(void) {
     }
   }
   return 0;
+}
+
+static __always_inline __u32 own_pid(void) {
+  return pid_of((struct task_struct*)bpf_get_current_task());
+}
+
+static __always_inline __u32 parent_pid(void) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  return pid_of(BPF_CORE_READ(task, group_leader, real_parent));
 }
 
 static __always_inline void map_v4(__u8* out, __be32 address) {
@@ -208,6 +217,7 @@ static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key
 static __always_inline void tell_news(const struct weft_flow_key* key) {
   struct weft_flow_key kind = *key;
   kind.pid = 0;
+  kind.parent = 0;
   const __u64 now = bpf_ktime_get_ns();
   __u64* seen = bpf_map_lookup_elem(&weft_seen, &kind);
   const int is_news = !seen || now - *seen > NEWS_AFTER;
@@ -257,6 +267,7 @@ static __always_inline void on_connect(const struct sock* sk, __u64 cookie) {
   }
   struct weft_flow_key key = {};
   describe(sk, pid, 1, &key);
+  key.parent = parent_pid();
   bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
 }
 
@@ -319,8 +330,10 @@ static __always_inline void on_datagram(const struct weft_talk_key* of,
                                         int sends) {
   struct weft_talk* talk = bpf_map_lookup_elem(&weft_talks, of);
   const int is_new = !talk;
-  const struct weft_talk fresh = {
-      .look = weft_look, .pid = is_new ? own_pid() : 0, .outbound = is_outbound(of, sends)};
+  const struct weft_talk fresh = {.look = weft_look,
+                                  .pid = is_new ? own_pid() : 0,
+                                  .parent = is_new ? parent_pid() : 0,
+                                  .outbound = is_outbound(of, sends)};
   if (is_new) {
     bpf_map_update_elem(&weft_talks, of, &fresh, BPF_ANY);
   } else if (talk->look == weft_look) {
@@ -338,6 +351,7 @@ static __always_inline void on_datagram(const struct weft_talk_key* of,
   struct task_struct* task = (struct task_struct*)bpf_get_current_task();
   key.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
   key.pid = pid;
+  key.parent = is_new ? fresh.parent : talk->parent;
   key.outbound = is_new ? fresh.outbound : talk->outbound;
   key.port = key.outbound ? of->remote_port : of->local_port;
   key.transport = IPPROTO_UDP;

@@ -44,7 +44,9 @@ Ip to_ip(const __u8 (&octets)[16]) {
 }
 
 ObservedOpening opening(const weft_flow_key& key) {
-  return {.opened = key.outbound != 0 ? Opened::Here : Opened::There, .pid = key.pid};
+  return {.opened = key.outbound != 0 ? Opened::Here : Opened::There,
+          .pid = key.pid,
+          .parent = key.parent};
 }
 
 ObservedConnections to_connections(const weft_flow_key& key, const weft_flow& flow) {

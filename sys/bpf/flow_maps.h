@@ -26,7 +26,8 @@ struct weft_talk_key {
 struct weft_talk {
   __u64 look; /* When it was last heard of, in the agent's looks. */
   __u32 pid;  /* Whose socket it is; 0: of nobody the agent's /proc shows. */
-  __u32 outbound;
+  __u32 parent;
+  __u64 outbound;
 };
 
 /* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
@@ -38,7 +39,7 @@ struct weft_flow_key {
   __u16 port;  /* The server's. */
   __u8 transport;
   __u8 outbound;
-  __u32 padding;
+  __u32 parent; /* Of pid: it is there longer than a process of one request. */
 };
 
 /* Since the agent last took them. */

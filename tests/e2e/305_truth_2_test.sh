@@ -70,6 +70,8 @@ wait_until 10 "over the host's address" has_edge "$(id_of host-client-9101)" "$(
 for port in 9100 9101; do
   assert_equal "$(edges "" "" $port/tcp)" 1 "edges of port $port"
 done
+every_second host-short TCP4:127.0.0.1:9100 --network host
+wait_until 10 "of processes that have ended before anybody looks" has_edge "$(id_of host-short)" "$(id_of host-server)" 9100/tcp
 
 step "two containers that each talk to themselves on 127.0.0.1 have no edge between them"
 for name in self-a self-b; do

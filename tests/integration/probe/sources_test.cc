@@ -29,6 +29,7 @@ struct Scene {
   Endpoint client;
   std::uint64_t client_inode = 0;
   std::uint32_t pid = 0;
+  std::uint32_t parent = 0;
 };
 
 class World {
@@ -76,7 +77,8 @@ class KernelWorld final : public World {
     return {.listener = listening,
             .client = name_of(client_),
             .client_inode = status.st_ino,
-            .pid = static_cast<std::uint32_t>(::getpid())};
+            .pid = static_cast<std::uint32_t>(::getpid()),
+            .parent = static_cast<std::uint32_t>(::getppid())};
   }
 
   ProcessSource& processes() override { return *processes_; }
@@ -150,7 +152,8 @@ class FakeWorld final : public World {
     const Scene scene{.listener = Endpoint::parse("127.0.0.1:5000").value(),
                       .client = Endpoint::parse("127.0.0.1:40000").value(),
                       .client_inode = 7,
-                      .pid = 42};
+                      .pid = 42,
+                      .parent = 41};
     ObservedProcess process;
     process.pid = scene.pid;
     process.name = "test";
@@ -173,7 +176,7 @@ class FakeWorld final : public World {
 
   void connect_and_close(std::uint64_t times) override {
     ObservedConnections client;
-    client.opening = {.opened = Opened::Here, .pid = 42};
+    client.opening = {.opened = Opened::Here, .pid = 42, .parent = 41};
     client.netns = own_netns();
     client.local = client.remote = Ip::parse("127.0.0.1").value();
     client.port = 5000;
@@ -188,7 +191,7 @@ class FakeWorld final : public World {
   std::uint16_t say_by_datagrams(std::uint64_t /*times*/) override {
     ObservedConnections client;
     client.transport = Transport::Udp;
-    client.opening = {.opened = Opened::Here, .pid = 42};
+    client.opening = {.opened = Opened::Here, .pid = 42, .parent = 41};
     client.netns = own_netns();
     client.remote = Ip::parse("127.0.0.1").value();
     client.port = 5000;
@@ -300,6 +303,7 @@ TYPED_TEST(SourcesContract, CountsEveryShortConnectionAtBothEndsAsOneKind) {
   EXPECT_EQ(client.closed, kTimes);
   EXPECT_EQ(client.bytes_sent, 5U * kTimes);
   EXPECT_EQ(client.opening.pid, scene.pid);
+  EXPECT_EQ(client.opening.parent, scene.parent);
   EXPECT_EQ(client.remote, scene.listener.address);
   EXPECT_EQ(server.opened, kTimes);
   EXPECT_EQ(server.closed, kTimes);
@@ -349,6 +353,7 @@ TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsPr
     EXPECT_EQ(found.front().opened, 1U);
     EXPECT_EQ(found.front().closed, 1U);
     EXPECT_EQ(found.front().opening.pid, scene.pid);
+    EXPECT_EQ(found.front().opening.parent, scene.parent);
     EXPECT_EQ(found.front().netns, own_netns());
     EXPECT_EQ(found.front().remote, Ip::parse("127.0.0.1").value());
   }
@@ -381,7 +386,7 @@ TEST_F(KernelConnections, TellsOfAKindOfConnectionThatIsNewAndHowItCameAbout) {
       });
   ASSERT_NE(client, sockets.value().end());
   EXPECT_EQ(source.opening_of(client->cookie),
-            (ObservedOpening{.opened = Opened::Here, .pid = scene.pid}));
+            (ObservedOpening{.opened = Opened::Here, .pid = scene.pid, .parent = scene.parent}));
 }
 
 TEST_F(KernelConnections, CountsAConnectionThatIsRefused) {

@@ -428,6 +428,29 @@ TEST(Tracker, KnowsDatagramsOfSocketsWithoutAPeerFromBpfWithTheProcess) {
   EXPECT_EQ(report.flows.rbegin()->first.direction, Direction::Inbound);
 }
 
+TEST(Tracker, GivesConnectionsOfProcessesThatHaveEndedToTheirParentsContainer) {
+  Tracker tracker;
+  Sample look = sample(1s, {});
+  ObservedProcess shell = process(10, 0s);
+  shell.netns = kHostNetns;  // The container is on the host's network.
+  look.processes = {shell};
+  look.namespaces = {{.netns = kHostNetns, .sockets = {}}};
+  ObservedConnections ended;
+  ended.opening = {.opened = Opened::Here, .pid = 11, .parent = 10};
+  ended.netns = kHostNetns;
+  ended.local = ended.remote = Ip::parse("127.0.0.1").value();
+  ended.port = 80;
+  ended.opened = ended.closed = 3;
+  look.connections = {ended};
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  EXPECT_EQ(report.flows.begin()->first.container, kContainer);
+  EXPECT_EQ(report.flows.begin()->first.pid, 0U);
+  EXPECT_EQ(report.flows.begin()->second.opened, 3U);
+}
+
 TEST(Tracker, ShowsDatagramsForSomeSecondsAndNoLongerThanTheirProcess) {
   Tracker tracker;
   Sample look = tracked(1s, {});
