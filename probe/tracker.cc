@@ -363,7 +363,8 @@ void Tracker::sum_datagrams(const Sample& sample, Sums& sums) {
     namespaces.insert(ns.netns);
   }
   for (const ObservedConnections& talk : sample.connections) {
-    if (talk.transport != Transport::Udp || !namespaces.contains(talk.netns)) {
+    const bool is_said = talk.transport == Transport::Udp && talk.opened + talk.closed > 0;
+    if (!is_said || !namespaces.contains(talk.netns)) {
       continue;
     }
     ObservedConnections addressed = talk;

@@ -19,6 +19,9 @@ constexpr std::chrono::seconds kEngineEvery(10);
 // looks, not at each.
 constexpr std::uint64_t kSeekAgainLooks = 8;
 
+// Of quiet namespaces one in so many is looked into.
+constexpr std::size_t kQuietShare = 20;
+
 // An engine that is busy starting containers answers late; one that hangs must not stop the probe.
 constexpr int kEngineTimeoutSeconds = 2;
 
@@ -71,6 +74,7 @@ void Sampler::rest() {
   connections_state_ = {};
   openings_.clear();
   tracks_due_ = {};
+  quiet_.clear();
 }
 
 int Sampler::news_descriptor() const {
@@ -142,6 +146,30 @@ void Sampler::learn_opening(ObservedSocket& socket) {
   socket.opened = opening.opened;
 }
 
+// Of namespaces in which nothing was connected and BPF has seen nothing since, the sockets are
+// those of that look: a host of many idle containers is as cheap as one of few. One in kQuietShare
+// is looked into all the same, the longest left alone first, for listeners that are new.
+std::set<std::uint64_t> Sampler::quiet_namespaces(const Sample& sample) {
+  if (!is_counting() || !sources_.connections->datagrams_missing().empty()) {
+    quiet_.clear();
+    return {};
+  }
+  for (const ObservedConnections& connections : sample.connections) {
+    quiet_.erase(connections.netns);
+  }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> oldest_first;
+  for (const auto& [netns, quiet] : quiet_) {
+    oldest_first.emplace_back(quiet.look, netns);
+  }
+  std::sort(oldest_first.begin(), oldest_first.end());
+  const std::size_t due = (oldest_first.size() + kQuietShare - 1) / kQuietShare;
+  std::set<std::uint64_t> quiet;
+  for (std::size_t i = due; i < oldest_first.size(); ++i) {
+    quiet.insert(oldest_first[i].second);
+  }
+  return quiet;
+}
+
 void Sampler::sample_sockets(Sample& sample) {
   using Wanted = sys::SocketSource::Wanted;
   const Wanted wanted = is_counting() ? Wanted::Live : Wanted::Recent;
@@ -159,9 +187,22 @@ void Sampler::sample_sockets(Sample& sample) {
     namespaces.emplace(process.netns, process.pid);
   }
   SourceFacts state{.name = "sock_diag", .working = true, .detail = "connections, once a look"};
+  const std::set<std::uint64_t> quiet = quiet_namespaces(sample);
+  std::map<std::uint64_t, Quiet> still_quiet;
   for (const auto& [netns, pid] : namespaces) {
+    if (quiet.contains(netns)) {
+      const Quiet& known = still_quiet.emplace(netns, std::move(quiet_[netns])).first->second;
+      sample.namespaces.push_back({.netns = netns, .sockets = known.sockets});
+      continue;
+    }
     auto sockets = sources_.sockets->sockets(pid, wanted);
     if (sockets.ok()) {
+      const bool is_quiet = std::all_of(sockets.value().begin(),
+                                        sockets.value().end(),
+                                        [](const ObservedSocket& one) { return one.listening; });
+      if (is_quiet && netns != sample.host_netns) {
+        still_quiet.emplace(netns, Quiet{.look = look_, .sockets = sockets.value()});
+      }
       if (is_counting()) {
         std::for_each(sockets.value().begin(), sockets.value().end(), [this](auto& socket) {
           learn_opening(socket);
@@ -173,6 +214,7 @@ void Sampler::sample_sockets(Sample& sample) {
       state.detail = sockets.error().what;
     }
   }
+  quiet_ = std::move(still_quiet);
   if (skipped > 0) {
     state.detail = fmt::format("processes in more than {} network namespaces", kNamespacesMax);
   }

@@ -57,6 +57,7 @@ class Sampler {
   bool is_counting() const { return connections_state_.working; }
   void learn_opening(ObservedSocket& socket);
   void sample_sockets(Sample& sample);
+  std::set<std::uint64_t> quiet_namespaces(const Sample& sample);
   void attribute(Sample& sample);
   void sample_containers(Sample& sample);
   bool is_engine_due(TimePoint now, const std::set<std::string>& ids) const;
@@ -69,6 +70,12 @@ class Sampler {
   std::map<std::uint64_t, std::uint64_t> ownerless_;       // The look at which an inode was sought.
   std::map<std::uint64_t, ObservedOpening> openings_;      // Of sockets seen, by inode.
   std::map<std::uint64_t, ObservedOpening> old_openings_;  // Of the look before.
+  // Namespaces in which nothing was connected when they were looked into.
+  struct Quiet {
+    std::uint64_t look = 0;
+    std::vector<ObservedSocket> sockets;
+  };
+  std::map<std::uint64_t, Quiet> quiet_;
   SourceFacts connections_state_;
   std::set<std::string> seen_ids_;  // Containers that processes were in when the engine was asked.
   std::set<std::string> lived_;     // The same, of all times, as long as the engine knows them.

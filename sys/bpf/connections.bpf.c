@@ -394,6 +394,28 @@ static __always_inline int on_datagram6(struct bpf_sock_addr* ctx, int sends) {
   return 1;
 }
 
+// A socket for datagrams that gets a peer is shown by sock_diag, and not seen again here: that
+// there is something to be looked for in its namespace is an entry in which nothing is counted.
+static __always_inline int on_peer(const struct bpf_sock_addr* ctx) {
+  if (ctx->protocol == IPPROTO_UDP) {
+    struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+    struct weft_flow_key key = {.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum),
+                                .transport = IPPROTO_UDP};
+    flow_of(&key);
+  }
+  return 1;
+}
+
+SEC("cgroup/connect4")
+int weft_connect4(struct bpf_sock_addr* ctx) {
+  return on_peer(ctx);
+}
+
+SEC("cgroup/connect6")
+int weft_connect6(struct bpf_sock_addr* ctx) {
+  return on_peer(ctx);
+}
+
 SEC("cgroup/sendmsg4")
 int weft_send4(struct bpf_sock_addr* ctx) {
   return on_datagram4(ctx, 1);

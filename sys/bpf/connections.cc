@@ -184,6 +184,8 @@ class BpfConnections final : public ConnectionSource {
     };
     attach(skeleton.progs.weft_send4, skeleton.links.weft_send4);
     attach(skeleton.progs.weft_receive4, skeleton.links.weft_receive4);
+    attach(skeleton.progs.weft_connect4, skeleton.links.weft_connect4);
+    attach(skeleton.progs.weft_connect6, skeleton.links.weft_connect6);
     attach(skeleton.progs.weft_send6, skeleton.links.weft_send6);
     attach(skeleton.progs.weft_receive6, skeleton.links.weft_receive6);
     ::close(root);

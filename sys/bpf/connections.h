@@ -31,7 +31,8 @@ class ConnectionSource {
   virtual std::string_view datagrams_missing() const = 0;
 
   // What happened since start() or the last take(), of all network namespaces. Of UDP without
-  // octets.
+  // octets; sockets of UDP that got a peer are an entry of their namespace in which nothing is
+  // counted.
   virtual Result<std::vector<ObservedConnections>> take() = 0;
 
   // Kinds of connections for which there was no room, since start().

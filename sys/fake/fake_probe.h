@@ -49,11 +49,13 @@ class FakeProcesses final : public ProcessSource {
 class FakeSockets final : public SocketSource {
  public:
   std::map<std::uint32_t, std::vector<ObservedSocket>> present;  // By process; 0 is our own.
+  std::map<std::uint32_t, std::size_t> dumps;                    // How often each was asked for.
   bool denied = false;
   Wanted last_wanted = Wanted::Recent;
 
   Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid, Wanted wanted) override {
     last_wanted = wanted;
+    ++dumps[pid];
     if (denied && pid != 0) {
       return Error{Errc::Denied, "enter the network namespace: not permitted"};
     }

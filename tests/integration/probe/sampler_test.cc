@@ -1,5 +1,6 @@
 #include "probe/io/sampler.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <gmock/gmock.h>
@@ -93,6 +94,79 @@ TEST_F(SamplerTest, PutsTogetherWhatTheSourcesSay) {
   ASSERT_THAT(sample.containers, SizeIs(1));
   EXPECT_EQ(sample.containers.front().hostname, "web1");
   EXPECT_THAT(sample.sources, testing::Each(Field(&SourceFacts::working, true)));
+}
+
+class QuietNamespaces : public SamplerTest {
+ protected:
+  QuietNamespaces() {
+    for (std::uint32_t pid = kFirst; pid < kFirst + kMany; ++pid) {
+      ObservedProcess process;
+      process.pid = pid;
+      process.netns = pid;
+      processes_->present[pid] = process;
+      sockets_->present[pid] = {
+          {.listening = true, .local = Endpoint::parse("0.0.0.0:80").value(), .inode = pid}};
+    }
+    (void)take();
+  }
+
+  std::size_t dumps() const {
+    std::size_t sum = 0;
+    for (std::uint32_t pid = kFirst; pid < kFirst + kMany; ++pid) {
+      sum += sockets_->dumps[pid];
+    }
+    return sum;
+  }
+
+  static const std::vector<ObservedSocket>& sockets_of(const Sample& sample, std::uint64_t netns) {
+    const auto found = std::find_if(sample.namespaces.begin(),
+                                    sample.namespaces.end(),
+                                    [&](const auto& one) { return one.netns == netns; });
+    EXPECT_NE(found, sample.namespaces.end());
+    return found->sockets;
+  }
+
+  static constexpr std::uint32_t kFirst = 100;
+  static constexpr std::uint32_t kMany = 40;
+};
+
+TEST_F(QuietNamespaces, AreLookedIntoInTurnsAndShownAlways) {
+  for (int look = 0; look < 20; ++look) {
+    const Sample sample = take();
+
+    EXPECT_THAT(sample.namespaces, SizeIs(kMany + 2));
+    EXPECT_THAT(sockets_of(sample, kFirst), SizeIs(1));
+  }
+
+  for (const auto& [pid, count] : sockets_->dumps) {
+    EXPECT_EQ(count, pid < kFirst ? 21U : 2U) << pid;
+  }
+}
+
+TEST_F(QuietNamespaces, AreLookedIntoAtOnceWhereBpfHasSeenAnything) {
+  constexpr std::uint32_t kWoken = kFirst + kMany - 1;
+  ObservedConnections connections;
+  connections.netns = kWoken;
+  connections_->happened = {connections};
+  const std::size_t before = sockets_->dumps[kWoken];
+  sockets_->present[kWoken].push_back(sockets_->present[42].front());
+
+  const Sample sample = take();
+  EXPECT_EQ(sockets_->dumps[kWoken], before + 1);
+  EXPECT_THAT(sockets_of(sample, kWoken), SizeIs(2));
+
+  // With something connected it is looked into each time.
+  (void)take();
+  EXPECT_EQ(sockets_->dumps[kWoken], before + 2);
+}
+
+TEST_F(QuietNamespaces, AreLookedIntoEachTimeWhereBpfDoesNotSeeAll) {
+  const std::size_t before = dumps();
+  connections_->missing = "no cgroup2 is mounted";
+
+  (void)take();
+
+  EXPECT_EQ(dumps(), before + kMany);
 }
 
 TEST_F(SamplerTest, LooksThroughDescriptorsOnlyForSocketsItHasNotSeen) {

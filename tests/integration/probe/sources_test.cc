@@ -47,6 +47,7 @@ class World {
   // Sends a datagram from a socket without a peer to such another, which reads it; so many times.
   // Gives the server's port.
   virtual std::uint16_t say_by_datagrams(std::uint64_t times) = 0;
+  virtual void give_peer_to_datagrams() = 0;  // To a socket for them; says nothing.
 };
 
 class KernelWorld final : public World {
@@ -130,6 +131,16 @@ class KernelWorld final : public World {
     return port;
   }
 
+  void give_peer_to_datagrams() override {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(9);
+    EXPECT_EQ(::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ::close(socket);
+  }
+
  private:
   static Endpoint name_of(int fd) {
     sockaddr_in address{};
@@ -200,6 +211,13 @@ class FakeWorld final : public World {
     server.opening.opened = Opened::There;
     connections_.happened = {client, server};
     return client.port;
+  }
+
+  void give_peer_to_datagrams() override {
+    ObservedConnections nothing;
+    nothing.transport = Transport::Udp;
+    nothing.netns = own_netns();
+    connections_.happened = {nothing};
   }
 
  private:
@@ -357,6 +375,22 @@ TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsPr
     EXPECT_EQ(found.front().netns, own_netns());
     EXPECT_EQ(found.front().remote, Ip::parse("127.0.0.1").value());
   }
+}
+
+TYPED_TEST(SourcesContract, SaysThatASocketForDatagramsHasGotAPeer) {
+  ConnectionSource& source = this->world_.connections();
+  ASSERT_TRUE(source.start().ok());
+
+  this->world_.give_peer_to_datagrams();
+  const auto all = source.take();
+
+  ASSERT_TRUE(all.ok()) << all.error().what;
+  const auto said =
+      std::find_if(all.value().begin(), all.value().end(), [](const ObservedConnections& one) {
+        return one.transport == Transport::Udp && one.netns == own_netns() && one.port == 0;
+      });
+  ASSERT_NE(said, all.value().end());
+  EXPECT_EQ(said->opened + said->closed + said->failed, 0U);
 }
 
 class KernelConnections : public testing::Test {
