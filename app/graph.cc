@@ -209,7 +209,13 @@ class Resolver {
       }
     }
     const std::set<Answerer>& candidates = exact.empty() ? all : exact;
-    return candidates.size() == 1 ? std::optional(*candidates.begin()) : std::nullopt;
+    if (candidates.size() == 1) {
+      return *candidates.begin();
+    }
+    // Several processes of one container, as where a server forks.
+    const std::string& container = candidates.begin()->first;
+    return container == candidates.rbegin()->first ? std::optional(Answerer(container, 0))
+                                                   : std::nullopt;
   }
 
   // The process that answers: the one with a connection from this very address, else the only one.

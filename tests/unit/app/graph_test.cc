@@ -166,6 +166,17 @@ TEST_F(HostNetwork, IsFoundByTheSocketsThatAreBoundToNoAddress) {
       edges.contains({party(kHost1, kWeb, 7), party(kHost1, kDb, 8), Transport::Udp, 9001}));
 }
 
+TEST_F(HostNetwork, IsFoundByItsContainerWhereSeveralOfItsProcessesAnswer) {
+  one_.flows[flow(Outbound, kWeb, 7, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+  one_.flows[flow(Inbound, kDb, 8, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+  one_.flows[flow(Inbound, kDb, 9, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
+
+  const Edges edges = resolve_edges(report_of({one_}));
+
+  ASSERT_THAT(edges, SizeIs(1));
+  EXPECT_EQ(edges.begin()->first.to, party(kHost1, kDb, 0));
+}
+
 TEST_F(HostNetwork, IsNotSaidToAnswerItselfWhereNobodyIsKnownToAnswer) {
   one_.flows[flow(Outbound, kWeb, 7, "127.0.0.1", "127.0.0.1", 9000)] = {.count = 1};
 
