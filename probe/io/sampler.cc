@@ -36,10 +36,11 @@ Sampler::Engine engine_at(const std::string& socket) {
 }
 
 Duration track_pause(Duration cost) {
-  // A fifth of the CPU that a look at an idle host may take in all, but not so long that a
-  // connection behind a translation is shown late.
+  // A fifth of the CPU that all looks may take. Thousands of connections a second fill the table
+  // with what has ended: reading it then takes a quarter of a second, and a connection behind a
+  // translation is shown late.
   constexpr int kShare = 500;
-  constexpr std::chrono::seconds kPauseMax(5);
+  constexpr std::chrono::seconds kPauseMax(60);
   // A dump that takes less is no more than one of the looks' own steps.
   constexpr std::chrono::milliseconds kCheap(1);
   return cost < kCheap ? Duration::zero() : std::min<Duration>(cost * kShare, kPauseMax);
