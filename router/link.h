@@ -55,8 +55,7 @@ struct Link {
   bool goodbye = false;        // The peer closes it and lives on.
   std::uint64_t received = 0;  // Bytes of Delta frames, and how much of that was confirmed.
   std::uint64_t confirmed = 0;
-  unsigned differs = 0;        // Heartbeats in a row with a hash other than ours.
-  TimePoint ask_due = kNever;  // For what it has and we lack.
+  unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
 };
 
 }  // namespace weft::router

@@ -60,28 +60,18 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
   if (is_alone || (is_first && link.outbound)) {
     broadcast_.owe(now, peer, options_.name, OriginVersion{});
+    last_reconciliation_ = now;
     send_message(now, link, Want{.entries = {}, .graft = true}, out);
-    ask_for_difference(now, link, out);
+    send_message(now, link, open_reconciliation(store_), out);
   } else if (!is_first && !store_.version(peer) && !link.hello.alone) {
     // News of it is on its way, or it comes from a part of the cluster we have never heard of.
     link.differs = kDiffersMax / 2;
   }
 }
 
-void Mesh::Impl::ask_for_difference(TimePoint now, Link& link, MeshActions& out) {
-  if (now - last_asked_ < kAskPause) {
-    link.ask_due = last_asked_ + kAskPause;
-    return;
-  }
-  link.ask_due = kNever;
-  last_asked_ = last_reconciliation_ = now;
-  send_message(now, link, open_reconciliation(store_), out);
-}
-
 void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {
   if (hash == static_cast<std::uint32_t>(store_.digest_hash())) {
     link.differs = 0;
-    link.ask_due = kNever;
     broadcast_.on_agrees(link.hello.name);
     // Not while links change: as long as some have changed over and others have not, it is cut.
     if (now - last_links_change_ >= kQuiet) {

@@ -156,7 +156,6 @@ class Mesh::Impl {
   void deliver(TimePoint now, const Routed& routed, MeshActions& out);
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
   void start_gossip(TimePoint now, Link& link, MeshActions& out);
-  void ask_for_difference(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
   void leave_branch(PeerName peer);
   void own_news(TimePoint now, OriginVersion before);
@@ -259,7 +258,6 @@ class Mesh::Impl {
   TimePoint last_change_;        // Of the store.
   TimePoint last_links_change_;  // Of any peer's Links record.
   TimePoint last_reconciliation_;
-  TimePoint last_asked_;  // For a difference, of a neighbour that had just come up.
   TimePoint last_trim_;
   TimePoint last_rescue_;
   TimePoint statement_due_ = kNever;

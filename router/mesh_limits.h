@@ -76,9 +76,6 @@ inline constexpr unsigned kDiffersQuiet = 2;
 inline constexpr unsigned kDiffersMax = 4;
 inline constexpr Duration kQuiet = milliseconds(1500);
 inline constexpr Duration kReconcilePause = seconds(1);
-// What two neighbours have and we lack is mostly the same: who has just asked one of them asks the
-// next after the answer, a few round trips and a push later, and then for what is still missing.
-inline constexpr Duration kAskPause = milliseconds(250);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
 // come up. What was not restated by then is gone.
 inline constexpr Duration kRestateGrace = seconds(30);

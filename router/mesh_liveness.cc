@@ -89,9 +89,6 @@ void Mesh::Impl::run_up_link(TimePoint now, Link& link, MeshActions& out) {
   if (link.beat_due <= now) {
     beat(now, link, out);
   }
-  if (link.ask_due <= now) {
-    ask_for_difference(now, link, out);
-  }
 }
 
 // Accusations ----------------------------------------------------------------------------------
