@@ -22,7 +22,7 @@ inline constexpr Duration kHandshakeMax = seconds(5);
 // closed only much later, because a peer that was merely stopped for a while goes on with it as if
 // nothing had happened.
 inline constexpr Duration kHeartbeatInterval = milliseconds(1250);
-inline constexpr Duration kSuspectAfter = milliseconds(1950);
+inline constexpr Duration kSuspectAfter = milliseconds(1700);
 inline constexpr Duration kSilenceMax = seconds(5);
 // Our own timers are late by this much: we are the slow one.
 inline constexpr Duration kLateMin = milliseconds(250);

@@ -100,14 +100,19 @@ TEST_F(MeshLiveness, AKilledPeerIsKnownEverywhereWithinTwoSeconds) {
 }
 
 TEST_F(MeshLiveness, APeerThatIsCutOffSilentlyIsKnownEverywhereWithinThreeSeconds) {
-  Cluster cluster(options(100));
-  form(cluster);
-  cluster.node(42).stop(Net::Death::Machine);
+  // It takes longest where it was a branch that others hear over.
+  for (std::uint64_t start = 1; start <= 5; ++start) {
+    Cluster::Options chosen = options(100);
+    chosen.seed = seed_or(start);
+    Cluster cluster(chosen);
+    form(cluster);
+    cluster.node(42).stop(Net::Death::Machine);
 
-  const Duration known = known_lost_after(cluster, cluster.node(42).name(), seconds(10));
+    const Duration known = known_lost_after(cluster, cluster.node(42).name(), seconds(10));
 
-  std::cout << "known everywhere after " << known / milliseconds(1) << " ms\n";
-  EXPECT_LE(known, seconds(3));
+    std::cout << "known everywhere after " << known / milliseconds(1) << " ms\n";
+    EXPECT_LE(known, seconds(3));
+  }
 }
 
 TEST_F(MeshLiveness, WhileAQuarterIsFrozenNobodyElseIsTakenForLost) {
