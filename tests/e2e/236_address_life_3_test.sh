@@ -31,11 +31,13 @@ take_many() {  # PREFIX COUNT: on every host; what was answered goes to $SCRATCH
     api "$host" --fail -X POST "http://weft/ip/$1-[1-$2]" -w '\n' 2>/dev/null | grep -v '^$' >>"$SCRATCH/taken.$host" || true
   done
 }
-assert_no_live_one_was_given() {
+assert_all_gave_some() {
   local host
   for host in "${HOSTS[@]}"; do
     [[ -s $SCRATCH/taken.$host ]] || fail "$host handed out no address"
   done
+}
+assert_no_live_one_was_given() {
   # shellcheck disable=SC2046  # Addresses have no blanks.
   assert_unique $(cat "$SCRATCH"/taken.*) $(live_addresses)
   echo "$(cat "$SCRATCH"/taken.* | wc -l) addresses handed out, $(live_addresses | wc -l) live ones, none twice"
@@ -88,6 +90,8 @@ SECONDS_MAX=4 take_many forgetful 40
 wait_until 60 "the live addresses are claimed back" holds_its_own h2
 wait_until 60 "the others have let it in as a later run" all_reachable
 assert_equal "$(name_of h2)" "$old" "its name"
+SECONDS_MAX=15 take_many remembered 40
+assert_all_gave_some
 assert_no_live_one_was_given
 
 step "a host loses its store and its name"
@@ -97,6 +101,7 @@ assert_no_live_one_was_given
 wait_until 30 "the old name is gone" on h3 weft rmpeer "$old"
 wait_until 40 "the live addresses are claimed back" holds_its_own h2
 SECONDS_MAX=15 take_many again 40
+assert_all_gave_some
 assert_no_live_one_was_given
 
 step "dead containers hold nothing any more, those of before a restart neither"
@@ -111,6 +116,7 @@ lose_store h1 --name 0a:00:00:00:00:01 --ipalloc-range 10.32.0.0/22 --ipalloc-in
 SECONDS_MAX=4 take_many early 40
 wait_until 60 "the live addresses are claimed back" holds_its_own h1
 SECONDS_MAX=15 take_many late 40
+assert_all_gave_some
 assert_no_live_one_was_given
 wait_until 60 "the others have let it in as a later run" all_reachable
 status_is h2 '.router.peers[] | select(.name == "0a:00:00:00:00:01") | .incarnation == 3' || fail "h1 is not run 3 of its name"

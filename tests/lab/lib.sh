@@ -102,9 +102,10 @@ everywhere() {  # CMD…: on all hosts at once; fails if any fails.
 wait_until() {  # SECONDS WHAT CMD…
   local seconds=$1 what=$2 deadline
   shift 2
-  deadline=$((SECONDS + seconds))
+  # Not by $SECONDS, which may tick right after the start.
+  deadline=$((${EPOCHREALTIME/[.,]/} + seconds * 1000000))
   until "$@" >"$SCRATCH/wait" 2>&1; do
-    if ((SECONDS >= deadline)); then
+    if ((${EPOCHREALTIME/[.,]/} >= deadline)); then
       cat "$SCRATCH/wait" >&2
       fail "not within $seconds s: $what"
     fi
