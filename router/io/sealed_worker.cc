@@ -25,8 +25,11 @@ namespace {
 constexpr int kBulkTurns = 4;
 enum Source : std::uint32_t { kUdpExpress, kFramesExpress, kUdpBulk, kFramesBulk, kSources };
 
-// How often the thread's priority is chosen: every few milliseconds under bulk, never without.
+// How often the thread's priority is chosen: every few milliseconds under bulk or many packets.
 constexpr std::size_t kPriorityBytes = 4U << 20U;
+constexpr std::size_t kPriorityFrames = 512;
+// Frames that are larger on average are super-frames, and their senders use TCP or UDP_SEGMENT.
+constexpr std::size_t kSuperFrameMin = 4096;
 
 // Handshakes and news waiting for the strand, floods waiting for the thread.
 constexpr std::size_t kEventsMax = 512;
@@ -143,7 +146,7 @@ class SealedWorker::Impl {
       for (int turn = 0; turn < kBulkTurns; ++turn) {
         take_turn(kFramesBulk);
       }
-      if (sealed_bytes_ + opened_bytes_ >= kPriorityBytes) {
+      if (sealed_bytes_ + opened_bytes_ >= kPriorityBytes || sealed_frames_ >= kPriorityFrames) {
         choose_priority();
       }
     }
@@ -166,15 +169,21 @@ class SealedWorker::Impl {
 
   // A sender that keeps its processor busy would only add to the queue that this thread cannot get
   // to; a receiver needs the processor to take what it was given. So bulk that is sealed comes
-  // before ordinary threads, and bulk that is opened takes turns with them (docs/adr/0026).
+  // before ordinary threads, and bulk that is opened takes turns with them (docs/adr/0026). Who
+  // wakes beside super-frames goes first; beside small packets that would be their sender, and each
+  // of them a batch of its own (docs/adr/0042).
   void choose_priority() {
-    const auto wanted =
-        sealed_bytes_ > opened_bytes_ ? sys::ThreadPriority::Preferred : sys::ThreadPriority::Usual;
+    sys::ThreadPriority wanted = sys::ThreadPriority::Usual;
+    if (sealed_bytes_ > opened_bytes_) {
+      wanted = sealed_bytes_ / sealed_frames_ >= kSuperFrameMin ? sys::ThreadPriority::Yielding
+                                                                : sys::ThreadPriority::Preferred;
+    }
     if (wanted != priority_) {
       priority_ = wanted;
       (void)sys::set_thread_priority(wanted);  // Without the right to it all works, but slower.
     }
     sealed_bytes_ = 0;
+    sealed_frames_ = 0;
     opened_bytes_ = 0;
   }
 
@@ -283,6 +292,7 @@ class SealedWorker::Impl {
     }
     peer.state->sent_bytes.add(frame.size() - sizeof(VnetHeader));
     sealed_bytes_ += frame.size();
+    ++sealed_frames_;
     for (auto packet = splitter->next(); !packet.empty(); packet = splitter->next()) {
       seal_packet(peer, packet);
     }
@@ -512,6 +522,7 @@ class SealedWorker::Impl {
   Coalescer coalescer_;
   Bytes flood_;
   std::size_t sealed_bytes_ = 0;  // Since the priority was chosen.
+  std::size_t sealed_frames_ = 0;
   std::size_t opened_bytes_ = 0;
   sys::ThreadPriority priority_ = sys::ThreadPriority::Usual;
 

@@ -13,7 +13,7 @@ namespace {
 constexpr int kPreferredNiceness = -10;
 // The longest there is. A thread that wakes and has the default of some milliseconds goes first as
 // long as it has had less than its share (docs/adr/0042).
-constexpr std::uint64_t kPreferredSliceNs = 100'000'000;
+constexpr std::uint64_t kYieldingSliceNs = 100'000'000;
 
 // struct sched_attr, first version (sched_setattr(2)); the C library has neither it nor the call.
 struct Attributes {
@@ -32,9 +32,11 @@ static_assert(sizeof(Attributes) == 48);
 
 bool set_thread_priority(ThreadPriority priority) {
   Attributes wanted;
-  if (priority == ThreadPriority::Preferred) {
+  if (priority != ThreadPriority::Usual) {
     wanted.niceness = kPreferredNiceness;
-    wanted.slice_ns = kPreferredSliceNs;
+  }
+  if (priority == ThreadPriority::Yielding) {
+    wanted.slice_ns = kYieldingSliceNs;
   }
   return ::syscall(SYS_sched_setattr, 0, &wanted, 0) == 0;
 }

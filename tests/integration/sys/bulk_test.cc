@@ -229,6 +229,8 @@ TEST(ThreadPriorityTest, IsOfTheCallingThreadAloneAndCanBeGivenBack) {
   std::thread([] {
     EXPECT_TRUE(set_thread_priority(ThreadPriority::Preferred));
     EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), -10);
+    EXPECT_TRUE(set_thread_priority(ThreadPriority::Yielding));
+    EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), -10);
     EXPECT_TRUE(set_thread_priority(ThreadPriority::Usual));
     EXPECT_EQ(::getpriority(PRIO_PROCESS, 0), 0);
     EXPECT_TRUE(set_thread_priority(ThreadPriority::Preferred));
