@@ -36,17 +36,21 @@ std::optional<Bytes> find(const StoreTable& table, std::string_view key) {
   return found == table.end() ? std::nullopt : std::optional<Bytes>(found->second);
 }
 
-// 48 random bits in the form of a locally administered unicast MAC address (IEEE 802c), so that a
-// bridge may carry it.
-PeerName random_name(Entropy& entropy) {
-  std::array<std::uint8_t, 6> octets{};
-  entropy.fill(octets);
-  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfcU) | 0x02U);
+PeerName name_of(const Mac::Octets& octets) {
   std::uint64_t number = 0;
   for (const std::uint8_t octet : octets) {
     number = number << 8U | octet;
   }
   return PeerName(number);
+}
+
+// 48 random bits in the form of a locally administered unicast MAC address (IEEE 802c), so that a
+// bridge may carry it.
+PeerName random_name(Entropy& entropy) {
+  Mac::Octets octets{};
+  entropy.fill(octets);
+  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfcU) | 0x02U);
+  return name_of(octets);
 }
 
 Result<PeerName> name_of(const Bytes& value) {
@@ -124,11 +128,7 @@ std::optional<PeerName> name_of_bridge(const LinkInfo& bridge) {
       || (octets[0] & kLocal) == 0) {
     return std::nullopt;
   }
-  std::uint64_t number = 0;
-  for (const std::uint8_t octet : octets) {
-    number = number << 8U | octet;
-  }
-  return PeerName(number);
+  return name_of(octets);
 }
 
 Result<Ok> outrun(sys::Store& store, Incarnation earlier) {

@@ -6,15 +6,13 @@
 
 #include "router/datapath/carrier.h"
 #include "router/datapath/ethernet.h"
+#include "router/datapath/ip.h"
 #include "router/sealed/octets.h"
 #include "router/sealed/super_frame.h"
 
 namespace weft::router {
 namespace {
 
-constexpr std::size_t kIpv4Size = 20;
-constexpr std::size_t kUdpSize = 8;
-constexpr std::uint8_t kProtocolUdp = 17;
 constexpr std::uint16_t kDontFragment = 0x4000;
 constexpr std::size_t kChecksumOffset = 6;  // In the UDP header.
 constexpr std::uint8_t kVersion = 1;
@@ -41,7 +39,9 @@ Bytes encode_checksum_probe(const ChecksumProbe& probe, PeerName to, const Ipv4&
   out.u8(0x45).u8(0).u16(kPacketSize).u16(0).u16(kDontFragment);
   out.u8(1).u8(kProtocolUdp).u16(0).u32(0).u32(underlay.number());
   out.u16(kChecksumProbePort).u16(kChecksumProbePort).u16(kDatagramSize).u16(0);
-  out.u8(kVersion).append(probe.origin.as_mac().octets()).u64(probe.id);
+  out.u8(kVersion);
+  write_name(probe.origin, out);
+  out.u64(probe.id);
   for (std::size_t i = 0; i < kFillerSize; ++i) {
     out.u8(static_cast<std::uint8_t>(probe.id >> (i % 8 * 8)));
   }
@@ -80,14 +80,13 @@ Result<HeardChecksum> decode_checksum_probe(ByteView heard) {
   if (version != kVersion) {
     return Error{Errc::Invalid, fmt::format("probe version {} (expected {})", version, kVersion)};
   }
-  const std::uint64_t high = WEFT_TRY(payload.u16());
-  const std::uint64_t low = WEFT_TRY(payload.u32());
+  const PeerName origin = WEFT_TRY(read_name(payload));
   const std::uint64_t id = WEFT_TRY(payload.u64());
   const bool is_unfinished = (offload.flags & VnetHeader::kNeedsChecksum) != 0;
   const bool is_sum_right =
       read16(udp + kChecksumOffset) != 0
       && fold(pseudo_header_sum(ip) + sum_words(udp, kDatagramSize)) == 0xffff;
-  return HeardChecksum{.probe = {.origin = PeerName(high << 32U | low), .id = id},
+  return HeardChecksum{.probe = {.origin = origin, .id = id},
                        .is_right = is_unfinished || is_sum_right};
 }
 

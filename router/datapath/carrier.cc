@@ -9,13 +9,6 @@
 #include "router/datapath/ethernet.h"
 
 namespace weft::router {
-namespace {
-
-constexpr std::uint8_t kVersion = 1;
-constexpr std::uint8_t kRelaysInKernel = 1;
-constexpr std::uint8_t kChecksumRight = 1;
-
-enum class Kind : std::uint8_t { Probe = 1, Answer = 2, Relay = 3, ChecksumHeard = 4 };
 
 void write_name(PeerName name, Writer& out) {
   out.append(name.as_mac().octets());
@@ -26,6 +19,14 @@ Result<PeerName> read_name(Reader& reader) {
   const std::uint64_t low = WEFT_TRY(reader.u32());
   return PeerName(high << 32U | low);
 }
+
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kRelaysInKernel = 1;
+constexpr std::uint8_t kChecksumRight = 1;
+
+enum class Kind : std::uint8_t { Probe = 1, Answer = 2, Relay = 3, ChecksumHeard = 4 };
 
 void write_path(const Path& path, Writer& out) {
   out.u8(static_cast<std::uint8_t>(path.way)).u8(0);

@@ -64,6 +64,10 @@ struct ChecksumHeard {
 };
 using Carrier = std::variant<Probe, Answer, Relay, ChecksumHeard>;
 
+// A peer's name on the data path: six octets.
+void write_name(PeerName name, Writer& out);
+Result<PeerName> read_name(Reader& reader);
+
 // The Ethernet frame, padded to `size_min`.
 Bytes encode_carrier(PeerName from, PeerName to, const Carrier& carrier, std::size_t size_min = 0);
 // Of a whole Ethernet frame of that type.

@@ -174,10 +174,12 @@ class Forwarding::Impl {
       ++stats_.frames_looped;
       return;
     }
-    const auto report = parse_group_report(frame.value());
+    const bool is_of_host = header.source == host_;
+    const auto report =
+        options_.querier || is_of_host ? parse_group_report(frame.value()) : std::nullopt;
     // On a new link the host's kernel reports groups of that link alone, such as those of its own
     // addresses: all hosts of a cluster that starts would tell all others what nobody can use.
-    if (report && header.source == host_ && report->joined.empty() && report->left.empty()) {
+    if (report && is_of_host && report->joined.empty() && report->left.empty()) {
       return;
     }
     if (report && options_.querier) {

@@ -29,13 +29,17 @@ void DatapathService::Impl::test_checksums() {
   std::set<std::uint32_t> asked;
   for (const auto& [name, place] : places_) {
     const auto route = peers_.find(place);
-    if (route == peers_.end() || !route->second || !place.is_v4() || !is_clear_allowed(place)
-        || path_to(place).way != Way::Clear || asked.contains(route->second->ifindex)) {
+    if (route == peers_.end() || !route->second) {
       continue;
     }
-    const std::optional<std::uint64_t> id = checksums_.next_probe(route->second->ifindex, name);
+    const std::uint32_t device = route->second->ifindex;
+    if (checksums_.verdict(device) != ChecksumVerdict::Untested || asked.contains(device)
+        || !place.is_v4() || !is_clear_allowed(place) || path_to(place).way != Way::Clear) {
+      continue;
+    }
+    const std::optional<std::uint64_t> id = checksums_.next_probe(device, name);
     if (id) {
-      asked.insert(route->second->ifindex);
+      asked.insert(device);
       const Bytes frame =
           encode_checksum_probe({.origin = options_.self, .id = *id}, name, place.v4());
       // What cannot be sent is not answered, and the device stays untested.

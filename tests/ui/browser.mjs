@@ -30,5 +30,20 @@ export async function openPage(base, executablePath, folder) {
     }
   };
   const button = (name) => page.getByRole('button', { name, exact: true });
-  return { browser, page, complaints, step, button, WAIT };
+  // A shell in the container whose details are open: typed into, answered, and left open.
+  const openShell = async (container) => {
+    await button('Exec shell').click();
+    const terminal = page.getByRole('region', { name: `Exec shell: ${container}` });
+    await terminal.getByText('Connected').waitFor(WAIT);
+    await page.locator('.xterm-helper-textarea').waitFor(WAIT);
+    await page.keyboard.type('echo answer $((6*7))\n');
+    await terminal.locator('.xterm-rows').getByText('answer 42').first().waitFor(WAIT);
+    return terminal;
+  };
+  const leaveShell = async (terminal) => {
+    await page.keyboard.type('exit\n');
+    await terminal.getByText('Ended').waitFor(WAIT);
+    await button('Close terminal').click();
+  };
+  return { browser, page, complaints, step, button, openShell, leaveShell, WAIT };
 }

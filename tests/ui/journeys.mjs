@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { openPage } from './browser.mjs';
 
 const [base, executablePath, folder] = process.argv.slice(2);
-const { browser, page, complaints, step, button, WAIT } = await openPage(base, executablePath, folder);
+const { browser, page, complaints, step, button, openShell, leaveShell, WAIT } = await openPage(base, executablePath, folder);
 
 // axe-core runs in the page, past its content-security policy, as playwright's own scripts do.
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -56,19 +56,12 @@ await step('a row opens the details, with the other end of its connection', asyn
 });
 
 await step('a shell in the container, typed into', async () => {
-  await button('Exec shell').click();
-  const terminal = page.getByRole('region', { name: 'Exec shell: web' });
-  await terminal.getByText('Connected').waitFor(WAIT);
-  await page.locator('.xterm-helper-textarea').waitFor(WAIT);
-  await page.keyboard.type('echo answer $((6*7))\n');
-  await terminal.locator('.xterm-rows').getByText('answer 42').first().waitFor(WAIT);
+  const terminal = await openShell('web');
   const sized = await page.locator('.xterm-rows > div').first().evaluate((row) => row.getBoundingClientRect().height);
   assert.ok(sized > 8, 'the terminal has its styles, although the policy forbids style elements');
   await page.screenshot({ path: `${folder}/terminal.png` });
   await checkAccessibility('terminal');
-  await page.keyboard.type('exit\n');
-  await terminal.getByText('Ended').waitFor(WAIT);
-  await button('Close terminal').click();
+  await leaveShell(terminal);
 });
 
 await step('what cannot be undone is confirmed, and can be left', async () => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { openPage } from './browser.mjs';
 
 const [base, name, password, executablePath, folder] = process.argv.slice(2);
-const { browser, page, complaints, step, button, WAIT } = await openPage(base, executablePath, folder);
+const { browser, page, complaints, step, button, openShell, leaveShell, WAIT } = await openPage(base, executablePath, folder);
 
 await step('the login page lets somebody in', async () => {
   await page.goto(`${base}/`);
@@ -36,16 +36,9 @@ await step('the picture follows what happens, over a WebSocket', async () => {
 });
 
 await step('a shell in the container, typed into', async () => {
-  await button('Exec shell').click();
-  const terminal = page.getByRole('region', { name: 'Exec shell: web' });
-  await terminal.getByText('Connected').waitFor(WAIT);
-  await page.locator('.xterm-helper-textarea').waitFor(WAIT);
-  await page.keyboard.type('echo answer $((6*7))\n');
-  await terminal.locator('.xterm-rows').getByText('answer 42').first().waitFor(WAIT);
+  const terminal = await openShell('web');
   await page.screenshot({ path: `${folder}/prefix.png` });
-  await page.keyboard.type('exit\n');
-  await terminal.getByText('Ended').waitFor(WAIT);
-  await button('Close terminal').click();
+  await leaveShell(terminal);
 });
 
 await step('the layout worker draws the graph', async () => {

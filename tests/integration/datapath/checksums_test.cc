@@ -155,9 +155,7 @@ TEST(Checksums, ADeviceThatLiesLosesItsOffloadAndContainersTalk) {
 
   const auto a = cluster[0].run_container(1);
   const auto b = cluster[1].run_container(2);
-  EXPECT_TRUE(eventually([&] {
-    return cluster[0].status().remote_count == 1 && cluster[1].status().remote_count == 1;
-  }));
+  EXPECT_TRUE(know_each_other(cluster));
   EXPECT_TRUE(talks(*a, *b));
   EXPECT_TRUE(talks(*b, *a));
   EXPECT_EQ(wire.lies(), lies);
@@ -168,9 +166,7 @@ TEST(Checksums, ContainersTalkWhicheverEndsComputeThem) {
   cluster.start(true);
   const auto a = cluster[0].run_container(1);
   const auto b = cluster[1].run_container(2);
-  EXPECT_TRUE(eventually([&] {
-    return cluster[0].status().remote_count == 1 && cluster[1].status().remote_count == 1;
-  }));
+  EXPECT_TRUE(know_each_other(cluster));
 
   for (const char* guest : {"on", "off"}) {
     for (const char* device : {"on", "off"}) {

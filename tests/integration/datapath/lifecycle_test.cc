@@ -41,9 +41,7 @@ TEST(FastPathLifecycle, ContainersMeetForTheFirstTimeWhileNoAgentRuns) {
   cluster.start(true);
   const auto a = cluster[0].run_container(1);
   const auto b = cluster[1].run_container(2);
-  EXPECT_TRUE(eventually([&] {
-    return cluster[0].status().remote_count == 1 && cluster[1].status().remote_count == 1;
-  }));
+  EXPECT_TRUE(know_each_other(cluster));
 
   cluster[0].stop();
   cluster[1].stop();

@@ -205,6 +205,12 @@ void Cluster::tell_others(PeerName origin, PublishRecord record) {
   }
 }
 
+bool know_each_other(Cluster& cluster) {
+  return eventually([&] {
+    return cluster[0].status().remote_count == 1 && cluster[1].status().remote_count == 1;
+  });
+}
+
 bool eventually(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   boost::asio::io_context context;

@@ -106,6 +106,9 @@ class Cluster {
   std::vector<RecordChanged> told_;  // For hosts that start again.
 };
 
+// Waits until each of the first two hosts knows of one container elsewhere.
+bool know_each_other(Cluster& cluster);
+
 // Waits until `condition` holds, for at most ten seconds.
 bool eventually(const std::function<bool()>& condition);
 
