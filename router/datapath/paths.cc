@@ -14,6 +14,10 @@ constexpr Duration kRelaysInterval = std::chrono::seconds(2);
 constexpr Duration kFresh = std::chrono::seconds(1);
 // Doubled at most this often: 3 answers, then 6, … 48, which take ten seconds.
 constexpr std::uint32_t kDampingMax = 4;
+// Relays of a lost peer are asked this much after its straight paths. A host that stood still
+// answers in the order it was asked: two that took each other for relays would send its frames in
+// circles.
+constexpr Duration kStraightFirst = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -56,15 +60,14 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
     const auto at = std::find_if(peer.candidates.begin(),
                                  peer.candidates.end(),
                                  [&path](const Candidate& c) { return c.path == path; });
-    candidates.push_back(at == peer.candidates.end() ? make_candidate(path) : *at);
+    const bool is_found = at != peer.candidates.end();
+    candidates.push_back(is_found ? *at : make_candidate(path));
     Candidate& candidate = candidates.back();
     candidate.retry = options_.retry_min;
     if (candidate.health == Health::Bad) {
       candidate.retry_at = now;
-    }
-    if (is_doubtful && candidate.health == Health::Unknown) {
-      candidate.health = Health::Bad;
-      candidate.retry_at = now;
+    } else if (is_doubtful ? candidate.health == Health::Unknown : !is_new && !is_found) {
+      doubt(candidate, now);
     }
   };
   if (possible.clear) {
@@ -96,6 +99,9 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
   } else {
     peer.current = static_cast<std::size_t>(same - peer.candidates.begin());
   }
+  if (peer.lost) {
+    begin_rounds(now, peer);
+  }
   choose(now, name, peer, is_doubtful ? "the hosts are not connected" : "possible now", out);
 }
 
@@ -117,6 +123,7 @@ void Paths::set_relays(TimePoint now,
   const Path before = peer.candidates[peer.current].path;
   std::vector<Candidate> candidates;
   std::vector<Candidate> old;
+  bool has_new = false;
   for (Candidate& candidate : peer.candidates) {
     (candidate.path.way == Way::Relay ? old : candidates).push_back(candidate);
   }
@@ -124,9 +131,16 @@ void Paths::set_relays(TimePoint now,
     const auto at = std::find_if(
         old.begin(), old.end(), [via](const Candidate& c) { return c.path.via == via; });
     candidates.push_back(at == old.end() ? make_candidate({Way::Relay, via}) : *at);
+    if (at == old.end()) {
+      doubt(candidates.back(), now);
+      has_new = true;
+    }
   };
-  // The one in use stays first while it works: another that is a little nearer is not worth it.
-  if (before.way == Way::Relay && peer.candidates[peer.current].health != Health::Bad) {
+  // The one in use stays first while it works: another that is a little nearer is not worth it. It
+  // also stays while nothing works.
+  if (before.way == Way::Relay
+      && (peer.candidates[peer.current].health != Health::Bad
+          || (peer.lost && peers_.contains(before.via)))) {
     take(before.via);
   }
   for (const PeerName via : relays) {
@@ -151,6 +165,9 @@ void Paths::set_relays(TimePoint now,
   } else {
     peer.current = static_cast<std::size_t>(same - peer.candidates.begin());
   }
+  if (peer.lost && has_new) {
+    begin_rounds(now, peer);
+  }
   choose(now, name, peer, "the straight path does not answer", out);
 }
 
@@ -161,7 +178,7 @@ void Paths::on_traffic(TimePoint now, PeerName name) {
   }
   now_ = now;
   Peer& peer = found->second;
-  if (now >= peer.active_until) {
+  if (now >= peer.active_until && !peer.lost) {
     // What was asked when there was traffic last says nothing of the path as it is.
     Candidate& current = peer.candidates[peer.current];
     current.answered = current.sent;
@@ -192,7 +209,10 @@ void Paths::on_answer(
   ++stats_.answers;
   Candidate& candidate = *at;
   const Duration rtt = now - candidate.sent_at.at(number % kWindow);
-  candidate.rtt = candidate.rtt ? (*candidate.rtt * 7 + rtt) / 8 : rtt;
+  // An answer that waited until its host went on proves the path, but is no measure of it.
+  if (!peer.lost || rtt < options_.lost_after) {
+    candidate.rtt = candidate.rtt ? (*candidate.rtt * 7 + rtt) / 8 : rtt;
+  }
   candidate.answered = number + 1;
   candidate.answered_at = now;
   candidate.answered_sent_at = now - rtt;
@@ -202,7 +222,9 @@ void Paths::on_answer(
     const bool is_back = candidate.health == Health::Bad;
     candidate.health = Health::Good;
     if (is_back) {
-      choose(now, name, peer, "it answers again", out);
+      const bool is_other =
+          peer.lost && at - peer.candidates.begin() != std::ptrdiff_t(peer.current);
+      choose(now, name, peer, is_other ? peer.failure : "it answers again", out);
     }
   }
   busy_.insert(name);
@@ -220,17 +242,18 @@ void Paths::on_relayed_probe(TimePoint now, PeerName name, PeerName via, PathAct
   if (current.path.way == Way::Relay || is_fresh) {
     return;
   }
-  fail(now, current);
+  if (!peer.lost) {
+    fail(now, current);
+    choose(now, name, peer, "the peer comes through a relay", out);
+  } else if (peer.round_at - now > options_.retry_min) {
+    begin_rounds(now, peer);  // It lives.
+  }
   std::vector<PeerName> relays{via};
   for (const Candidate& candidate : peer.candidates) {
     if (candidate.path.way == Way::Relay) {
       relays.push_back(candidate.path.via);
     }
   }
-  // The relay that carried the probe carries the answer.
-  std::erase_if(peer.candidates, [via](const Candidate& candidate) {
-    return candidate.path == Path{Way::Relay, via};
-  });
   set_relays(now, name, relays, out);
 }
 
@@ -275,7 +298,7 @@ TimePoint Paths::next_deadline() const {
 // Whether it is asked in quick succession.
 bool Paths::is_probed(TimePoint now, const Peer& peer, std::size_t index) const {
   const Candidate& candidate = peer.candidates[index];
-  if (index == peer.current && !peer.lost) {
+  if (index == peer.current) {
     // A relay is probed at leisure, too: who is on it is not where the cluster wants it to be.
     return now < peer.active_until;
   }
@@ -284,12 +307,15 @@ bool Paths::is_probed(TimePoint now, const Peer& peer, std::size_t index) const 
 
 TimePoint Paths::probe_at(TimePoint now, const Peer& peer, std::size_t index) const {
   const Candidate& candidate = peer.candidates[index];
+  if (peer.lost) {
+    return candidate.retry_at;
+  }
   if (is_probed(now, peer, index)) {
     return candidate.sent == 0
                ? now
                : candidate.sent_at.at((candidate.sent - 1) % kWindow) + options_.probe_interval;
   }
-  const bool is_wanted = candidate.health == Health::Bad && (peer.lost || index < peer.current);
+  const bool is_wanted = candidate.health == Health::Bad && index < peer.current;
   return is_wanted ? candidate.retry_at : kNever;
 }
 
@@ -303,11 +329,11 @@ TimePoint Paths::verdict_at(const Candidate& candidate) const {
 }
 
 TimePoint Paths::deadline(TimePoint now, const Peer& peer) const {
-  TimePoint earliest = peer.relays_at;
+  TimePoint earliest = std::min(peer.relays_at, peer.round_at);
   for (std::size_t i = 0; i < peer.candidates.size(); ++i) {
     const TimePoint at = probe_at(now, peer, i);
     earliest = std::min(earliest, at);
-    if (at != kNever) {
+    if (at != kNever && !peer.lost) {
       earliest = std::min(earliest, verdict_at(peer.candidates[i]));
     }
   }
@@ -319,24 +345,52 @@ void Paths::settle(TimePoint now, PeerName name, Peer& peer, PathActions& out) {
     peer.relays_at = now + kRelaysInterval;
     out.emplace_back(FindRelays{name});
   }
-  for (std::size_t i = 0; i < peer.candidates.size(); ++i) {
+  for (std::size_t i = 0; !peer.lost && i < peer.candidates.size(); ++i) {
     Candidate& candidate = peer.candidates[i];
     if (probe_at(now, peer, i) != kNever && now >= verdict_at(candidate)) {
-      const bool was_current = i == peer.current && !peer.lost;
       fail(now, candidate);
-      if (was_current) {
+      if (i == peer.current) {
         choose(now, name, peer, to_string(candidate.path) + " does not answer", out);
       }
     }
   }
+  if (now >= peer.round_at) {
+    ask_all(now, peer);
+  }
   for (std::size_t i = 0; i < peer.candidates.size(); ++i) {
     if (probe_at(now, peer, i) <= now) {
-      probe(now, name, peer.candidates[i], out);
+      probe(now, name, peer, i, out);
     }
   }
 }
 
-void Paths::probe(TimePoint now, PeerName name, Candidate& candidate, PathActions& out) {
+// All paths are asked at once, now and after 1, 2, 4 … s.
+void Paths::begin_rounds(TimePoint now, Peer& peer) const {
+  peer.round_at = now;
+  peer.round_wait = options_.retry_min;
+}
+
+void Paths::ask_all(TimePoint now, Peer& peer) const {
+  for (Candidate& candidate : peer.candidates) {
+    const bool is_straight = candidate.path.way != Way::Relay;
+    doubt(candidate, is_straight ? now : now + kStraightFirst);
+  }
+  peer.round_at = now + peer.round_wait;
+  peer.round_wait = std::min(peer.round_wait * 2, options_.retry_max);
+}
+
+// One has answered, and the others are to prove themselves as usual.
+void Paths::end_rounds(TimePoint now, Peer& peer) const {
+  peer.round_at = kNever;
+  for (Candidate& candidate : peer.candidates) {
+    if (candidate.health == Health::Bad) {
+      doubt(candidate, now + options_.retry_min);
+    }
+  }
+}
+
+void Paths::probe(TimePoint now, PeerName name, Peer& peer, std::size_t index, PathActions& out) {
+  Candidate& candidate = peer.candidates[index];
   if (!limit_.take(now)) {
     ++stats_.probes_limited;
     candidate.retry_at = now + options_.probe_interval;
@@ -352,7 +406,7 @@ void Paths::probe(TimePoint now, PeerName name, Candidate& candidate, PathAction
   out.emplace_back(SendProbe{name, candidate.path, candidate.tag + candidate.sent});
   ++candidate.sent;
   ++stats_.probes_sent;
-  candidate.retry_at = now + candidate.retry;
+  candidate.retry_at = peer.lost ? kNever : now + candidate.retry;  // Rounds have their own times.
   candidate.retry = std::min(candidate.retry * 2, options_.retry_max);
 }
 
@@ -371,6 +425,15 @@ void Paths::fail(TimePoint now, Candidate& candidate) const {
   candidate.answered = candidate.sent;
 }
 
+// It has not failed, but is not to be used before it answers what it is asked from `ask_at` on.
+void Paths::doubt(Candidate& candidate, TimePoint ask_at) const {
+  candidate.health = Health::Bad;
+  candidate.answers = 0;
+  candidate.answered = candidate.sent;
+  candidate.retry = options_.retry_min;
+  candidate.retry_at = ask_at;
+}
+
 std::uint32_t Paths::answers_needed(const Peer& peer, const Candidate& candidate) const {
   if (peer.lost) {
     return 1;
@@ -380,27 +443,37 @@ std::uint32_t Paths::answers_needed(const Peer& peer, const Candidate& candidate
   return options_.recover_answers << doublings;
 }
 
-// The first that is not known to be broken.
+// The first that has just answered, or the one in use unless it failed.
 void Paths::choose(
     TimePoint now, PeerName name, Peer& peer, const std::string& reason, PathActions& out) {
-  const auto best =
-      std::find_if(peer.candidates.begin(), peer.candidates.end(), [](const Candidate& candidate) {
-        return candidate.health != Health::Bad;
-      });
-  const bool was_lost = std::exchange(peer.lost, best == peer.candidates.end());
-  const auto index =
-      peer.lost ? peer.current : static_cast<std::size_t>(best - peer.candidates.begin());
+  std::size_t best = 0;
+  const auto is_eligible = [&peer](std::size_t index) {
+    const Health health = peer.candidates[index].health;
+    return health == Health::Good || (health == Health::Unknown && index == peer.current);
+  };
+  while (best < peer.candidates.size() && !is_eligible(best)) {
+    ++best;
+  }
+  const bool was_lost = std::exchange(peer.lost, best == peer.candidates.size());
+  const std::size_t index = peer.lost ? peer.current : best;
   const bool needs_relays = peer.lost || peer.candidates[index].path.way == Way::Relay;
   if (!needs_relays) {
     peer.relays_at = kNever;
   } else if (peer.relays_at == kNever) {
     peer.relays_at = now;
   }
+  if (peer.lost && !was_lost) {
+    peer.failure = reason;
+    begin_rounds(now, peer);
+  } else if (was_lost && !peer.lost) {
+    end_rounds(now, peer);
+  }
   if (index != peer.current) {
+    Candidate& left = peer.candidates[peer.current];
+    left.health = left.health == Health::Good ? Health::Unknown : left.health;
     use(now, name, peer, index, reason, out);
   } else if (peer.lost != was_lost) {
-    peer.history.push_back(
-        {now, peer.candidates[index].path, peer.lost ? "nothing answers" : reason});
+    peer.history.push_back({now, peer.candidates[index].path, reason});
   }
   while (peer.history.size() > options_.history_max) {
     peer.history.pop_front();

@@ -2,10 +2,12 @@
 //
 // What is possible is told by the owner (set_peer, set_relays); what works is found by probes that
 // travel the data path itself, as a control connection says nothing of UDP. The path in use is
-// probed while there is traffic on it: silence for `lost_after` is a failure, and the next in order
-// takes over at once. Better paths that failed are probed now and then, and taken again after some
-// answers in a row, of which more are asked for the more often a path has failed (damping). A peer
-// that nothing answers for is "lost": frames go on as before, and the first answer decides.
+// probed while there is traffic on it: silence for `lost_after` is a failure. The peer is "lost"
+// then: frames go on as before, all its paths are asked at once, and the first answer decides. No
+// path is taken that has not answered: behind the silence may be an agent that stands still, whose
+// kernel goes on forwarding, and any other way would lose its frames. Better paths that failed are
+// probed now and then, and taken again after some answers in a row, of which more are asked for the
+// more often a path has failed (damping).
 //
 // Order: in clear, sealed, relays in the order they were told. Sans-IO; control strand only. Shell:
 // router/io/datapath_paths.cc.
@@ -76,7 +78,7 @@ struct PathEvent {
 struct PathStatus {
   PeerName peer;
   Path path;
-  bool lost = false;            // Nothing answers.
+  bool lost = false;            // Nothing has answered yet since the path in use failed.
   std::optional<Duration> rtt;  // Of the path in use, there and back.
   std::uint64_t switches = 0;
   std::vector<PathEvent> history;  // Oldest first.
@@ -174,6 +176,9 @@ class Paths {
     std::vector<Candidate> candidates;  // In order of preference; never empty.
     std::size_t current = 0;
     bool lost = false;
+    std::string failure;          // While lost: what was said of the path in use.
+    TimePoint round_at = kNever;  // While lost: when all paths are asked again.
+    Duration round_wait{};        // And how long after that.
     TimePoint active_until{};
     TimePoint relays_at = kNever;  // When to ask for relays again.
     std::uint64_t switches = 0;
@@ -187,8 +192,12 @@ class Paths {
   TimePoint deadline(TimePoint now, const Peer& peer) const;
   void forgive_lateness(TimePoint now);
   void settle(TimePoint now, PeerName name, Peer& peer, PathActions& out);
-  void probe(TimePoint now, PeerName name, Candidate& candidate, PathActions& out);
+  void begin_rounds(TimePoint now, Peer& peer) const;
+  void ask_all(TimePoint now, Peer& peer) const;
+  void end_rounds(TimePoint now, Peer& peer) const;
+  void probe(TimePoint now, PeerName name, Peer& peer, std::size_t index, PathActions& out);
   void fail(TimePoint now, Candidate& candidate) const;
+  void doubt(Candidate& candidate, TimePoint ask_at) const;
   std::uint32_t answers_needed(const Peer& peer, const Candidate& candidate) const;
   void choose(
       TimePoint now, PeerName name, Peer& peer, const std::string& reason, PathActions& out);

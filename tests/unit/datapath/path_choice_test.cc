@@ -1,6 +1,7 @@
 // Which way frames to a peer take, in virtual time, with paths that the test breaks and mends.
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -70,6 +71,28 @@ class Pair {
     return now - start;
   }
 
+  // The peer probes us through this relay.
+  void hear_through(PeerName relay) {
+    PathActions out;
+    paths.on_relayed_probe(now, kPeer, relay, out);
+    perform(out);
+  }
+
+  // Its relays are peers themselves.
+  void know_relays() {
+    PathActions out;
+    for (const PeerName relay : relays) {
+      paths.set_peer(now, relay, {.clear = true}, out);
+    }
+  }
+
+  // The peer's agent stands still, and its questions wait for it.
+  void freeze() { is_frozen_ = true; }
+  void thaw() {
+    is_frozen_ = false;
+    perform(std::exchange(unread_, {}));
+  }
+
   std::set<Path> works;
   std::vector<PeerName> relays{kRelay};
   TimePoint now{1h};
@@ -83,7 +106,9 @@ class Pair {
     for (const PathAction& action : actions) {
       if (const auto* probe = std::get_if<SendProbe>(&action)) {
         ++probes;
-        if (works.contains(probe->path)) {
+        if (is_frozen_) {
+          unread_.push_back(action);
+        } else if (works.contains(probe->path)) {
           answers_.emplace(now + rtt_, *probe);
         }
       } else if (const auto* use = std::get_if<UsePath>(&action)) {
@@ -99,6 +124,8 @@ class Pair {
   }
 
   Duration rtt_;
+  bool is_frozen_ = false;
+  PathActions unread_;
   std::multimap<TimePoint, SendProbe> answers_;
   TimePoint traffic_at_{};
 };
@@ -295,14 +322,63 @@ TEST(Paths, BlamesNobodyForTimeInWhichItDidNotRun) {
   EXPECT_EQ(paths.stats().switches, 0U);
 }
 
-TEST(Paths, FollowsAPeerThatComesThroughARelay) {
-  Pair pair({Pair::kViaRelay});
+TEST(Paths, FollowsAPeerThatComesThroughARelayOnceItAnswersThere) {
+  Pair pair({Pair::kViaOther});
+  pair.relays = {};
   pair.know();
-  PathActions out;
 
-  pair.paths.on_relayed_probe(pair.now, Pair::kPeer, Pair::kRelay, out);
+  pair.hear_through(Pair::kRelay);
+  pair.run(1s, false);
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), kClear);
+  pair.hear_through(Pair::kOtherRelay);
+  pair.run(1s, false);
+
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaOther);
+}
+
+// Its kernel goes on forwarding on the straight path; a relay might lose what it is given.
+TEST(Paths, StaysOnTheLastGoodPathWhileNothingAnswers) {
+  Pair pair({kClear, kSealed, Pair::kViaRelay});
+  pair.know({.clear = true, .sealed = true});
+  pair.run(10s);
+
+  pair.works.clear();
+  pair.run(60s);
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear));
+  EXPECT_TRUE(pair.paths.status().front().lost);
+}
+
+TEST(Paths, StaysOnTheLastGoodRelayWhileNothingAnswers) {
+  Pair pair({Pair::kViaRelay});
+  pair.relays = {Pair::kRelay, Pair::kOtherRelay};
+  pair.know_relays();
+  pair.know();
+  pair.run(10s);
+  ASSERT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaRelay);
+
+  pair.works.clear();
+  pair.relays = {Pair::kOtherRelay};
+  pair.run(60s);
 
   EXPECT_EQ(pair.paths.path(Pair::kPeer), Pair::kViaRelay);
+}
+
+// A host that stood still answers what lies in its queue, in order.
+TEST(Paths, IsStraightAgainWithAPeerThatStoodStill) {
+  Pair pair({kClear, Pair::kViaRelay});
+  pair.know();
+  pair.run(10s);
+
+  for (int i = 0; i < 10; ++i) {
+    pair.freeze();
+    pair.run(10s);
+    pair.thaw();
+    pair.run(2s);
+  }
+
+  EXPECT_THAT(pair.used, ElementsAre(kClear));
+  EXPECT_FALSE(pair.paths.status().front().lost);
 }
 
 TEST(Paths, BelievesItsOwnAnswersMoreThanAPeerThatComesThroughARelay) {
