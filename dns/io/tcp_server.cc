@@ -10,6 +10,7 @@
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "dns/io/convert.h"
 
 namespace weft::dns {
@@ -25,9 +26,17 @@ namespace {
 constexpr std::chrono::seconds kIdleMax{30};
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 constexpr std::size_t kSizeSize = 2;
+// Questions of one client that wait for answers, and octets of answers that wait to be sent: then
+// no more is read of it. A resolver sends a pair at once (A and AAAA), a busy one some tens.
+constexpr std::size_t kWaitingMax = 32;
+constexpr std::size_t kUnsentMax = 64 * 1024;
 
 }  // namespace
 
+// Questions of one client are worked on at the same time and answered as the answers come (RFC
+// 7766, sections 6.2.1.1 and 7): one that other servers are slow to answer holds up no other. Who
+// has sent a FIN may still be reading, and gets the answers it is owed; who has gone altogether
+// answers those with a reset.
 class TcpServer::Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(tcp::socket socket, TcpServer& server)
@@ -39,25 +48,26 @@ class TcpServer::Connection : public std::enable_shared_from_this<Connection> {
     peer_ = {from_asio(remote.address()), remote.port()};
   }
 
-  void start() { read_size(); }
+  void start() {
+    watch_idle();
+    read_size();
+  }
   const Endpoint& peer() const { return peer_; }
 
   void answer(ByteView message) {
     if (server_ == nullptr) {
       return;
     }
+    WEFT_ASSERT(waiting_ > 0);
+    --waiting_;
     if (message.empty()) {
       close();
       return;
     }
-    out_ = {static_cast<std::uint8_t>(message.size() >> 8U),
-            static_cast<std::uint8_t>(message.size())};
+    out_.push_back(static_cast<std::uint8_t>(message.size() >> 8U));
+    out_.push_back(static_cast<std::uint8_t>(message.size()));
     out_.insert(out_.end(), message.begin(), message.end());
-    asio::async_write(socket_,
-                      asio::buffer(out_),
-                      [self = shared_from_this()](const ErrorCode& error, std::size_t) {
-                        error ? self->close() : self->read_size();
-                      });
+    send();
   }
 
   void close() {
@@ -70,12 +80,13 @@ class TcpServer::Connection : public std::enable_shared_from_this<Connection> {
   }
 
  private:
+  enum class Reading : std::uint8_t { Yes, Paused, Over };
+
   void read_size() {
-    watch_idle();
     asio::async_read(socket_,
                      asio::buffer(size_),
                      [self = shared_from_this()](const ErrorCode& error, std::size_t) {
-                       error ? self->close() : self->read_message();
+                       error ? self->on_end(error) : self->read_message();
                      });
   }
 
@@ -84,12 +95,67 @@ class TcpServer::Connection : public std::enable_shared_from_this<Connection> {
     asio::async_read(socket_,
                      asio::buffer(in_),
                      [self = shared_from_this()](const ErrorCode& error, std::size_t) {
-                       if (error || self->server_ == nullptr) {
-                         self->close();
-                         return;
-                       }
-                       self->server_->on_question_(self, self->in_);
+                       error ? self->on_end(error) : self->on_message();
                      });
+  }
+
+  void on_message() {
+    if (server_ == nullptr) {
+      return;
+    }
+    watch_idle();
+    ++waiting_;
+    reading_ = Reading::Paused;
+    server_->on_question_(shared_from_this(), in_);
+    go_on();
+  }
+
+  void on_end(const ErrorCode& error) {
+    reading_ = Reading::Over;
+    if (error != asio::error::eof) {
+      close();
+      return;
+    }
+    go_on();
+  }
+
+  void send() {
+    if (!sending_.empty()) {
+      return;
+    }
+    sending_.swap(out_);
+    asio::async_write(socket_,
+                      asio::buffer(sending_),
+                      [self = shared_from_this()](const ErrorCode& error, std::size_t) {
+                        error ? self->close() : self->on_sent();
+                      });
+  }
+
+  void on_sent() {
+    sending_.clear();
+    if (server_ == nullptr) {
+      return;
+    }
+    watch_idle();
+    if (!out_.empty()) {
+      send();
+    }
+    go_on();
+  }
+
+  // Reads on where there is room, and ends where nothing is to come either way.
+  void go_on() {
+    if (server_ == nullptr) {
+      return;
+    }
+    const bool owes_nothing = waiting_ == 0 && sending_.empty();
+    if (reading_ == Reading::Over && owes_nothing) {
+      close();
+    } else if (reading_ == Reading::Paused && waiting_ < kWaitingMax
+               && out_.size() + sending_.size() < kUnsentMax) {
+      reading_ = Reading::Yes;
+      read_size();
+    }
   }
 
   void watch_idle() {
@@ -107,7 +173,10 @@ class TcpServer::Connection : public std::enable_shared_from_this<Connection> {
   Endpoint peer_;
   std::array<std::uint8_t, kSizeSize> size_{};
   Bytes in_;
-  Bytes out_;
+  Reading reading_ = Reading::Yes;
+  std::size_t waiting_ = 0;  // Questions without an answer.
+  Bytes out_;                // Answers behind those that are being sent.
+  Bytes sending_;
 };
 
 TcpServer::TcpServer(asio::any_io_executor executor, OnQuestion on_question)

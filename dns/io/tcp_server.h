@@ -1,4 +1,5 @@
-// Answers questions over TCP (RFC 7766): each behind its size in two octets, one after the other.
+// Answers questions over TCP (RFC 7766): each behind its size in two octets, several of a client at
+// the same time.
 //
 // Lives on the control strand.
 #pragma once
@@ -23,7 +24,8 @@ namespace weft::dns {
 class TcpServer {
  public:
   class Connection;
-  // Every question is answered once, with answer(), now or later; nothing closes the connection.
+  // Every question is answered once, with answer(), now or later, in any order; nothing closes the
+  // connection.
   using OnQuestion = std::function<void(const std::shared_ptr<Connection>& from, ByteView message)>;
 
   // Clients come here for what does not fit into a datagram.

@@ -142,6 +142,33 @@ class DnsServiceTest : public testing::Test {
     return read_message(answer).value();
   }
 
+  // One client's questions, all at once and then its FIN; the identifiers of the answers as they
+  // come, until the server ends the connection. A question's identifier is its place, from 1.
+  std::vector<std::uint16_t> ask_tcp_and_half_close(const std::vector<std::string_view>& hosts) {
+    asio::ip::tcp::socket socket(io_);
+    socket.connect({to_asio(server_.address), server_.port});
+    Bytes framed;
+    std::uint16_t id = 0;
+    for (const std::string_view host : hosts) {
+      const Bytes query = write_query(++id, {.name = name(host), .type = kA}, {});
+      framed.insert(framed.end(), {0, static_cast<std::uint8_t>(query.size())});
+      framed.insert(framed.end(), query.begin(), query.end());
+    }
+    asio::write(socket, asio::buffer(framed));
+    socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    Bytes answers;
+    bool is_over = false;
+    asio::async_read(
+        socket, asio::dynamic_buffer(answers), [&](const auto&, std::size_t) { is_over = true; });
+    EXPECT_TRUE(run_until([&] { return is_over; }));
+    std::vector<std::uint16_t> ids;
+    for (std::size_t at = 0; at + 4 <= answers.size();) {
+      ids.push_back(static_cast<std::uint16_t>((answers[at + 2] << 8U) | answers[at + 3]));
+      at += 2 + ((std::size_t{answers[at]} << 8U) | answers[at + 1]);
+    }
+    return ids;
+  }
+
   sys::TempDir folder_;
   asio::io_context io_{1};
   sys::SystemClock clock_;
@@ -186,6 +213,23 @@ TEST_F(DnsServiceTest, TellsWhoTakesLittleToComeBackOverTcp) {
   EXPECT_NE(cut.flags & kTruncated, 0);
   EXPECT_LT(cut.records.size(), 40U);
   EXPECT_THAT(ask_tcp("web.weft.local").records, SizeIs(300));
+}
+
+TEST_F(DnsServiceTest, AnswersQuestionsOfOneConnectionAsAnswersComeAndAfterItsFin) {
+  add("web.weft.local", 0x0a200001);
+  // Whom the kernel connects with, and who says nothing.
+  const asio::ip::tcp::acceptor silent(io_, {asio::ip::make_address("127.53.0.2"), kPort});
+  EXPECT_THAT(ask_tcp_and_half_close({"slow.example.com", "web.weft.local", "web"}),
+              ElementsAre(2, 3, 1));
+}
+
+TEST_F(DnsServiceTest, AnswersMoreQuestionsOfOneConnectionThanItWorksOnAtOnce) {
+  constexpr std::size_t kQuestions = 500;
+  for (std::uint32_t i = 0; i < 100; ++i) {
+    add("web.weft.local", 0x0a200000 + i);
+  }
+  EXPECT_THAT(ask_tcp_and_half_close(std::vector<std::string_view>(kQuestions, "web")),
+              SizeIs(kQuestions));
 }
 
 TEST_F(DnsServiceTest, AsksOthersAndRemembersTheAnswer) {
