@@ -2,7 +2,8 @@
 # Questions answered per second by one agent, beside knot, nsd, unbound and dnsmasq with the same
 # names, all in one namespace of their own, taking turns under dnsperf.
 #   sudo ./run bench dns      WEFT_BENCH_ROUNDS=3, WEFT_BENCH_SECONDS=3 and
-#                             WEFT_BENCH_NAMES="100 1000 10000 100000" are the defaults.
+#                             WEFT_BENCH_NAMES="100 1000 10000 100000" and
+#                             WEFT_BENCH_SERVERS="knot nsd unbound dnsmasq" are the defaults.
 # Needs the packages dnsperf knot nsd unbound dnsmasq-base; a peer that is missing is left out.
 set -euo pipefail
 here=$(readlink -f "$(dirname "$0")")
@@ -19,6 +20,7 @@ SCRATCH=$(mktemp -d)
 chmod 755 "$SCRATCH"
 declare -A PORT=([weft]=5300 [knot]=5301 [nsd]=5302 [unbound]=5303 [dnsmasq]=5304)
 SERVERS=(weft)
+APART=()  # Puts who asks on a processor of its own.
 PIDS=()
 
 progress() { echo "bench dns: $*" >&2; }
@@ -164,41 +166,53 @@ start_dnsmasq() {
     --port="${PORT[dnsmasq]}" --listen-address=127.0.0.1 --bind-interfaces --user=root --pid-file=
 }
 
-# Every question once or more, as fast as they are answered, or at a rate.
-ask() {  # SERVER [RATE]: dnsperf's report.
-  dnsperf -f inet -s 127.0.0.1 -p "${PORT[$1]}" -d "$SCRATCH/questions" -l "$SECONDS_EACH" -c 16 -q 200 \
-    ${2:+-Q "$2"} -v 2>/dev/null
+# Every question once or more, as fast as they are answered, or at a rate: dnsperf's report.
+ask() {  # SERVER [RATE]
+  "${APART[@]}" dnsperf -f inet -s 127.0.0.1 -p "${PORT[$1]}" -d "$SCRATCH/questions" -l "$SECONDS_EACH" -c 16 -q 200 \
+    ${2:+-Q "$2"} 2>/dev/null
 }
 per_second() { awk '/Queries per second/ { print $4 }'; }
-# With -v each answer is a line: "> NOERROR NAME TYPE LATENCY".
-percentile() { awk '/^>/ { print $NF }' | sort -g | awk '{ value[NR] = $1 } END { print value[int(NR * 0.99)] * 1000 }'; }
 
-ask_quietly() {  # SERVER
-  dnsperf -f inet -s 127.0.0.1 -p "${PORT[$1]}" -d "$SCRATCH/questions" -l "$SECONDS_EACH" -c 16 -q 200 2>/dev/null
-}
-
-measure() {  # COUNT
-  local count=$1 round server rate
+# How fast servers answer that have all processors, which they share with who asks.
+measure_rates() {  # COUNT
+  local round server
   for ((round = 1; round <= ROUNDS; round++)); do
     for server in "${SERVERS[@]}"; do
-      progress "$count names, round $round of $ROUNDS: $server"
-      ask_quietly "$server" >"$SCRATCH/report"
-      sample "$server" "qps_$count" "$(per_second <"$SCRATCH/report")"
-      awk '/Queries lost/ { print $3 }' "$SCRATCH/report" >>"$SCRATCH/$server.lost"
-    done
-  done
-  for ((round = 1; round <= ROUNDS; round++)); do
-    for server in "${SERVERS[@]}"; do
-      rate=$(median "$server" "qps_$count" | awk '{ print int($1 / 2) }')
-      progress "$count names, half load ($rate a second), round $round of $ROUNDS: $server"
-      # Into a file: whoever read a pipe would take the time that is measured.
-      ask "$server" "$rate" >"$SCRATCH/answers"
-      sample "$server" "p99_ms_$count" "$(percentile <"$SCRATCH/answers")"
+      progress "$1 names, round $round of $ROUNDS: $server"
+      ask "$server" >"$SCRATCH/report"
+      sample "$server" "qps_$1" "$(per_second <"$SCRATCH/report")"
     done
   done
 }
 
-for server in knot nsd unbound dnsmasq; do
+# How long a question waits at half of what its server can do: servers on one processor, who asks on another, as
+# whoever shares one with the load is held up by it, time slice for time slice, and is no slower a server.
+measure_waits() {  # COUNT
+  local round server rate load pid
+  if (($(nproc) > 1)); then
+    for pid in "${PIDS[@]}" $(printf 'pgrep -P %d\n' "${PIDS[@]}" | bash); do
+      taskset --all-tasks --cpu-list --pid 0 "$pid" >/dev/null
+    done
+    APART=(taskset --cpu-list 1)
+  fi
+  for ((round = 1; round <= ROUNDS; round++)); do
+    for server in "${SERVERS[@]}"; do
+      rate=$(ask "$server" | per_second | awk '{ print int($1 / 2) }')
+      progress "$1 names, half load ($rate a second), round $round of $ROUNDS: $server"
+      ask "$server" "$rate" >"$SCRATCH/report" &
+      load=$!
+      # dnsperf begins in less, and outlives who measures.
+      sleep 0.2
+      "${APART[@]}" "$here/wait.py" "${PORT[$server]}" "$(awk -v all="$SECONDS_EACH" 'BEGIN { print all - 0.4 }')" \
+        "$SCRATCH/questions" >"$SCRATCH/wait"
+      wait "$load"
+      sample "$server" "p99_ms_$1" "$(cat "$SCRATCH/wait")"
+    done
+  done
+  APART=()
+}
+
+for server in ${WEFT_BENCH_SERVERS-knot nsd unbound dnsmasq}; do
   program=$server
   [[ $server != knot ]] || program=knotd
   if command -v "$program" >/dev/null; then SERVERS+=("$server"); else progress "no $server, left out"; fi
@@ -215,7 +229,8 @@ for count in "${COUNTS[@]}"; do
   for server in "${SERVERS[@]}"; do
     wait_for "$server" "host$count.weft.local"
   done
-  measure "$count"
+  measure_rates "$count"
+  measure_waits "$count"
   stop_servers
   "$WEFT_BIN" reset --run-dir "$SCRATCH/run" --state-dir "$SCRATCH/state" >/dev/null 2>&1 || true
 done
