@@ -9,8 +9,10 @@ source "$here/../../tests/lab/lib.sh"
 source "$here/../lib.sh"
 
 ROUNDS=${WEFT_BENCH_ROUNDS:-15}
+NAME_ROUNDS=10
 IDLE_SECONDS=${WEFT_BENCH_IDLE:-30}
 CONTAINERS=20
+MANY_CONTAINERS=50
 
 progress() { echo "bench agent: $*" >&2; }
 
@@ -73,7 +75,39 @@ measure_idle() {
     sample weft idle_cpu_percent "$(awk -v ns=$((after - before[index])) -v us="$elapsed" 'BEGIN { printf "%.4f", ns / us / 10 }')"
     sample weft rss_megabytes "$(on "${HOSTS[index]}" awk '/^VmRSS/ { print $2 / 1024 }' "/proc/${pids[index]}/status")"
   done
+  progress "$MANY_CONTAINERS containers"
+  for ((; number <= MANY_CONTAINERS; number++)); do
+    container h1 "idle$number" weft-net
+  done
+  sleep 5
+  sample weft rss_megabytes_50 "$(on h1 awk '/^VmRSS/ { print $2 / 1024 }' "/proc/${pids[0]}/status")"
   on h1 sh -c 'docker rm -f $(docker ps -q)' >/dev/null
+}
+
+# A name of h1's: from its first answer there to its first answer everywhere, and from the word that kills its container
+# until it is answered nowhere.
+measure_names() {
+  local round host killed first last
+  progress "names, $NAME_ROUNDS rounds"
+  for ((round = 1; round <= NAME_ROUNDS; round++)); do
+    for host in "${HOSTS[@]}"; do
+      on "$host" "$DNS_WATCH" "swift$round.weft.local" begins >"$SCRATCH/begins.$host" &
+    done
+    container h1 "swift$round" weft-net
+    wait
+    first=$(cat "$SCRATCH/begins.h1")
+    last=$(sort -n "$SCRATCH"/begins.h? | tail -n 1)
+    sample weft name_visible_ms "$(awk -v us=$((last - first)) 'BEGIN { print us / 1000 }')"
+    for host in "${HOSTS[@]}"; do
+      on "$host" "$DNS_WATCH" "swift$round.weft.local" ends >"$SCRATCH/ends.$host" &
+    done
+    killed=$(python3 -c 'import time; print(time.monotonic_ns() // 1000)')
+    on h1 docker kill "swift$round" >/dev/null
+    wait
+    last=$(sort -n "$SCRATCH"/ends.h? | tail -n 1)
+    sample weft name_gone_seconds "$(awk -v us=$((last - killed)) 'BEGIN { print us / 1000000 }')"
+    on h1 docker rm -f "swift$round" >/dev/null
+  done
 }
 
 # One script on the host, so that entering it is not measured; contenders take turns.
@@ -101,6 +135,9 @@ budgets() {
   sample budget launch_seconds 1
   sample budget usable_seconds 2
   sample budget rss_megabytes 25
+  sample budget rss_megabytes_50 40
+  sample budget name_visible_ms 5
+  sample budget name_gone_seconds 1
   sample budget idle_cpu_percent 0.3
 }
 
@@ -111,14 +148,17 @@ report() {
   row "relaunch, to ready (s)" "$(spread weft launch_seconds 1 3)"
   row "new peer, launched to first ping (s)" "$(spread weft usable_seconds 1 3)"
   row "memory at rest, RSS (MB)" "$(spread weft rss_megabytes 1 1)"
+  row "... with $MANY_CONTAINERS containers (MB)" "$(spread weft rss_megabytes_50 1 1)"
   row "CPU at rest (% of a core)" "$(spread weft idle_cpu_percent 1 3)"
+  row "a name: here, to everywhere (ms)" "$(spread weft name_visible_ms 1 1)"
+  row "its container killed: nowhere (s)" "$(spread weft name_gone_seconds 1 3)"
   echo "docker run --rm (s)"
   row "weft" "$(spread weft docker_run_seconds 1 3)"
   row "bridge, built in" "$(spread bridge docker_run_seconds 1 3)"
   row "bridge, user-defined" "$(spread user_bridge docker_run_seconds 1 3)"
   row "no network" "$(spread none docker_run_seconds 1 3)"
   echo
-  for measure in launch_seconds usable_seconds rss_megabytes idle_cpu_percent; do
+  for measure in launch_seconds usable_seconds rss_megabytes rss_megabytes_50 idle_cpu_percent name_visible_ms name_gone_seconds; do
     ratio weft budget "$measure"
   done
   ratio weft user_bridge docker_run_seconds
@@ -133,6 +173,7 @@ on h1 docker network create -d weft --ipam-driver weft weft-net >/dev/null
 measure_join
 measure_launch
 measure_idle
+measure_names
 measure_docker_run
 budgets
 report

@@ -21,25 +21,6 @@ milliseconds_until() {  # CMD NAME
 }
 microseconds() { echo "${EPOCHREALTIME/./}"; }
 
-# When this host's DNS begins to answer for a name, in microseconds of the clock that all hosts share.
-answered_at() {  # HOST NAME
-  on "$1" python3 - "$2" <<'PYTHON'
-import socket, struct, sys, time
-name = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split(".")) + b"\0"
-query = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + name + struct.pack(">2H", 1, 1)
-dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-dns.connect(("172.17.0.1", 53))
-end = time.monotonic() + 20
-while time.monotonic() < end:
-    dns.send(query)
-    if struct.unpack(">H", dns.recv(4096)[6:8])[0] > 0:
-        print(time.monotonic_ns() // 1000)
-        sys.exit()
-    time.sleep(0.0005)
-sys.exit("never")
-PYTHON
-}
-
 named() {  # HOST NAME NETWORK [options]: with this host's DNS.
   local host=$1
   shift
@@ -83,7 +64,7 @@ step "what one host answers, every host answers within 5 ms (the best of five, a
 best=1000000
 for round in 1 2 3 4 5; do
   for host in "${HOSTS[@]}"; do
-    answered_at "$host" "swift$round.weft.local" >"$SCRATCH/answered.$host" &
+    on "$host" "$DNS_WATCH" "swift$round.weft.local" begins >"$SCRATCH/answered.$host" &
   done
   named h1 "swift$round" weft-net
   wait

@@ -14,6 +14,8 @@ set -Eeuo pipefail
 
 TEST_NAME=$(basename "$0" _test.sh)
 LAB_TOOL=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/weft-lab")
+# shellcheck disable=SC2034  # For tests and benches.
+DNS_WATCH=$(dirname "$LAB_TOOL")/dns_watch.py
 # Two runs of one script must not take down each other's lab, hence the process id. Those that are no
 # test set LAB_KIND, or LAB_NAME where the name is for people.
 LAB_KIND=${LAB_KIND:-e2e-$TEST_NAME}

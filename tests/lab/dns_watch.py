@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""When this host's DNS begins to answer for a name, or ends to, in microseconds of the clock that all hosts of a lab share.
+
+Usage: dns_watch.py NAME begins|ends [ADDRESS]    (of the DNS; Docker's bridge, if it is not said)
+"""
+
+import socket
+import struct
+import sys
+import time
+
+TYPE_A = CLASS_IN = 1
+PAUSE_SECONDS = 0.0005
+PATIENCE_SECONDS = 20
+
+
+def main():
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in sys.argv[1].split("."))
+    query = struct.pack(">6H", 1, 0x100, 1, 0, 0, 0) + labels + struct.pack(">B2H", 0, TYPE_A, CLASS_IN)
+    wanted = sys.argv[2] == "begins"
+    dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    dns.connect((sys.argv[3] if len(sys.argv) > 3 else "172.17.0.1", 53))
+    dns.settimeout(1)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        dns.send(query)
+        answers = struct.unpack(">H", dns.recv(4096)[6:8])[0]
+        if (answers > 0) == wanted:
+            print(time.monotonic_ns() // 1000)
+            return
+        time.sleep(PAUSE_SECONDS)
+    sys.exit("never")
+
+
+main()
