@@ -444,7 +444,12 @@ Result<Ok> Agent::reload() {
 }
 
 bool Agent::may_run(const std::string& owner) const {
-  return owner.size() != dns::kContainerIdSize || !watch_ || watch_->events().may_run(owner);
+  if (owner.size() != dns::kContainerIdSize || !watch_ || watch_->events().may_run(owner)) {
+    return true;
+  }
+  // Podman's ids look like Docker's, which knows nothing of them: their interface is there.
+  const auto attached = attachments_.find(owner);
+  return attached != attachments_.end() && datapath_->has_port(attached->second.host);
 }
 
 std::optional<PeerName> Agent::find_peer(const std::string& name_or_nickname) const {

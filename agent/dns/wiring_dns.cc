@@ -163,8 +163,7 @@ Result<Ok> Agent::restore_names() {
 void Agent::drop_names_of_the_dead() {
   std::set<std::string> dead;
   for (const auto& [owner, entry] : kept_names_.all()) {
-    if (owner.size() == dns::kContainerIdSize && !attachments_.contains(owner) && watch_
-        && !watch_->events().may_run(owner)) {
+    if (!may_run(owner)) {
       dead.insert(owner);
     }
   }
@@ -226,8 +225,7 @@ Result<Ok> Agent::add_name(const NameRequest& request) {
     return Ok{};  // Outside the domain, which Weave ignores.
   }
   // A container that died meanwhile must not leave a name behind.
-  if (request.check_alive && request.owner.size() == dns::kContainerIdSize && watch_
-      && !watch_->events().may_run(request.owner)) {
+  if (request.check_alive && !may_run(request.owner)) {
     return Ok{};
   }
   const dns::NameEntry entry{.name = *name, .address = request.address, .port = request.port};

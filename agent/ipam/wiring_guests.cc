@@ -10,7 +10,6 @@
 
 #include "agent/wiring.h"
 #include "base/log.h"
-#include "dns/names.h"
 #include "ipam/claims.h"
 
 namespace weft::agent {
@@ -155,10 +154,8 @@ void Agent::release_if_dead_later(const std::string& owner) {
 
 // Docker may not know the container because another runtime has it: then its interface is there.
 void Agent::release_if_dead(const std::string& owner) {
-  const bool is_dead = owner.size() == dns::kContainerIdSize && watch_
-                       && !watch_->events().may_run(owner) && !attachments_.contains(owner);
   const std::vector<Cidr> held = ipam_->held_by(owner);
-  if (!is_dead || held.empty()) {
+  if (may_run(owner) || held.empty()) {
     return;
   }
   const auto guests = sys::find_guests(config_.bridge);
