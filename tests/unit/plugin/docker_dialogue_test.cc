@@ -105,6 +105,44 @@ TEST(DockerDialogue, AContainerRunsAndIsRemovedAndNothingIsLeft) {
   EXPECT_THAT(host.driver().ports(), IsEmpty());
 }
 
+// Engines from 23 to 28 make the same calls (libnetwork's drivers/remote and ipams/remote); what
+// they say in them has grown.
+TEST(DockerDialogue, EnginesThatSayMoreAreUnderstood) {
+  DockerHost host;
+
+  EXPECT_EQ(
+      host.call("/NetworkDriver.CreateNetwork",
+                R"({"NetworkID":")" + kNetwork
+                    + R"(","Options":{"com.docker.network.enable_ipv4":true,)"
+                      R"("com.docker.network.enable_ipv6":false,)"
+                      R"("com.docker.network.generic":{"com.docker.network.driver.mtu":"1400"}},)"
+                      R"("IPv4Data":[{"AddressSpace":"weftlocal","Pool":"10.32.0.0/12",)"
+                      R"("Gateway":"10.32.0.0/12","AuxAddresses":null}],"IPv6Data":null})"),
+      ok());
+  EXPECT_EQ(host.call("/IpamDriver.RequestAddress",
+                      R"({"PoolID":")" + std::string(kPool)
+                          + R"(","Address":"","Options":{"com.docker.network.endpoint.macaddress":)"
+                            R"("02:42:0a:20:00:01","com.docker.network.ipam.serial":"true"}})"),
+            ok(R"({"Address":"10.32.0.1/12","Data":{}})"));
+  EXPECT_EQ(host.call("/NetworkDriver.CreateEndpoint",
+                      R"({"NetworkID":")" + kNetwork + R"(","EndpointID":")" + kEndpoint
+                          + R"(","Interface":{"Address":"10.32.0.1/12","AddressIPv6":"",)"
+                            R"("MacAddress":""},"Options":{"com.docker.network.endpoint.ifname":)"
+                            R"("eth7","com.docker.network.endpoint.sysctls":"net.ipv4.x=1",)"
+                            R"("com.docker.network.endpoint.exposedports":null,)"
+                            R"("com.docker.network.portmap":null}})"),
+            ok(R"({"Interface":{"MacAddress":"02:57:0a:20:00:01"}})"));
+  EXPECT_EQ(host.call("/NetworkDriver.Join",
+                      R"({"NetworkID":")" + kNetwork + R"(","EndpointID":")" + kEndpoint
+                          + R"(","SandboxKey":"/var/run/docker/netns/b5279d6b79e5","Options":)"
+                            R"({"com.docker.network.endpoint.exposedports":null,)"
+                            R"("com.docker.network.portmap":null}})"),
+            ok(R"({"InterfaceName":{"SrcName":"vethwg822222222","DstPrefix":"ethwe"},)"
+               R"("StaticRoutes":[{"Destination":"224.0.0.0/4","RouteType":1}]})"));
+
+  EXPECT_EQ(host.driver().ports().size(), 1U);
+}
+
 TEST(DockerDialogue, AChosenAddressAndMacAreKept) {
   DockerHost host;
 
