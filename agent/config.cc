@@ -116,7 +116,7 @@ namespace {
 
 // Precondition: a checked ValueKind::Place of ListenAt.
 Result<ListenPlace> parse_place(const std::string& text) {
-  if (text.starts_with("https://")) {
+  if (text.starts_with(kRemoteScheme)) {
     return Error{
         Errc::Invalid,
         fmt::format("{} is where commands find the agent of another host (an agent listens "

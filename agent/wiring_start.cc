@@ -340,7 +340,7 @@ void Agent::on_weave_request(const sys::HttpRequest& request,
   inner.target.erase(0, is_control ? kControlPrefix.size() - 1 : 0);
   if (is_ipam_path(inner.target)) {
     weave_ipam_api_->on_request(inner);
-  } else if (is_control) {
+  } else if (is_control && !inner.target.starts_with("/expose/")) {
     weave_api_->respond(inner.id, handle_control(inner, hooks));
   } else {
     weave_api_->respond(inner.id, handle_weave(inner, hooks, attach));

@@ -16,6 +16,7 @@
 #include "agent/cli/attach/addresses.h"
 #include "agent/cli/attach/container.h"
 #include "agent/cli/client.h"
+#include "agent/http/agent_call.h"
 #include "dns/io/convert.h"
 #include "dns/message.h"
 #include "dns/names.h"
@@ -97,6 +98,12 @@ Result<Subject> subject_of(const Settings& settings) {
     if (subject.is_container) {
       return Error{Errc::Invalid,
                    fmt::format("\"{}\" is no address, and one container is enough", word)};
+    }
+    if (is_remote(settings)) {
+      return Error{Errc::Invalid,
+                   fmt::format("\"{}\" is no address, and containers are found on their own host "
+                               "alone (run this there)",
+                               word)};
     }
     // An agent without Docker takes any identity.
     const auto container = find_container(settings, word);
@@ -208,8 +215,45 @@ class Lookup {
   std::array<std::uint8_t, dns::kUdpSizeMax> buffer_{};
 };
 
+Result<std::string> folded_name(const Settings& settings, const std::string& word) {
+  const std::string whole = WEFT_TRY(qualified_name(settings, word));
+  const dns::Name name = WEFT_TRY(dns::Name::parse(whole));
+  return name.folded();
+}
+
+// What the agent of another host knows of the word, its names alone: where its DNS listens only its
+// own containers can ask.
+Result<std::vector<std::string>> known_names(const Settings& settings, const std::string& word) {
+  const auto address = Ip::parse(word);
+  const std::string wanted =
+      WEFT_TRY(address.ok() ? Result<std::string>(address.value().to_string())
+                            : folded_name(settings, word));
+  const std::string text = WEFT_TRY(call(settings, "GET", "/name"));
+  std::vector<std::string> lines;
+  try {
+    const json::value names = json::parse(text);
+    for (const json::value& one : names.as_array()) {
+      const std::string host(one.at("Hostname").as_string());
+      const std::string at(one.at("Address").as_string());
+      const dns::Name known = WEFT_TRY(dns::Name::parse(host));
+      const bool is_asked = (address.ok() ? at : known.folded()) == wanted;
+      if (is_asked && !one.at("Suspended").as_bool()) {
+        lines.push_back(address.ok() ? host : at);
+      }
+    }
+  } catch (const std::exception& error) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())};
+  }
+  std::sort(lines.begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+  return lines;
+}
+
 // Addresses of both families, or the name of an address.
 Result<std::vector<std::string>> lookup(const Settings& settings) {
+  if (is_remote(settings)) {
+    return known_names(settings, settings.arguments().front());
+  }
   const std::string address = WEFT_TRY(call(settings, "GET", "/dns-address-port"));
   const Endpoint server = WEFT_TRY(Endpoint::parse(address));
   const std::string& word = settings.arguments().front();
@@ -271,6 +315,9 @@ ExitCode run_dns_args(const Settings& settings) {
   const auto domain = call(settings, "GET", "/domain");
   if (!domain.ok() && domain.error().code == Errc::NotFound) {
     return ExitCode::Ok;  // Without DNS there is nothing to say.
+  }
+  if (is_remote(settings) && !domain.ok()) {
+    return report(domain.error());  // What this host would be told is not what that one would.
   }
   const auto address = call(settings, "GET", "/dns-address");
   fmt::print("--dns={} --dns-search={}",

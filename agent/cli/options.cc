@@ -120,6 +120,7 @@ class SettingsParser {
     for (const std::string& word : app_.remaining()) {
       return unknown_flag(word.substr(0, word.find('=')));
     }
+    WEFT_TRY(check_place());
     for (const OptionSpec& option : options()) {
       (void)WEFT_TRY(settle(option));
     }
@@ -164,7 +165,27 @@ class SettingsParser {
     return Ok{};
   }
 
+  // Who has said that commands are for another host's agent does not mean this one, above all not
+  // with stop or reset.
+  Result<Ok> check_place() const {
+    const auto takes = [this](std::string_view name) { return words_.contains(std::string(name)); };
+    const auto place = environment_("WEFT_HTTP_ADDR");
+    if (takes("http-addr") || !takes("run-dir") || !place || !place->starts_with(kRemoteScheme)) {
+      return Ok{};
+    }
+    return Error{Errc::Invalid,
+                 fmt::format("{} is for the agent of its own host alone, and WEFT_HTTP_ADDR is {} "
+                             "(run it there, or without that variable)",
+                             spec_of(command_).name,
+                             *place)};
+  }
+
   Error unknown_flag(const std::string& word) const {
+    if (word == "--http-addr") {
+      return Error{Errc::Invalid,
+                   fmt::format("{} takes no --http-addr: it is for the agent of its own host alone",
+                               spec_of(command_).name)};
+    }
     std::vector<std::string> flags{"--help"};
     for (const auto& [name, value] : words_) {
       flags.push_back("--" + name);

@@ -49,6 +49,9 @@ enum class Command : std::uint8_t {
   Help,
 };
 
+// An --http-addr that begins so is the agent of another host, which the command is for.
+inline constexpr std::string_view kRemoteScheme = "https://";
+
 struct CommandSpec {
   Command id;
   std::string_view name;

@@ -11,13 +11,12 @@
 namespace weft::agent {
 namespace {
 
-constexpr std::string_view kHttps = "https://";
 constexpr std::uint16_t kHttpPort = 6784;
 
 constexpr unsigned kUnauthorized = 401;
 
 Result<sys::HttpsServer> server_of(const Settings& settings) {
-  std::string place = settings.text("http-addr").substr(kHttps.size());
+  std::string place = settings.text("http-addr").substr(kRemoteScheme.size());
   if (place.ends_with('/')) {
     place.pop_back();
   }
@@ -58,13 +57,17 @@ Result<sys::HttpResponse> call_remote(const Settings& settings,
 
 }  // namespace
 
+bool is_remote(const Settings& settings) {
+  // Not every command may leave the host: those have no such option, and its fallback.
+  return settings.has("http-addr") && settings.text("http-addr").starts_with(kRemoteScheme);
+}
+
 Result<sys::HttpResponse> call_agent(const Settings& settings,
                                      const std::string& method,
                                      const std::string& target,
                                      const std::string& body,
                                      int timeout_seconds) {
-  // Not every command may leave the host: those have no such option.
-  if (settings.has("http-addr") && settings.text("http-addr").starts_with(kHttps)) {
+  if (is_remote(settings)) {
     return call_remote(settings, method, target, body, timeout_seconds);
   }
   auto response = sys::http_call(

@@ -15,6 +15,9 @@ namespace weft::agent {
 // calls.
 inline constexpr std::string_view kControlPrefix = "/weft/";
 
+// Whether the command is for the agent of another host.
+bool is_remote(const Settings& settings);
+
 // Errc::Denied if we may not, Errc::Unavailable if nobody answers. Other answers than 2xx are
 // answers.
 Result<sys::HttpResponse> call_agent(const Settings& settings,

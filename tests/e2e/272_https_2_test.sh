@@ -48,6 +48,24 @@ assert_contains "$(remote prime)" "exit 0" "a ring"
 on h2 env WEFT_HTTP_ADDR="https://$ADDRESS:6784" WEFT_HTTP_TOKEN_FILE=/run/token-h2 WEFT_HTTP_FINGERPRINT="$fingerprint" \
   weft status >/dev/null
 
+step "names and exposed subnets of the other host, and what is for its own host alone"
+assert_equal "$(remote dns-add 10.32.99.1 -h far)" "exit 0: " "a name from afar"
+assert_equal "$(remote dns-lookup FAR)" "exit 0: 10.32.99.1" "its address"
+assert_equal "$(remote dns-lookup 10.32.99.1)" "exit 0: far.weft.local." "the name of its address"
+assert_contains "$(remote dns-args)" "--dns-search=weft.local." "what docker run there needs"
+assert_contains "$(remote dns-add web -h far)" "exit 1: weft: \"web\" is no address, and containers are found on their own host" "a container from afar"
+assert_equal "$(remote dns-remove 10.32.99.1)" "exit 0: " "the name is taken back"
+assert_equal "$(remote dns-lookup far)" "exit 0: " "no address"
+exposed=$(remote expose)
+assert_contains "$exposed" "exit 0: 10.32." "an exposed address"
+assert_contains "$(on h1 weft ps)" "${exposed#exit 0: }/" "what the host itself says"
+assert_equal "$(remote hide)" "$exposed" "it is hidden"
+assert_equal "$(on h1 weft ps)" "" "nothing is exposed"
+assert_contains "$(remote attach web)" "exit 2: weft: attach takes no --http-addr" "containers of another host"
+assert_equal "$(on h2 curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer $TOKEN" "https://$ADDRESS:6784/weft/attach/x?netns=/proc/1/ns/net")" 404 "whoever brings the token"
+assert_fails on h2 env "WEFT_HTTP_ADDR=https://$ADDRESS" weft stop >"$SCRATCH/refused" 2>&1
+assert_contains "$(cat "$SCRATCH/refused")" "WEFT_HTTP_ADDR is https://$ADDRESS" "who would have stopped this host's agent"
+
 step "what does not fit is said, and nothing is believed in its place"
 OPTIONS="--http-token-file /run/wrong-h2 --http-fingerprint $fingerprint"
 assert_contains "$(remote status)" "exit 5: weft: https://$ADDRESS refuses the token" "a wrong token"

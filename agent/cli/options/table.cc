@@ -17,14 +17,16 @@ constexpr std::uint32_t kControl =
     bit(Command::Stop) | bit(Command::Connect) | bit(Command::Forget) | bit(Command::Status)
     | bit(Command::Prime) | bit(Command::Rmpeer) | bit(Command::Report) | bit(Command::Reload);
 
-// What may be asked of the agent of another host.
-constexpr std::uint32_t kRemote = kControl & ~bit(Command::Stop);
-
 constexpr std::uint32_t kNames = bit(Command::DnsAdd) | bit(Command::DnsRemove);
 constexpr std::uint32_t kContainers =
     bit(Command::Attach) | bit(Command::Detach) | bit(Command::Ps);
 constexpr std::uint32_t kAttach = kContainers | bit(Command::Expose) | bit(Command::Hide);
 constexpr std::uint32_t kDns = kNames | bit(Command::DnsLookup) | bit(Command::DnsArgs);
+
+// What may be asked of the agent of another host: all that needs nothing of that host but its
+// agent.
+constexpr std::uint32_t kRemote =
+    (kControl & ~bit(Command::Stop)) | kDns | bit(Command::Expose) | bit(Command::Hide);
 
 constexpr std::uint32_t kSee = bit(Command::Graph) | bit(Command::Edges) | bit(Command::Top);
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/cli/options.h"
 #include "agent/ipam/init.h"
 #include "base/address.h"
 #include "base/log.h"
@@ -165,7 +166,7 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
       return parse_listen(text, dns::kPort).ok() ? Result<std::string>(text)
                                                  : expected(text, "an address, or address:port");
     case ValueKind::ListenAt:
-      return text == "off" || text.starts_with('/') || text.starts_with("https://")
+      return text == "off" || text.starts_with('/') || text.starts_with(kRemoteScheme)
                      || Endpoint::parse(text).ok()
                  ? Result<std::string>(text)
                  : expected(text, "an address and a port, the path of a Unix socket, or off");

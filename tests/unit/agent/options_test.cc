@@ -181,6 +181,23 @@ TEST(Options, NameTheVariableOfABadValue) {
   EXPECT_THAT(settings.error().what, HasSubstr("WEFT_PORT: \"x\""));
 }
 
+TEST(Options, LetNoCommandThatIsForItsOwnHostMeanAnother) {
+  const std::map<std::string, std::string> elsewhere{{"WEFT_HTTP_ADDR", "https://10.0.0.1"}};
+
+  for (const Command command : {Command::Stop, Command::Reset, Command::Ps, Command::Top}) {
+    EXPECT_THAT(parse(command, {}, elsewhere).error().what,
+                HasSubstr("is for the agent of its own host alone, and WEFT_HTTP_ADDR is "
+                          "https://10.0.0.1"));
+    EXPECT_THAT(parse(command, {"--http-addr", "https://10.0.0.1"}).error().what,
+                HasSubstr("takes no --http-addr"));
+    EXPECT_TRUE(parse(command, {}, {{"WEFT_HTTP_ADDR", "10.0.0.1:6784"}}).ok());
+  }
+  for (const Command command : {Command::Status, Command::DnsArgs, Command::Expose}) {
+    EXPECT_TRUE(parse(command, {}, elsewhere).ok());
+  }
+  EXPECT_TRUE(parse(Command::Version, {}, elsewhere).ok());
+}
+
 TEST(Options, CountTheArgumentsOfACommand) {
   EXPECT_EQ(parse(Command::Connect, {}).error().what, "connect needs PEER…");
   EXPECT_THAT(parse(Command::Stop, {"now"}).error().what, HasSubstr("takes at most 0 arguments"));
