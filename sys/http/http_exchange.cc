@@ -1,13 +1,11 @@
 #include "sys/http/http_exchange.h"
 
 #include <array>
-#include <deque>
 #include <optional>
 #include <utility>
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
@@ -18,6 +16,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <sys/un.h>
+
+#include "sys/posix/write_queue.h"
 
 namespace weft::sys {
 namespace {
@@ -73,8 +73,16 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void write(std::string_view data) {
-    unwritten_.emplace_back(data);
+    unwritten_.push(data);
     write_next();
+  }
+
+  bool on_written(std::size_t size) {
+    if (handlers_ && handlers_->on_written) {
+      const auto tell = handlers_->on_written;
+      tell(size);
+    }
+    return handlers_.has_value();
   }
 
   void hold(bool is_held) {
@@ -185,24 +193,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void write_next() {
-    if (!is_raw_ || is_writing_ || unwritten_.empty() || !handlers_) {
-      return;
+    if (is_raw_ && handlers_) {
+      unwritten_.run(stream_, shared_from_this());
     }
-    is_writing_ = true;
-    asio::async_write(stream_,
-                      asio::buffer(unwritten_.front()),
-                      [self = shared_from_this()](const error_code& error, std::size_t size) {
-                        self->is_writing_ = false;
-                        self->unwritten_.pop_front();
-                        if (error || !self->handlers_) {
-                          return;  // Reading finds out, too.
-                        }
-                        if (self->handlers_->on_written) {
-                          const auto tell = self->handlers_->on_written;
-                          tell(size);
-                        }
-                        self->write_next();
-                      });
   }
 
   void end(bool complete) {
@@ -221,8 +214,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   bool is_raw_ = false;
   bool is_held_ = false;
   bool is_waiting_ = false;  // Reading goes on when it is held no more.
-  bool is_writing_ = false;
-  std::deque<std::string> unwritten_;
+  WriteQueue unwritten_;
 };
 
 class UnixHttpExchange final : public HttpExchange {

@@ -5,14 +5,12 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
@@ -23,6 +21,7 @@
 #include <unistd.h>
 
 #include "sys/posix/descriptor.h"
+#include "sys/posix/write_queue.h"
 
 namespace weft::sys {
 namespace {
@@ -143,8 +142,18 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void write(std::string_view input) {
-    unwritten_.emplace_back(input);
-    write_next();
+    unwritten_.push(input);
+    if (handlers_) {
+      unwritten_.run(master_, shared_from_this());
+    }
+  }
+
+  bool on_written(std::size_t size) {
+    if (handlers_) {
+      const auto tell = handlers_->on_written;
+      tell(size);
+    }
+    return handlers_.has_value();
   }
 
   void hold(bool is_held) {
@@ -187,33 +196,13 @@ class Session : public std::enable_shared_from_this<Session> {
     }
   }
 
-  void write_next() {
-    if (is_writing_ || unwritten_.empty() || !handlers_) {
-      return;
-    }
-    is_writing_ = true;
-    asio::async_write(master_,
-                      asio::buffer(unwritten_.front()),
-                      [self = shared_from_this()](const error_code& error, std::size_t size) {
-                        self->is_writing_ = false;
-                        self->unwritten_.pop_front();
-                        if (error || !self->handlers_) {
-                          return;  // Reading finds out, too.
-                        }
-                        const auto tell = self->handlers_->on_written;
-                        tell(size);
-                        self->write_next();
-                      });
-  }
-
   asio::posix::stream_descriptor master_;
   asio::posix::stream_descriptor process_;
   std::optional<HostShell::Handlers> handlers_;  // Nothing once ended.
   std::array<char, 16384> piece_{};
   bool is_held_ = false;
   bool is_waiting_ = false;
-  bool is_writing_ = false;
-  std::deque<std::string> unwritten_;
+  WriteQueue unwritten_;
 };
 
 class PtyShell final : public HostShell {
