@@ -35,6 +35,8 @@ struct ObservedProcess {
   std::string cgroup;   // Path in the first hierarchy that tells a container.
   std::uint32_t uid = 0;
   std::uint32_t thread_count = 0;
+  // As it was at an earlier look: processes at rest are read in turns (sys/procfs.h).
+  bool remembered = false;
   Duration cpu{};  // User and system, since its start.
   std::uint64_t rss_bytes = 0;
   std::uint64_t netns = 0;  // Inode of its network namespace; 0 if it may not be known.

@@ -9,23 +9,33 @@
 namespace weft::probe {
 namespace {
 
-// A look may take a hundredth of one CPU: what people accept for being watched all day.
-constexpr int kCostShare = 100;
+// Looks in their turn may take this share of one CPU. Together with reading connection tracking,
+// which has a budget of its own (probe/io/sampler.h), that is a hundredth: what people accept for
+// being watched all day.
+constexpr int kCostShare = 125;
 
 // However dear: a picture older than this is no picture.
 constexpr std::chrono::seconds kStretchMax(15);
 
+// The first look learns what the others know already, and one look may have been disturbed: neither
+// tells alone what looking costs.
+constexpr std::chrono::milliseconds kFirstCostMax(8);
+
 // Containers start, and programs connect, in bursts: one look for all of a burst.
 constexpr std::chrono::milliseconds kChangeDelay(20);
 
-// While something is new all the time, looking may take a twentieth of a CPU, and is never later
-// than this after the look before: news is why people watch.
-constexpr int kChangeCostShare = 20;
-constexpr std::chrono::milliseconds kChangeSpacingMax(200);
+// News is why people watch: looks for it have a budget of their own, saved up to this, which lets
+// everything that starts or ends now and then be shown at once.
+constexpr int kNewsShare = 50;
+constexpr std::chrono::milliseconds kNewsCreditMax(300);
+// Meanwhile they take a quarter of a CPU at most; with nothing saved, what the share allows, and
+// are never later than this.
+constexpr int kNewsBurstShare = 4;
+constexpr std::chrono::seconds kNewsSpacingMax(1);
 
 }  // namespace
 
-Probe::Probe(Options options) : options_(std::move(options)) {}
+Probe::Probe(Options options) : options_(std::move(options)), news_credit_(kNewsCreditMax) {}
 
 Duration Probe::interval() const {
   Duration wanted = kIntervalMax;
@@ -72,11 +82,29 @@ void Probe::on_change(TimePoint now) {
 
 void Probe::look_again(TimePoint now) {
   changed_ = false;
-  const Duration spacing = std::min<Duration>(cost_ * kChangeCostShare, kChangeSpacingMax);
-  next_sample_ = std::min(next_sample_, std::max(now + kChangeDelay, last_sample_ + spacing));
+  const int share = news_credit_ > Duration::zero() ? kNewsBurstShare : kNewsShare;
+  const Duration spacing = std::min<Duration>(cost_ * share, kNewsSpacingMax);
+  const TimePoint at = std::max(now + kChangeDelay, last_sample_ + spacing);
+  if (at < next_sample_) {
+    next_sample_ = at;
+    is_for_news_ = true;
+  }
   for (auto& [name, watcher] : watchers_) {
     watcher.due = std::min(watcher.due, next_sample_);
   }
+}
+
+// What a look has cost is paid by the looks after it, a half at the next, a quarter then, and so
+// on.
+void Probe::note_cost(TimePoint now, Duration cost) {
+  if (was_for_news_) {
+    news_credit_ -= cost;
+  }
+  news_credit_ =
+      std::min<Duration>(news_credit_ + (now - cost_noted_) / kNewsShare, kNewsCreditMax);
+  cost_noted_ = now;
+  cost_ = is_first_look_ ? std::min<Duration>(cost, kFirstCostMax) : (cost_ + cost) / 2;
+  is_first_look_ = false;
 }
 
 void Probe::on_deadline(TimePoint now, ProbeActions& out) {
@@ -87,6 +115,7 @@ void Probe::on_deadline(TimePoint now, ProbeActions& out) {
     if (was_watched) {
       // The next watcher's first look would otherwise compare with one of long ago.
       tracker_ = Tracker();
+      is_first_look_ = true;
       out.emplace_back(Rest{});
     }
     return;
@@ -94,6 +123,7 @@ void Probe::on_deadline(TimePoint now, ProbeActions& out) {
   if (!sampling_ && next_sample_ <= now) {
     sampling_ = true;
     changed_ = false;
+    was_for_news_ = std::exchange(is_for_news_, false);
     last_sample_ = now;
     next_sample_ = now + interval();
     out.emplace_back(TakeSample{});
@@ -109,7 +139,7 @@ void Probe::on_sample(TimePoint now,
   if (!is_watched()) {
     return;
   }
-  cost_ = sample.cost;
+  note_cost(now, sample.cost);
   next_sample_ = std::max(now, last_sample_ + interval());
   HostReport report = tracker_.digest(sample);
   report.origin = options_.self;

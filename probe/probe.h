@@ -2,7 +2,8 @@
 //
 // Nobody watching costs nothing: a probe acts only while it holds leases (Watch), each of which
 // runs out unless renewed. Looking is kept below one hundredth of a CPU: dear looks become rare
-// ones, and the report says so. Sans-IO; the shell (probe/io/probe_service.h) takes the samples.
+// ones, and the report says so. What begins or ends is looked at when it does, from a budget of its
+// own. Sans-IO; the shell (probe/io/probe_service.h) takes the samples.
 #pragma once
 
 #include <cstddef>
@@ -61,7 +62,8 @@ class Probe {
   explicit Probe(Options options);
 
   void on_watch(TimePoint now, PeerName watcher, const Watch& watch, ProbeActions& out);
-  // Something worth an early look happened, such as the start of a container.
+  // Something worth an early look happened, such as the start of a container, or the end of the
+  // last connection of a kind.
   void on_change(TimePoint now);
   void on_sample(TimePoint now, const Sample& sample, OverlayFacts overlay, ProbeActions& out);
   void on_sample_failed(TimePoint now);
@@ -82,6 +84,7 @@ class Probe {
 
   Duration interval() const;
   void look_again(TimePoint now);
+  void note_cost(TimePoint now, Duration cost);
 
   Options options_;
   std::map<PeerName, Watcher> watchers_;
@@ -90,7 +93,12 @@ class Probe {
   bool changed_ = false;  // Since the sample that is being taken began.
   TimePoint next_sample_ = kNever;
   TimePoint last_sample_{};
-  Duration cost_{};
+  Duration cost_{};  // Of a look, of late.
+  bool is_first_look_ = true;
+  bool is_for_news_ = false;   // The look that is due.
+  bool was_for_news_ = false;  // The last one.
+  Duration news_credit_;       // CPU time that looks for news may take, and less than nothing.
+  TimePoint cost_noted_{};
   std::uint64_t sequence_ = 0;
   Stats stats_;
 };

@@ -26,7 +26,7 @@ struct NamespaceSockets {
 
 struct Sample {
   TimePoint at{};
-  Duration cost{};  // CPU time that looking took.
+  Duration cost{};  // CPU time that looking took, but for connection tracking.
   ObservedHost host;
   std::uint64_t host_netns = 0;
   std::vector<ObservedProcess> processes;         // By pid.

@@ -37,6 +37,14 @@ std::uint64_t per_second(std::uint64_t amount, Duration elapsed) {
   return static_cast<std::uint64_t>(static_cast<double>(amount) / seconds);
 }
 
+double percent_of(Duration used, Duration elapsed) {
+  if (elapsed <= Duration::zero() || used < Duration::zero()) {
+    return 0;
+  }
+  constexpr double kPercent = 100;
+  return kPercent * static_cast<double>(used.count()) / static_cast<double>(elapsed.count());
+}
+
 // Of which connections it is one, whoever it belongs to.
 FlowKey kind_of(const FlowKey& key) {
   FlowKey kind = key;
@@ -146,7 +154,7 @@ void Tracker::digest_host(const Sample& sample, HostReport& out) {
   out.host.uptime = host.uptime;
   out.host.load1 = host.load1;
   out.host.cpu_count = host.cpu_count;
-  out.host.usage.cpu_percent = percent_of(host.cpu_busy, host_cpu_);
+  out.host.usage.cpu_percent = percent_of(host.cpu_busy - host_cpu_, elapsed_);
   out.host.usage.memory_bytes =
       host.memory_total_bytes - std::min(host.memory_total_bytes, host.memory_available_bytes);
   out.host.memory_total_bytes = host.memory_total_bytes;
@@ -158,17 +166,20 @@ void Tracker::digest_host(const Sample& sample, HostReport& out) {
   host_cpu_ = host.cpu_busy;
 }
 
-double Tracker::percent_of(Duration cpu, Duration before) const {
-  if (elapsed_ <= Duration::zero() || cpu < before) {
+// A process that was not there before has used all of its time since; one at rest is read now and
+// then, and what it used is of all that time.
+double Tracker::cpu_percent(const ObservedProcess& process,
+                            TimePoint now,
+                            const CpuTime* before) const {
+  if (process.remembered) {
     return 0;
   }
-  constexpr double kPercent = 100;
-  return kPercent * static_cast<double>((cpu - before).count())
-         / static_cast<double>(elapsed_.count());
+  return before == nullptr ? percent_of(process.cpu, elapsed_)
+                           : percent_of(process.cpu - before->used, now - before->at);
 }
 
 void Tracker::digest_processes(const Sample& sample, HostReport& out) {
-  std::map<ProcessId, Duration> cpu;
+  std::map<ProcessId, CpuTime> cpu;
   std::map<std::string, ContainerFacts*> containers;
   for (ContainerFacts& container : out.containers) {
     containers.emplace(container.id, &container);
@@ -178,8 +189,11 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
       continue;
     }
     const ProcessId id(process.pid, process.started_ticks);
-    const auto before = process_cpu_.find(id);
-    cpu.emplace(id, process.cpu);
+    const auto found_before = process_cpu_.find(id);
+    const CpuTime* const before =
+        found_before == process_cpu_.end() ? nullptr : &found_before->second;
+    cpu.emplace(
+        id, process.remembered && before != nullptr ? *before : CpuTime{sample.at, process.cpu});
     ProcessFacts facts;
     facts.pid = process.pid;
     facts.parent = process.parent;
@@ -188,9 +202,7 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
     facts.uid = process.uid;
     facts.thread_count = process.thread_count;
     facts.usage.memory_bytes = process.rss_bytes;
-    // A process that was not there before has used all of its time since.
-    facts.usage.cpu_percent =
-        percent_of(process.cpu, before == process_cpu_.end() ? Duration::zero() : before->second);
+    facts.usage.cpu_percent = cpu_percent(process, sample.at, before);
     if (const auto found = container_of_pid_.find(process.pid); found != container_of_pid_.end()) {
       facts.container = found->second;
       ContainerFacts& container = *containers.at(found->second);
@@ -307,35 +319,42 @@ void Tracker::sum_sockets(const Sample& sample, Sums& sums) {
   gone_.clear();
   for (const auto& [inode, last] : told_) {
     if (last.counted && !told.contains(inode)) {
-      gone_[last.kind].add(last.traffic);
+      Past& past = gone_[last.kind];
+      ++past.count;
+      past.traffic.add(last.traffic);
     }
   }
   told_ = std::move(told);
 }
 
 // BPF is read before the sockets are: one that ends in between is gone at this look, and counted at
-// the next.
+// the next. What has been shown and has ended is shown no more.
 void Tracker::sum_ended(const Sample& sample, Sums& sums) {
   std::set<std::uint64_t> namespaces;
   for (const NamespaceSockets& ns : sample.namespaces) {
     namespaces.insert(ns.netns);
   }
-  std::map<FlowKey, Traffic> ahead = std::exchange(ahead_, {});
+  std::map<FlowKey, Past> ahead = std::exchange(ahead_, {});
   for (const ObservedConnections& connections : sample.connections) {
     if (connections.transport == Transport::Udp || !namespaces.contains(connections.netns)) {
       continue;
     }
     const FlowKey key = key_of(connections);
     Traffic ended{connections.bytes_sent, connections.bytes_received};
-    ended.take_from(ahead[kind_of(key)]);
-    ended.take_from(gone_[kind_of(key)]);
+    std::uint64_t unseen = connections.closed;
+    for (Past* const past : {&ahead[kind_of(key)], &gone_[kind_of(key)]}) {
+      ended.take_from(past->traffic);
+      const std::uint64_t seen = std::min(unseen, past->count);
+      unseen -= seen;
+      past->count -= seen;
+    }
     const bool is_seen = sums.contains(key);
     if (connections.closed + connections.failed == 0 && !is_seen) {
       totals_[key].opened += connections.opened;  // Open, with a process that we know better.
       continue;
     }
     Sum& sum = sums[key];
-    sum.facts.count += static_cast<std::uint32_t>(connections.closed);
+    sum.facts.count += static_cast<std::uint32_t>(unseen);
     sum.facts.opened += connections.opened;
     sum.facts.failed += connections.failed;
     sum.facts.retransmits += connections.retransmits;

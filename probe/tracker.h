@@ -52,6 +52,15 @@ class Tracker {
     void add(const Traffic& more);
     void take_from(Traffic& other);  // As much of it as there is, away from both.
   };
+  // What has been told of connections that have ended.
+  struct Past {
+    std::uint64_t count = 0;
+    Traffic traffic;
+  };
+  struct CpuTime {
+    TimePoint at{};  // Of the look at which it was read.
+    Duration used{};
+  };
   struct Server {
     TimePoint seen{};
     std::uint32_t pid = 0;
@@ -97,23 +106,23 @@ class Tracker {
   FlowKey unwrapped(FlowKey key) const;
   void add_totals(TimePoint now, const Sums& sums, HostReport& out);
   bool is_server(std::uint64_t netns, const ObservedSocket& socket) const;
-  double percent_of(Duration cpu, Duration before) const;
+  double cpu_percent(const ObservedProcess& process, TimePoint now, const CpuTime* before) const;
 
   bool has_previous_ = false;
   TimePoint previous_at_{};
   Duration elapsed_{};
   Duration host_cpu_{};
-  std::map<ProcessId, Duration> process_cpu_;
+  std::map<ProcessId, CpuTime> process_cpu_;
   std::map<std::uint64_t, Told> told_;  // By inode.
   // Of sockets that were gone at the last look, though their ends had not been counted yet.
-  std::map<FlowKey, Traffic> ahead_;
+  std::map<FlowKey, Past> ahead_;
   std::map<FlowKey, Total> totals_;
   std::map<Listener, Server> listeners_;
   std::map<TrackId, Traffic> tracked_;  // What was told of UDP at the last look.
   std::map<FlowKey, Talk> talks_;       // What BPF has told of UDP lately.
 
   // Of the present look.
-  std::map<FlowKey, Traffic> gone_;  // What was told of sockets that are there no more.
+  std::map<FlowKey, Past> gone_;  // What was told of sockets that are there no more.
   std::set<std::uint32_t> pids_;
   std::map<std::uint32_t, std::string> container_of_pid_;
   std::map<std::uint64_t, std::string> container_of_netns_;

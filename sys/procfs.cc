@@ -1,9 +1,11 @@
 #include "sys/procfs.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -27,6 +29,12 @@ namespace {
 // A command line is cut far below this later; a stat line has some 300 bytes.
 constexpr std::size_t kFileMax = 16 * 1024;
 
+// A process whose CPU time has not changed between two readings is at rest, and read again after
+// this many looks. In its first seconds it may still become another program, which costs less than
+// the kernel's tick.
+constexpr std::uint64_t kRestLooks = 8;
+constexpr std::uint64_t kYoungSeconds = 5;
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -38,7 +46,7 @@ std::optional<std::string> read_file(const std::string& path) {
   if (file.get() < 0) {
     return std::nullopt;
   }
-  std::string content(kFileMax, '\0');
+  std::array<char, kFileMax> content;  // Not cleared: hundreds are read at each look.
   std::size_t size = 0;
   while (size < content.size()) {
     const ssize_t got = ::read(file.get(), content.data() + size, content.size() - size);
@@ -47,8 +55,7 @@ std::optional<std::string> read_file(const std::string& path) {
     }
     size += static_cast<std::size_t>(got);
   }
-  content.resize(size);
-  return content;
+  return std::string(content.data(), size);
 }
 
 template <class Number>
@@ -140,6 +147,14 @@ bool parse_stat(std::string_view line, ObservedProcess& out) {
   return true;
 }
 
+// Since boot, as a process's start is told.
+std::uint64_t now_ticks() {
+  static const auto kPerSecond = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  timespec now{};
+  (void)::clock_gettime(CLOCK_BOOTTIME, &now);  // Cannot fail: Linux 2.6.39 has this clock.
+  return static_cast<std::uint64_t>(now.tv_sec) * kPerSecond;
+}
+
 Cidr to_cidr(const sockaddr* address, const sockaddr* mask) {
   std::array<std::uint8_t, 16> mask_octets{};
   Ip ip;
@@ -226,12 +241,23 @@ class Procfs final : public ProcessSource {
     std::uint64_t look = 0;
   };
 
+  // A process as it was last read.
+  struct Known {
+    std::uint64_t entry = 0;  // Inode of its folder, which no process after it has.
+    std::uint64_t look = 0;   // When it was read.
+    bool rests = false;
+    ObservedProcess process;
+  };
+
   bool read_process(std::uint32_t pid, ObservedProcess& out);
+  std::optional<ObservedProcess> observe(std::uint32_t pid, std::uint64_t entry);
   const Lasting& lasting_of(const ObservedProcess& process, const std::string& folder);
 
   std::string root_;
   std::string os_;
   std::map<std::uint32_t, Lasting> lasting_;
+  std::map<std::uint32_t, Known> known_;
+  std::uint64_t young_after_ = 0;  // Started later than this, in ticks: young.
   std::uint64_t look_ = 0;
 };
 
@@ -272,14 +298,18 @@ Result<std::vector<ObservedProcess>> Procfs::processes() {
     return Error{Errc::Os, fmt::format("open {}: {}", root_, std::strerror(errno)), errno};
   }
   ++look_;
+  young_after_ = now_ticks() - kYoungSeconds * static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   std::map<std::uint32_t, ObservedProcess> found;
   while (const dirent* entry = ::readdir(directory.get())) {
     const auto pid = to_number<std::uint32_t>(entry->d_name);
-    ObservedProcess process;
-    if (pid != 0 && read_process(pid, process)) {
-      found.emplace(pid, std::move(process));
+    if (pid == 0) {
+      continue;
+    }
+    if (auto process = observe(pid, entry->d_ino)) {
+      found.emplace(pid, *std::move(process));
     }
   }
+  std::erase_if(known_, [&](const auto& item) { return !found.contains(item.first); });
   std::erase_if(lasting_, [this](const auto& item) { return item.second.look != look_; });
   std::vector<ObservedProcess> processes;
   processes.reserve(found.size());
@@ -287,6 +317,31 @@ Result<std::vector<ObservedProcess>> Procfs::processes() {
     processes.push_back(std::move(process));
   }
   return processes;
+}
+
+// Nothing if it has ended.
+std::optional<ObservedProcess> Procfs::observe(std::uint32_t pid, std::uint64_t entry) {
+  Known& known = known_[pid];
+  const bool is_same = known.entry == entry;
+  if (is_same && known.rests && look_ - known.look < kRestLooks) {
+    lasting_[pid].look = look_;
+    known.process.remembered = true;
+    return known.process;
+  }
+  ObservedProcess process;
+  if (!read_process(pid, process)) {
+    return std::nullopt;
+  }
+  const bool did_nothing = is_same && known.process.cpu == process.cpu
+                           && known.process.started_ticks == process.started_ticks
+                           && known.process.name == process.name;
+  // Those that come to rest together are not read together.
+  const std::uint64_t turn = known.rests ? 0 : pid % kRestLooks;
+  known.rests = did_nothing && process.started_ticks < young_after_;
+  known.entry = entry;
+  known.look = look_ - std::min(turn, look_);
+  known.process = process;
+  return process;
 }
 
 bool Procfs::read_process(std::uint32_t pid, ObservedProcess& out) {

@@ -1,8 +1,9 @@
 // Processes and the host as /proc shows them.
 //
-// Reading costs what it reads: one small file per process and look; what cannot change (command
-// line, cgroup) is remembered as long as the process lives. Not thread safe; may be used from any
-// one thread.
+// Reading costs what it reads: one small file per process that does something, while one in eight
+// of those at rest is read, the others being as they were; what cannot change (command line,
+// cgroup) is remembered as long as the process lives. Who is there is always read. Not thread safe;
+// may be used from any one thread.
 #pragma once
 
 #include <cstdint>

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/overloaded.h"
+#include "sys/clock.h"
 #include "sys/core_driver.h"
 #include "sys/lifetime.h"
 
@@ -113,16 +114,20 @@ class ProbeService::Impl {
     }
   }
 
-  void on_sample(const Result<Sample>& sample) {
+  void on_sample(Result<Sample>& sample) {
     if (!sample.ok()) {
       log::warning("host not sampled", {"why", sample.error()});
       feed([](Probe& probe, TimePoint now, ProbeActions&) { probe.on_sample_failed(now); });
       return;
     }
+    // Understanding it is part of what looking costs; how much is known of the look before.
+    sample.value().cost += digest_cost_;
     OverlayFacts overlay = hooks_.overlay();
+    const Duration before = sys::thread_cpu_time();
     feed([&](Probe& probe, TimePoint now, ProbeActions& out) {
       probe.on_sample(now, sample.value(), std::move(overlay), out);
     });
+    digest_cost_ = sys::thread_cpu_time() - before;
   }
 
   asio::any_io_executor executor_;
@@ -131,6 +136,7 @@ class ProbeService::Impl {
   Sampler sampler_;  // Used on the thread only.
   sys::CoreDriver<Probe, ProbeAction, Perform> driver_;
   sys::Lifetime lifetime_;
+  Duration digest_cost_{};
   std::optional<asio::thread_pool> thread_;  // From the first sample on.
   std::optional<asio::posix::stream_descriptor> news_;
 };

@@ -22,6 +22,9 @@ constexpr std::uint64_t kSeekAgainLooks = 8;
 // Of quiet namespaces one in so many is looked into.
 constexpr std::size_t kQuietShare = 20;
 
+// Connection tracking is read this often at least.
+constexpr std::chrono::seconds kTrackPauseMax(60);
+
 // An engine that is busy starting containers answers late; one that hangs must not stop the probe.
 constexpr int kEngineTimeoutSeconds = 2;
 
@@ -40,10 +43,9 @@ Duration track_pause(Duration cost) {
   // with what has ended: reading it then takes a quarter of a second, and a connection behind a
   // translation is shown late.
   constexpr int kShare = 500;
-  constexpr std::chrono::seconds kPauseMax(60);
   // A dump that takes less is no more than one of the looks' own steps.
   constexpr std::chrono::milliseconds kCheap(1);
-  return cost < kCheap ? Duration::zero() : std::min<Duration>(cost * kShare, kPauseMax);
+  return cost < kCheap ? Duration::zero() : std::min<Duration>(cost * kShare, kTrackPauseMax);
 }
 
 Sampler::Sampler(const sys::Clock& clock, Sources sources)
@@ -64,7 +66,7 @@ Result<Sample> Sampler::take() {
   sample_tracks(sample);
   attribute(sample);
   sample_containers(sample);
-  sample.cost = sys::thread_cpu_time() - cpu_before;
+  sample.cost = sys::thread_cpu_time() - cpu_before - tracks_cost_;
   return sample;
 }
 
@@ -75,6 +77,7 @@ void Sampler::rest() {
   connections_state_ = {};
   openings_.clear();
   tracks_due_ = {};
+  are_tracks_old_ = true;
   quiet_.clear();
 }
 
@@ -119,11 +122,28 @@ std::string Sampler::what_is_counted() const {
              : fmt::format("TCP connections as they open and close; no UDP: {}", missing);
 }
 
+// Where BPF sees all that talks and nobody has begun to since the table was read, there is nothing
+// new in it.
+bool Sampler::may_tracks_differ(const Sample& sample) const {
+  return !is_counting() || !sources_.connections->datagrams_missing().empty()
+         || sample.at - tracks_at_ >= kTrackPauseMax
+         || std::any_of(sample.connections.begin(), sample.connections.end(), [](const auto& one) {
+              return one.opened + one.closed + one.failed > 0;
+            });
+}
+
 void Sampler::sample_tracks(Sample& sample) {
-  if (sample.at >= tracks_due_) {
+  tracks_cost_ = {};
+  are_tracks_old_ = are_tracks_old_ || may_tracks_differ(sample);
+  if (are_tracks_old_ && sample.at >= tracks_due_) {
+    are_tracks_old_ = false;
     const Duration before = sys::thread_cpu_time();
     auto tracks = sources_.tracks->tracks();
-    tracks_due_ = sample.at + track_pause(sys::thread_cpu_time() - before);
+    const Duration cost = sys::thread_cpu_time() - before;
+    const Duration pause = track_pause(cost);
+    tracks_at_ = sample.at;
+    tracks_due_ = sample.at + pause;
+    tracks_cost_ = pause > Duration::zero() ? cost : Duration::zero();
     tracks_state_ = {.name = "conntrack",
                      .working = tracks.ok(),
                      .detail = tracks.ok() ? "UDP, translated addresses" : tracks.error().what};

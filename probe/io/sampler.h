@@ -53,6 +53,7 @@ class Sampler {
  private:
   std::string what_is_counted() const;
   void sample_connections(Sample& sample);
+  bool may_tracks_differ(const Sample& sample) const;
   void sample_tracks(Sample& sample);
   bool is_counting() const { return connections_state_.working; }
   void learn_opening(ObservedSocket& socket);
@@ -84,7 +85,10 @@ class Sampler {
   TimePoint engine_asked_{};
   std::vector<ObservedTrack> tracks_;  // As last read.
   SourceFacts tracks_state_;
+  bool are_tracks_old_ = true;
+  TimePoint tracks_at_{};
   TimePoint tracks_due_{};
+  Duration tracks_cost_{};  // Of the present look, what has a budget of its own.
   SourceFacts engine_state_;
 };
 

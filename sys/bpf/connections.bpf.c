@@ -36,6 +36,10 @@
 // A kind of connection is news if it was not seen for so long (ns).
 #define NEWS_AFTER (3ULL * 1000 * 1000 * 1000)
 
+// The end of the last connection of a kind is news if there was one for so long (ns): what comes
+// and goes is told with the next look.
+#define END_NEWS_AFTER (1ULL * 1000 * 1000 * 1000)
+
 // Linux's default net.ipv4.ip_local_port_range begins here.
 #define EPHEMERAL_MIN 32768
 
@@ -121,12 +125,11 @@ struct {
   __type(value, struct weft_flow_key);
 } weft_openers SEC(".maps");
 
-// When a kind of connection (without its process) last opened.
 struct {
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, WEFT_SEEN_MAX);
   __type(key, struct weft_flow_key);
-  __type(value, __u64);
+  __type(value, struct weft_kind);
 } weft_seen SEC(".maps");
 
 struct {
@@ -214,20 +217,44 @@ static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key
   return bpf_map_lookup_elem(&weft_flows, key);
 }
 
-static __always_inline void tell_news(const struct weft_flow_key* key) {
-  struct weft_flow_key kind = *key;
-  kind.pid = 0;
-  kind.parent = 0;
+static __always_inline struct weft_kind* kind_of(const struct weft_flow_key* key, int is_wanted) {
+  struct weft_flow_key of = *key;
+  of.pid = 0;
+  of.parent = 0;
+  struct weft_kind* kind = bpf_map_lookup_elem(&weft_seen, &of);
+  if (kind || !is_wanted) {
+    return kind;
+  }
+  const struct weft_kind fresh = {};
+  bpf_map_update_elem(&weft_seen, &of, &fresh, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&weft_seen, &of);
+}
+
+static __always_inline void tell(__u64 now) {
+  bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
+}
+
+static __always_inline void tell_begin(const struct weft_flow_key* key) {
   const __u64 now = bpf_ktime_get_ns();
-  __u64* seen = bpf_map_lookup_elem(&weft_seen, &kind);
-  const int is_news = !seen || now - *seen > NEWS_AFTER;
-  if (seen) {
-    *seen = now;
-  } else {
-    bpf_map_update_elem(&weft_seen, &kind, &now, BPF_ANY);
+  struct weft_kind* kind = kind_of(key, 1);
+  if (!kind) {
+    return;
+  }
+  const int is_news = now - kind->seen > NEWS_AFTER;
+  kind->seen = now;
+  if (key->transport == IPPROTO_TCP && __sync_fetch_and_add(&kind->open, 1) <= 0) {
+    kind->since = now;
   }
   if (is_news) {
-    bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
+    tell(now);
+  }
+}
+
+static __always_inline void tell_end(const struct weft_flow_key* key) {
+  const __u64 now = bpf_ktime_get_ns();
+  struct weft_kind* kind = kind_of(key, 0);
+  if (kind && __sync_fetch_and_add(&kind->open, -1) == 1 && now - kind->since > END_NEWS_AFTER) {
+    tell(now);
   }
 }
 
@@ -236,7 +263,7 @@ static __always_inline void note_opened(const struct weft_flow_key* key) {
   if (flow) {
     __sync_fetch_and_add(&flow->opened, 1);
   }
-  tell_news(key);
+  tell_begin(key);
 }
 
 static __always_inline void note_closed(const struct sock* sk,
@@ -291,6 +318,9 @@ static __always_inline void on_close(const struct sock* sk, int before, __u64 co
     return;  // Older than these programs, or of a process elsewhere.
   }
   note_closed(sk, known, before == TCP_SYN_SENT);
+  if (before != TCP_SYN_SENT) {
+    tell_end(known);
+  }
   bpf_map_delete_elem(&weft_openers, &cookie);
 }
 
@@ -361,7 +391,7 @@ static __always_inline void on_datagram(const struct weft_talk_key* of,
     __sync_fetch_and_add(&flow->closed, 1);
   }
   if (is_new) {
-    tell_news(&key);
+    tell_begin(&key);
   }
 }
 

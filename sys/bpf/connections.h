@@ -41,7 +41,8 @@ class ConnectionSource {
   // How a connection came about, by its socket's cookie. Nothing if it is older than start().
   virtual std::optional<ObservedOpening> opening_of(std::uint64_t cookie) = 0;
 
-  // Readable when a kind of connection opens that was not there in the last seconds; -1 if stopped.
+  // Readable when a kind of connection opens that was not there in the last seconds, and when the
+  // last of a kind ends that was there longer; -1 if stopped.
   virtual int news_descriptor() const = 0;
   // Makes it unreadable until there is more.
   virtual void clear_news() = 0;

@@ -42,6 +42,13 @@ struct weft_flow_key {
   __u32 parent; /* Of pid: it is there longer than a process of one request. */
 };
 
+/* A kind of connection without its process, of late. A hint: what is evicted is counted anew. */
+struct weft_kind {
+  __u64 seen;  /* When one last opened, ns of bpf_ktime_get_ns(). */
+  __u64 since; /* Since when there has been one. */
+  __s64 open;  /* Connections of TCP that are open. */
+};
+
 /* Since the agent last took them. */
 struct weft_flow {
   __u64 opened;

@@ -294,7 +294,23 @@ TEST(TrackPause, IsTheLongerTheDearerTheTableIs) {
   EXPECT_EQ(track_pause(std::chrono::seconds(1)), std::chrono::seconds(60));
 }
 
+TEST_F(SamplerTest, ReadsWhatIsTrackedOnlyAfterSomethingBeganToTalk) {
+  (void)take();
+  tracks_->present = {{.transport = Transport::Udp}};
+  const Sample quiet = take();
+  connections_->happened = {{.netns = 99, .opened = 1}};
+
+  const Sample stirred = take();
+
+  EXPECT_THAT(quiet.tracks, IsEmpty());
+  EXPECT_THAT(stirred.tracks, SizeIs(1));
+  clock_.at += std::chrono::seconds(60);
+  tracks_->present.clear();
+  EXPECT_THAT(take().tracks, IsEmpty()) << "once a minute in any case";
+}
+
 TEST_F(SamplerTest, TakesWhatIsTrackedAndSaysWhenThatDoesNotWork) {
+  connections_->refuses = true;  // Nothing else tells whether there is anything new.
   tracks_->present = {{.transport = Transport::Udp}};
   EXPECT_THAT(sampler_->take().value().tracks, SizeIs(1));
   tracks_->refuses = true;

@@ -86,6 +86,13 @@ class KernelWorld final : public World {
   SocketSource& sockets() override { return *sockets_; }
   ConnectionSource& connections() override { return *connections_; }
 
+  // Ends the scene's connection.
+  void hang_up() {
+    for (int* const fd : {&client_, &server_}) {
+      ::close(std::exchange(*fd, -1));
+    }
+  }
+
   void connect_and_close(std::uint64_t times) override {
     const Endpoint listening = name_of(listener_);
     sockaddr_in address{};
@@ -421,6 +428,22 @@ TEST_F(KernelConnections, TellsOfAKindOfConnectionThatIsNewAndHowItCameAbout) {
   ASSERT_NE(client, sockets.value().end());
   EXPECT_EQ(source.opening_of(client->cookie),
             (ObservedOpening{.opened = Opened::Here, .pid = scene.pid, .parent = scene.parent}));
+}
+
+TEST_F(KernelConnections, TellsOfTheEndOfTheLastOfAKindThatLasted) {
+  ConnectionSource& source = world_.connections();
+  ASSERT_TRUE(source.start().ok());
+  (void)world_.scene();
+  EXPECT_TRUE(has_news(source));
+  // Only what has lasted for a second is news at its end, and a poll for news takes two.
+  source.clear_news();
+  while (has_news(source)) {
+    source.clear_news();  // Of others on this machine.
+  }
+
+  world_.hang_up();
+
+  EXPECT_TRUE(has_news(source));
 }
 
 TEST_F(KernelConnections, CountsAConnectionThatIsRefused) {

@@ -90,18 +90,49 @@ TEST(Probe, RestsWhenToldThatNobodyLooks) {
   EXPECT_THAT(out, IsEmpty());
 }
 
+// The probe looks in its turns, each look costing so much, until `end`.
+void look_until(Probe& probe, TimePoint end, Duration cost, ProbeActions& out) {
+  while (probe.next_deadline() <= end) {
+    const TimePoint now = probe.next_deadline();
+    probe.on_watch(now, kWatcher, kWatch, out);
+    probe.on_deadline(now, out);
+    probe.on_sample(now, sample_at(now, cost), {}, out);
+  }
+}
+
+std::ptrdiff_t looks_in(const ProbeActions& actions) {
+  return std::count_if(actions.begin(), actions.end(), [](const ProbeAction& action) {
+    return std::holds_alternative<TakeSample>(action);
+  });
+}
+
 TEST(Probe, LooksLessOftenWhenLookingIsDear) {
   Probe probe = make_probe();
   ProbeActions out;
   probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_sample(kStart, sample_at(kStart, 40ms), {}, out);
+  look_until(probe, kStart + 60s, 40ms, out);
   out.clear();
 
-  probe.on_sample(kStart + 40ms, sample_at(kStart, 40ms), {}, out);
+  look_until(probe, kStart + 160s, 40ms, out);
 
-  EXPECT_EQ(probe.next_deadline(), kStart + 4s);
+  // Eight thousandths of a CPU for 100 s, 40 ms each.
+  EXPECT_GE(looks_in(out), 19);
+  EXPECT_LE(looks_in(out), 20);
   const auto report =
-      std::get<HostReport>(decode_message(std::get<Tell>(out.front()).message).value());
-  EXPECT_EQ(report.interval, 4s);
+      std::get<HostReport>(decode_message(std::get<Tell>(out.back()).message).value());
+  EXPECT_GT(report.interval, 4900ms);
+  EXPECT_LE(report.interval, 5s);
+}
+
+TEST(Probe, IsNotStalledByAFirstLookThatWasDear) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+
+  probe.on_sample(kStart + 200ms, sample_at(kStart, 200ms), {}, out);
+
+  EXPECT_EQ(probe.next_deadline(), kStart + 1s);
 }
 
 TEST(Probe, LooksSoonAfterAChange) {
@@ -113,6 +144,34 @@ TEST(Probe, LooksSoonAfterAChange) {
   probe.on_change(kStart + 100ms);
 
   EXPECT_LE(probe.next_deadline(), kStart + 200ms);
+}
+
+TEST(Probe, LooksSoonAfterAChangeAlsoWhereLookingIsDear) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_sample(kStart, sample_at(kStart, 20ms), {}, out);
+  look_until(probe, kStart + 60s, 20ms, out);
+
+  const TimePoint change = probe.next_deadline() - 1s;
+  probe.on_change(change);
+
+  EXPECT_EQ(probe.next_deadline(), change + 20ms);
+}
+
+TEST(Probe, ChangesWithoutEndCostNoMoreThanTheirShare) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  probe.on_sample(kStart, sample_at(kStart, 10ms), {}, out);
+  for (Duration at = 0s; at < 100s; at += 10ms) {
+    probe.on_change(kStart + at);
+    look_until(probe, kStart + at, 10ms, out);
+  }
+
+  // 0.02 and 0.008 of a CPU for 100 s, and what was saved.
+  EXPECT_LE(looks_in(out) * 10ms, 3100ms);
+  EXPECT_GE(looks_in(out), 100);
 }
 
 TEST(Probe, LooksAgainForAChangeThatCameWhileItLooked) {

@@ -173,6 +173,23 @@ TEST(Tracker, MeasuresCpuBetweenTwoLooks) {
   EXPECT_DOUBLE_EQ(report.containers.front().usage.cpu_percent, 50);
 }
 
+TEST(Tracker, MeasuresCpuOfAProcessAtRestSinceItWasLastRead) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.processes = {process(42, 5s)};
+  (void)tracker.digest(look);
+  look.at = TimePoint(12s);
+  look.processes[0].remembered = true;
+  const HostReport resting = tracker.digest(look);
+  look.at = TimePoint(14s);
+  look.processes = {process(42, 6s)};
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_DOUBLE_EQ(resting.processes.front().usage.cpu_percent, 0);
+  EXPECT_DOUBLE_EQ(report.processes.front().usage.cpu_percent, 25);
+}
+
 TEST(Tracker, DoesNotTakeAReusedPidForItsPredecessor) {
   Tracker tracker;
   Sample look = sample(10s, {});
@@ -259,7 +276,20 @@ TEST(Tracker, CountsTheBytesOfAConnectionOnceWhenItIsSeenLiveAndThenClosed) {
 
   EXPECT_EQ(first.flows.begin()->second.sent, 100U);
   EXPECT_EQ(second.flows.begin()->second.sent_per_second, 50U);
-  EXPECT_EQ(second.flows.begin()->second.count, 1U);
+}
+
+TEST(Tracker, NoLongerShowsAConnectionThatHasEndedSinceItWasShown) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.opened = Opened::Here;
+  (void)tracker.digest(sample(1s, {socket}));
+  Sample closed = sample(2s, {});
+  closed.connections = {ended(1, 0)};
+  closed.connections[0].closed = 3;
+
+  const HostReport report = tracker.digest(closed);
+
+  EXPECT_EQ(report.flows.begin()->second.count, 2U) << "two came and went between the looks";
 }
 
 TEST(Tracker, CountsTheBytesOnceWhenAConnectionEndsWhileWeLook) {
