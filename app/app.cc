@@ -7,6 +7,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include "app/raw/raw_report.h"
 #include "app/routes.h"
 #include "base/assert.h"
 #include "probe/report/codec.h"
@@ -278,6 +279,8 @@ Respond App::answer(RequestId id, std::string_view text) {
       return {.request = id, .status = 200, .body = api_json()};
     case Call::Probes:
       return success(id, probes_json());
+    case Call::Report:
+      return success(id, raw_report_json(report_));
     case Call::Topologies:
       return {.request = id, .status = 200, .body = menu_json(target.value().query)};
     case Call::Topology:

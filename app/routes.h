@@ -15,6 +15,7 @@ namespace weft::app {
 enum class Call : std::uint8_t {
   About,
   Probes,
+  Report,
   Topologies,
   Topology,
   Node,

@@ -160,6 +160,7 @@ class AppService::Impl {
                    : server_->respond(request.id, 404, error_body("no controls"));
       case Call::About:
       case Call::Probes:
+      case Call::Report:
       case Call::Topologies:
       case Call::Topology:
       case Call::Node:
