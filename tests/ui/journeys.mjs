@@ -2,6 +2,7 @@
 //   node journeys.mjs URL CHROMIUM FOLDER_FOR_SCREENSHOTS
 // The cluster behind it (journeys_test.sh) has hosts h1 and h2; container web on h1 asks db on h2.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { openPage } from './browser.mjs';
@@ -130,6 +131,16 @@ await step('on a phone nothing is wider than the screen', async () => {
   await checkAccessibility('phone');
 });
 
-await browser.close();
 assert.deepEqual(complaints, [], 'nothing on the console, no request elsewhere');
+
+await step('when the agent is gone, what was known stays, and nothing lies over it', async () => {
+  await page.setViewportSize({ width: 1440, height: 860 });
+  execFileSync('weft', ['stop']);
+  await page.getByText('Disconnected: this is how it was.').waitFor(WAIT);
+  await page.getByText(/^[1-9]\d* nodes/).waitFor(WAIT);
+  assert.equal(await page.getByRole('heading', { name: 'No agent answers' }).count(), 0);
+  await page.screenshot({ path: `${folder}/disconnected.png` });
+});
+
+await browser.close();
 console.log('ui: ok');

@@ -15,6 +15,9 @@ import { SHAPES, ShapeProgram } from './node-program';
 import { dark, hovered, matches, metric, nodes, selected, show } from './state';
 
 const MOVE_MS = 450;
+
+// Of a larger graph only the nodes are drawn while it is moved about: the rest takes longer than a frame.
+const LARGE = 1000;
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
 interface Theme {
@@ -169,6 +172,8 @@ class Picture {
         else this.graph.addEdgeWithKey(key, id, to, { size });
       }
     }
+    this.sigma.setSetting('hideEdgesOnMove', view.size > LARGE);
+    this.sigma.setSetting('hideLabelsOnMove', view.size > LARGE);
     for (const key of this.graph.edges()) if (!wanted.has(key)) this.graph.dropEdge(key);
     const structure = [...view.keys(), ...wanted].sort().join('\t');
     if (structure !== this.structure) {

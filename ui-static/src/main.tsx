@@ -164,6 +164,7 @@ function Header() {
 }
 
 function Empty() {
+  if (nodes.value.size > 0) return null; // What was known stays when the agent is gone.
   if (connection.value === 'lost') {
     return (
       <div class="empty" role="status">
@@ -181,7 +182,6 @@ function Empty() {
       </div>
     );
   }
-  if (nodes.value.size > 0) return null;
   const filtered = current.value?.stats.filtered_nodes ?? 0;
   return (
     <div class="empty" role="status">
