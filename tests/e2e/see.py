@@ -129,4 +129,5 @@ def main():
         container(sys.argv[2])
 
 
-main()
+if __name__ == "__main__":
+    main()
