@@ -111,7 +111,8 @@ def rate(per_second, count):
 
 
 def ports():
-    for server_port, client_port in ((7032, 50032), (60033, 7033)):
+    # Beyond the range that the kernel takes clients' ports from.
+    for server_port, client_port in ((7032, 61032), (61033, 7033)):
         server = child(SERVER, server_port)
         client = child(CLIENT, server_port, client_port)
         wanted = (str(client.pid), str(server.pid))
