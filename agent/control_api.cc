@@ -42,7 +42,10 @@ std::string_view path_of(const sys::HttpRequest& request) {
 sys::HttpResponse get(std::string_view path, const ControlHooks& hooks) {
   constexpr std::string_view kStatus = "/status";
   if (path == "/ready") {
-    return answer(200, json::object{{"pid", ::getpid()}, {"version", kVersion}});
+    return answer(200,
+                  json::object{{"pid", ::getpid()},
+                               {"version", kVersion},
+                               {"peers_reachable", hooks.peers_reachable()}});
   }
   if (path == "/report") {
     return answer(200, to_report(hooks.status()));

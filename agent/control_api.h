@@ -1,6 +1,6 @@
 // The control API on <run-dir>/weft.sock: requests in, JSON out. Pure but for what the hooks do.
 //
-//   GET  /ready                      {"pid": 1, "version": "…"}
+//   GET  /ready                      {"pid": 1, "version": "…", "peers_reachable": 2}
 //   GET  /status[/PART]              PART as in agent/status.h
 //   GET  /report                     the same under the names that Weave's users know
 //   GET  /metrics                    in the text format of Prometheus
@@ -13,6 +13,7 @@
 // A failure answers {"error": "…"} with a status of 4xx or 5xx and changes nothing.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -35,6 +36,7 @@ struct TargetsCall {
 
 struct ControlHooks {
   std::function<AgentStatus()> status;
+  std::function<std::size_t()> peers_reachable;  // Without ourselves. Cheap, for who asks often.
   std::function<std::string()> metrics;
   std::function<Result<Ok>(const TargetsCall& call)> connect;
   std::function<Result<Ok>(const TargetsCall& call)> forget;

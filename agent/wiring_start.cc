@@ -240,6 +240,7 @@ Result<Ok> Agent::start_docker() {
 Result<Ok> Agent::start_control(std::function<void()> on_stop) {
   ControlHooks hooks{
       .status = [this] { return status(); },
+      .peers_reachable = [this] { return mesh_->mesh().peers_reachable(); },
       .metrics = [this] { return all_metrics(); },
       .connect = [this](const TargetsCall& call) { return connect(call); },
       .forget = [this](const TargetsCall& call) { return forget(call); },

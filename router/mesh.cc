@@ -430,6 +430,10 @@ bool Mesh::is_neighbour(PeerName peer) const {
   return impl_->is_neighbour(peer);
 }
 
+std::size_t Mesh::peers_reachable() const {
+  return impl_->peers_reachable();
+}
+
 std::vector<PeerStatus> Mesh::peers() const {
   return impl_->peers();
 }

@@ -276,6 +276,7 @@ class Mesh {
   // one, and whether a connection with it is in use.
   std::optional<PeerName> next_hop(PeerName peer) const;
   bool is_neighbour(PeerName peer) const;
+  std::size_t peers_reachable() const;  // Without ourselves.
 
   std::vector<PeerStatus> peers() const;  // Ourselves first, then by name.
   std::optional<PeerStatus> peer(PeerName name) const;

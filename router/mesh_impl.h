@@ -58,6 +58,9 @@ class Mesh::Impl {
   TimePoint next_deadline() const;
   std::optional<PeerName> next_hop(PeerName peer) const { return topology_.next_hop(peer); }
   bool is_neighbour(PeerName peer) const { return up_.contains(peer); }
+  std::size_t peers_reachable() const {
+    return topology_.reachable_count() + suspicions_.count();
+  }
   std::vector<PeerStatus> peers() const;
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;
@@ -156,6 +159,7 @@ class Mesh::Impl {
   void deliver(TimePoint now, const Routed& routed, MeshActions& out);
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
   void start_gossip(TimePoint now, Link& link, MeshActions& out);
+  void meet(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
   void leave_branch(PeerName peer);
   void own_news(TimePoint now, OriginVersion before);

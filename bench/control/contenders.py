@@ -79,8 +79,7 @@ class Weft:
         return bool(ask(self.control(host), "GET", "/ready"))
 
     def peer_count(self, host):
-        peers = json.loads(ask(self.control(host), "GET", "/status/peers"))
-        return sum(1 for peer in peers if peer["self"] or peer["reachable"])
+        return json.loads(ask(self.control(host), "GET", "/ready"))["peers_reachable"] + 1
 
     def plugin(self, host, call, **body):
         return json.loads(ask(host.path("/run/docker/plugins/weft.sock"), "POST", call, json.dumps(body), 60.0))

@@ -20,6 +20,7 @@ using weft::agent::AgentStatus;
 const weft::agent::ControlHooks& hooks() {
   static const weft::agent::ControlHooks hooks{
       .status = [] { return AgentStatus(); },
+      .peers_reachable = [] { return std::size_t{0}; },
       .metrics = [] { return std::string(); },
       .connect = [](const auto&) { return Ok{}; },
       .forget = [](const auto&) { return Ok{}; },

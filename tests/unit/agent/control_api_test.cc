@@ -25,6 +25,7 @@ struct Calls {
                   status.targets = {"host2"};
                   return status;
                 },
+            .peers_reachable = [] { return std::size_t{3}; },
             .metrics = [] { return std::string("weft_info{version=\"9.9\"} 1\n"); },
             .connect =
                 [this](const TargetsCall& call) {
@@ -52,13 +53,14 @@ sys::HttpRequest request(std::string method, std::string target, std::string bod
           .body = std::move(body)};
 }
 
-TEST(ControlApi, AnswersReadyWithItsPid) {
+TEST(ControlApi, AnswersReadyWithItsPidAndHowManyPeersItReaches) {
   Calls calls;
 
   const auto response = handle_control(request("GET", "/ready"), calls.hooks());
 
   EXPECT_EQ(response.status, 200U);
   EXPECT_THAT(response.body, HasSubstr("\"pid\":"));
+  EXPECT_THAT(response.body, HasSubstr("\"peers_reachable\":3"));
 }
 
 TEST(ControlApi, AnswersTheWholeStatusAndItsParts) {

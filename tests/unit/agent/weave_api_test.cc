@@ -66,6 +66,7 @@ class WeaveApi : public ::testing::Test {
   TargetsCall connected_;
   Result<Ok> outcome_ = Ok{};
   ControlHooks hooks_{.status = [] { return status(); },
+                      .peers_reachable = [] { return std::size_t{0}; },
                       .metrics = [] { return std::string("# a page\n"); },
                       .connect =
                           [this](const TargetsCall& call) {
