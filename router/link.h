@@ -49,11 +49,12 @@ struct Link {
   LinkMeter meter{{.interval = kHeartbeatInterval}};
   std::uint8_t cost_level = LinkMeter::kUnmeasured;  // As last stated.
   TimePoint beat_due = kNever;
-  bool replaces = false;       // Others, which are retired.
-  bool silent = false;         // Not heard for a while: kept, but not used.
-  bool mutual = false;         // Both ends have stated it.
-  bool goodbye = false;        // The peer closes it and lives on.
-  std::uint64_t received = 0;  // Bytes of Delta frames, and how much of that was confirmed.
+  TimePoint unmet_due = kNever;  // If we still hold nothing of the peer by then, we ask it for all.
+  bool replaces = false;         // Others, which are retired.
+  bool silent = false;           // Not heard for a while: kept, but not used.
+  bool mutual = false;           // Both ends have stated it.
+  bool goodbye = false;          // The peer closes it and lives on.
+  std::uint64_t received = 0;    // Bytes of Delta frames, and how much of that was confirmed.
   std::uint64_t confirmed = 0;
   unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
 };

@@ -54,6 +54,7 @@ void Mesh::Impl::state_links(TimePoint now) {
     Link& link = links_.at(id);
     link.cost_level = link.meter.cost_level(now);
   }
+  update_topology_soon(now);  // What the links cost may have changed.
   const OriginVersion before = *store_.version(options_.name);
   const bool stated = store_.publish({RecordKey{RecordKind::Links, {}}, encode(own_links())});
   WEFT_ASSERT(stated);  // kNeighboursMax keeps it below every limit.

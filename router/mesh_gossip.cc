@@ -63,10 +63,30 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
     last_reconciliation_ = now;
     send_message(now, link, Want{.entries = {}, .graft = true}, out);
     send_message(now, link, open_reconciliation(store_), out);
-  } else if (!is_first && !store_.version(peer) && !link.hello.alone) {
+  } else if (!store_.version(peer)) {
     // News of it is on its way, or it comes from a part of the cluster we have never heard of.
-    link.differs = kDiffersMax / 2;
+    link.unmet_due = now + (link.outbound ? kMeetDelay : kMeetDelayAccepted);
   }
+}
+
+// Two parts of a cluster that starts have met on this link, unless news of the peer came otherwise.
+// Several such neighbours are asked one after the other: they may be of the same part.
+void Mesh::Impl::meet(TimePoint now, Link& link, MeshActions& out) {
+  if (store_.version(link.hello.name)) {
+    link.unmet_due = kNever;
+    return;
+  }
+  if (now - last_reconciliation_ < kMeetDelay) {
+    link.unmet_due = last_reconciliation_ + kMeetDelay;
+    return;
+  }
+  link.unmet_due = kNever;
+  last_reconciliation_ = now;
+  ++stats_.reconciliations;
+  state_links_soon(now, kStatementDelay);
+  broadcast_.on_grafted(now, link.hello.name);
+  send_message(now, link, Want{.entries = {}, .graft = true}, out);
+  send_message(now, link, open_reconciliation(store_), out);
 }
 
 void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {

@@ -58,9 +58,7 @@ class Mesh::Impl {
   TimePoint next_deadline() const;
   std::optional<PeerName> next_hop(PeerName peer) const { return topology_.next_hop(peer); }
   bool is_neighbour(PeerName peer) const { return up_.contains(peer); }
-  std::size_t peers_reachable() const {
-    return topology_.reachable_count() + suspicions_.count();
-  }
+  std::size_t peers_reachable() const { return topology_.reachable_count() + suspicions_.count(); }
   std::vector<PeerStatus> peers() const;
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;

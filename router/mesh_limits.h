@@ -76,6 +76,11 @@ inline constexpr unsigned kDiffersQuiet = 2;
 inline constexpr unsigned kDiffersMax = 4;
 inline constexpr Duration kQuiet = milliseconds(1500);
 inline constexpr Duration kReconcilePause = seconds(1);
+// A new neighbour of which nothing is known by then belongs to another part of a cluster that is
+// starting up. The first one asked has answered by then, and who it named is in the same part. Who
+// dialled asks; the other end steps in if nothing has come of it.
+inline constexpr Duration kMeetDelay = milliseconds(200);
+inline constexpr Duration kMeetDelayAccepted = milliseconds(500);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
 // come up. What was not restated by then is gone.
 inline constexpr Duration kRestateGrace = seconds(30);

@@ -509,7 +509,8 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
     return std::min(link.deadline, link.decision_due);
   }
   const TimePoint suspect_due = link.silent ? kNever : link.heard + health_.stretch(kSuspectAfter);
-  return std::min({link.heard + kSilenceMax, suspect_due, link.beat_due, link.rekey_due});
+  return std::min(
+      {link.heard + kSilenceMax, suspect_due, link.beat_due, link.rekey_due, link.unmet_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {

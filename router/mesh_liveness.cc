@@ -89,6 +89,9 @@ void Mesh::Impl::run_up_link(TimePoint now, Link& link, MeshActions& out) {
   if (link.beat_due <= now) {
     beat(now, link, out);
   }
+  if (link.unmet_due <= now) {
+    meet(now, link, out);
+  }
 }
 
 // Accusations ----------------------------------------------------------------------------------
