@@ -85,6 +85,7 @@ Result<DnsConfig> make_dns_config(const Settings& settings) {
       .enabled = !settings.flag("no-dns"),
       .domain = WEFT_TRY(dns::Name::parse(settings.text("dns-domain"))),
       .listen = std::nullopt,
+      .docker_bridge = settings.text("docker-bridge"),
       .ttl_seconds = seconds_of(settings.text("dns-ttl")),
       .local_first = settings.flag("dns-local-first"),
       .resolv_conf = settings.text("resolv-conf"),

@@ -21,6 +21,7 @@ struct DnsConfig {
   bool enabled = true;
   dns::Name domain;
   std::optional<Endpoint> listen;  // Nothing: at the bridge of Docker's.
+  std::string docker_bridge;
   std::uint32_t ttl_seconds = 1;
   bool local_first = false;
   std::string resolv_conf;

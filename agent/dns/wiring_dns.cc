@@ -15,10 +15,7 @@ namespace weft::agent {
 
 namespace {
 
-// Docker's own bridge: its address is one that every container of the host reaches, on whatever
-// network, and that nobody else's resolver listens at.
-constexpr const char* kDockerBridge = "docker0";
-// That of containers whose networks have no gateway.
+// The way out of containers whose networks have no gateway.
 constexpr const char* kDockerWayOut = "docker_gwbridge";
 
 // How long names given by hand may wait for the disk, so that a script that gives thousands does
@@ -59,11 +56,13 @@ Result<Ok> Agent::start_dns(const Identity& identity) {
   return Ok{};
 }
 
-// At Docker's bridge, as soon as there is one. What is in the way there is said once and shown in
-// the status; containers' networks do not depend on it.
+// At Docker's own bridge, as soon as there is one: its address is one that every container of the
+// host reaches, on whatever network, and that nobody else's resolver listens at. What is in the way
+// there is said once and shown in the status; containers' networks do not depend on it.
 void Agent::listen_for_dns() {
-  Result<Ok> listening = Error{Errc::NotFound, fmt::format("there is no {} yet", kDockerBridge)};
-  const auto addresses = host_.netdev.addresses(kDockerBridge);
+  Result<Ok> listening =
+      Error{Errc::NotFound, fmt::format("there is no {} yet", config_.dns.docker_bridge)};
+  const auto addresses = host_.netdev.addresses(config_.dns.docker_bridge);
   for (const Cidr& address : addresses.ok() ? addresses.value() : std::vector<Cidr>()) {
     if (address.is_v4()) {
       listening = dns_->listen({address.address(), dns::kPort});
@@ -95,8 +94,9 @@ void Agent::keep_dns_open() {
   if (config_.dns.listen || !address || !address->address.is_v4()) {
     return;  // What an operator chose is an operator's to open.
   }
-  const auto open = sys::ensure_dns_accept(
-      {.address = address->address.v4(), .links = {kDockerBridge, kDockerWayOut, config_.bridge}});
+  const auto open =
+      sys::ensure_dns_accept({.address = address->address.v4(),
+                              .links = {config_.dns.docker_bridge, kDockerWayOut, config_.bridge}});
   const std::string why = open.ok() ? std::string() : open.error().what;
   if (dns_reason_ != why) {
     dns_reason_ = why;

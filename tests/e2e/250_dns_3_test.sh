@@ -131,3 +131,13 @@ named h1 newer weft-net
 lab heal
 wait_until 60 "what came in between" known h3 newer
 assert_equal "$(on h3 weft dns-lookup later)" "" "what went in between"
+
+step "Docker's bridge may be called otherwise"
+on h3 weft stop
+on h3 ip link add ops0 type bridge
+on h3 ip addr add 172.30.7.1/24 dev ops0
+on h3 ip link set ops0 up
+assert_contains "$(on h3 weft dns-args --docker-bridge ops0)" "--dns=172.30.7.1 " "dns-args before the agent runs"
+launch h3 --docker-bridge ops0 h1
+wait_until 5 "DNS listens there" status_is h3 '.dns.address == "172.30.7.1:53"'
+assert_contains "$(on h3 weft dns-args)" "--dns=172.30.7.1 " "dns-args"

@@ -36,6 +36,7 @@ constexpr std::array kFlags{
     Flag{"ipalloc-default-subnet", Fate::Value},
     Flag{"dns-domain", Fate::Value},
     Flag{"dns-listen-address", Fate::Value},
+    Flag{"docker-bridge", Fate::Value},
     Flag{"dns-ttl", Fate::Value},
     Flag{"dns-fallback-timeout", Fate::Value},
     Flag{"resolv-conf", Fate::Value},
@@ -59,7 +60,6 @@ constexpr std::array kFlags{
     Flag{"docker-api", Fate::Special},
     Flag{"awsvpc", Fate::Special},
     Flag{"no-fastdp", Fate::RenamedSwitch, "no-bpf"},
-    Flag{"docker-bridge", Fate::Ignored},
     Flag{"datapath", Fate::Ignored},
     Flag{"bufsz", Fate::Ignored},
     Flag{"min-protocol-version", Fate::Ignored},
@@ -106,6 +106,7 @@ constexpr std::array kVariables{
     Variable{"WEAVE_HTTP_ADDR", "http-addr"},
     Variable{"WEAVE_STATUS_ADDR", "status-addr"},
     Variable{"WEAVE_METRICS_ADDR", "metrics-addr"},
+    Variable{"DOCKER_BRIDGE", "docker-bridge"},
 };
 
 // Where Weave's differ from weft's.

@@ -88,11 +88,15 @@ TEST_F(WeaveWords, KeepThePasswordOutOfTheCommandLine) {
 }
 
 TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {
-  environment_ = {{"WEAVE_PORT", "7000"}, {"WEAVE_MTU", "1400"}, {"WEAVE_NO_FASTDP", "1"}};
+  environment_ = {{"WEAVE_PORT", "7000"},
+                  {"WEAVE_MTU", "1400"},
+                  {"WEAVE_NO_FASTDP", "1"},
+                  {"DOCKER_BRIDGE", "br7"}};
 
   const auto words = launch({"--port=7001"}).value().words;
 
   EXPECT_THAT(words, Contains("--mtu=1400"));
+  EXPECT_THAT(words, Contains("--docker-bridge=br7"));
   EXPECT_THAT(words, Contains("--no-bpf=true"));
   EXPECT_LT(std::find(words.begin(), words.end(), "--port=7000"),
             std::find(words.begin(), words.end(), "--port=7001"));
