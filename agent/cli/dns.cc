@@ -130,7 +130,7 @@ Result<Ok> add(const Settings& settings) {
   if (subject.addresses.empty()) {
     return Error{Errc::Invalid, "dns-add needs an address, or a container on a network of weft's"};
   }
-  const std::string fqdn = WEFT_TRY(qualified_name(settings, subject.fqdn));
+  const std::string fqdn = WEFT_TRY(name_to_give(settings, subject.fqdn));
   const std::string port = settings.text("service-port");
   for (const Ip& address : subject.addresses) {
     (void)WEFT_TRY(call(settings,
@@ -268,10 +268,10 @@ Result<std::vector<std::string>> lookup(const Settings& settings) {
 }
 
 // Where an agent would listen, for those who ask before it runs.
-std::string docker_bridge_address() {
+std::string docker_bridge_address(const std::string& bridge) {
   const auto netdev = sys::open_netdev();
-  const auto addresses = netdev.ok() ? netdev.value()->addresses("docker0")
-                                     : Result<std::vector<Cidr>>(netdev.error());
+  const auto addresses =
+      netdev.ok() ? netdev.value()->addresses(bridge) : Result<std::vector<Cidr>>(netdev.error());
   return addresses.ok() && !addresses.value().empty()
              ? addresses.value().front().address().to_string()
              : "172.17.0.1";
@@ -288,6 +288,20 @@ Result<std::string> qualified_name(const Settings& settings, const std::string& 
   const dns::Name name = WEFT_TRY(dns::Name::parse(fqdn));
   const bool is_whole = name.is_within(zone) || name.label_count() > 1;
   return is_whole ? fqdn + "." : fqdn + "." + domain;
+}
+
+Result<std::string> name_to_give(const Settings& settings, const std::string& fqdn) {
+  std::string whole = WEFT_TRY(qualified_name(settings, fqdn));
+  const std::string domain = WEFT_TRY(call(settings, "GET", "/domain"));
+  const dns::Name zone = WEFT_TRY(dns::Name::parse(domain));
+  const dns::Name name = WEFT_TRY(dns::Name::parse(whole));
+  if (!name.is_within(zone)) {
+    fmt::print(stderr,
+               "weft: warning: {} is outside {}, the domain this DNS answers for: left out\n",
+               whole,
+               domain);
+  }
+  return whole;
 }
 
 ExitCode run_dns_add(const Settings& settings) {
@@ -321,7 +335,7 @@ ExitCode run_dns_args(const Settings& settings) {
   }
   const auto address = call(settings, "GET", "/dns-address");
   fmt::print("--dns={} --dns-search={}",
-             address.ok() ? address.value() : docker_bridge_address(),
+             address.ok() ? address.value() : docker_bridge_address(settings.text("docker-bridge")),
              domain.ok() ? domain.value() : settings.text("dns-domain"));
   return ExitCode::Ok;
 }

@@ -75,6 +75,16 @@ assert_equal "$(attached h1 netns:bare)" "$bare" "the address of the same namesp
 wait_until 5 "bare pings b" on h1 ip netns exec bare ping -c 1 -W 1 "$second"
 assert_fails attached h1 pid:1 >/dev/null
 
+step "what cannot be attached says why, and keeps no address"
+on h1 docker run -d --name shares --net host weft-tools sleep 1000000 >/dev/null
+assert_contains "$(assert_fails attached h1 shares)" "shares the host's network" "a container on the host's network"
+assert_equal "$(on h1 curl -sf "127.0.0.1:6784/ip/$(on h1 docker inspect -f '{{.Id}}' shares)")" "" "its addresses"
+assert_contains "$(assert_fails attached h1 10.99.0.1 ca)" "10.99.0.1 has no prefix length (expected 10.99.0.1/LEN" "an address without a prefix"
+assert_contains "$(assert_fails attached h1 nobody)" "no such container: nobody" "a container nobody knows"
+assert_contains "$(on h1 weft dns-add 10.99.1.9 -h www.example.com 2>&1)" "outside weft.local." "a name that is left out"
+assert_contains "$(assert_fails on h1 weft graph nothing)" "expected processes" "a view that is none"
+assert_contains "$(assert_fails on h1 weft ui-user ann king </dev/null)" "with the role viewer" "a role that is none"
+
 step "who dies is gone: interface, name, and in time the addresses"
 address=$(attached h1 ca)
 on h1 docker rm -f ca >/dev/null

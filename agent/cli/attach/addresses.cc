@@ -58,7 +58,14 @@ Result<std::optional<AddressWord>> parse_address_word(std::string_view word) {
   if (exact.ok()) {
     return std::optional(AddressWord{Kind::Exact, exact.value()});
   }
-  if (is_marked) {
+  if (Ip::parse(word).ok()) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("{} has no prefix length (expected {}/LEN, as in its subnet)", word, word)};
+  }
+  // No container's name has a slash but that of a path.
+  const bool is_meant = word.find('/') != std::string_view::npos && !word.starts_with('/');
+  if (is_marked || is_meant) {
     return std::move(exact).error();
   }
   return std::optional<AddressWord>();
@@ -114,6 +121,15 @@ Result<std::vector<Cidr>> look_up_addresses(const Settings& settings,
   return addresses;
 }
 
+Result<Ok> give_back_address(const Settings& settings,
+                             const std::string& owner,
+                             const Cidr& address) {
+  const std::string path =
+      fmt::format("/ip/{}/{}", encode_percent(owner), address.address().to_string());
+  (void)WEFT_TRY(ask_agent(settings, "DELETE", path, kCallTimeoutSeconds));
+  return Ok{};
+}
+
 Result<Ok> give_back_addresses(const Settings& settings,
                                const std::string& owner,
                                const std::vector<AddressWord>& words) {
@@ -123,9 +139,7 @@ Result<Ok> give_back_addresses(const Settings& settings,
     }
     const std::vector<Cidr> held = WEFT_TRY(look_up_addresses(settings, owner, {word}));
     for (const Cidr& address : held) {
-      const std::string path =
-          fmt::format("/ip/{}/{}", encode_percent(owner), address.address().to_string());
-      (void)WEFT_TRY(ask_agent(settings, "DELETE", path, kCallTimeoutSeconds));
+      WEFT_TRY(give_back_address(settings, owner, address));
     }
   }
   return Ok{};

@@ -44,6 +44,9 @@ Result<std::vector<Cidr>> look_up_addresses(const Settings& settings,
                                             const std::string& owner,
                                             const std::vector<AddressWord>& words);
 // Gives back those that were taken from a subnet.
+Result<Ok> give_back_address(const Settings& settings,
+                             const std::string& owner,
+                             const Cidr& address);
 Result<Ok> give_back_addresses(const Settings& settings,
                                const std::string& owner,
                                const std::vector<AddressWord>& words);

@@ -42,7 +42,7 @@ Result<Subject> subject_of(const Settings& settings) {
             ? "which container?"
             : fmt::format("\"{}\" is no address, and one container is enough", words.rest.front())};
   }
-  Container container = WEFT_TRY(find_container(settings, words.rest.front()));
+  Container container = WEFT_TRY(require_container(settings, words.rest.front()));
   return Subject{.container = std::move(container), .words = std::move(words.addresses)};
 }
 
@@ -136,16 +136,27 @@ Result<Ok> rewrite_hosts(const Container& container,
   return file ? Result<Ok>(Ok{}) : Error{Errc::Os, fmt::format("write {}", container.hosts_file)};
 }
 
-Result<std::vector<Cidr>> attach(const Settings& settings) {
-  const Subject subject = WEFT_TRY(subject_of(settings));
-  const Container& container = subject.container;
-  const std::vector<std::string> extra = WEFT_TRY(extra_hosts(settings.text("add-host")));
-  if (!container.is_running()) {
-    return Error{Errc::Invalid, fmt::format("container {} is not running", container.name)};
+// The container's addresses in the subnets the words are about, before they are taken.
+std::vector<Cidr> held_addresses(const Settings& settings,
+                                 const std::string& id,
+                                 const std::vector<AddressWord>& words) {
+  std::vector<Cidr> all;
+  for (AddressWord word : words) {
+    if (word.kind == AddressWord::Kind::Exact) {
+      word = {AddressWord::Kind::Subnet, word.cidr.network()};
+    }
+    // Nothing can be held where nothing can be asked for: outside the range, without a ring.
+    const auto held = look_up_addresses(settings, id, {word});
+    if (held.ok()) {
+      all.insert(all.end(), held.value().begin(), held.value().end());
+    }
   }
-  warn_of_overlap(subject.words);
-  const std::vector<Cidr> addresses =
-      WEFT_TRY(take_addresses(settings, container.id, subject.words));
+  return all;
+}
+
+Result<Ok> plug(const Settings& settings,
+                const Container& container,
+                const std::vector<Cidr>& addresses) {
   (void)WEFT_TRY(
       ask_agent(settings,
                 "POST",
@@ -155,6 +166,28 @@ Result<std::vector<Cidr>> attach(const Settings& settings) {
                             settings.flag("no-multicast-route") ? "&multicast=false" : "",
                             form_of(addresses)),
                 kAttachTimeoutSeconds));
+  return Ok{};
+}
+
+Result<std::vector<Cidr>> attach(const Settings& settings) {
+  const Subject subject = WEFT_TRY(subject_of(settings));
+  const Container& container = subject.container;
+  const std::vector<std::string> extra = WEFT_TRY(extra_hosts(settings.text("add-host")));
+  if (!container.is_running()) {
+    return Error{Errc::Invalid, fmt::format("container {} is not running", container.name)};
+  }
+  warn_of_overlap(subject.words);
+  const std::vector<Cidr> held = held_addresses(settings, container.id, subject.words);
+  const std::vector<Cidr> addresses =
+      WEFT_TRY(take_addresses(settings, container.id, subject.words));
+  if (auto plugged = plug(settings, container, addresses); !plugged.ok()) {
+    for (const Cidr& address : addresses) {
+      if (std::find(held.begin(), held.end(), address) == held.end()) {
+        (void)give_back_address(settings, container.id, address);  // What went wrong is said below.
+      }
+    }
+    return std::move(plugged).error();
+  }
   if ((settings.flag("rewrite-hosts") || !extra.empty()) && !container.hosts_file.empty()) {
     WEFT_TRY(rewrite_hosts(container, addresses, extra));
   }

@@ -137,4 +137,16 @@ Result<Container> find_container(const Settings& settings, const std::string& wo
   return asked;
 }
 
+Result<Container> require_container(const Settings& settings, const std::string& word) {
+  Result<Container> container = find_container(settings, word);
+  if (container.ok() || container.error().code != Errc::Unavailable) {
+    return container;
+  }
+  return Error{Errc::NotFound,
+               fmt::format("no such container: {} (Docker does not answer: {}; neither Podman nor "
+                           "containerd has it)",
+                           word,
+                           container.error().what)};
+}
+
 }  // namespace weft::agent

@@ -29,4 +29,7 @@ struct Container {
 // Errc::NotFound: nobody knows it. Errc::Unavailable: no container engine answers.
 Result<Container> find_container(const Settings& settings, const std::string& word);
 
+// The same, where a container is needed: Errc::NotFound if no engine answers, too.
+Result<Container> require_container(const Settings& settings, const std::string& word);
+
 }  // namespace weft::agent

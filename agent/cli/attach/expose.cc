@@ -22,7 +22,10 @@ std::string path_of(const Cidr& address) {
 Result<std::vector<AddressWord>> words_of(const Settings& settings) {
   AddressWords words = WEFT_TRY(parse_address_words(settings.arguments()));
   if (!words.rest.empty()) {
-    return Error{Errc::Invalid, fmt::format("\"{}\" is no address", words.rest.front())};
+    return Error{
+        Errc::Invalid,
+        fmt::format("\"{}\" is no address (expected A.B.C.D/LEN, net:SUBNET or net:default)",
+                    words.rest.front())};
   }
   return std::move(words.addresses);
 }
@@ -37,7 +40,7 @@ Result<std::vector<Cidr>> expose(const Settings& settings) {
   if (settings.text("fqdn").empty()) {
     return addresses;
   }
-  const std::string fqdn = WEFT_TRY(qualified_name(settings, settings.text("fqdn")));
+  const std::string fqdn = WEFT_TRY(name_to_give(settings, settings.text("fqdn")));
   for (const Cidr& address : addresses) {
     (void)WEFT_TRY(ask_agent(settings,
                              "PUT",

@@ -109,7 +109,7 @@ Result<Ok> print_all(const Settings& settings) {
   for (const std::string& word : settings.arguments()) {
     std::string id = word;
     if (word != dns::kExposeOwner) {
-      const Container container = WEFT_TRY(find_container(settings, word));
+      const Container container = WEFT_TRY(require_container(settings, word));
       id = container.id;
     }
     if (const auto found = lines.find(id); found != lines.end()) {

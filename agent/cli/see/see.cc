@@ -14,6 +14,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/json_text.h"
 #include "agent/cli/see/graph_text.h"
+#include "agent/http/form.h"
 
 namespace weft::agent {
 
@@ -32,8 +33,15 @@ using ToText = std::function<std::string(const json::value& view)>;
 Result<json::value> ask_view(const Settings& settings) {
   const std::string topology =
       settings.arguments().empty() ? "containers" : settings.arguments().front();
-  const std::string answer =
-      WEFT_TRY(ask_agent(settings, "GET", "/api/topology/" + topology, kCallTimeoutSeconds));
+  auto asked =
+      ask_agent(settings, "GET", "/api/topology/" + encode_percent(topology), kCallTimeoutSeconds);
+  if (!asked.ok() && asked.error().code == Errc::NotFound) {
+    return Error{Errc::NotFound,
+                 fmt::format("topology \"{}\" (expected processes, processes-by-name, containers, "
+                             "containers-by-hostname, containers-by-image, hosts or weave)",
+                             topology)};
+  }
+  const std::string answer = WEFT_TRY(std::move(asked));
   boost::system::error_code malformed;
   json::value view = json::parse(answer, malformed);
   if (malformed) {

@@ -9,6 +9,7 @@
 #include "agent/cli/see/see.h"
 #include "app/login.h"
 #include "app/password_hash.h"
+#include "control/catalog.h"
 
 namespace weft::agent {
 namespace {
@@ -39,6 +40,11 @@ std::string read_password() {
 
 ExitCode run_ui_user(const Settings& settings) {
   const std::string who = settings.arguments()[0] + ":" + settings.arguments()[1] + ":";
+  const Error misunderstood{Errc::Invalid,
+                            "expected NAME ROLE, with the role viewer, operator or admin"};
+  if (!control::parse_role(settings.arguments()[1])) {
+    return report(misunderstood);  // Before anybody types a password in vain.
+  }
   const std::string password = read_password();
   if (password.size() < kPasswordMin) {
     return report(Error{
@@ -51,8 +57,7 @@ ExitCode run_ui_user(const Settings& settings) {
   }
   const auto line = app::parse_accounts(who + hash.value());
   if (!line.ok() || line.value().size() != 1) {
-    return report(
-        Error{Errc::Invalid, "expected NAME ROLE, with the role viewer, operator or admin"});
+    return report(misunderstood);
   }
   fmt::print("{}{}\n", who, hash.value());
   return ExitCode::Ok;

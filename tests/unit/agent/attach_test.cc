@@ -59,9 +59,13 @@ TEST(AddressWords, NoneMeansTheDefaultSubnet) {
 }
 
 TEST(AddressWords, RefuseWhatBeginsLikeAnAddressAndIsNone) {
-  for (const char* word : {"ip:10.2.1.1", "net:10.2.1.1/24", "net:", "net:x/8", "ip:c1"}) {
+  for (const char* word :
+       {"ip:10.2.1.1", "net:10.2.1.1/24", "net:", "net:x/8", "ip:c1", "10.2.1.1", "10.2.1.1/33"}) {
     EXPECT_FALSE(parse_address_word(word).ok()) << word;
   }
+  EXPECT_EQ(parse_address_word("10.2.1.1").error().what,
+            "10.2.1.1 has no prefix length (expected 10.2.1.1/LEN, as in its subnet)");
+  EXPECT_FALSE(parse_address_word("/run/netns/c1").value().has_value());
 }
 
 TEST(AttachmentRows, AreReadAsTheyWereWritten) {
