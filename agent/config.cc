@@ -195,6 +195,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.password_file = settings.text("password-file");
   config.plaintext_data = settings.flag("plaintext-data");
   config.trusted_subnets = WEFT_TRY(parse_subnets(settings.text("trusted-subnets")));
+  config.esp = settings.flag("esp");
   WEFT_TRY(set_ranges(settings, config));
   config.init = WEFT_TRY(parse_ipam_init(settings.text("ipalloc-init")));
   config.forfeit_after =
@@ -230,7 +231,27 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   return config;
 }
 
+namespace {
+
+Result<Ok> check_esp(const Config& config) {
+  if (config.password_file.empty() || config.plaintext_data) {
+    return Error{Errc::Invalid,
+                 "--esp says who encrypts, but without --password-file, or with --plaintext-data, "
+                 "nothing is encrypted"};
+  }
+  if (!config.bpf) {
+    return Error{Errc::Invalid,
+                 "--esp needs the BPF fast path, which keeps frames in clear off the wire"};
+  }
+  return Ok{};
+}
+
+}  // namespace
+
 Result<Ok> check_encryption(const Config& config) {
+  if (config.esp) {
+    WEFT_TRY(check_esp(config));
+  }
   if (config.trusted_subnets.empty()) {
     return Ok{};
   }

@@ -65,6 +65,7 @@ struct Config {
   std::size_t connections_max = 0;
   bool plaintext_data = false;
   std::vector<Cidr> trusted_subnets;  // Pairs with both ends inside go in clear.
+  bool esp = false;                   // Kernels may encrypt instead of agents.
   Cidr range;
   Cidr default_subnet;
   std::optional<Cidr> range_v6;  // Nothing: no IPv6 addresses are handed out.

@@ -320,6 +320,7 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
       {"encapsulated", fast.encapsulated},
       {"decapsulated", fast.decapsulated},
       {"slow", fast.slow},
+      {"esp", fast.esp},
       {"refused", fast.refused}};
   for (const auto& [fate, count] : packets) {
     page.counter("weft_fast_path_packets_total",

@@ -232,16 +232,32 @@ Result<Ok> attach(int program, std::uint32_t ifindex, bpf_tc_attach_point point)
   return Ok{};
 }
 
+// Removes our filter, if there is one.
+Result<Ok> detach(std::uint32_t ifindex, bpf_tc_attach_point point, const std::string& name) {
+  bpf_prog_info info{};
+  if (!our_program(ifindex, point, info).is_open()) {
+    return Ok{};
+  }
+  const bpf_tc_hook hook = hook_of(ifindex, point);
+  const bpf_tc_opts opts = filter_opts();
+  if (const int error = bpf_tc_detach(&hook, &opts); error != 0 && error != -ENOENT) {
+    return os_error(error, fmt::format("remove filter from {}", name));
+  }
+  return Ok{};
+}
+
 class KernelFastPath final : public FastPath {
  public:
-  explicit KernelFastPath(const fast_path& skeleton)
-      : port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
+  KernelFastPath(const fast_path& skeleton, bool guard)
+      : has_guard_(guard),
+        port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
         underlay_(duplicate(bpf_program__fd(skeleton.progs.weft_underlay))),
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
         to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
+        guard_(duplicate(bpf_program__fd(skeleton.progs.weft_guard))),
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
-        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_3))),
-        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_3))),
+        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_4))),
+        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_4))),
         traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))),
         neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_1))) {
     for_each_entry<weft_address, weft_peer>(
@@ -288,6 +304,9 @@ class KernelFastPath final : public FastPath {
     if (!is_ethernet(name.data())) {
       return Ok{};
     }
+    // Before what it guards can be used; one of an earlier run would go by old tables.
+    WEFT_TRY(has_guard_ ? attach(guard_.get(), ifindex, BPF_TC_EGRESS)
+                        : detach(ifindex, BPF_TC_EGRESS, name.data()));
     return attach(underlay_.get(), ifindex, BPF_TC_INGRESS);
   }
 
@@ -331,13 +350,22 @@ class KernelFastPath final : public FastPath {
                              std::uint32_t device,
                              Trust trust,
                              SizeLimit limit) override {
-    weft_peer peer{};
-    peer.ifindex = device;
-    peer.flags = WEFT_PEER_SEALED | (trust == Trust::Accept ? WEFT_PEER_TRUSTED : 0);
-    peer.slot = slot_of(underlay);
-    peer.frame_max = limit.frame_max;
-    peer.reports = limit.reports;
-    return put(peers_.get(), key_of(underlay), peer);
+    std::uint32_t flags = WEFT_PEER_SEALED;
+    switch (trust) {
+      case Trust::Refuse:
+        break;
+      case Trust::Accept:
+        flags |= WEFT_PEER_TRUSTED;
+        break;
+      case Trust::Esp:
+        flags |= WEFT_PEER_ESP;
+        break;
+    }
+    return put_sealed(underlay, device, flags, limit);
+  }
+
+  Result<Ok> set_esp_peer(const Ip& underlay, std::uint32_t vxlan, SizeLimit limit) override {
+    return put_sealed(underlay, vxlan, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT, limit);
   }
 
   Result<Ok> drop_peer(const Ip& underlay) override {
@@ -370,6 +398,7 @@ class KernelFastPath final : public FastPath {
     stats.slow = sum(WEFT_COUNTER_SLOW);
     stats.refused = sum(WEFT_COUNTER_REFUSED);
     stats.sealed = sum(WEFT_COUNTER_SEALED);
+    stats.esp = sum(WEFT_COUNTER_ESP);
     stats.relayed = sum(WEFT_COUNTER_RELAYED);
     stats.too_big = sum(WEFT_COUNTER_TOO_BIG);
     stats.arp_answered = sum(WEFT_COUNTER_ARP);
@@ -377,6 +406,20 @@ class KernelFastPath final : public FastPath {
   }
 
  private:
+  Result<Ok> put_sealed(const Ip& underlay,
+                        std::uint32_t device,
+                        std::uint32_t flags,
+                        SizeLimit limit) {
+    weft_peer peer{};
+    peer.ifindex = device;
+    peer.next = key_of(underlay);
+    peer.flags = flags;
+    peer.slot = slot_of(underlay);
+    peer.frame_max = limit.frame_max;
+    peer.reports = limit.reports;
+    return put(peers_.get(), key_of(underlay), peer);
+  }
+
   static Fd duplicate(int fd) { return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
   template <class Key, class Value>
@@ -428,10 +471,12 @@ class KernelFastPath final : public FastPath {
     return total;
   }
 
+  const bool has_guard_;
   Fd port_;
   Fd underlay_;
   Fd from_vx_;
   Fd to_vx_;
+  Fd guard_;
   Fd endpoints_;
   Fd peers_;
   Fd counters_;
@@ -460,14 +505,9 @@ Result<Ok> detach(std::uint32_t ifindex, const std::string& name) {
   bool found = false;
   for (const bpf_tc_attach_point point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
     bpf_prog_info info{};
-    if (!our_program(ifindex, point, info).is_open()) {
-      continue;
-    }
-    found = true;
-    const bpf_tc_hook hook = hook_of(ifindex, point);
-    const bpf_tc_opts opts = filter_opts();
-    if (const int error = bpf_tc_detach(&hook, &opts); error != 0 && error != -ENOENT) {
-      return os_error(error, fmt::format("remove filter from {}", name));
+    if (our_program(ifindex, point, info).is_open()) {
+      found = true;
+      WEFT_TRY(detach(ifindex, point, name));
     }
   }
   if (found && is_empty(ifindex, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS))
@@ -497,8 +537,8 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
   skeleton->rodata->weft_vni = options.vni;
   skeleton->rodata->weft_port_number = options.port;
   reuse_maps({skeleton->maps.weft_endpoint_1,
-              skeleton->maps.weft_peer_3,
-              skeleton->maps.weft_counter_3,
+              skeleton->maps.weft_peer_4,
+              skeleton->maps.weft_counter_4,
               skeleton->maps.weft_traffic_1,
               skeleton->maps.weft_neighbor_1});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
@@ -506,7 +546,7 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),
                  -error};
   }
-  return std::unique_ptr<FastPath>(std::make_unique<KernelFastPath>(*skeleton));
+  return std::unique_ptr<FastPath>(std::make_unique<KernelFastPath>(*skeleton, options.guard));
 }
 
 Result<Ok> detach_fast_path() {

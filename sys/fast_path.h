@@ -22,6 +22,7 @@ struct FastPathStats {
   std::uint64_t slow = 0;          // Frames left to the bridge.
   std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
   std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
+  std::uint64_t esp = 0;           // Frames handed to the VXLAN device, for the kernel to seal.
   std::uint64_t relayed = 0;       // Frames of other peers passed on to others.
   std::uint64_t arp_answered = 0;  // Questions for addresses elsewhere.
   std::uint64_t too_big = 0;       // Frames larger than their path carries, handed to the agent.
@@ -42,6 +43,7 @@ class FastPath {
   struct Options {
     std::uint32_t vni = 0;
     std::uint16_t port = 0;  // UDP port of VXLAN.
+    bool guard = false;      // What leaves the underlay's devices for sealed peers is watched, too.
   };
   struct Entries {
     std::map<Mac, Ip> remotes;
@@ -84,13 +86,16 @@ class FastPath {
     SizeLimit limit{};
   };
   virtual Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) = 0;
-  // Frames for the peer appear to arrive on the device. VXLAN from it is refused, or, if it is
-  // trusted, accepted all the same.
-  enum class Trust : std::uint8_t { Refuse, Accept };
+  // Frames for the peer appear to arrive on the device. VXLAN from it is refused; or believed all
+  // the same; or believed behind the VXLAN device, where the kernel lets only what was sealed in.
+  enum class Trust : std::uint8_t { Refuse, Accept, Esp };
   virtual Result<Ok> set_sealed_peer(const Ip& underlay,
                                      std::uint32_t device,
                                      Trust trust,
                                      SizeLimit limit) = 0;
+  // Frames for the peer go out of the VXLAN device, and the kernel seals them. VXLAN from it as
+  // with Trust::Esp.
+  virtual Result<Ok> set_esp_peer(const Ip& underlay, std::uint32_t vxlan, SizeLimit limit) = 0;
   virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
 
   virtual FastPathStats stats() const = 0;

@@ -104,15 +104,20 @@ std::string encryption_summary(const json::value& encryption) {
   for (const json::value& cipher : encryption.at("ciphers").as_array()) {
     text += line("Cipher", std::string_view(cipher.as_string()));
   }
+  if (const json::value& esp = encryption.at("esp"); flag_at(esp, "offered")) {
+    const std::string_view failure = text_at(esp, "failure");
+    text += line("ESP", failure.empty() ? "offered to peers" : failure);
+  }
   for (const json::value& peer : encryption.at("peers").as_array()) {
     const std::string_view cipher = text_at(peer, "cipher");
     text += line("Peer",
-                 fmt::format("{} {} {}{}{} ({})",
+                 fmt::format("{} {} {}{}{}{} ({})",
                              peer_label(peer, "name"),
                              text_at(peer, "path"),
                              text_at(peer, "state"),
                              cipher.empty() ? "" : ", ",
                              cipher,
+                             flag_at(peer, "esp") ? ", ESP agreed" : "",
                              text_at(peer, "reason")));
   }
   return text;

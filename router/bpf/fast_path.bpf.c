@@ -4,6 +4,7 @@
 //   weft_underlay  underlay device, ingress    VXLAN of ours -> local container, or the next peer
 //   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
 //   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
+//   weft_guard     underlay device, egress     refuses VXLAN that should have been sealed (ESP)
 //
 // Every program returns TC_ACT_UNSPEC for what is not its business, so that other filters on the
 // device still see it, and so that the bridge or the stack handles it. What the bridge truth would
@@ -42,14 +43,14 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct weft_address);
   __type(value, struct weft_peer);
-} weft_peer_3 SEC(".maps");
+} weft_peer_4 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, WEFT_COUNTERS);
   __type(key, __u32);
   __type(value, __u64);
-} weft_counter_3 SEC(".maps");
+} weft_counter_4 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -75,7 +76,7 @@ struct {
 } weft_bulk_1 SEC(".maps");
 
 static __always_inline void count(__u32 counter) {
-  __u64* value = bpf_map_lookup_elem(&weft_counter_3, &counter);
+  __u64* value = bpf_map_lookup_elem(&weft_counter_4, &counter);
   if (value) {
     *value += 1;
   }
@@ -108,7 +109,7 @@ static __always_inline struct weft_endpoint* endpoint_of(struct __sk_buff* skb) 
 }
 
 static __always_inline const struct weft_peer* peer_of(const struct weft_endpoint* endpoint) {
-  return bpf_map_lookup_elem(&weft_peer_3, &endpoint->underlay);
+  return bpf_map_lookup_elem(&weft_peer_4, &endpoint->underlay);
 }
 
 static __always_inline int is_sealed(const struct weft_peer* peer) {
@@ -118,6 +119,11 @@ static __always_inline int is_sealed(const struct weft_peer* peer) {
 // Of VXLAN that came from it.
 static __always_inline int is_refused(const struct weft_peer* peer) {
   return is_sealed(peer) && (peer->flags & WEFT_PEER_TRUSTED) == 0;
+}
+
+// Of VXLAN that the VXLAN device took in: what was not sealed does not get so far.
+static __always_inline int is_refused_inside(const struct weft_peer* peer) {
+  return is_refused(peer) && (peer->flags & WEFT_PEER_ESP) == 0;
 }
 
 static __always_inline void count_out(const struct weft_peer* peer, __u32 size) {
@@ -260,6 +266,10 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
       count(WEFT_COUNTER_TOO_BIG);
       return bpf_redirect(peer->reports, 0);
     }
+    if (peer && (peer->flags & WEFT_PEER_ESP_OUT) != 0) {
+      count(WEFT_COUNTER_ESP);
+      return bpf_redirect(peer->ifindex, 0);  // Through weft_to_vx.
+    }
     if (is_sealed(peer)) {
       // As if it had arrived on that device: the agent's packet socket hears it there.
       count(WEFT_COUNTER_SEALED);
@@ -328,7 +338,7 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   // Strangers, and packets that are routed through this host to another, are not decided here: the
   // stack forwards them, or hands them to the VXLAN device, where weft_from_vx refuses strangers.
   const struct weft_address source = weft_mapped(vxlan.source);
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_3, &source);
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_4, &source);
   if (is_refused(peer)) {
     return refuse();  // Forged, or of a peer that is not configured as we are.
   }
@@ -377,8 +387,8 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   } else {
     return refuse();
   }
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_3, &source);
-  if (key.tunnel_id != weft_vni || !peer || is_refused(peer)) {
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_4, &source);
+  if (key.tunnel_id != weft_vni || !peer || is_refused_inside(peer)) {
     return refuse();
   }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
@@ -398,7 +408,7 @@ static __always_inline const struct weft_peer* peer_behind_vx(struct __sk_buff* 
       return 0;
     }
     const struct weft_address address = weft_mapped(ipv4);
-    return bpf_map_lookup_elem(&weft_peer_3, &address);
+    return bpf_map_lookup_elem(&weft_peer_4, &address);
   }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   return endpoint && endpoint->kind == WEFT_ENDPOINT_REMOTE ? peer_of(endpoint) : 0;
@@ -409,7 +419,7 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
   if (!peer) {
     return TC_ACT_SHOT;
   }
-  if (is_sealed(peer)) {
+  if (is_sealed(peer) && (peer->flags & WEFT_PEER_ESP_OUT) == 0) {
     return refuse();
   }
   struct bpf_tunnel_key key = {};
@@ -427,6 +437,28 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
   }
   if (skb->mark != WEFT_MARK_CHECKSUM) {
     count_out(peer, skb->len);
+  }
+  return TC_ACT_UNSPEC;
+}
+
+// Behind the kernel's IPsec: whatever became of its policies, what a sealed peer's containers get
+// never leaves as it is. Nothing of ours is fragmented on the way here.
+SEC("tc") int weft_guard(struct __sk_buff* skb) {
+  __u8 head[WEFT_ETH_SIZE + WEFT_IPV4_SIZE + WEFT_UDP_SIZE];
+  if (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4)
+      || bpf_skb_load_bytes(skb, 0, head, sizeof head)) {
+    return TC_ACT_UNSPEC;
+  }
+  const __u8* ip = head + WEFT_ETH_SIZE;
+  const __u8* udp = ip + WEFT_IPV4_SIZE;
+  // Headers with options are never ours.
+  if (ip[0] != 0x45 || ip[WEFT_IPV4_PROTOCOL] != WEFT_PROTOCOL_UDP
+      || (udp[2] << 8 | udp[3]) != weft_port_number) {
+    return TC_ACT_UNSPEC;
+  }
+  const struct weft_address destination = weft_mapped(ip + WEFT_IPV4_DESTINATION);
+  if (is_refused(bpf_map_lookup_elem(&weft_peer_4, &destination))) {
+    return refuse();
   }
   return TC_ACT_UNSPEC;
 }

@@ -40,6 +40,12 @@ struct weft_endpoint {
 #define WEFT_PEER_SEALED 1
 // Sealed for another reason than distrust: VXLAN from the peer is believed.
 #define WEFT_PEER_TRUSTED 2
+// The kernel opens what the peer has sealed (ESP), and drops other VXLAN of its before the VXLAN
+// device: what that device takes in is believed. Always with WEFT_PEER_SEALED.
+#define WEFT_PEER_ESP 8
+// Its frames go out of the VXLAN device `ifindex`, behind which the kernel seals. Always with
+// WEFT_PEER_ESP.
+#define WEFT_PEER_ESP_OUT 16
 // Its frames go to the bridge, which has the agent pass them on.
 #define WEFT_PEER_SLOW 4
 
@@ -91,7 +97,8 @@ enum weft_counter {
   WEFT_COUNTER_RELAYED = 6,
   WEFT_COUNTER_TOO_BIG = 7,
   WEFT_COUNTER_ARP = 8,
-  WEFT_COUNTERS = 9,
+  WEFT_COUNTER_ESP = 9,
+  WEFT_COUNTERS = 10,
 };
 
 #ifdef __cplusplus

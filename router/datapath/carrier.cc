@@ -37,7 +37,7 @@ Result<Path> read_path(Reader& reader) {
   const std::uint8_t way = WEFT_TRY(reader.u8());
   WEFT_TRY(reader.u8());
   const PeerName via = WEFT_TRY(read_name(reader));
-  if (way > static_cast<std::uint8_t>(Way::Relay)) {
+  if (way > static_cast<std::uint8_t>(Way::Esp)) {
     return Error{Errc::Invalid, fmt::format("way {} of a probe", way)};
   }
   const auto known = static_cast<Way>(way);

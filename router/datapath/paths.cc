@@ -25,6 +25,8 @@ std::string to_string(const Path& path) {
   switch (path.way) {
     case Way::Clear:
       return "clear";
+    case Way::Esp:
+      return "esp";
     case Way::Sealed:
       return "sealed";
     case Way::Relay:
@@ -45,11 +47,16 @@ Paths::Candidate Paths::make_candidate(const Path& path) {
   candidate.path = path;
   candidate.tag = rng_.next() << 16U;
   candidate.retry = options_.retry_min;
+  if (path.way == Way::Esp) {
+    candidate.health = Health::Bad;
+    candidate.retry_at = now_;
+  }
   return candidate;
 }
 
 void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, PathActions& out) {
   WEFT_ASSERT(possible.clear || possible.sealed);
+  WEFT_ASSERT(possible.sealed || !possible.esp);
   now_ = now;
   const bool is_new = !peers_.contains(name);
   const bool is_doubtful = !possible.linked && now - started_ >= options_.doubt_after;
@@ -73,6 +80,9 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
   if (possible.clear) {
     keep({Way::Clear, {}});
   }
+  if (possible.esp) {
+    keep({Way::Esp, {}});
+  }
   if (possible.sealed) {
     keep({Way::Sealed, {}});
   }
@@ -93,7 +103,7 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
     use(now,
         name,
         peer,
-        0,
+        unproven(peer),
         is_new ? "the peer became known" : "the path is no longer possible",
         out);
   } else {
@@ -103,6 +113,15 @@ void Paths::set_peer(TimePoint now, PeerName name, const Possible& possible, Pat
     begin_rounds(now, peer);
   }
   choose(now, name, peer, is_doubtful ? "the hosts are not connected" : "possible now", out);
+}
+
+// What may be used without having answered.
+std::size_t Paths::unproven(const Peer& peer) {
+  const auto at = std::find_if(peer.candidates.begin(), peer.candidates.end(), [](const auto& c) {
+    return c.path.way != Way::Esp;
+  });
+  WEFT_ASSERT(at != peer.candidates.end());
+  return static_cast<std::size_t>(at - peer.candidates.begin());
 }
 
 void Paths::remove_peer(PeerName peer) {
@@ -161,7 +180,7 @@ void Paths::set_relays(TimePoint now,
                                  peer.candidates.end(),
                                  [&before](const Candidate& c) { return c.path == before; });
   if (same == peer.candidates.end()) {
-    use(now, name, peer, 0, "the relay is gone", out);
+    use(now, name, peer, unproven(peer), "the relay is gone", out);
   } else {
     peer.current = static_cast<std::size_t>(same - peer.candidates.begin());
   }
@@ -224,7 +243,8 @@ void Paths::on_answer(
     if (is_back) {
       const bool is_other =
           peer.lost && at - peer.candidates.begin() != std::ptrdiff_t(peer.current);
-      choose(now, name, peer, is_other ? peer.failure : "it answers again", out);
+      const char* const answers = candidate.failures > 0 ? "it answers again" : "it answers";
+      choose(now, name, peer, is_other ? peer.failure : answers, out);
     }
   }
   busy_.insert(name);

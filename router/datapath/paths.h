@@ -1,4 +1,5 @@
-// Which way frames to each peer take: straight (in clear or sealed), or through another peer.
+// Which way frames to each peer take: straight (in clear, sealed by the kernels, or sealed by the
+// agents), or through another peer.
 //
 // What is possible is told by the owner (set_peer, set_relays); what works is found by probes that
 // travel the data path itself, as a control connection says nothing of UDP. The path in use is
@@ -9,8 +10,9 @@
 // probed now and then, and taken again after some answers in a row, of which more are asked for the
 // more often a path has failed (damping).
 //
-// Order: in clear, sealed, relays in the order they were told. Sans-IO; control strand only. Shell:
-// router/io/datapath_paths.cc.
+// Order: in clear, by the kernels' ESP, sealed, relays in the order they were told. ESP carries
+// nothing before it has answered: it depends on what is not ours. Sans-IO; control strand only.
+// Shell: router/io/datapath_paths.cc.
 #pragma once
 
 #include <array>
@@ -32,7 +34,8 @@
 
 namespace weft::router {
 
-enum class Way : std::uint8_t { Clear, Sealed, Relay };
+// The numbers are on the wire (router/datapath/carrier.h).
+enum class Way : std::uint8_t { Clear = 0, Sealed = 1, Relay = 2, Esp = 3 };
 
 struct Path {
   Way way = Way::Clear;
@@ -40,7 +43,7 @@ struct Path {
 
   friend auto operator<=>(const Path&, const Path&) = default;
 };
-std::string to_string(const Path& path);  // "clear", "sealed", "relay 02:…"
+std::string to_string(const Path& path);  // "clear", "esp", "sealed", "relay 02:…"
 
 // Ask the peer over this path whether it is there. Answer with on_answer.
 struct SendProbe {
@@ -116,6 +119,7 @@ class Paths {
   // What the pair could do.
   struct Possible {
     bool clear = false;
+    bool esp = false;
     bool sealed = false;
     // False: the control connection that should be there is not, so the way is probably cut.
     bool linked = true;
@@ -124,7 +128,7 @@ class Paths {
   Paths(Options options, Rng rng, TimePoint now);
 
   // Again whenever something has changed, or may have: what failed is tried again soon.
-  // Precondition: clear or sealed.
+  // Precondition: clear or sealed; ESP only where sealed is possible, too.
   void set_peer(TimePoint now, PeerName peer, const Possible& possible, PathActions& out);
   void remove_peer(PeerName peer);
   void set_relays(TimePoint now,
@@ -186,6 +190,7 @@ class Paths {
   };
 
   Candidate make_candidate(const Path& path);
+  static std::size_t unproven(const Peer& peer);
   bool is_probed(TimePoint now, const Peer& peer, std::size_t index) const;
   TimePoint probe_at(TimePoint now, const Peer& peer, std::size_t index) const;
   TimePoint verdict_at(const Candidate& candidate) const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -61,8 +62,8 @@ void DatapathService::Impl::load_programs() {
   if (!options_.bpf) {
     reason_ = "switched off";
   } else {
-    Result<std::unique_ptr<sys::FastPath>> loaded =
-        sys::load_fast_path({.vni = options_.vni, .port = options_.vxlan_port});
+    Result<std::unique_ptr<sys::FastPath>> loaded = sys::load_fast_path(
+        {.vni = options_.vni, .port = options_.vxlan_port, .guard = is_esp_possible()});
     if (loaded.ok()) {
       fast_path_ = std::move(loaded).value();
       return;
@@ -77,7 +78,7 @@ void DatapathService::Impl::load_programs() {
 Result<Ok> DatapathService::Impl::ensure_devices() {
   const std::uint32_t bridge = WEFT_TRY(netdev_.ensure_bridge(
       {.name = options_.bridge, .mac = bridge_mac(options_.self), .mtu = mtu_}));
-  if (options_.clear_possible) {
+  if (needs_vxlan()) {
     WEFT_TRY(ensure_vxlan());
   } else {
     WEFT_TRY(netdev_.remove_link(vxlan_));  // Of an earlier run without a password.
@@ -112,7 +113,11 @@ Result<Ok> DatapathService::Impl::ensure_vxlan() {
   if (fast_path_ && vxlan != vxlan_index_) {
     WEFT_TRY(fast_path_->attach_vxlan(vxlan));
   }
-  vxlan_index_ = vxlan;
+  if (std::exchange(vxlan_index_, vxlan) != vxlan && has_esp_) {
+    for (const auto& [peer, path] : peers_) {
+      tell_fast_path(peer);
+    }
+  }
   WEFT_TRY(netdev_.ensure_port(way_out(vxlan_, options_.bridge)));
   return Ok{};
 }
@@ -276,8 +281,8 @@ std::uint32_t DatapathService::Impl::wanted_mtu() {
   }
   std::uint32_t lowest = std::numeric_limits<std::uint32_t>::max();
   for (const auto& [peer, path] : peers_) {
-    if (path && path->mtu > overhead(peer)) {
-      lowest = std::min(lowest, path->mtu - overhead(peer));
+    if (path && payload_max(peer, path->mtu) != 0) {
+      lowest = std::min(lowest, payload_max(peer, path->mtu));
     }
   }
   if (lowest != std::numeric_limits<std::uint32_t>::max()) {
@@ -293,7 +298,7 @@ std::uint32_t DatapathService::Impl::wanted_mtu() {
       break;
     }
   }
-  return std::clamp(underlay - std::min(underlay, overhead(Ipv4())), kMtuMin, kMtuMax);
+  return std::clamp(payload_max(Ipv4(), underlay), kMtuMin, kMtuMax);
 }
 
 void DatapathService::Impl::refresh_path(const Ip& peer) {
@@ -309,6 +314,7 @@ void DatapathService::Impl::refresh_path(const Ip& peer) {
     path = now;
     if (options_.sealed != nullptr) {
       options_.sealed->set_path_mtu(peer, now.mtu);
+      options_.sealed->set_source(peer, now.source);
     }
     tell_route_mtu(peer);
     if (is_same) {
@@ -324,12 +330,17 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
   }
   const std::optional<PathInfo>& path = peers_[peer];
   attach_underlay(path);
+  if (is_esp(peer)) {
+    note("peer in the fast path", fast_path_->set_esp_peer(peer, vxlan_index_, size_limit(peer)));
+    return;
+  }
   if (is_sealed(peer)) {
     using enum sys::FastPath::Trust;
+    const auto otherwise = esp_.contains(peer) ? Esp : Refuse;
     // Also without a route: nothing may leave past the agent.
     note("peer in the fast path",
          fast_path_->set_sealed_peer(
-             peer, seal_index_, is_clear_allowed(peer) ? Accept : Refuse, size_limit(peer)));
+             peer, seal_index_, is_clear_allowed(peer) ? Accept : otherwise, size_limit(peer)));
     return;
   }
   const std::optional<ClearRelay> relay = clear_relay(path_to(peer));
@@ -363,7 +374,7 @@ void DatapathService::Impl::refresh_mtu() {
   log::info("overlay MTU changed", {"from", mtu_}, {"to", wanted});
   mtu_ = wanted;
   std::vector<std::string> links{options_.bridge, tap_name_};
-  if (options_.clear_possible) {
+  if (needs_vxlan()) {
     links.push_back(vxlan_);
   }
   if (options_.sealed != nullptr) {

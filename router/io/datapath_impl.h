@@ -99,12 +99,18 @@ class DatapathService::Impl {
   bool is_clear_allowed(const Ip& peer) const {
     return options_.sealed == nullptr || clear_.contains(peer);
   }
+  bool is_esp_possible() const { return options_.sealed != nullptr && options_.sealed->has_esp(); }
+  bool needs_vxlan() const { return options_.clear_possible || has_esp_; }
+  bool is_esp(const Ip& peer) const { return esp_.contains(peer) && path_to(peer).way == Way::Esp; }
+  // By us, that is; what is for such a peer leaves as VXLAN in no case.
   bool is_sealed(const Ip& peer) const {
-    return options_.sealed != nullptr
+    return options_.sealed != nullptr && !is_esp(peer)
            && (path_to(peer).way != Way::Clear || !is_clear_allowed(peer));
   }
   void set_clear(const Ip& peer, bool agreed);
-  std::uint32_t overhead(const Ip& peer) const;
+  void set_esp(const Ip& peer, bool ready);
+  void begin_esp();
+  std::uint32_t payload_max(const Ip& peer, std::uint32_t mtu) const;
   void send_to_peers(const FrameToPeers& action);
   Result<Ok> ensure_container_port(const std::string& host);
   Result<Ok> ensure_gateways();
@@ -187,6 +193,8 @@ class DatapathService::Impl {
   std::uint32_t seal_index_ = 0;  // Of the end that the sealing thread listens on.
   std::map<Mac, Ip> remotes_;     // Of containers elsewhere.
   std::set<Ip> clear_;            // Peers that agreed to go in clear, where others are sealed.
+  std::set<Ip> esp_;              // Peers whose VXLAN the kernels seal, if it is sent.
+  bool has_esp_ = false;          // There may be such.
   std::unique_ptr<sys::Tap> tap_;
   std::unique_ptr<VxlanSender> sender_;
   std::unique_ptr<sys::LinkRemover> remover_;

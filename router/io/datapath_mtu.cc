@@ -47,12 +47,12 @@ std::uint32_t DatapathService::Impl::path_mtu(const Ip& peer) const {
 }
 
 sys::FastPath::SizeLimit DatapathService::Impl::size_limit(const Ip& peer) const {
-  const std::uint32_t mtu = path_mtu(peer);
-  if (mtu <= overhead(peer) || !tap_) {
+  const std::uint32_t payload = payload_max(peer, path_mtu(peer));
+  if (payload == 0 || !tap_) {
     return {};
   }
   const auto header = static_cast<std::uint32_t>(kEthernetHeaderSize);
-  return {.frame_max = mtu - overhead(peer) + header, .reports = tap_->ifindex()};
+  return {.frame_max = payload + header, .reports = tap_->ifindex()};
 }
 
 void DatapathService::Impl::perform(MtuAction action) {
@@ -73,15 +73,15 @@ void DatapathService::Impl::send_sized(const SendSized& action) {
   if (place == places_.end() || !path || path->way == Way::Relay) {
     return;
   }
-  const std::size_t size = action.size - overhead(place->second) + kEthernetHeaderSize;
+  const std::size_t size = payload_max(place->second, action.size) + kEthernetHeaderSize;
   const Bytes frame = encode_carrier(options_.self,
                                      action.peer,
                                      Probe{.origin = options_.self, .path = *path, .id = action.id},
                                      size);
-  if (path->way == Way::Sealed) {
-    options_.sealed->send(frame, {place->second});
-  } else {
+  if (path->way == Way::Clear) {
     sender_->send_whole(frame, place->second);
+  } else {
+    send_straight(action.peer, path->way, frame);
   }
 }
 

@@ -76,6 +76,7 @@ void DatapathService::Impl::tell_paths(PeerName peer) {
   const Ip& place = places_.at(peer);
   const Paths::Possible possible{
       .clear = options_.sealed == nullptr || clear_.contains(place),
+      .esp = esp_.contains(place),
       .sealed = options_.sealed != nullptr,
       .linked = places_.size() >= kFullMeshMax || !options_.is_linked || options_.is_linked(peer),
   };
@@ -170,6 +171,8 @@ void DatapathService::Impl::send_straight(PeerName to, Way way, ByteView frame) 
   }
   if (way == Way::Sealed && options_.sealed != nullptr) {
     options_.sealed->send(frame, {place->second});
+  } else if (way == Way::Esp && esp_.contains(place->second)) {
+    sender_->send_whole(frame, place->second);
   } else if (way == Way::Clear && is_clear_allowed(place->second)) {
     sender_->send(frame, {place->second});
   }
@@ -204,7 +207,12 @@ void DatapathService::Impl::send_on(ByteView frame,
   std::vector<Ip> clear;
   std::vector<Ip> sealed;
   for (const PeerName peer : plan.straight) {
-    (paths_->path(peer)->way == Way::Sealed ? sealed : clear).push_back(places_.at(peer));
+    const Way way = paths_->path(peer)->way;
+    if (way == Way::Esp) {
+      send_straight(peer, way, frame);
+    } else {
+      (way == Way::Sealed ? sealed : clear).push_back(places_.at(peer));
+    }
   }
   if (!sealed.empty()) {
     options_.sealed->send(frame, sealed);
@@ -346,7 +354,7 @@ void DatapathService::Impl::note_traffic() {
   std::uint64_t sent = 0;
   if (fast_path_) {
     const sys::FastPathStats stats = fast_path_->stats();
-    sent = stats.encapsulated + stats.sealed + stats.slow;
+    sent = stats.encapsulated + stats.sealed + stats.esp + stats.slow;
   } else {
     sent = sys::packets_sent({vxlan_, seal_port_});
   }

@@ -5,11 +5,13 @@
 #include "base/netdev.h"
 #include "router/io/datapath_service.h"
 #include "sys/firewall.h"
+#include "sys/xfrm/xfrm.h"
 
 namespace weft::router {
 
 Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge) {
   WEFT_TRY(sys::detach_fast_path());
+  WEFT_TRY(sys::clear_xfrm());
   WEFT_TRY(netdev.ensure_gateway({.link = bridge, .addresses = {}}));
   WEFT_TRY(sys::remove_gateway_rules(bridge));
   WEFT_TRY(sys::remove_forward_accept(bridge));

@@ -9,7 +9,9 @@
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "router/io/datapath_impl.h"
+#include "router/io/esp/esp_path.h"
 #include "sys/firewall.h"
+#include "sys/xfrm/xfrm.h"
 
 namespace weft::router {
 namespace {
@@ -48,12 +50,15 @@ Result<Ok> DatapathService::Impl::start() {
     note("peers in clear", Error{Errc::Unavailable, "needs the BPF fast path; all are encrypted"});
     options_.clear_possible = false;
   }
+  begin_esp();
   const sys::FastPath::Entries entries =
       fast_path_ ? fast_path_->entries() : sys::FastPath::Entries{};
   for (const Ip& peer : entries.peers) {
     peers_.emplace(peer, std::nullopt);
     refresh_path(peer);  // An earlier run may have left it in clear: from here on it is not.
   }
+  // Nothing is sent past us any more that would need them.
+  note("IPsec of an earlier run", sys::clear_xfrm());
   mtu_ = wanted_mtu();
   WEFT_TRY(ensure_tap());
   auto sender =
@@ -256,12 +261,40 @@ void DatapathService::Impl::set_clear(const Ip& peer, bool agreed) {
   apply_path(peer);
 }
 
-// A peer in clear may be sealed again at any time, and its packets must fit then.
-std::uint32_t DatapathService::Impl::overhead(const Ip& peer) const {
-  if (options_.sealed != nullptr) {
-    return SealedPath::overhead(peer);
+// Where the kernel's ESP is to be used, it is offered; what else it stands on is made.
+void DatapathService::Impl::begin_esp() {
+  if (!is_esp_possible()) {
+    return;
   }
-  return peer.is_v4() ? kOverheadIpv4 : kOverheadIpv6;
+  if (!fast_path_) {
+    // The gates that keep VXLAN in clear from coming in and going out are programs.
+    note("kernel ESP", Error{Errc::Unavailable, "needs the BPF fast path"});
+    return;
+  }
+  has_esp_ = true;
+  options_.sealed->on_esp(options_.vxlan_port,
+                          [this](const Ip& peer, bool ready) { set_esp(peer, ready); });
+}
+
+void DatapathService::Impl::set_esp(const Ip& peer, bool ready) {
+  if (ready) {
+    esp_.insert(peer);
+  } else {
+    esp_.erase(peer);
+  }
+  if (const auto name = names_.find(peer); name != names_.end()) {
+    tell_paths(name->second);
+  }
+  apply_path(peer);
+}
+
+// How large an inner packet makes an outer one of `mtu`; 0: none. A peer in clear may be sealed
+// again at any time, by either way, and its packets must fit then.
+std::uint32_t DatapathService::Impl::payload_max(const Ip& peer, std::uint32_t mtu) const {
+  const std::uint32_t clear = peer.is_v4() ? kOverheadIpv4 : kOverheadIpv6;
+  const std::uint32_t overhead = options_.sealed != nullptr ? SealedPath::overhead(peer) : clear;
+  const std::uint32_t fits = mtu - std::min(mtu, overhead);
+  return has_esp_ && peer.is_v4() ? std::min(fits, EspPath::payload_max(mtu)) : fits;
 }
 
 void DatapathService::Impl::add_peer(const Ip& peer) {

@@ -10,7 +10,8 @@
 //
 // With a SealedPath nothing leaves in clear but to peers that agreed to it. Frames for all others
 // go to weft-sp, a port of the bridge whose other end (weft-se) the sealing thread listens on; BPF
-// takes them straight to that end. weft-vx then exists only if there can be peers in clear.
+// takes them straight to that end. weft-vx then exists only if there can be peers in clear, or such
+// whose VXLAN the kernel seals (ESP, router/io/esp/).
 #pragma once
 
 #include <cstdint>
@@ -87,7 +88,7 @@ class DatapathService {
     std::uint32_t mtu = 0;         // 0: from the underlay, less the encapsulation.
     std::string bridge = "weft";
     SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
-    bool clear_possible = true;       // Without it there is no VXLAN at all.
+    bool clear_possible = true;       // Without it there is no VXLAN, unless in the kernel's ESP.
     std::vector<Exposure> exposed{};  // As set_exposed().
     std::uint64_t seed = 0;           // For ids that nobody should guess.
     // Peers that could pass frames on to the peer, best first; asked now and then while needed.

@@ -15,6 +15,7 @@
 #include "router/bpf/maps.h"
 #include "router/datapath/ethernet.h"
 #include "router/datapath/ip.h"
+#include "router/io/esp/esp_path.h"
 #include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/core_driver.h"
@@ -24,6 +25,10 @@ namespace {
 
 // How often the thread's counters are looked at: the grain of keepalives and of noticing silence.
 constexpr auto kLook = std::chrono::milliseconds(200);
+
+// Of those looks, how many until the kernel is asked for its counters: what rekeying by volume can
+// be late by (three million packets at the very most, of 2^28).
+constexpr std::uint32_t kEspLooks = 5;
 
 // Until the route has been asked for its MTU.
 constexpr std::uint32_t kPathMtu = 1500;
@@ -87,8 +92,10 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       routes_changed();
     }
     by_underlay_.insert_or_assign(spec.endpoint.address, name);
+    Sessions::PeerSpec offered = spec;
+    offered.esp = esp_ != nullptr && spec.endpoint.address.is_v4();
     feed([&](Sessions& core, TimePoint now, SessionActions& out) {
-      core.set_peer(now, name, spec, out);
+      core.set_peer(now, name, offered, out);
     });
   }
 
@@ -109,6 +116,28 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void on_clear(OnClear on_clear) { on_clear_ = std::move(on_clear); }
+
+  bool has_esp() const { return options_.esp != nullptr; }
+
+  void on_esp(std::uint16_t port, OnEsp on_esp) {
+    WEFT_ASSERT(has_esp());
+    on_esp_ = std::move(on_esp);
+    esp_ = std::make_unique<EspPath>(
+        options_.esp, EspPath::Options{.port = port}, [this](const Ip& underlay, bool ready) {
+          boost::asio::post(executor_, [weak = weak_from_this(), underlay, ready] {
+            const auto self = weak.lock();
+            if (self && self->on_esp_) {
+              self->on_esp_(underlay, ready);
+            }
+          });
+        });
+  }
+
+  void set_source(const Ip& underlay, const Ip& source) {
+    if (esp_) {
+      esp_->set_source(underlay, source);
+    }
+  }
 
   Result<Ok> set_device(std::uint32_t ifindex) {
     worker_->set_device(WEFT_TRY(sys::PacketSocket::open_lanes(ifindex, WEFT_LANE_EXPRESS)),
@@ -176,6 +205,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                             .established = session.cipher.has_value(),
                             .clear = session.clear,
                             .handshaking = session.handshaking,
+                            .esp = session.esp,
                             .cipher = session.cipher ? describe(*session.cipher) : ""};
       if (const auto it = peers_.find(session.peer); it != peers_.end()) {
         const SealedPeerState& state = *it->second.state;
@@ -186,6 +216,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       }
       status.peers.push_back(std::move(peer));
     }
+    status.esp = esp_ != nullptr;
+    status.esp_failure = esp_ ? esp_->failure() : "";
     status.sessions = sessions_->stats();
     status.worker = worker_->stats();
     return status;
@@ -198,6 +230,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     Ip underlay;             // As DatapathService names it.
     Endpoint endpoint;       // Where its packets go.
     std::shared_ptr<SealedSession> session;
+    std::uint64_t esp_packets = 0;  // Under it, by the kernel, when last asked.
   };
   using Driver = sys::CoreDriver<Sessions, SessionAction, std::function<void(SessionAction)>>;
 
@@ -224,11 +257,15 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                       .slot = slot,
                       .underlay = {},
                       .endpoint = {},
-                      .session = nullptr})
+                      .session = nullptr,
+                      .esp_packets = 0})
         .first->second;
   }
 
   void forget_underlay(PeerName name, const Peer& peer) {
+    if (esp_) {
+      esp_->forget(peer.underlay);
+    }
     const auto it = by_underlay_.find(peer.underlay);
     if (it != by_underlay_.end() && it->second == name) {
       by_underlay_.erase(it);
@@ -353,6 +390,10 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     session->receive_key = measured->aead->make_key(action.receive_key.bytes());
     session->peer = peer_of(action.peer).state;
     keyring_.insert_or_assign(action.local, std::move(session));
+    // Not across address translation: ESP has no ports to be told apart by.
+    if (const Peer& peer = peer_of(action.peer); esp_ && peer.endpoint.address == peer.underlay) {
+      esp_->add(peer.underlay, action);
+    }
     // What is sealed under it may arrive before this turn of the executor is over.
     keys_changed();
     publish();
@@ -367,6 +408,10 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                 {"cipher", describe(keyring_.at(action.local)->cipher)});
     }
     peer.session = keyring_.at(action.local);
+    peer.esp_packets = 0;
+    if (esp_) {
+      esp_->use(peer.underlay, action.local);
+    }
     keys_changed();
     look_later();
   }
@@ -376,6 +421,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
         it != peers_.end() && it->second.session && it->second.session->local == action.local) {
       it->second.session.reset();
     }
+    if (esp_) {
+      esp_->remove(action.local);
+    }
     keyring_.erase(action.local);
     keys_changed();
   }
@@ -384,6 +432,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     const auto it = peers_.find(action.peer);
     if (it == peers_.end() || !on_clear_) {
       return;
+    }
+    if (esp_ && action.agreed) {
+      esp_->forget(it->second.underlay);
     }
     boost::asio::post(executor_, [weak = weak_from_this(), underlay = it->second.underlay, action] {
       const auto self = weak.lock();
@@ -437,17 +488,22 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       }
     }
     bool is_any = false;
-    for (const auto& [name, peer] : peers_) {
+    const bool is_esp_asked = esp_ && ++looks_ % kEspLooks == 0;
+    for (auto& [name, peer] : peers_) {
       if (!peer.session) {
         continue;
       }
       is_any = true;
+      if (is_esp_asked) {
+        peer.esp_packets = esp_->look(peer.underlay);
+      }
       const SealedPeerState& state = *peer.state;
-      const Sessions::Activity activity{.sent_data = state.sent_data.get(),
-                                        .sent = state.sent.get(),
-                                        .received_data = state.received_data.get(),
-                                        .received = state.received.get(),
-                                        .counter = peer.session->counter.get()};
+      const Sessions::Activity activity{
+          .sent_data = state.sent_data.get(),
+          .sent = state.sent.get(),
+          .received_data = state.received_data.get(),
+          .received = state.received.get(),
+          .counter = std::max(peer.session->counter.get(), peer.esp_packets)};
       feed([&, peer_name = name](Sessions& core, TimePoint now, SessionActions& out) {
         core.on_activity(now, peer_name, activity, out);
       });
@@ -464,6 +520,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   boost::asio::steady_timer look_;
   bool is_looking_ = false;
   OnClear on_clear_;
+  OnEsp on_esp_;
+  std::unique_ptr<EspPath> esp_;  // Nothing where the kernel's is not offered.
+  std::uint32_t looks_ = 0;
 
   std::map<PeerName, Peer> peers_;
   std::set<std::uint32_t> slots_;
@@ -509,6 +568,18 @@ void SealedPath::set_passwords(const Psk& psk, const std::optional<Psk>& old) {
 
 void SealedPath::on_clear(OnClear on_clear) {
   impl_->on_clear(std::move(on_clear));
+}
+
+bool SealedPath::has_esp() const {
+  return impl_->has_esp();
+}
+
+void SealedPath::on_esp(std::uint16_t vxlan_port, OnEsp on_esp) {
+  impl_->on_esp(vxlan_port, std::move(on_esp));
+}
+
+void SealedPath::set_source(const Ip& underlay, const Ip& source) {
+  impl_->set_source(underlay, source);
 }
 
 Result<Ok> SealedPath::set_device(std::uint32_t ifindex) {

@@ -23,6 +23,7 @@
 #include "router/keys.h"
 #include "router/sealed/sessions.h"
 #include "sys/clock.h"
+#include "sys/xfrm/xfrm.h"
 
 namespace weft::router {
 
@@ -32,6 +33,7 @@ struct SealedPeerStatus {
   bool established = false;
   bool clear = false;  // Both sides agreed to send in clear.
   bool handshaking = false;
+  bool esp = false;    // The kernels may seal for each other.
   std::string cipher;  // Of the session in use, such as "aes-256-gcm (intel-ipsec-mb)".
   std::uint64_t packets_out = 0;
   std::uint64_t packets_in = 0;
@@ -42,6 +44,8 @@ struct SealedPeerStatus {
 struct SealedStatus {
   std::uint16_t port = 0;
   std::vector<std::string> ciphers;  // Best first, with the speed found at the start.
+  bool esp = false;                  // Peers are offered the kernel's.
+  std::string esp_failure;           // What the kernel refused last of it.
   std::vector<SealedPeerStatus> peers;
   SessionStats sessions;
   SealedWorkerStats worker;
@@ -60,9 +64,13 @@ class SealedPath {
     std::uint64_t rekey_after_packets = Sessions::Options{}.rekey_after_packets;
     // Of the implementations that pass their test, which may be used; empty: all. At least one.
     std::function<bool(const Aead&)> may_use = nullptr;
+    // The kernel's ESP, for peers that have it, too; nothing: not used.
+    std::shared_ptr<sys::Xfrm> esp = nullptr;
   };
   // The pair with the peer at this underlay address may go in clear from now on, or no longer.
   using OnClear = std::function<void(Ip underlay, bool agreed)>;
+  // VXLAN with the peer at this underlay address is sealed by the kernels from now on, or dropped.
+  using OnEsp = std::function<void(Ip underlay, bool ready)>;
 
   static Result<std::unique_ptr<SealedPath>> start(boost::asio::any_io_executor executor,
                                                    const sys::Clock& clock,
@@ -79,6 +87,10 @@ class SealedPath {
 
   // Where things are; DatapathService's.
   void on_clear(OnClear on_clear);
+  bool has_esp() const;
+  // Peers are offered ESP for VXLAN on this port from here on; without this call, never.
+  // Precondition: has_esp().
+  void on_esp(std::uint16_t vxlan_port, OnEsp on_esp);
   Result<Ok> set_device(std::uint32_t ifindex);
   void set_local(Mac mac, std::uint32_t ifindex);
   void set_remote(Mac mac, const Ip& underlay);
@@ -87,6 +99,8 @@ class SealedPath {
   void set_next(const Ip& underlay, const Ip& next);
   // How large an IP packet the path to the peer carries.
   void set_path_mtu(const Ip& underlay, std::uint32_t mtu);
+  // Our own address on the way to the peer.
+  void set_source(const Ip& underlay, const Ip& source);
   // To each of the peers, once.
   void send(ByteView frame, const std::vector<Ip>& underlay);
 

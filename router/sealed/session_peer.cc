@@ -12,6 +12,20 @@ Duration rekey_after(const Session& session, const Sessions::Options& options) {
 
 }  // namespace
 
+Proposal SessionPeer::propose(const Sessions::Options& options, std::uint64_t serial) const {
+  return {.incarnation = options.incarnation.value(),
+          .serial = serial,
+          .ciphers = options.ciphers,
+          .clear = spec.clear,
+          .esp = spec.esp};
+}
+
+// What both sides would do. Kernels do not seal what goes in clear.
+Choice SessionPeer::choose(CipherId cipher, const Proposal& proposal) const {
+  const bool is_clear = spec.clear && proposal.clear;
+  return {.cipher = cipher, .clear = is_clear, .esp = spec.esp && proposal.esp && !is_clear};
+}
+
 void SessionPeer::observe(TimePoint now,
                           const Sessions::Activity& seen,
                           const Sessions::Options& options) {
@@ -37,8 +51,9 @@ bool SessionPeer::is_worn(TimePoint now, const Sessions::Options& options) const
   if (!current) {
     return false;
   }
-  // A pair in clear renews its consent; others renew what they use.
-  const bool used = active || clear;
+  // A pair in clear renews its consent, and nobody here sees what kernels seal; others renew what
+  // they use.
+  const bool used = active || clear || current->esp;
   return activity.counter >= options.rekey_after_packets
          || (used && now >= current->born + rekey_after(*current, options));
 }
@@ -53,7 +68,7 @@ TimePoint SessionPeer::deadline(const Sessions::Options& options) const {
   }
   if (handshake) {
     add(handshake->retry_at);
-  } else if (current && (active || clear)) {
+  } else if (current && (active || clear || current->esp)) {
     add(current->born + rekey_after(*current, options));
   }
   if (unanswered_since) {
@@ -70,6 +85,7 @@ PeerSessionStatus SessionPeer::status(PeerName name) const {
           .endpoint = endpoint,
           .cipher = current ? std::optional(current->cipher) : std::nullopt,
           .clear = clear,
+          .esp = current && current->esp,
           .handshaking = handshake.has_value(),
           .attempts = attempts};
 }

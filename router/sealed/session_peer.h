@@ -18,7 +18,8 @@ struct Session {
   SessionIndex local = 0;
   bool initiator = false;
   CipherId cipher = CipherId::Aes256Gcm;
-  Psk psk;  // Of the password it stands on.
+  Psk psk;           // Of the password it stands on.
+  bool esp = false;  // The kernels may seal under keys of it.
   TimePoint born{};
 };
 
@@ -52,6 +53,8 @@ struct SessionPeer {
   std::optional<TimePoint> unanswered_since;
   std::optional<TimePoint> keepalive_at;
 
+  Proposal propose(const Sessions::Options& options, std::uint64_t serial) const;
+  Choice choose(CipherId cipher, const Proposal& proposal) const;
   void observe(TimePoint now, const Sessions::Activity& seen, const Sessions::Options& options);
   // The session in use should be renewed.
   bool is_worn(TimePoint now, const Sessions::Options& options) const;

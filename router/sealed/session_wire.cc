@@ -22,6 +22,7 @@ constexpr std::size_t kInitiationSize = kHeadSize + 4 + kInitiationNoise + Hands
 constexpr std::size_t kResponseSize = kHeadSize + 8 + kResponseNoise + HandshakeCodes::kSize;
 constexpr std::size_t kCookieSize = kHeadSize + 4 + 24 + 32;
 constexpr std::uint8_t kClear = 1;
+constexpr std::uint8_t kEsp = 2;
 static_assert(std::max({kInitiationSize, kResponseSize, kCookieSize}) <= kHandshakeDatagramMax);
 
 constexpr std::string_view kFirstLabel = "weft data code";
@@ -143,6 +144,14 @@ Result<CookieReply> decode_cookie(ByteView datagram) {
   return reply;
 }
 
+namespace {
+
+std::uint8_t flags_of(bool clear, bool esp) {
+  return static_cast<std::uint8_t>((clear ? kClear : 0U) | (esp ? kEsp : 0U));
+}
+
+}  // namespace
+
 Bytes encode(const Proposal& proposal) {
   WEFT_ASSERT(proposal.ciphers.size() <= kCiphersMax);
   Writer writer;
@@ -150,12 +159,14 @@ Bytes encode(const Proposal& proposal) {
   for (std::size_t i = 0; i < kCiphersMax; ++i) {
     writer.u8(i < proposal.ciphers.size() ? static_cast<std::uint8_t>(proposal.ciphers[i]) : 0);
   }
-  return writer.u8(proposal.clear ? kClear : 0).take();
+  return writer.u8(flags_of(proposal.clear, proposal.esp)).take();
 }
 
 Bytes encode(const Choice& choice) {
   Writer writer;
-  return writer.u8(static_cast<std::uint8_t>(choice.cipher)).u8(choice.clear ? kClear : 0).take();
+  return writer.u8(static_cast<std::uint8_t>(choice.cipher))
+      .u8(flags_of(choice.clear, choice.esp))
+      .take();
 }
 
 namespace {
@@ -179,7 +190,9 @@ Result<Proposal> decode_proposal(ByteView bytes) {
       proposal.ciphers.push_back(*cipher);
     }
   }
-  proposal.clear = (WEFT_TRY(reader.u8()) & kClear) != 0;
+  const std::uint8_t flags = WEFT_TRY(reader.u8());
+  proposal.clear = (flags & kClear) != 0;
+  proposal.esp = (flags & kEsp) != 0;
   return proposal;
 }
 
@@ -191,7 +204,7 @@ Result<Choice> decode_choice(ByteView bytes) {
     return Error{Errc::Invalid, fmt::format("cipher {} was not proposed", number)};
   }
   const std::uint8_t flags = WEFT_TRY(reader.u8());
-  return Choice{.cipher = *cipher, .clear = (flags & kClear) != 0};
+  return Choice{.cipher = *cipher, .clear = (flags & kClear) != 0, .esp = (flags & kEsp) != 0};
 }
 
 std::optional<CipherId> choose_cipher(const std::vector<CipherId>& ours,

@@ -83,6 +83,7 @@ struct Proposal {
   std::uint64_t serial = 0;
   std::vector<CipherId> ciphers;  // Best first.
   bool clear = false;             // Would send in clear to this peer.
+  bool esp = false;               // The kernels could seal for each other (router/io/esp/).
 
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
@@ -90,6 +91,7 @@ struct Proposal {
 struct Choice {
   CipherId cipher = CipherId::Aes256Gcm;
   bool clear = false;
+  bool esp = false;
 
   friend bool operator==(const Choice&, const Choice&) = default;
 };

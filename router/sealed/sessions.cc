@@ -209,7 +209,7 @@ class Sessions::Impl {
       std::array<std::uint8_t, 4> bytes{};
       entropy_.fill(bytes);
       const SessionIndex index = Reader(bytes).u32().value();
-      if (indexes_.emplace(index, name).second) {
+      if (index >= kSessionIndexMin && indexes_.emplace(index, name).second) {
         return index;
       }
     }
@@ -239,10 +239,7 @@ class Sessions::Impl {
     noise::HandshakeState::Options options = noise_options(noise::Role::Initiator, password);
     options.remote_static = peer.spec.key;
     noise::HandshakeState noise(std::move(options), entropy_);
-    const Proposal proposal{.incarnation = options_.incarnation.value(),
-                            .serial = ++serial_,
-                            .ciphers = options_.ciphers,
-                            .clear = peer.spec.clear};
+    const Proposal proposal = peer.propose(options_, ++serial_);
     Initiation initiation;
     if (!noise.write_message(encode(proposal), initiation.noise).ok()) {
       return;  // The peer published a key of low order: there is no talking to it.
@@ -324,7 +321,7 @@ class Sessions::Impl {
     }
     peer.proposed = serial;
     peer.proposed_at = now;
-    return Choice{.cipher = *cipher, .clear = peer.spec.clear && proposal.clear};
+    return peer.choose(*cipher, proposal);
   }
 
   struct Answer {
@@ -354,6 +351,7 @@ class Sessions::Impl {
                         .initiator = false,
                         .cipher = answer.choice.cipher,
                         .psk = psk,
+                        .esp = answer.choice.esp,
                         .born = now};
     ++stats_.handshakes;
     add(name, *peer.next, answer.remote, noise, out);
@@ -398,6 +396,7 @@ class Sessions::Impl {
                           .initiator = true,
                           .cipher = choice.value().cipher,
                           .psk = gate_.password(peer->handshake->password),
+                          .esp = peer->spec.esp && choice.value().esp && !choice.value().clear,
                           .born = now};
     peer->password = peer->handshake->password;
     peer->handshake.reset();  // Its index lives on as the session's.
@@ -452,7 +451,8 @@ class Sessions::Impl {
                              .remote = remote,
                              .cipher = session.cipher,
                              .send_key = keys.send.key(),
-                             .receive_key = keys.receive.key()});
+                             .receive_key = keys.receive.key(),
+                             .esp = session.esp});
   }
 
   void begin_use(PeerName name, SessionPeer& peer, SessionActions& out) {

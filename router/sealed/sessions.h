@@ -32,8 +32,10 @@
 
 namespace weft::router {
 
-// Names a session in what its peer sends us; unique among ours.
+// Names a session in what its peer sends us; unique among ours. Also the kernel's SPI of it, so
+// never one of those that are reserved (RFC 4303, 2.1).
 using SessionIndex = std::uint32_t;
+inline constexpr SessionIndex kSessionIndexMin = 256;
 
 // Actions -------------------------------------------------------------------------------------
 
@@ -51,6 +53,7 @@ struct AddSession {
   CipherId cipher = CipherId::Aes256Gcm;
   Secret send_key;
   Secret receive_key;
+  bool esp = false;  // The kernels may seal under keys derived from these; indexes are their SPIs.
 };
 // Seal what leaves for the peer under this one.
 struct UseSession {
@@ -115,6 +118,7 @@ struct PeerSessionStatus {
   Endpoint endpoint;
   std::optional<CipherId> cipher;  // Of the session in use.
   bool clear = false;              // Agreed to go in clear.
+  bool esp = false;                // Agreed that kernels may seal.
   bool handshaking = false;
   std::uint32_t attempts = 0;  // Of the present handshake.
 };
@@ -156,6 +160,7 @@ class Sessions {
     PublicKey key{};
     Endpoint endpoint;
     bool clear = false;  // We are willing to send to it in clear.
+    bool esp = false;    // Our kernel could seal for it, and open what its kernel has sealed.
   };
   void set_peer(TimePoint now, PeerName peer, const PeerSpec& spec, SessionActions& out);
   void remove_peer(PeerName peer, SessionActions& out);

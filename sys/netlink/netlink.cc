@@ -184,12 +184,13 @@ struct Netlink::Exchange {
   }
 };
 
-Result<std::unique_ptr<Netlink>> Netlink::open() {
+Result<std::unique_ptr<Netlink>> Netlink::open(int protocol) {
   std::unique_ptr<nl_sock, FreeSocket> socket(nl_socket_alloc());
   WEFT_ASSERT(socket != nullptr);
-  const int connected = nl_connect(socket.get(), NETLINK_ROUTE);
+  const int connected = nl_connect(socket.get(), protocol);
   if (connected < 0) {
-    return Error{Errc::Os, fmt::format("open rtnetlink: {}", nl_geterror(connected)), errno};
+    return Error{
+        Errc::Os, fmt::format("open netlink {}: {}", protocol, nl_geterror(connected)), errno};
   }
   // A link with many virtual functions does not fit the default page.
   nl_socket_enable_msg_peek(socket.get());

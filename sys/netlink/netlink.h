@@ -1,4 +1,4 @@
-// Request and answer over one rtnetlink socket: builds messages, sends them, waits for the kernel's
+// Request and answer over one netlink socket: builds messages, sends them, waits for the kernel's
 // verdict. The part of sys that knows how netlink speaks; what is said is in netdev_*.cc.
 //
 // Internal to sys. Blocking: rtnetlink answers from within the system call.
@@ -75,7 +75,8 @@ class Netlink {
  public:
   using OnMessage = std::function<void(const nlmsghdr* message)>;
 
-  static Result<std::unique_ptr<Netlink>> open();
+  // Of rtnetlink, or of another protocol of that kind (NETLINK_XFRM).
+  static Result<std::unique_ptr<Netlink>> open(int protocol = NETLINK_ROUTE);
   Netlink(const Netlink&) = delete;
   Netlink& operator=(const Netlink&) = delete;
 

@@ -227,6 +227,12 @@ constexpr std::array kOptions{
                "",
                "CIDR,…: do not encrypt between hosts whose addresses both lie in these networks",
                kRun},
+    OptionSpec{"esp",
+               ValueKind::Flag,
+               "false",
+               "let the kernels encrypt (ESP) between hosts that both have this option and such a "
+               "kernel, where that works",
+               kRun},
     OptionSpec{
         "ipalloc-range",
         ValueKind::Cidr,

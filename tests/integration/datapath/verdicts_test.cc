@@ -35,6 +35,8 @@ const Octets kRemote{2, 0, 0, 0, 0, 3};
 const Octets kSealed{2, 0, 0, 0, 0, 4};
 const Octets kSlow{2, 0, 0, 0, 0, 5};
 const Octets kTrusted{2, 0, 0, 0, 0, 6};
+const Octets kEsp{2, 0, 0, 0, 0, 7};
+const Octets kEspReady{2, 0, 0, 0, 0, 8};
 const Octets kNobody{2, 0, 0, 0, 0, 9};
 const Octets kBroadcast(6, 0xff);
 const Octets kUs{192, 0, 2, 1};
@@ -42,6 +44,8 @@ const Octets kPeer{192, 0, 2, 3};
 const Octets kSealedPeer{192, 0, 2, 4};
 const Octets kSlowPeer{192, 0, 2, 5};
 const Octets kTrustedPeer{192, 0, 2, 6};
+const Octets kEspPeer{192, 0, 2, 7};
+const Octets kEspReadyPeer{192, 0, 2, 8};
 const Octets kStranger{192, 0, 2, 99};
 
 Octets ethernet(const Octets& to, std::uint16_t type, const Octets& payload) {
@@ -126,6 +130,8 @@ class VerdictsTest : public ::testing::Test {
     add_remote(kSealed, kSealedPeer, WEFT_PEER_SEALED);
     add_remote(kSlow, kSlowPeer, WEFT_PEER_SLOW);
     add_remote(kTrusted, kTrustedPeer, WEFT_PEER_SEALED | WEFT_PEER_TRUSTED);
+    add_remote(kEspReady, kEspReadyPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP);
+    add_remote(kEsp, kEspPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT);
     const weft_address address = weft_mapped(Octets{10, 32, 0, 3}.data());
     const weft_mac owner = weft_read_mac(kRemote.data());
     bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_neighbor_1), &address, &owner, BPF_ANY);
@@ -153,13 +159,15 @@ class VerdictsTest : public ::testing::Test {
   Verdict out_of_container(const Octets& frame) { return run(programs_->progs.weft_port, frame); }
   Verdict off_the_wire(const Octets& frame) { return run(programs_->progs.weft_underlay, frame); }
 
+  Verdict onto_the_wire(const Octets& frame) { return run(programs_->progs.weft_guard, frame); }
+
   Verdict to_vxlan_device(const Octets& frame, std::uint32_t mark = 0) {
     return run(programs_->progs.weft_to_vx, frame, mark);
   }
 
   std::uint64_t counted(std::uint32_t counter) {
     std::vector<std::uint64_t> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    bpf_map_lookup_elem(bpf_map__fd(programs_->maps.weft_counter_3), &counter, values.data());
+    bpf_map_lookup_elem(bpf_map__fd(programs_->maps.weft_counter_4), &counter, values.data());
     return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
   }
 
@@ -178,7 +186,7 @@ class VerdictsTest : public ::testing::Test {
     peer.next = underlay;
     peer.frame_max = 1464;
     peer.reports = 1;
-    bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_peer_3), &underlay, &peer, BPF_ANY);
+    bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_peer_4), &underlay, &peer, BPF_ANY);
   }
 
   std::unique_ptr<fast_path, CloseSkeleton> programs_;
@@ -287,6 +295,9 @@ TEST_F(VerdictsTest, OfPacketsOffTheWire) {
       {"IPv4 for a container here", vxlan({}, for_local), kRedirect},
       {"from a stranger", vxlan({.from = kStranger}, for_local), kLeave},
       {"from a peer that is sealed", vxlan({.from = kSealedPeer}, for_local), kDrop},
+      {"from a peer whose kernel should have sealed it",
+       vxlan({.from = kEspPeer}, for_local),
+       kDrop},
       {"from a trusted peer that is sent to sealed",
        vxlan({.from = kTrustedPeer}, for_local),
        kRedirect},
@@ -313,7 +324,7 @@ TEST_F(VerdictsTest, OfPacketsOffTheWire) {
   }
   EXPECT_EQ(counted(WEFT_COUNTER_DECAPSULATED), 2U);
   EXPECT_EQ(counted(WEFT_COUNTER_RELAYED), 1U);
-  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 3U);
+  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 4U);
 }
 
 TEST_F(VerdictsTest, OfFramesThatTheBridgeHandsToTheVxlanDevice) {
@@ -330,6 +341,8 @@ TEST_F(VerdictsTest, OfFramesThatTheBridgeHandsToTheVxlanDevice) {
   } cases[] = {
       {"to a container elsewhere", ethernet(kRemote, 0x0800, ipv4(100)), 0, kLeave},
       {"to one of a sealed peer", ethernet(kSealed, 0x0800, ipv4(100)), 0, kDrop},
+      {"to one of a peer the kernel seals for", ethernet(kEsp, 0x0800, ipv4(100)), 0, kLeave},
+      {"to one it could seal for", ethernet(kEspReady, 0x0800, ipv4(100)), 0, kDrop},
       {"to nobody known", ethernet(kNobody, 0x0800, ipv4(100)), 0, kDrop},
       {"to nobody known, but to a peer's address", for_address(kPeer), 0, kDrop},
       {"a checksum probe", for_address(kPeer), WEFT_MARK_CHECKSUM, kLeave},
@@ -339,7 +352,41 @@ TEST_F(VerdictsTest, OfFramesThatTheBridgeHandsToTheVxlanDevice) {
   for (const auto& test : cases) {
     EXPECT_EQ(to_vxlan_device(test.frame, test.mark).action, test.verdict) << test.what;
   }
-  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 2U);
+  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 3U);
+}
+
+TEST_F(VerdictsTest, OfFramesForPeersWhoseKernelsSeal) {
+  EXPECT_EQ(out_of_container(ethernet(kEsp, 0x0800, ipv4(100))).action, kRedirect);
+  EXPECT_EQ(counted(WEFT_COUNTER_ESP), 1U);
+  EXPECT_EQ(counted(WEFT_COUNTER_SEALED), 0U);
+  EXPECT_EQ(out_of_container(ethernet(kEspReady, 0x0800, ipv4(100))).action, kRedirect);
+  EXPECT_EQ(counted(WEFT_COUNTER_SEALED), 1U);
+}
+
+TEST_F(VerdictsTest, OfPacketsThatLeaveForTheWire) {
+  const Octets inner = ethernet(kRemote, 0x0800, ipv4(100));
+  const struct {
+    const char* what;
+    Octets packet;
+    int verdict;
+  } cases[] = {
+      {"VXLAN to a peer in clear", vxlan({.from = kUs, .to = kPeer}, inner), kLeave},
+      {"to a stranger", vxlan({.from = kUs, .to = kStranger}, inner), kLeave},
+      {"to a trusted peer", vxlan({.from = kUs, .to = kTrustedPeer}, inner), kLeave},
+      {"to a sealed peer", vxlan({.from = kUs, .to = kSealedPeer}, inner), kDrop},
+      {"to a peer the kernel could seal for",
+       vxlan({.from = kUs, .to = kEspReadyPeer}, inner),
+       kDrop},
+      {"to a peer the kernel seals for", vxlan({.from = kUs, .to = kEspPeer}, inner), kDrop},
+      {"of another network", vxlan({.from = kUs, .to = kEspPeer, .vni = 7}, inner), kDrop},
+      {"to another port", vxlan({.from = kUs, .to = kEspPeer, .port = 6783}, inner), kLeave},
+      {"no IPv4", ethernet(kRemote, 0x86dd, ipv6(100)), kLeave},
+      {"cut short", ethernet(kRemote, 0x0800, Octets(20, 0x45)), kLeave},
+  };
+  for (const auto& test : cases) {
+    EXPECT_EQ(onto_the_wire(test.packet).action, test.verdict) << test.what;
+  }
+  EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 4U);
 }
 
 TEST_F(VerdictsTest, WhatArrivesIsTheFrameThatWasSent) {

@@ -61,7 +61,8 @@ TEST(Carrier, NonsenseIsRefused) {
   EXPECT_FALSE(with(13, 0xb5).ok());  // Another ethertype.
   EXPECT_FALSE(with(14, 2).ok());     // Another version.
   EXPECT_FALSE(with(15, 9).ok());     // Another kind.
-  EXPECT_FALSE(with(24, 3).ok());     // No such way.
+  EXPECT_TRUE(with(24, 3).ok());      // ESP.
+  EXPECT_FALSE(with(24, 4).ok());     // No such way.
   EXPECT_FALSE(with(24, 2).ok());     // A relay without a name.
   EXPECT_FALSE(with(31, 2).ok());     // A name without a relay.
 }

@@ -24,6 +24,7 @@ using ::testing::VariantWith;
 
 constexpr Path kClear{Way::Clear, {}};
 constexpr Path kSealed{Way::Sealed, {}};
+constexpr Path kEsp{Way::Esp, {}};
 
 // Paths to one peer; those in `works` answer after `rtt`.
 class Pair {
@@ -139,6 +140,58 @@ TEST(Paths, UsesTheStraightPathAtOnceAndAsksNothingWithoutTraffic) {
   EXPECT_THAT(pair.used, ElementsAre(kClear));
   EXPECT_EQ(pair.probes, 0U);
   EXPECT_EQ(pair.paths.next_deadline(), kNever);
+}
+
+TEST(Paths, TakesTheKernelsEncryptionOnceItHasAnsweredAndNotBefore) {
+  Pair pair({kSealed, kEsp});
+
+  pair.know({.sealed = true});
+  pair.run(1s);
+  pair.know({.esp = true, .sealed = true});
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), kSealed);
+  const Duration took = pair.until(kEsp, 5s);
+
+  EXPECT_LT(took, 1s);
+  EXPECT_THAT(pair.used, ElementsAre(kSealed, kEsp));
+}
+
+TEST(Paths, StaysSealedWhereTheKernelsEncryptionDoesNotGetThrough) {
+  Pair pair({kSealed});
+
+  pair.know({.esp = true, .sealed = true});
+  pair.run(60s);
+
+  EXPECT_THAT(pair.used, ElementsAre(kSealed));
+  EXPECT_LT(pair.probes, 400U);  // Five a second of the path in use, and now and then one more.
+}
+
+TEST(Paths, FailsOverFromTheKernelsEncryptionWithinASecondAndComesBackMoreSlowlyEachTime) {
+  Pair pair({kSealed, kEsp});
+  pair.know({.esp = true, .sealed = true});
+  ASSERT_LT(pair.until(kEsp, 5s), 5s);
+
+  pair.works = {kSealed};
+  EXPECT_LT(pair.until(kSealed, 5s), 1s);
+  pair.works = {kSealed, kEsp};
+  const Duration first = pair.until(kEsp, 60s);
+  pair.works = {kSealed};
+  EXPECT_LT(pair.until(kSealed, 5s), 1s);
+  pair.works = {kSealed, kEsp};
+  const Duration second = pair.until(kEsp, 60s);
+
+  EXPECT_LT(first, 5s);
+  EXPECT_GT(second, first);
+}
+
+TEST(Paths, LeavesTheKernelsEncryptionAtOnceWhenItsKeysAreGone) {
+  Pair pair({kSealed, kEsp});
+  pair.know({.esp = true, .sealed = true});
+  ASSERT_LT(pair.until(kEsp, 5s), 5s);
+
+  pair.know({.sealed = true});
+
+  EXPECT_EQ(pair.paths.path(Pair::kPeer), kSealed);
+  EXPECT_EQ(pair.paths.status().front().history.back().reason, "the path is no longer possible");
 }
 
 TEST(Paths, StaysOnAPathThatAnswersHoweverLongItsWay) {

@@ -55,9 +55,13 @@ TEST(SessionWire, ProposalAndChoiceComeBack) {
   const Proposal proposal{
       .incarnation = 3, .serial = 9, .ciphers = {ChaCha20Poly1305, Aes256Gcm}, .clear = true};
   const Choice choice{.cipher = ChaCha20Poly1305, .clear = true};
+  const Proposal with_esp{.ciphers = {Aes256Gcm}, .clear = false, .esp = true};
+  const Choice chosen_esp{.cipher = Aes256Gcm, .clear = false, .esp = true};
 
   EXPECT_EQ(decode_proposal(encode(proposal)).value(), proposal);
   EXPECT_EQ(decode_choice(encode(choice)).value(), choice);
+  EXPECT_EQ(decode_proposal(encode(with_esp)).value(), with_esp);
+  EXPECT_EQ(decode_choice(encode(chosen_esp)).value(), chosen_esp);
 }
 
 TEST(SessionWire, CiphersOfALaterVersionAreLeftOut) {

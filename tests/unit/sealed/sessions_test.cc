@@ -168,6 +168,56 @@ TEST_F(SessionsTest, APairGoesInClearOnlyIfBothAgree) {
   }
 }
 
+TEST_F(SessionsTest, KernelsSealOnlyIfBothCanAndThePairIsNotInClear) {
+  for (const bool a_esp : {true, false}) {
+    for (const bool b_esp : {true, false}) {
+      for (const bool clear : {true, false}) {
+        Sessions a(options(key_a_), entropy_, kStart);
+        Sessions b(options(key_b_), entropy_, kStart);
+        SessionActions first;
+        SessionActions out_a;
+        SessionActions out_b;
+        const Sessions::PeerSpec at_a{
+            .key = key_b_.pub, .endpoint = kAtB, .clear = clear, .esp = a_esp};
+        const Sessions::PeerSpec at_b{
+            .key = key_a_.pub, .endpoint = kAtA, .clear = false, .esp = b_esp};
+        a.set_peer(kStart, kB, at_a, first);
+        b.set_peer(kStart, kA, at_b, out_b);
+        if (clear) {
+          b.set_peer(
+              kStart, kA, {.key = at_b.key, .endpoint = kAtA, .clear = true, .esp = b_esp}, out_b);
+        }
+        out_b.clear();
+        a.on_wanted(kStart, kB, first);
+        b.on_datagram(kStart, kAtA, find<SendDatagram>(first)->datagram, out_b);
+        a.on_datagram(kStart, kAtB, find<SendDatagram>(out_b)->datagram, out_a);
+
+        const bool expected = a_esp && b_esp && !clear;
+        EXPECT_EQ(find<AddSession>(out_a)->esp, expected);
+        EXPECT_EQ(find<AddSession>(out_b)->esp, expected);
+        EXPECT_EQ(a.status().at(0).esp, expected);
+      }
+    }
+  }
+}
+
+TEST_F(SessionsTest, KeysThatKernelsSealUnderAreRenewedWhetherOrNotWeSeeTraffic) {
+  a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
+  b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
+  out_b_.clear();
+  b_.on_datagram(kStart, kAtA, initiation(kStart), out_b_);
+  out_a_.clear();
+  a_.on_datagram(kStart, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+  // The kernel takes it for an SPI.
+  EXPECT_GE(find<AddSession>(out_a_)->local, kSessionIndexMin);
+
+  EXPECT_EQ(a_.next_deadline(), kStart + 120s);
+  out_a_.clear();
+  a_.on_deadline(kStart + 120s, out_a_);
+
+  EXPECT_NE(find<SendDatagram>(out_a_), nullptr);
+}
+
 TEST_F(SessionsTest, ConsentEndsWhenThePeerIsGone) {
   introduce(true, true);
   out_a_.clear();
