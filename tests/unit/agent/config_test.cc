@@ -160,6 +160,21 @@ TEST(Encryption, TrustedSubnetsNeedAPasswordAndBpf) {
   EXPECT_TRUE(check_encryption(config_of({"--password-file=/p"}).value()).ok());
 }
 
+TEST(Encryption, KernelsSealOnlyWhereSomethingIsSealedAndProgramsWatchTheWire) {
+  const auto refused = [](std::vector<std::string> arguments) {
+    return check_encryption(config_of(std::move(arguments)).value()).error().what;
+  };
+
+  EXPECT_THAT(refused({"--esp"}), HasSubstr("--password-file"));
+  EXPECT_THAT(refused({"--esp", "--password-file=/p", "--plaintext-data"}),
+              HasSubstr("--plaintext-data"));
+  EXPECT_THAT(refused({"--esp", "--password-file=/p", "--no-bpf"}), HasSubstr("BPF"));
+  const auto config = config_of({"--esp", "--password-file=/p"});
+  EXPECT_TRUE(config.value().esp);
+  EXPECT_TRUE(check_encryption(config.value()).ok());
+  EXPECT_FALSE(config_of({"--password-file=/p"}).value().esp);
+}
+
 TEST(Overlap, NamesTheRouteInTheWay) {
   const std::vector<RouteInfo> routes{route_of("192.0.2.0/24", "eth0"),
                                       route_of("10.40.0.0/16", "tun0")};
