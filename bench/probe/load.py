@@ -1,4 +1,6 @@
-"""What the probe is measured with: load.py live COUNT | short PER_SECOND, until it is ended."""
+"""What the probe is measured with: load.py live COUNT | short PER_SECOND, until it is ended.
+
+load.py speed COUNT: so many short connections as fast as they go; prints the microseconds of CPU each took."""
 import resource
 import socket
 import sys
@@ -19,6 +21,11 @@ def serve(listener, keep):
             connection.close()
 
 
+def connect(address):
+    with socket.create_connection(address) as connection:
+        connection.sendall(b"x")
+
+
 def main():
     kind, number = sys.argv[1], int(sys.argv[2])
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -31,13 +38,20 @@ def main():
         print(len(connections), flush=True)
         while True:
             time.sleep(3600)
+    if kind == "speed":
+        for _ in range(number // 10):  # What is slow only at first.
+            connect(address)
+        before = time.process_time()
+        for _ in range(number):
+            connect(address)
+        print(round((time.process_time() - before) / number * 1e6, 2))
+        return
     made = 0
     started = time.monotonic()
     print("started", flush=True)
     while True:
         while made < (time.monotonic() - started) * number:
-            with socket.create_connection(address) as connection:
-                connection.sendall(b"x")
+            connect(address)
             made += 1
         time.sleep(TICK)
 

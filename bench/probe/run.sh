@@ -5,7 +5,7 @@
 #     WEFT_BENCH_PROBE=15            seconds per figure
 #     WEFT_BENCH_PROBE_ROUNDS=7      times that something begins and ends
 #     WEFT_BENCH_PROBE_LOADS="idle processes_500 containers_200 connections_5000 short_500_per_second
-#                             short_5000_per_second latency"
+#                             short_5000_per_second latency slowed"
 #     WEFT_BENCH_SCOPE=PATH          a ready build of Weave Scope; without it Scope is left out
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
@@ -17,7 +17,7 @@ source "$here/../lib.sh"
 SECONDS_EACH=${WEFT_BENCH_PROBE:-15}
 ROUNDS=${WEFT_BENCH_PROBE_ROUNDS:-7}
 SCOPE=${WEFT_BENCH_SCOPE:-}
-read -ra LOADS <<<"${WEFT_BENCH_PROBE_LOADS:-idle processes_500 containers_200 connections_5000 short_500_per_second short_5000_per_second latency}"
+read -ra LOADS <<<"${WEFT_BENCH_PROBE_LOADS:-idle processes_500 containers_200 connections_5000 short_500_per_second short_5000_per_second latency slowed}"
 CONTENDERS=(weft)
 [[ -z $SCOPE ]] || CONTENDERS+=(scope)
 TRUTH=$here/../../tests/e2e/see.py
@@ -143,6 +143,18 @@ latencies() {
   wait "$server" || true
 }
 
+# What a connection costs a program that does little else, with and without somebody who looks, in turns.
+slowed() {
+  local round
+  progress "what the observed pay, $ROUNDS times"
+  for ((round = 0; round < ROUNDS; round++)); do
+    sample unwatched connection "$(on h1 python3 "$here/load.py" speed 20000)"
+    weft_start
+    sample weft connection "$(on h1 python3 "$here/load.py" speed 20000)"
+    weft_stop
+  done
+}
+
 load() {  # NAME
   local contender sleepers
   case $1 in
@@ -165,6 +177,7 @@ load() {  # NAME
     short_500_per_second) with_load "$1" short 500 ;;
     short_5000_per_second) with_load "$1" short 5000 ;;
     latency) latencies ;;
+    slowed) slowed ;;
     *) fail "no load '$1'" ;;
   esac
 }
@@ -205,6 +218,13 @@ if has weft unwatched_rss; then
   row "before anybody looked, weft" "$(spread weft unwatched_rss 1 0)"
 fi
 table "milliseconds until the API says so" 0 "" container_appears edge_appears edge_goes
+if has unwatched connection; then
+  echo
+  echo "probe: microseconds of CPU that a short connection costs both its ends"
+  row "while nobody looks" "$(spread unwatched connection 1 2)"
+  row "while weft looks" "$(spread weft connection 1 2)"
+  ratio weft unwatched connection
+fi
 echo
 for name in "${LOADS[@]}" container_appears edge_appears edge_goes; do
   for peer in scope budget; do
