@@ -182,6 +182,25 @@ Result<Ok> take_ui(const Settings& settings, Config& config) {
 
 }  // namespace
 
+Result<StatePlace> place_state(const Settings& settings) {
+  constexpr std::string_view kStore = "weft.db";
+  const std::string& folder = settings.text("state-dir");
+  const std::string& prefix = settings.text("db-prefix");
+  if (prefix.empty()) {
+    return StatePlace{.folder = folder, .store = fmt::format("{}/{}", folder, kStore)};
+  }
+  if (settings.is_given("state-dir")) {
+    return Error{Errc::Invalid,
+                 fmt::format("--state-dir {} and --db-prefix {} both say where the state is "
+                             "(expected one of them)",
+                             folder,
+                             prefix)};
+  }
+  // Not Weave's own "data.db", which may be there and is no store of weft's.
+  return StatePlace{.folder = prefix.substr(0, std::max<std::size_t>(prefix.rfind('/'), 1)),
+                    .store = fmt::format("{}{}", prefix, kStore)};
+}
+
 Result<Config> make_config(const Settings& settings, const std::string& host_name) {
   Config config;
   if (settings.is_given("name")) {
@@ -210,7 +229,9 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.docker_swarm_socket = settings.text("docker-swarm-socket");
   config.docker_socket = settings.text("docker-socket");
   WEFT_TRY(take_ui(settings, config));
-  config.state_dir = settings.text("state-dir");
+  const StatePlace state = WEFT_TRY(place_state(settings));
+  config.state_dir = state.folder;
+  config.store_path = state.store;
   config.run_dir = settings.text("run-dir");
   config.log_level = settings.text("log-level");
   config.log_file = settings.text("log-file");

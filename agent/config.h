@@ -90,6 +90,7 @@ struct Config {
   Controls controls = Controls::Login;
   bool host_shell = false;
   std::string state_dir;
+  std::string store_path;
   std::string run_dir;
   std::string log_level;
   std::string log_file;
@@ -102,8 +103,16 @@ struct Config {
   std::vector<std::string> targets;  // As written.
 
   std::string control_socket() const { return run_dir + "/weft.sock"; }
-  std::string store_path() const { return state_dir + "/weft.db"; }
 };
+
+// What outlives a restart: a folder, and the store in it.
+struct StatePlace {
+  std::string folder;
+  std::string store;
+};
+
+// As --state-dir or --db-prefix says; Errc::Invalid if both do.
+Result<StatePlace> place_state(const Settings& settings);
 
 // Fails where values that are fine alone do not fit together, or a peer does not parse.
 Result<Config> make_config(const Settings& settings, const std::string& host_name);

@@ -61,6 +61,15 @@ Result<PeerName> name_of(const Bytes& value) {
   return PeerName(number);
 }
 
+Result<std::optional<PeerName>> name_in(const StoreTable& table) {
+  const auto value = find(table, "name");
+  if (!value) {
+    return std::optional<PeerName>();
+  }
+  const PeerName name = WEFT_TRY(name_of(*value));
+  return std::optional(name);
+}
+
 Result<router::PrivateKey> secret_of(const Bytes& value) {
   std::array<std::uint8_t, 32> bytes{};
   if (value.size() != bytes.size()) {
@@ -77,26 +86,35 @@ StoreWrite identity_write(std::string_view key, Bytes value) {
 
 }  // namespace
 
+Result<std::optional<PeerName>> stored_name(sys::Store& store) {
+  const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
+  return name_in(table);
+}
+
+Result<std::optional<PeerName>> choose_name(std::optional<PeerName> stored,
+                                            std::optional<PeerName> wanted,
+                                            std::optional<PeerName> remembers) {
+  if (stored && wanted && *wanted != *stored) {
+    return Error{Errc::Conflict,
+                 fmt::format("the state of this host belongs to peer {} (wanted {}); weft reset "
+                             "gives it up",
+                             stored->to_string(),
+                             wanted->to_string())};
+  }
+  return stored ? stored : wanted ? wanted : remembers;
+}
+
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
                                 std::optional<PeerName> wanted,
                                 std::optional<PeerName> remembers) {
   const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
   Identity identity;
-  const auto name = find(table, "name");
-  const std::optional<PeerName> known = name     ? std::optional(WEFT_TRY(name_of(*name)))
-                                        : wanted ? wanted
-                                                 : remembers;
+  const std::optional<PeerName> name = WEFT_TRY(name_in(table));
+  const std::optional<PeerName> known = WEFT_TRY(choose_name(name, wanted, remembers));
   identity.name = known.value_or(random_name(entropy));
   identity.is_new = !name;
   identity.is_drawn = !known;
-  if (wanted && *wanted != identity.name) {
-    return Error{Errc::Conflict,
-                 fmt::format("the state of this host belongs to peer {} (wanted {}); weft reset "
-                             "gives it up",
-                             identity.name.to_string(),
-                             wanted->to_string())};
-  }
   if (const auto secret = find(table, "key")) {
     const auto bytes = WEFT_TRY(secret_of(*secret));
     identity.key = router::KeyPair::from_secret(bytes);

@@ -32,6 +32,14 @@ Result<Identity> claim_identity(sys::Store& store,
                                 std::optional<PeerName> wanted,
                                 std::optional<PeerName> remembers = std::nullopt);
 
+// The name the store knows, if it knows one.
+Result<std::optional<PeerName>> stored_name(sys::Store& store);
+
+// The name claim_identity() takes, or nothing where it draws one; Errc::Conflict where it refuses.
+Result<std::optional<PeerName>> choose_name(std::optional<PeerName> stored,
+                                            std::optional<PeerName> wanted,
+                                            std::optional<PeerName> remembers);
+
 // The name of the peer whose agent made this bridge, which outlives the store: its station address
 // (router::bridge_mac), unless it is no bridge of an agent's. Of a name that is no local station
 // address it has lost a bit; only names that people give are so.

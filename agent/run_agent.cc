@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -184,7 +185,7 @@ std::optional<Failure> Runner::start() {
       return Failure{ExitCode::Failure, made.error()};
     }
   }
-  auto opened = open_or_rebuild(config_.store_path());
+  auto opened = open_or_rebuild(config_.store_path);
   if (!opened.ok()) {
     const bool busy = opened.error().code == Errc::Unavailable;
     return Failure{busy ? ExitCode::AlreadyRunning : ExitCode::Failure, opened.error()};
@@ -264,7 +265,52 @@ void Runner::close() {
   store_.reset();
 }
 
+// What the store says that a start would use: one that cannot be read is set aside there, and one
+// that was never written to says nothing.
+Result<std::optional<PeerName>> find_stored_name(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || status.st_size == 0) {
+    return std::optional<PeerName>();
+  }
+  auto store = sys::open_store(path);
+  if (!store.ok()) {
+    return store.error().code == Errc::Invalid ? std::optional<PeerName>()
+                                               : Result<std::optional<PeerName>>(store.error());
+  }
+  return stored_name(*store.value());
+}
+
+// In the order of a start.
+Result<std::string> find_peer_name(const Config& config) {
+  if (const auto running = name_of_agent(config.control_socket()); running.ok()) {
+    const PeerName name = WEFT_TRY(PeerName::parse(running.value()));
+    WEFT_TRY(choose_name(name, config.name, std::nullopt));
+    return running;
+  }
+  const auto netdev = WEFT_TRY(sys::open_netdev());
+  const auto bridge = WEFT_TRY(netdev->find_link(config.bridge));
+  const auto stored = WEFT_TRY(find_stored_name(config.store_path));
+  const auto name =
+      WEFT_TRY(choose_name(stored, config.name, bridge ? name_of_bridge(*bridge) : std::nullopt));
+  if (!name) {
+    return Error{Errc::NotFound,
+                 "this host's peer has no name yet: its first start draws one at random (--name "
+                 "gives it one)"};
+  }
+  return name->to_string();
+}
+
 }  // namespace
+
+ExitCode print_peer_name(const Config& config) {
+  const auto name = find_peer_name(config);
+  if (!name.ok()) {
+    fmt::print(stderr, "weft: {}\n", name.error().what);
+    return name.error().code == Errc::Conflict ? ExitCode::Refused : ExitCode::Failure;
+  }
+  fmt::print("{}\n", name.value());
+  return ExitCode::Ok;
+}
 
 ExitCode run_agent(const Config& config) {
   // One arena: there is one thread, and each further arena would cost its own free lists.

@@ -81,6 +81,9 @@ ExitCode run_configured(Command command,
   if (!config.ok()) {
     return usage_error(config.error());
   }
+  if (settings.flag("print-peer-name")) {
+    return print_peer_name(config.value());
+  }
   return command == Command::Agent ? run_agent(config.value()) : run_launch(config.value(), words);
 }
 

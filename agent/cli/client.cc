@@ -94,6 +94,16 @@ Result<int> running_agent(const std::string& socket) {
   return static_cast<int>(pid->as_int64());
 }
 
+Result<std::string> name_of_agent(const std::string& socket) {
+  const json::value status = WEFT_TRY(call(socket, "GET", "/status"));
+  boost::system::error_code missing;
+  const json::value* const name = status.find_pointer("/router/name", missing);
+  if (name == nullptr || !name->is_string()) {
+    return Error{Errc::Invalid, "the agent does not say its name"};
+  }
+  return std::string(std::string_view(name->as_string()));
+}
+
 Result<Ok> stop_agent(const std::string& socket) {
   const int pid = WEFT_TRY(running_agent(socket));
   const ProcessHandle process = WEFT_TRY(ProcessHandle::open(pid));

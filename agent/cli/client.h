@@ -13,6 +13,9 @@ namespace weft::agent {
 // The pid of the agent that answers on this socket. Errc::Unavailable if there is none.
 Result<int> running_agent(const std::string& socket);
 
+// The name of the peer whose agent answers there, as text.
+Result<std::string> name_of_agent(const std::string& socket);
+
 // Tells the agent to end and waits until it has.
 Result<Ok> stop_agent(const std::string& socket);
 

@@ -65,7 +65,7 @@ class Launch {
   Launch(const Config& config, std::span<const std::string> words)
       : socket_(config.control_socket()),
         log_path_(config.log_file.empty() ? kLogFile : config.log_file),
-        store_path_(config.store_path()),
+        store_path_(config.store_path),
         words_(words.begin(), words.end()),
         quiet_(std::erase(words_, "--quiet") > 0) {}
   Launch(const Launch&) = delete;

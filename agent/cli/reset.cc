@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/client.h"
+#include "agent/config.h"
 #include "agent/identity.h"
 #include "base/result.h"
 #include "router/io/datapath_service.h"
@@ -73,26 +74,25 @@ void leave(const std::string& socket) {
 
 Result<Ok> reset(const Settings& settings) {
   const std::string& run_dir = settings.text("run-dir");
-  const std::string& state_dir = settings.text("state-dir");
+  const StatePlace state = WEFT_TRY(place_state(settings));
   const std::string socket = run_dir + "/weft.sock";
-  const std::string store_path = state_dir + "/weft.db";
   if (running_agent(socket).ok()) {
     leave(socket);
     (void)WEFT_TRY(stop_agent(socket));
   }
-  const std::string bridge = WEFT_TRY(choose_bridge(settings, store_path));
+  const std::string bridge = WEFT_TRY(choose_bridge(settings, state.store));
   const auto netdev = WEFT_TRY(sys::open_netdev());
   (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
   (void)WEFT_TRY(sys::remove_dns_accept());
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
-    (void)WEFT_TRY(remove_file(store_path + suffix));
+    (void)WEFT_TRY(remove_file(state.store + suffix));
   }
   (void)WEFT_TRY(remove_socket(socket));
   (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
   if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
     (void)WEFT_TRY(remove_socket(swarm));
   }
-  remove_directory(state_dir);
+  remove_directory(state.folder);
   remove_directory(run_dir);
   return Ok{};
 }

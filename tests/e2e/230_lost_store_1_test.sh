@@ -33,8 +33,14 @@ assert_unique "$(live_addresses)"
 name=$(name_of_agent)
 
 step "a lone host's store is deleted"
+foretold() { on h1 weft launch --print-peer-name "$@"; }
+assert_equal "$(foretold)" "$name" "the name of the agent that runs"
+assert_fails foretold --name 7a:00:00:00:00:09 >/dev/null
 on h1 weft stop
+assert_equal "$(foretold)" "$name" "the name in the store"
 on h1 sh -c 'rm /var/lib/weft/weft.db*'
+assert_equal "$(foretold)" "$name" "the name that the bridge has"
+assert_equal "$(on h1 ls /var/lib/weft)" "" "files that asking has made"
 launch h1
 wait_until 60 "the live addresses are claimed back" holds_all
 given_once 30
@@ -50,5 +56,23 @@ given_once 30
 step "its bridge has remembered its name all the while, and a reset forgets it"
 assert_equal "$(name_of_agent)" "$name" "the name without any store"
 on h1 weft reset >/dev/null
+assert_equal "$(foretold --name 7a:00:00:00:00:09)" 7a:00:00:00:00:09 "the name that is wanted"
+if why=$(foretold 2>&1); then fail "a name before the first start: $why"; fi
+assert_contains "$why" "no name yet" "why there is none"
+assert_fails on h1 ls /var/lib/weft/weft.db >/dev/null
 launch h1
 [[ $(name_of_agent) != "$name" ]] || fail "the name has outlived a reset"
+
+step "the store is where Weave's prefix said"
+on h1 weft stop
+assert_fails launch h1 --db-prefix /var/lib/kept/weave --state-dir /var/lib/weft >/dev/null
+on h1 weft reset >/dev/null
+launch h1 --db-prefix /var/lib/kept/weave
+name=$(name_of_agent)
+on h1 weft stop
+assert_contains "$(on h1 ls /var/lib/kept)" weaveweft.db "files of that prefix"
+assert_fails on h1 ls /var/lib/weft/weft.db >/dev/null
+on h1 ip link del weft
+assert_equal "$(foretold --db-prefix /var/lib/kept/weave)" "$name" "the name in that store"
+on h1 weft reset --db-prefix /var/lib/kept/weave >/dev/null
+assert_fails on h1 ls /var/lib/kept >/dev/null

@@ -168,19 +168,22 @@ int launch(Words words) {
     fmt::print(stderr, "{}\n", translated.error().what);
     return kUsage;
   }
+  const auto& more = translated.value().words;
+  const auto says = [&more](std::string_view word) {
+    return std::find(more.begin(), more.end(), word) != more.end();
+  };
+  const bool is_start = !says("--print-peer-name=true");
   std::vector<std::string> all{"launch", "--quiet"};
-  if (translated.value().password) {
+  if (is_start && translated.value().password) {
     if (const auto written = write_password(*translated.value().password); !written.ok()) {
       fmt::print(stderr, "{}\n", written.error().what);
       return 1;
     }
     all.push_back(fmt::format("--password-file={}", kPasswordFile));
   }
-  const auto& more = translated.value().words;
   all.insert(all.end(), more.begin(), more.end());
-  const bool has_docker = std::find(more.begin(), more.end(), "--no-docker=true") == more.end();
   const int code = run(std::move(all));
-  if (code == 0 && has_docker) {
+  if (code == 0 && is_start && !says("--no-docker=true")) {
     make_docker_network();
   }
   return code;

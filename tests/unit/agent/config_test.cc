@@ -22,6 +22,26 @@ RouteInfo route_of(const char* destination, const char* link) {
 
 const Cidr kRange = Cidr::parse("10.32.0.0/12").value();
 
+TEST(Config, KeepsItsStateWhereWeavesPrefixSaid) {
+  const Config in_folder = config_of({"--db-prefix=/weavedb/weave"}).value();
+  const Config in_root = config_of({"--db-prefix=/weave"}).value();
+  const Config bare = config_of({"--db-prefix=/weavedb/"}).value();
+
+  EXPECT_EQ(in_folder.store_path, "/weavedb/weaveweft.db");
+  EXPECT_EQ(in_folder.state_dir, "/weavedb");
+  EXPECT_EQ(in_root.store_path, "/weaveweft.db");
+  EXPECT_EQ(in_root.state_dir, "/");
+  EXPECT_EQ(bare.store_path, "/weavedb/weft.db");
+}
+
+TEST(Config, RefusesTwoPlacesForItsState) {
+  const auto config = config_of({"--db-prefix=/weavedb/weave", "--state-dir=/var/lib/weft"});
+
+  ASSERT_FALSE(config.ok());
+  EXPECT_THAT(config.error().what, HasSubstr("--state-dir /var/lib/weft"));
+  EXPECT_THAT(config.error().what, HasSubstr("--db-prefix /weavedb/weave"));
+}
+
 TEST(Config, HasTheDocumentedDefaults) {
   const Config config = config_of({}).value();
 
@@ -37,7 +57,7 @@ TEST(Config, HasTheDocumentedDefaults) {
   EXPECT_TRUE(config.docker);
   EXPECT_EQ(config.bridge, "weft");
   EXPECT_EQ(config.control_socket(), "/run/weft/weft.sock");
-  EXPECT_EQ(config.store_path(), "/var/lib/weft/weft.db");
+  EXPECT_EQ(config.store_path, "/var/lib/weft/weft.db");
 }
 
 TEST(Config, ServesTheControlApiBeyondLoopbackOnlyToWhoHasAToken) {

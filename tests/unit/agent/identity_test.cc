@@ -51,6 +51,31 @@ TEST(Identity, IsWhatTheBridgeRemembersWhereTheStoreIsLost) {
   EXPECT_TRUE(again.has_lost_store) << "until the store is lost again, or reset";
 }
 
+TEST(Identity, CanBeForetoldFromTheSameSources) {
+  const PeerName stored(0x7a0000000001);
+  const PeerName wanted(0x7a0000000002);
+  const PeerName bridge(0x7a0000000003);
+
+  EXPECT_EQ(choose_name(stored, stored, bridge).value(), stored);
+  EXPECT_EQ(choose_name(stored, std::nullopt, bridge).value(), stored);
+  EXPECT_EQ(choose_name(std::nullopt, wanted, bridge).value(), wanted);
+  EXPECT_EQ(choose_name(std::nullopt, std::nullopt, bridge).value(), bridge);
+  EXPECT_EQ(choose_name(std::nullopt, std::nullopt, std::nullopt).value(), std::nullopt);
+  EXPECT_EQ(choose_name(stored, wanted, bridge).error().code, Errc::Conflict);
+}
+
+TEST(Identity, IsReadFromAStoreWithoutChangingIt) {
+  sys::MemoryStore store;
+  SeededEntropy entropy{Rng(kSeed)};
+  EXPECT_EQ(stored_name(store).value(), std::nullopt);
+  const Identity first = claim_identity(store, entropy, std::nullopt).value();
+
+  EXPECT_EQ(stored_name(store).value(), first.name);
+
+  const Identity next = claim_identity(store, entropy, std::nullopt).value();
+  EXPECT_EQ(next.incarnation.value(), first.incarnation.value() + 1);
+}
+
 TEST(Identity, IsWhatTheOperatorSaysWhateverTheBridgeRemembers) {
   sys::MemoryStore store;
   SeededEntropy entropy{Rng(kSeed)};

@@ -102,6 +102,13 @@ TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {
             std::find(words.begin(), words.end(), "--port=7001"));
 }
 
+TEST_F(WeaveWords, SayWhereTheStateIsAndAskForTheName) {
+  const auto words = launch({"--db-prefix", "/weavedb/weave", "--print-peer-name"}).value().words;
+
+  EXPECT_THAT(words, Contains("--db-prefix=/weavedb/weave"));
+  EXPECT_THAT(words, Contains("--print-peer-name=true"));
+}
+
 TEST_F(WeaveWords, NameDockersSocketsAsWeaveDid) {
   const auto words = launch({"--plugin-socket=/run/a.sock", "--plugin-mesh-socket", "/run/b.sock"});
 
