@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "app/raw/raw_report.h"
+#include "app/reach/reach.h"
 #include "app/routes.h"
 #include "base/assert.h"
 #include "probe/report/codec.h"
@@ -286,6 +287,8 @@ Respond App::answer(RequestId id, std::string_view text) {
     case Call::Topology:
     case Call::Node:
       return answer_topology(id, target.value());
+    case Call::Reach:
+      return answer_reach(id, target.value().query);
     case Call::Stream:
     case Call::Pipe:
       ++stats_.requests_refused;
@@ -338,6 +341,15 @@ Respond App::answer_topology(RequestId id, const Target& target) {
   }
   return success(
       id, json::object{{"node", details_json(node->second, spec->id, view, scene(), stale)}});
+}
+
+Respond App::answer_reach(RequestId id, const Choice& query) {
+  const auto reach = reach_json(query, scene(), [this](PeerName host) { return staleness(host); });
+  if (!reach.ok()) {
+    ++stats_.requests_refused;
+    return refusal(id, reach.error().code == Errc::NotFound ? 404 : 400, reach.error().what);
+  }
+  return success(id, reach.value());
 }
 
 std::string App::api_json() const {

@@ -145,6 +145,7 @@ class App {
 
   Respond answer(RequestId id, std::string_view target);
   Respond answer_topology(RequestId id, const Target& target);
+  Respond answer_reach(RequestId id, const Choice& query);
   std::string api_json() const;
   boost::json::array probes_json() const;
   std::string menu_json(const Choice& query);

@@ -56,18 +56,8 @@ Metric memory(std::string id, std::uint64_t value, std::uint64_t max) {
           .priority = 2};
 }
 
-std::string host_label(const HostReport& host) {
-  return host.host.name.empty() ? host.origin.to_string() : host.host.name;
-}
-
 Parent host_parent(const HostReport& host) {
   return {.id = host_id(host.origin), .label = host_label(host), .topology = "hosts"};
-}
-
-const ContainerFacts* find_container(const HostReport& host, const std::string& id) {
-  const auto found = std::find_if(
-      host.containers.begin(), host.containers.end(), [&](const auto& c) { return c.id == id; });
-  return found == host.containers.end() ? nullptr : &*found;
 }
 
 std::string_view state_text(ContainerState state) {
@@ -172,6 +162,24 @@ void add_container_rows(Node& node, const ContainerFacts& container) {
           {"docker_container_state", "Short state", std::string(state_text(container.state)), 11});
 }
 
+}  // namespace
+
+bool is_up(const ContainerFacts& container) {
+  return container.state == ContainerState::Running || container.state == ContainerState::Paused;
+}
+
+std::string host_label(const HostReport& host) {
+  return host.host.name.empty() ? host.origin.to_string() : host.host.name;
+}
+
+std::string container_label(const ContainerFacts& container) {
+  constexpr std::size_t kShortId = 12;
+  const auto pod = container.labels.find("io.kubernetes.container.name");
+  return pod != container.labels.end() ? pod->second
+         : !container.name.empty()     ? container.name
+                                       : container.id.substr(0, kShortId);
+}
+
 // A program started through /proc/self/exe is called "exe": its command line knows better.
 std::string process_label(const ProcessFacts& process) {
   if (!process.name.empty() && process.name != "exe") {
@@ -182,7 +190,11 @@ std::string process_label(const ProcessFacts& process) {
   return base.empty() ? std::to_string(process.pid) : base;
 }
 
-}  // namespace
+const ContainerFacts* find_container(const HostReport& host, const std::string& id) {
+  const auto found = std::find_if(
+      host.containers.begin(), host.containers.end(), [&](const auto& c) { return c.id == id; });
+  return found == host.containers.end() ? nullptr : &*found;
+}
 
 std::string host_id(PeerName host) {
   return host.to_string() + ";<host>";
@@ -285,19 +297,14 @@ Node host_node(const HostReport& host) {
 }
 
 Node container_node(const HostReport& host, const ContainerFacts& container) {
-  constexpr std::size_t kShortId = 12;
   Node node;
   node.id = container_id(container.id);
-  const auto pod = container.labels.find("io.kubernetes.container.name");
-  node.label = pod != container.labels.end() ? pod->second
-               : !container.name.empty()     ? container.name
-                                             : container.id.substr(0, kShortId);
+  node.label = container_label(container);
   node.label_minor = host_label(host);
   node.rank = container.image.empty() ? host_label(host) : image_name(container.image);
   node.shape = "hexagon";
   node.system = is_system(container);
-  node.stopped =
-      container.state != ContainerState::Running && container.state != ContainerState::Paused;
+  node.stopped = !is_up(container);
   node.hosts.insert(host.origin);
   add_container_rows(node, container);
   if (!node.stopped) {

@@ -1,5 +1,5 @@
-// What is said of one host, container, process or peer: a report's facts as a node. Pure; used by
-// topology.cc only.
+// What is said of one host, container, process or peer: a report's facts as a node, and what people
+// call it. Pure.
 #pragma once
 
 #include <string>
@@ -8,6 +8,13 @@
 #include "probe/report/report.h"
 
 namespace weft::app {
+
+bool is_up(const probe::ContainerFacts& container);  // Running, if only to be paused.
+std::string host_label(const probe::HostReport& host);
+std::string container_label(const probe::ContainerFacts& container);
+std::string process_label(const probe::ProcessFacts& process);
+// Nothing if the host has none of this id.
+const probe::ContainerFacts* find_container(const probe::HostReport& host, const std::string& id);
 
 Node host_node(const probe::HostReport& host);
 Node container_node(const probe::HostReport& host, const probe::ContainerFacts& container);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "app/facts.h"
+
 namespace weft::app {
 namespace {
 
@@ -12,11 +14,6 @@ using probe::FlowKey;
 using probe::HostReport;
 using probe::PortMapping;
 using probe::Report;
-
-bool is_up(const ContainerFacts& container) {
-  return container.state == probe::ContainerState::Running
-         || container.state == probe::ContainerState::Paused;
-}
 
 EdgeFacts outward(const FlowFacts& flow) {
   return {.count = flow.count,

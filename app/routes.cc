@@ -15,6 +15,7 @@ constexpr std::array kRoutes{
     Route{"GET", "/api", Call::About},
     Route{"GET", "/api/probes", Call::Probes},
     Route{"GET", "/api/report", Call::Report},
+    Route{"GET", "/api/reach", Call::Reach},
     Route{"GET", "/api/visitor", Call::Visitor},
     Route{"GET", "/api/topology", Call::Topologies},
     Route{"GET", "/api/topology/{topology}", Call::Topology},

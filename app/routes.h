@@ -19,6 +19,7 @@ enum class Call : std::uint8_t {
   Topologies,
   Topology,
   Node,
+  Reach,
   Stream,  // A WebSocket.
   Visitor,
   Control,

@@ -1,5 +1,7 @@
 // Who feeds the probe and the app: watches go to probes, reports come back, both over the mesh.
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 #include <variant>
 
@@ -18,6 +20,23 @@ namespace {
 constexpr PeerName kScraper{};
 constexpr std::chrono::seconds kScrapeLease(60);
 constexpr std::chrono::seconds kScrapeInterval(10);
+
+probe::PathFacts path_facts(const router::PathStatus& status,
+                            const router::DatapathStatus& datapath,
+                            bool is_encrypting) {
+  using std::chrono::microseconds;
+  const auto mtu = datapath.path_mtus.find(status.peer);
+  const bool is_relayed = status.path.way == router::Way::Relay;
+  const auto rtt = status.rtt ? std::chrono::duration_cast<microseconds>(*status.rtt).count() : 0;
+  return {.peer = status.peer,
+          .way = is_relayed ? "relay" : to_string(status.path),
+          .via = status.path.via,
+          .encrypted = is_encrypting && status.path.way != router::Way::Clear,
+          .lost = status.lost,
+          .rtt_us = static_cast<std::uint32_t>(
+              std::min<std::int64_t>(rtt, std::numeric_limits<std::uint32_t>::max())),
+          .mtu = mtu == datapath.path_mtus.end() ? 0 : mtu->second};
+}
 
 }  // namespace
 
@@ -150,6 +169,7 @@ probe::OverlayFacts Agent::overlay_facts() const {
                             .controls = config_.controls != Controls::Off && config_.docker,
                             .host_shell = config_.controls != Controls::Off && config_.host_shell,
                             .links = {},
+                            .paths = {},
                             .endpoints = {}};
   for (const router::ConnectionStatus& connection : mesh_->mesh().connections()) {
     facts.links.push_back({.address = connection.address,
@@ -158,6 +178,9 @@ probe::OverlayFacts Agent::overlay_facts() const {
                            .authenticated = connection.authenticated,
                            .state = std::string(text_of(connection.state)),
                            .reason = connection.reason});
+  }
+  for (const router::PathStatus& status : datapath.paths) {
+    facts.paths.push_back(path_facts(status, datapath, sealed_ != nullptr));
   }
   if (docker_) {
     for (const plugin::Port& port : docker_->driver().ports()) {

@@ -164,6 +164,7 @@ class AppService::Impl {
       case Call::Topologies:
       case Call::Topology:
       case Call::Node:
+      case Call::Reach:
       case Call::Stream:
       case Call::Pipe:
       case Call::Login:

@@ -150,6 +150,16 @@ void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
     item.set_state(link.state);
     item.set_reason(link.reason);
   }
+  for (const PathFacts& path : overlay.paths) {
+    auto& item = *out.add_paths();
+    item.set_peer(path.peer.number());
+    item.set_way(path.way);
+    item.set_via(path.via.number());
+    item.set_encrypted(path.encrypted);
+    item.set_lost(path.lost);
+    item.set_rtt_us(path.rtt_us);
+    item.set_mtu(path.mtu);
+  }
   for (const EndpointFacts& endpoint : overlay.endpoints) {
     auto& item = *out.add_endpoints();
     const Mac::Octets& octets = endpoint.mac.octets();
@@ -376,6 +386,18 @@ Result<LinkFacts> link(const wire::probe::Link& in) {
   return out;
 }
 
+Result<PathFacts> path(const wire::probe::Path& in) {
+  PathFacts out;
+  out.peer = WEFT_TRY(peer(in.peer()));
+  out.way = WEFT_TRY(text(in.way()));
+  out.via = WEFT_TRY(peer(in.via()));
+  out.encrypted = in.encrypted();
+  out.lost = in.lost();
+  out.rtt_us = in.rtt_us();
+  out.mtu = in.mtu();
+  return out;
+}
+
 Result<OverlayFacts> overlay(const wire::probe::Overlay& in) {
   OverlayFacts out;
   out.nickname = WEFT_TRY(text(in.nickname()));
@@ -388,6 +410,10 @@ Result<OverlayFacts> overlay(const wire::probe::Overlay& in) {
   WEFT_TRY(check_count(in.links(), kLinksMax, "links"));
   for (const auto& item : in.links()) {
     out.links.push_back(WEFT_TRY(link(item)));
+  }
+  WEFT_TRY(check_count(in.paths(), kPathsMax, "paths"));
+  for (const auto& item : in.paths()) {
+    out.paths.push_back(WEFT_TRY(path(item)));
   }
   WEFT_TRY(check_count(in.endpoints(), kEndpointsMax, "endpoints"));
   for (const auto& item : in.endpoints()) {

@@ -143,11 +143,15 @@ void limit_flows(std::map<FlowKey, FlowFacts>& flows, std::uint64_t& folded) {
 void limit_overlay(OverlayFacts& overlay, std::uint64_t& folded) {
   cut(overlay.nickname);
   cut_list(overlay.links, kLinksMax, folded);
+  cut_list(overlay.paths, kPathsMax, folded);
   cut_list(overlay.endpoints, kEndpointsMax, folded);
   for (LinkFacts& link : overlay.links) {
     cut(link.address);
     cut(link.state);
     cut(link.reason);
+  }
+  for (PathFacts& path : overlay.paths) {
+    cut(path.way);
   }
   for (EndpointFacts& endpoint : overlay.endpoints) {
     cut_list(endpoint.addresses, kListMax, folded);

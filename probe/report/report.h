@@ -27,7 +27,8 @@ namespace weft::probe {
 inline constexpr std::size_t kProcessesMax = 8192;
 inline constexpr std::size_t kContainersMax = 2048;
 inline constexpr std::size_t kFlowsMax = 8192;
-inline constexpr std::size_t kLinksMax = 256;       // router::Mesh::Options::links_max, rounded up.
+inline constexpr std::size_t kLinksMax = 256;  // router::Mesh::Options::links_max, rounded up.
+inline constexpr std::size_t kPathsMax = 256;  // As links: what a report costs is told by both.
 inline constexpr std::size_t kEndpointsMax = 2048;  // Ports of a Linux bridge, twice.
 inline constexpr std::size_t kListMax = 64;         // Addresses, ports, labels of one thing.
 inline constexpr std::size_t kTextMax = 512;        // Bytes of a name or a command line.
@@ -148,6 +149,19 @@ struct LinkFacts {
   friend bool operator==(const LinkFacts&, const LinkFacts&) = default;
 };
 
+// How frames of the overlay travel to one peer, as this host's data path finds.
+struct PathFacts {
+  PeerName peer;
+  std::string way;  // "clear", "sealed", "esp" or "relay".
+  PeerName via;     // Of a relay.
+  bool encrypted = false;
+  bool lost = false;         // Nothing has answered yet since the path failed.
+  std::uint32_t rtt_us = 0;  // There and back; 0 if unknown.
+  std::uint32_t mtu = 0;     // Of the underlay; 0 if unknown.
+
+  friend bool operator==(const PathFacts&, const PathFacts&) = default;
+};
+
 // An interface on the overlay.
 struct EndpointFacts {
   Mac mac;
@@ -165,6 +179,7 @@ struct OverlayFacts {
   bool controls = false;    // Whether this host performs controls (control/performer.h).
   bool host_shell = false;  // Shells of its own among them.
   std::vector<LinkFacts> links{};
+  std::vector<PathFacts> paths{};
   std::vector<EndpointFacts> endpoints{};  // On this host.
 
   friend bool operator==(const OverlayFacts&, const OverlayFacts&) = default;

@@ -94,6 +94,20 @@ every_second near-client "UDP4-SENDTO:$(address_of h2 far-server):9300" --net we
 far=$(on h2 docker inspect -f '{{.Id}}' far-server)
 wait_until 10 "from host to host" has_edge "$(id_of near-client)" "$far;<container>" 9300/udp
 
+step "how the one reaches the other, by which path and encrypted or not"
+reach() { api "/api/reach?from=near-client&to=$(address_of h2 far-server)"; }
+reaches() {
+  reach | jq -e '.same_host == false and (.paths | length == 2)
+    and any(.connections[]; .direction == "forth" and .port == "9300/udp" and .carrier == "overlay" and .encrypted != null)' >/dev/null
+}
+wait_until 10 "both hosts tell their paths" reaches
+told=$(reach)
+jq -r .summary <<<"$told"
+used=$(on h1 curl -sf --unix-socket /run/weft/weft.sock http://weft/status | jq -c '.datapath.paths[] | [.path, .encrypted, .mtu]')
+assert_equal "$(jq -c '.paths[0] | [.path, .encrypted, .mtu]' <<<"$told")" "$used" "the path from h1 to h2"
+assert_equal "$(jq -r '.to.host.label' <<<"$told")" h2 "where far-server is"
+assert_contains "$(jq -r '.from.addresses[]' <<<"$told")" "$(address_of h1 near-client)" "the addresses of near-client"
+
 step "a container that was removed is gone"
 on h1 docker rm -f udp-client >/dev/null
 is_gone() { api '/api/topology/containers?stopped=running' | jq -e '[.nodes[] | select(.label == "udp-client")] | length == 0' >/dev/null; }

@@ -89,13 +89,33 @@ class Document:
             else:
                 self.findings.add(f"{where}.{name}: not documented")
 
-    def ask(self, template, **parts):
+    def ask(self, template, query=None, **parts):
         path = template.format(**{name: urllib.parse.quote(part, safe="") for name, part in parts.items()})
-        status, body = get(path)
+        status, body = get(path + ("?" + urllib.parse.urlencode(query) if query else ""))
         responses = self.root["paths"][template]["get"]["responses"]
         answer = self.resolved(responses.get(str(status), responses["default"]))
         self.check(answer["content"]["application/json"]["schema"], body, f"{template} {status}")
         return status, body
+
+
+def ask_reach(document, views):
+    """From a container, a host and a process to each of them, then what is no question."""
+    nodes = [next(iter(views[name]), None) for name in ("containers", "hosts", "processes")]
+    assert all(nodes), nodes
+    for start in nodes:
+        for end in nodes:
+            status, _ = document.ask("/api/reach", {"from": start, "to": end})
+            assert status == 200, (start, end, status)
+    for query, expected in (
+        ({}, 400),
+        ({"from": nodes[0]}, 400),
+        ({"from": nodes[0], "to": ""}, 400),
+        ({"from": nodes[0], "to": "nobody"}, 404),
+        ({"from": b"\xff\x00;<container>", "to": nodes[0]}, 404),
+        ({"from": "x" * 3000, "to": nodes[0]}, 404),
+    ):
+        status, _ = document.ask("/api/reach", query)
+        assert status == expected, (query, status)
 
 
 def main():
@@ -106,11 +126,14 @@ def main():
         assert status == 200, (path, status)
     _, menu = document.ask("/api/topology")
     views = menu + [below for topology in menu for below in topology.get("sub_topologies", [])]
+    nodes = {}
     for name in [topology["url"].rsplit("/", 1)[1] for topology in views]:
         _, view = document.ask("/api/topology/{topology}", topology=name)
+        nodes[name] = [node for node, facts in view["nodes"].items() if not facts.get("pseudo")]
         for node in list(view["nodes"])[:NODES_EACH]:
             document.ask("/api/topology/{topology}/{node}", topology=name, node=node)
             asked += 1
+    ask_reach(document, nodes)
     for status, body in (get("/api/nonsense"), get("/api/topology/nonsense")):
         assert status == 404, status
         document.check(document.root["components"]["responses"]["Error"]["content"]["application/json"]["schema"], body, "an error")

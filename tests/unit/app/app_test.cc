@@ -160,6 +160,19 @@ TEST_F(AppTest, DescribesANodeWithItsConnectionsChildrenAndParents) {
   EXPECT_EQ(node.at("parents").at(1).at("topologyId"), "hosts");
 }
 
+TEST_F(AppTest, TellsHowOneNodeReachesAnother) {
+  warm_up();
+
+  const Respond answer = ask("/api/reach?from=web&to=10.40.0.1");
+
+  EXPECT_EQ(answer.status, 200U);
+  EXPECT_EQ(json::parse(answer.body).at("to").at("label"), "db");
+  EXPECT_EQ(ask("/api/reach?from=web").status, 400U);
+  EXPECT_EQ(ask("/api/reach?from=web&to=nobody").status, 404U);
+  EXPECT_EQ(ask("/api/reach?from=172.17.0.1&to=web").status, 400U);  // Of both hosts.
+  EXPECT_EQ(app_.stats().requests_refused, 3U);
+}
+
 TEST_F(AppTest, RefusesWhatDoesNotExist) {
   warm_up();
   EXPECT_EQ(ask("/api/nonsense").status, 404U);

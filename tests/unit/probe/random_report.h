@@ -51,6 +51,15 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
                          .sent = rng.below(100000),
                          .received = rng.below(100000)};
   }
+  for (std::uint32_t i = 0; i < rng.below(3); ++i) {
+    report.overlay.paths.push_back({.peer = PeerName(rng.below(8)),
+                                    .way = rng.chance(50) ? "sealed" : "relay",
+                                    .via = PeerName(rng.below(8)),
+                                    .encrypted = rng.chance(50),
+                                    .lost = rng.chance(50),
+                                    .rtt_us = rng.below(1000),
+                                    .mtu = rng.below(9000)});
+  }
   report.sources = {{.name = "procfs", .working = true, .detail = "fine"}};
   return report;
 }
