@@ -162,6 +162,37 @@ void add_container_rows(Node& node, const ContainerFacts& container) {
           {"docker_container_state", "Short state", std::string(state_text(container.state)), 11});
 }
 
+// In whole milliseconds: one that moves at each look would resend the node.
+std::string rtt_text(std::uint32_t rtt_us) {
+  constexpr std::uint32_t kMillisecond = 1000;
+  return rtt_us == 0             ? ""
+         : rtt_us < kMillisecond ? "under 1 ms"
+                                 : fmt::format("{} ms", rtt_us / kMillisecond);
+}
+
+// How frames of the overlay go from a host to each other one.
+Table path_table(const HostReport& host, const Report& report) {
+  Table table{.id = "weft_paths",
+              .label = "Paths",
+              .columns = {{"peer", "Peer"},
+                          {"path", "Path"},
+                          {"encrypted", "Encrypted"},
+                          {"state", "State"},
+                          {"rtt", "RTT"},
+                          {"mtu", "MTU"}},
+              .rows = {}};
+  for (const probe::PathFacts& path : host.overlay.paths) {
+    table.rows.push_back(
+        {{"peer", peer_label(report, path.peer)},
+         {"path", path.way == "relay" ? "relay " + peer_label(report, path.via) : path.way},
+         {"encrypted", path.encrypted ? "yes" : "no"},
+         {"state", path.lost ? "nothing answers" : "in use"},
+         {"rtt", rtt_text(path.rtt_us)},
+         {"mtu", path.mtu == 0 ? "" : std::to_string(path.mtu)}});
+  }
+  return table;
+}
+
 }  // namespace
 
 bool is_up(const ContainerFacts& container) {
@@ -170,6 +201,11 @@ bool is_up(const ContainerFacts& container) {
 
 std::string host_label(const HostReport& host) {
   return host.host.name.empty() ? host.origin.to_string() : host.host.name;
+}
+
+std::string peer_label(const Report& report, PeerName peer) {
+  const HostReport* const host = report.find(peer);
+  return host == nullptr ? peer.to_string() : host_label(*host);
 }
 
 std::string container_label(const ContainerFacts& container) {
@@ -403,6 +439,9 @@ Node peer_node(const HostReport& host, const Report& report) {
                                                : link.reason}});
   }
   node.tables.push_back(std::move(links));
+  if (!host.overlay.paths.empty()) {
+    node.tables.push_back(path_table(host, report));
+  }
   return node;
 }
 

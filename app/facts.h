@@ -11,6 +11,7 @@ namespace weft::app {
 
 bool is_up(const probe::ContainerFacts& container);  // Running, if only to be paused.
 std::string host_label(const probe::HostReport& host);
+std::string peer_label(const probe::Report& report, PeerName peer);  // Its name if it is not told.
 std::string container_label(const probe::ContainerFacts& container);
 std::string process_label(const probe::ProcessFacts& process);
 // Nothing if the host has none of this id.

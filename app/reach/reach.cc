@@ -223,11 +223,6 @@ json::object name_json(const Subject& subject) {
   return {{"id", id_of(subject)}, {"label", label_of(subject)}, {"topology", topology_of(subject)}};
 }
 
-std::string peer_label(const probe::Report& report, PeerName peer) {
-  const HostReport* const host = report.find(peer);
-  return host == nullptr ? peer.to_string() : host_label(*host);
-}
-
 json::object path_json(const PathFacts& path, const HostReport& from, const Scene& scene) {
   const bool is_relayed = path.way == "relay";
   return {{"from", host_id(from.origin)},

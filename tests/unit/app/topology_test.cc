@@ -67,6 +67,39 @@ TEST_F(TopologyTest, LinksLeadOnlyToNodesOfTheirView) {
   }
 }
 
+TEST_F(TopologyTest, TellsOfEveryPathOfAPeerAndItsHealth) {
+  probe::HostReport host = *report_.find(kHost1);
+  host.overlay.paths = {{.peer = kHost2,
+                         .way = "relay",
+                         .via = kHost2,
+                         .encrypted = true,
+                         .lost = true,
+                         .rtt_us = 2900,
+                         .mtu = 1500},
+                        {.peer = PeerName(1), .way = "clear", .via = {}, .rtt_us = 400}};
+  ++host.sequence;
+  report_.merge(host);
+
+  const View rendered = view(TopologyId::Weave);
+
+  const Table& paths = rendered.at("#" + kHost1.to_string()).tables.back();
+  using Row = std::map<std::string, std::string>;
+  EXPECT_EQ(paths.id, "weft_paths");
+  EXPECT_THAT(paths.rows,
+              ElementsAre(Row{{"peer", "h2.example.org"},
+                              {"path", "relay h2.example.org"},
+                              {"encrypted", "yes"},
+                              {"state", "nothing answers"},
+                              {"rtt", "2 ms"},
+                              {"mtu", "1500"}},
+                          Row{{"peer", "00:00:00:00:00:01"},
+                              {"path", "clear"},
+                              {"encrypted", "no"},
+                              {"state", "in use"},
+                              {"rtt", "under 1 ms"},
+                              {"mtu", ""}}));
+}
+
 TEST_F(TopologyTest, HidesStoppedContainersWhereRunningOnesAreChosen) {
   probe::HostReport host = *report_.find(kHost1);
   host.containers[0].state = probe::ContainerState::Exited;
