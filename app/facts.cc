@@ -141,11 +141,7 @@ void add_container_rows(Node& node, const ContainerFacts& container) {
            "State",
            container.status.empty() ? std::string(state_text(container.state)) : container.status,
            4});
-  add_row(node,
-          {"docker_container_networks",
-           "Networks",
-           join(container.networks, [](const auto& n) { return n; }),
-           5});
+  add_row(node, {"docker_container_networks", "Networks", network_names(container), 5});
   add_row(node,
           {"docker_container_ips",
            "IPs",
@@ -203,6 +199,12 @@ std::string host_label(const HostReport& host) {
   return host.host.name.empty() ? host.origin.to_string() : host.host.name;
 }
 
+std::string network_names(const ContainerFacts& container) {
+  std::vector<std::string> names = container.networks;
+  std::sort(names.begin(), names.end());
+  return join(names, [](const std::string& name) { return name; });
+}
+
 std::string peer_label(const Report& report, PeerName peer) {
   const HostReport* const host = report.find(peer);
   return host == nullptr ? peer.to_string() : host_label(*host);
@@ -242,6 +244,10 @@ std::string container_id(std::string_view id) {
 
 std::string image_id(std::string_view name) {
   return std::string(name) + ";<container_image>";
+}
+
+std::string network_id(std::string_view names) {
+  return std::string(names) + ";<network>";
 }
 
 std::string process_id(PeerName host, std::uint32_t pid) {
@@ -355,6 +361,9 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
     node.parents.push_back({image_id(name), name, "containers-by-image"});
   }
   node.parents.push_back(host_parent(host));
+  if (const std::string names = network_names(container); !names.empty()) {
+    node.parents.push_back({network_id(names), names, "containers-by-network"});
+  }
   if (!container.labels.empty()) {
     node.tables.push_back(label_table(container));
   }

@@ -13,6 +13,7 @@ bool is_up(const probe::ContainerFacts& container);  // Running, if only to be p
 std::string host_label(const probe::HostReport& host);
 std::string peer_label(const probe::Report& report, PeerName peer);  // Its name if it is not told.
 std::string container_label(const probe::ContainerFacts& container);
+std::string network_names(const probe::ContainerFacts& container);  // In order.
 std::string process_label(const probe::ProcessFacts& process);
 // Nothing if the host has none of this id.
 const probe::ContainerFacts* find_container(const probe::HostReport& host, const std::string& id);

@@ -175,6 +175,9 @@ json::array children_json(const Node& node,
       add_children(groups, TopologyId::Containers, node.id, scene, staleness);
       add_children(groups, TopologyId::Processes, node.id, scene, staleness);
       break;
+    case TopologyId::ContainersByNetwork:
+      add_children(groups, TopologyId::Containers, node.id, scene, staleness);
+      break;
     case TopologyId::Containers:
       add_children(groups, TopologyId::Processes, node.id, scene, staleness);
       break;

@@ -52,6 +52,13 @@ constexpr std::array kTopologies{
                  2,
                  false,
                  kContainerOptions},
+    TopologySpec{ContainersByNetwork,
+                 "containers-by-network",
+                 "by network",
+                 "containers",
+                 2,
+                 false,
+                 kContainerOptions},
     TopologySpec{Pods, "pods", "Pods", "", 3, true, {}},
     TopologySpec{EcsTasks, "ecs-tasks", "Tasks", "", 3, true, {}},
     TopologySpec{SwarmServices, "swarm-services", "Services", "", 3, true, {}},
@@ -267,6 +274,62 @@ std::string row_value(const Node& node, std::string_view id) {
   return "";
 }
 
+// Those that a host is attached to, and the overlay's.
+std::vector<Cidr> known_subnets(const HostReport& host) {
+  std::vector<Cidr> known;
+  for (const Cidr& network : host.host.networks) {
+    known.push_back(network.network());
+  }
+  if (const auto range = Cidr::parse(host.overlay.range); range.ok()) {
+    known.push_back(range.value().network());
+  }
+  return known;
+}
+
+// The subnets of a container's addresses, as far as its host knows them.
+void add_subnets(const std::vector<Cidr>& known,
+                 const ContainerFacts& container,
+                 std::set<Cidr>& subnets) {
+  constexpr std::size_t kSubnetsMax = 16;  // To be read; a group of containers has one or two.
+  for (const Ip& address : container.addresses) {
+    const auto found = std::find_if(known.begin(), known.end(), [&](const Cidr& network) {
+      return network.is_v4() == address.is_v4() && network.contains(address);
+    });
+    if (found != known.end() && subnets.size() < kSubnetsMax) {
+      subnets.insert(*found);
+    }
+  }
+}
+
+// Containers that are on the same networks: those of a group reach each other, and a node with
+// several names stands for those that lead from one network to another.
+View networks_view(const Scene& scene) {
+  View view =
+      grouped(containers_view(scene), "container", [](const Node& node) -> std::optional<Group> {
+        const std::string names = row_value(node, "docker_container_networks");
+        return Group{network_id(names), names.empty() ? "no network" : names, "containers"};
+      });
+  std::map<std::string, std::set<Cidr>> subnets;
+  for (const auto& [name, host] : scene.report.hosts()) {
+    const std::vector<Cidr> known = known_subnets(host);
+    for (const ContainerFacts& container : host.containers) {
+      add_subnets(known, container, subnets[network_id(network_names(container))]);
+    }
+  }
+  for (const auto& [id, of_group] : subnets) {
+    std::string text;
+    for (const Cidr& subnet : of_group) {
+      text += (text.empty() ? "" : ", ") + subnet.to_string();
+    }
+    // Of two containers of one id on two hosts only one is shown.
+    if (const auto node = view.find(id); node != view.end() && !text.empty()) {
+      node->second.metadata.push_back(
+          {.id = "weft_subnets", .label = "Subnets", .value = text, .priority = 2});
+    }
+  }
+  return view;
+}
+
 bool is_hidden(const Choice& choice, const Node& node) {
   const auto chosen = [&](std::string_view group) {
     const auto found = choice.find(group);
@@ -340,6 +403,8 @@ View render_view(TopologyId topology, const Scene& scene) {
             const std::string name = row_value(node, "docker_image_name");
             return Group{image_id(name), name.empty() ? "unknown image" : name, "containers"};
           });
+    case ContainersByNetwork:
+      return networks_view(scene);
     case Pods:
     case SwarmServices:
     case EcsTasks:

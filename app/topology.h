@@ -22,6 +22,7 @@ enum class TopologyId : std::uint8_t {
   Containers,
   ContainersByHostname,
   ContainersByImage,
+  ContainersByNetwork,
   Pods,
   SwarmServices,
   EcsTasks,
@@ -73,6 +74,7 @@ std::size_t apply_choice(const Choice& choice, View& view);
 std::string host_id(PeerName host);
 std::string container_id(std::string_view id);
 std::string image_id(std::string_view name);
+std::string network_id(std::string_view names);
 std::string process_id(PeerName host, std::uint32_t pid);
 // "nginx" of "registry:5000/library/nginx:1.25@sha256:…".
 std::string image_name(std::string_view image);

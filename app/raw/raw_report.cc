@@ -150,6 +150,9 @@ json::object& add_node(const Node& node, std::string_view kind, PeerName host, T
   }
   json::object parents;
   for (const Parent& parent : node.parents) {
+    if (parent.topology == "containers-by-network") {
+      continue;  // A view that Scope does not have.
+    }
     parents[raw_topology(parent.topology)] = json::array{parent.id};
   }
   topology.nodes[node.id] = json::object{{"id", node.id},

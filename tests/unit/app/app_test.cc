@@ -140,7 +140,7 @@ TEST_F(AppTest, AnswersAsScopeDoes) {
   EXPECT_EQ(menu.at(1).at("name"), "Containers");
   EXPECT_EQ(menu.at(1).at("url"), "/api/topology/containers");
   EXPECT_EQ(menu.at(1).at("stats").at("nonpseudo_node_count"), 2);
-  EXPECT_EQ(menu.at(1).at("sub_topologies").as_array().size(), 2U);
+  EXPECT_EQ(menu.at(1).at("sub_topologies").as_array().size(), 3U);
   const json::value containers = json::parse(ask("/api/topology/containers").body);
   const json::value& web = containers.at("nodes").at(kWeb + ";<container>");
   EXPECT_EQ(web.at("label"), "web");

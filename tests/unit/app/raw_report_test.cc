@@ -40,6 +40,8 @@ TEST(RawReport, HasHostsContainersImagesAndProcessesUnderScopesNames) {
   EXPECT_EQ(container.at("sets").at("docker_container_ips"), json::value(json::array{"10.32.0.2"}));
   EXPECT_EQ(container.at("parents").at("container_image"),
             json::value(json::array{"library/nginx;<container_image>"}));
+  EXPECT_EQ(container.at("parents").at("host"),
+            json::value(json::array{kHost1.to_string() + ";<host>"}));
   EXPECT_TRUE(
       raw.at("ContainerImage").at("nodes").as_object().contains("postgres;<container_image>"));
   const json::value& process = raw.at("Process").at("nodes").at(kHost1.to_string() + ";100");

@@ -133,6 +133,33 @@ TEST_F(TopologyTest, GroupsContainersByImage) {
   EXPECT_TRUE(web.links.contains("postgres;<container_image>"));
 }
 
+TEST_F(TopologyTest, GroupsContainersByTheNetworksTheyAreOn) {
+  probe::HostReport host = *report_.find(kHost1);
+  add_container(host, std::string(64, 'c'), "gateway", "nginx", "172.17.0.2");
+  host.containers.back().networks = {"weft-net", "bridge"};
+  host.flows[flow(
+      probe::Direction::Outbound, std::string(64, 'c'), 101, "10.32.0.9", "10.32.0.1", 80)] = {
+      .count = 1};
+  ++host.sequence;
+  report_.merge(host);
+  edges_ = resolve_edges(report_);
+
+  const View rendered = view(TopologyId::ContainersByNetwork);
+
+  const Node& net = rendered.at("weft-net;<network>");
+  EXPECT_EQ(net.label_minor, "2 containers");
+  EXPECT_EQ(net.metadata.back().value, "10.32.0.0/12");
+  EXPECT_TRUE(net.busy);
+  const Node& gateway = rendered.at("bridge, weft-net;<network>");
+  EXPECT_EQ(gateway.metadata.back().value, "172.17.0.0/16");
+  EXPECT_TRUE(gateway.links.contains(net.id));
+  const boost::json::object details =
+      details_json(net, TopologyId::ContainersByNetwork, rendered, {report_, edges_}, [](PeerName) {
+        return 0;
+      });
+  EXPECT_EQ(details.at("children").at(0).at("nodes").as_array().size(), 2U);
+}
+
 TEST(ImageName, IsWithoutRegistryTagAndDigest) {
   EXPECT_EQ(image_name("registry.example.org:5000/library/nginx:1.25@sha256:ab"), "library/nginx");
   EXPECT_EQ(image_name("localhost/nginx"), "nginx");
