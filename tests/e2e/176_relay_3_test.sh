@@ -29,11 +29,19 @@ end() {
   everywhere weft reset
 }
 
+# ENCRYPTED (true or false): what the API answers to "how does h1 reach h3" while h2 relays.
+reach_tells() {
+  on h1 curl -sf --unix-socket /run/weft/weft.sock 'http://weft/api/reach?from=h1&to=h3' >"$SCRATCH/reach" &&
+    jq -e --argjson encrypted "$1" '.paths[0] | .path == "relay" and .relay == "h2" and .encrypted == $encrypted' "$SCRATCH/reach" >/dev/null
+}
+
 assert_relayed() {
   lab partition h1 h3
   step "  containers go on talking through h2"
   wait_until 5 "a pings c through h2" guest_pings h1 a 10.32.0.13
   path_is h1 h3 "relay h2" || fail "h1 goes another way: $(on h1 weft status --json | jq -c .datapath.paths)"
+  wait_until 10 "the API says so" reach_tells "$([[ $1 == clear ]] && echo false || echo true)"
+  echo "    $(jq -r .summary "$SCRATCH/reach")"
   guest_does h3 c timeout 20 iperf3 -s -1 >/dev/null &
   wait_until 5 "iperf3 listens" guest_does h3 c sh -c 'ss -tln | grep -q :5201'
   guest_does h1 a timeout 15 iperf3 -c 10.32.0.13 -t 2 -J >"$SCRATCH/iperf"
