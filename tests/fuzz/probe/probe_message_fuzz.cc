@@ -14,6 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto* report = std::get_if<weft::probe::HostReport>(&message.value())) {
     WEFT_ASSERT(report->processes.size() <= weft::probe::kProcessesMax);
     WEFT_ASSERT(report->flows.size() <= weft::probe::kFlowsMax);
+    WEFT_ASSERT(report->overlay.paths.size() <= weft::probe::kPathsMax);
     const auto again = weft::probe::decode_message(weft::probe::encode_report(*report));
     WEFT_ASSERT(again.ok());
     WEFT_ASSERT(std::get<weft::probe::HostReport>(again.value()) == *report);

@@ -164,6 +164,20 @@ TEST(ReportLimits, KeepProcessesInContainersAndCountTheRest) {
   EXPECT_EQ(report.processes.front().pid, 1U);
 }
 
+TEST(ReportLimits, KeepSoManyPathsAndCountTheRest) {
+  HostReport report;
+  for (std::uint64_t peer = 1; peer <= kPathsMax + 3; ++peer) {
+    report.overlay.paths.push_back({.peer = PeerName(peer), .way = "clear", .via = {}});
+  }
+  EXPECT_FALSE(decode_message(encode_report(report)).ok());
+
+  enforce_limits(report);
+
+  EXPECT_EQ(report.overlay.paths.size(), kPathsMax);
+  EXPECT_EQ(report.folded.others, 3U);
+  EXPECT_TRUE(decode_message(encode_report(report)).ok());
+}
+
 TEST(ReportLimits, MakeAnyBytesOfANameText) {
   HostReport report;
   report.host.name = "a\xff\xc3(\n\xe2\x82\xac";
