@@ -234,6 +234,7 @@ void Agent::on_ipam(ipam::AllocatorAction action) {
                  [](auto&&) {},  // Persist and Answer stay inside the service.
              },
              std::move(action));
+  keep_clients_addresses();  // What changes the ring is told to others.
 }
 
 // From Docker ---------------------------------------------------------------------------------

@@ -179,6 +179,8 @@ class Agent {
   Result<Ok> detach(const DetachCall& call);
   Result<Ok> expose(const Exposure& exposure);
   Result<Ok> hide(const Cidr& address);
+  void keep_clients_addresses();
+  std::string tracker_name() const { return config_.no_masq_local ? "no-masq-local" : ""; }
   AttachHooks attach_hooks();
 
   Result<Ok> connect(const TargetsCall& call);
@@ -219,6 +221,7 @@ class Agent {
   std::map<std::uint32_t, std::string> attached_links_;  // Their host ends: who has them.
   std::unique_ptr<sys::NetworkWatch> attachment_watch_;
   std::vector<Exposure> exposed_;
+  std::optional<std::vector<sys::AddressRun>> kept_;  // As the data path knows them.
   KeptNames kept_names_;
   bool names_are_due_ = false;                // To be written to the store.
   bool clients_are_due_ = false;              // To be told to DNS.

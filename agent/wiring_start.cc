@@ -39,6 +39,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   WEFT_TRY(agent->start_sealed(seat));
   WEFT_TRY(agent->start_datapath(seat.identity.name));
   WEFT_TRY(agent->start_ipam(seat));
+  agent->keep_clients_addresses();
   WEFT_TRY(agent->start_mesh(seat));
   if (agent->config_.dns.enabled) {
     WEFT_TRY(agent->start_dns(seat.identity));
@@ -104,6 +105,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .sealed = sealed_.get(),
       .clear_possible = !sealed_ || !config_.trusted_subnets.empty(),
       .exposed = exposed_,
+      .kept = config_.no_masq_local ? std::nullopt : std::optional(std::vector<sys::AddressRun>()),
       .seed = seed_number,
       .find_relays = [this](PeerName peer) { return find_relays(peer); },
       .next_hop = [this](PeerName peer) { return next_hop(peer); },
@@ -264,7 +266,8 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
         control_->respond(call, std::move(response));
       },
       [this](const std::string& text) { return find_peer(text); },
-      [this](const std::string& owner) { return may_run(owner); });
+      [this](const std::string& owner) { return may_run(owner); },
+      tracker_name());
   control_ = WEFT_TRY(sys::listen_http(
       host_.io.get_executor(),
       {.path = config_.control_socket(), .group = "weft"},
@@ -309,7 +312,8 @@ Result<Ok> Agent::listen_weave(const ControlHooks& hooks) {
         weave_api_->respond(call, std::move(response));
       },
       [this](const std::string& text) { return find_peer(text); },
-      [this](const std::string& owner) { return may_run(owner); });
+      [this](const std::string& owner) { return may_run(owner); },
+      tracker_name());
   const auto on_request = [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {
     on_weave_request(request, hooks, attach);
   };

@@ -115,6 +115,14 @@ NftRule guest_masquerade_rule(const std::string& bridge, const Cidr& subnet) {
   return rule;
 }
 
+// Who comes in to these addresses keeps its own.
+NftRule kept_rule(const std::string& bridge, const AddressRun& run) {
+  NftRule rule = inward(
+      bridge, fmt::format("exposed kept {}-{}", run.first.to_string(), run.last.to_string()));
+  rule.destination_run = NftRule::Run{run.first, run.last};
+  return rule;
+}
+
 // Without masquerading, in either direction.
 NftRule plain_rule(const std::string& bridge, const Cidr& subnet) {
   NftRule rule = outward(bridge, "exposed plain " + subnet.to_string());
@@ -133,8 +141,14 @@ std::vector<NftRule> own_forward_rules(const std::string& bridge,
 }
 
 std::vector<NftRule> own_postrouting_rules(const std::string& bridge,
-                                           const std::vector<Exposure>& exposed) {
+                                           const std::vector<Exposure>& exposed,
+                                           const std::vector<AddressRun>& kept) {
   std::vector<NftRule> rules;
+  if (!exposed.empty()) {
+    for (const AddressRun& run : kept) {
+      rules.push_back(kept_rule(bridge, run));
+    }
+  }
   for (const Exposure& exposure : exposed) {
     const Cidr subnet = exposure.address.network();
     rules.push_back(exposure.masquerade ? guest_masquerade_rule(bridge, subnet)
@@ -352,12 +366,13 @@ Result<Ok> for_both(const std::function<Result<Ok>(NftFamily family)>& change) {
 Result<Ok> ensure_gateway_of(Nftables& nftables,
                              NftFamily family,
                              const std::string& bridge,
-                             const std::vector<Exposure>& exposed) {
+                             const std::vector<Exposure>& exposed,
+                             const std::vector<AddressRun>& kept) {
   // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
   WEFT_TRY(
       ensure_exactly(nftables, own_forward(family), bridge, own_forward_rules(bridge, exposed)));
   WEFT_TRY(ensure_exactly(
-      nftables, own_postrouting(family), bridge, own_postrouting_rules(bridge, exposed)));
+      nftables, own_postrouting(family), bridge, own_postrouting_rules(bridge, exposed, kept)));
   const NftChain forward = forward_chain(family);
   std::vector<NftRule> rules = crossing_rules(bridge);
   const auto isolating = WEFT_TRY(
@@ -402,8 +417,14 @@ Result<Ok> remove_forward_accept(const std::string& bridge) {
 
 Result<Ok> ensure_gateway_rules(const std::string& bridge,
                                 const std::vector<Cidr>& addresses,
-                                const std::vector<Exposure>& exposed) {
+                                const std::vector<Exposure>& exposed,
+                                const std::vector<AddressRun>& kept) {
   WEFT_TRY(check_bridge_name(bridge));
+  if (kept.size() > kKeptRunsMax) {
+    return Error{
+        Errc::Exhausted,
+        fmt::format("{} runs of addresses (expected at most {})", kept.size(), kKeptRunsMax)};
+  }
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   for (const NftFamily family : kFamilies) {
@@ -411,10 +432,14 @@ Result<Ok> ensure_gateway_rules(const std::string& bridge,
     std::erase_if(of_family, [family](const Exposure& exposure) {
       return family_of(exposure.address) != family;
     });
+    std::vector<AddressRun> kept_of_family = kept;
+    std::erase_if(kept_of_family, [family](const AddressRun& run) {
+      return run.first.is_v4() != (family == NftFamily::Ipv4);
+    });
     if (std::any_of(addresses.begin(), addresses.end(), [family](const Cidr& address) {
           return family_of(address) == family;
         })) {
-      WEFT_TRY(ensure_gateway_of(*nftables, family, bridge, of_family));
+      WEFT_TRY(ensure_gateway_of(*nftables, family, bridge, of_family, kept_of_family));
       continue;
     }
     const Result<Ok> removed = remove_gateway_of(*nftables, family, bridge);

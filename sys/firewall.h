@@ -31,11 +31,25 @@ Result<Ok> ensure_forward_accept(const std::string& bridge);
 // Removes the rules, and the table and chain if we made them and nothing else is in them.
 Result<Ok> remove_forward_accept(const std::string& bridge);
 
+// Addresses of one family, both ends included.
+struct AddressRun {
+  Ip first;
+  Ip last;
+
+  friend bool operator==(const AddressRun&, const AddressRun&) = default;
+};
+
+// The runs that a host's rules are made for; more are refused with Errc::Exhausted, since each new
+// conversation from outside is compared with them one after the other.
+inline constexpr std::size_t kKeptRunsMax = 32;
+
 // The same for what the host needs as the bridge's gateway with these addresses, in their families
-// alone. Those of `exposed` are among them.
+// alone. Those of `exposed` are among them. Who comes in from outside to an address in `kept` keeps
+// its own, also where its subnet is exposed with masquerading.
 Result<Ok> ensure_gateway_rules(const std::string& bridge,
                                 const std::vector<Cidr>& addresses,
-                                const std::vector<Exposure>& exposed = {});
+                                const std::vector<Exposure>& exposed = {},
+                                const std::vector<AddressRun>& kept = {});
 Result<Ok> remove_gateway_rules(const std::string& bridge);
 
 // That containers may ask the DNS at an address of this host: rules at the head of INPUT in

@@ -238,6 +238,35 @@ Result<Ok> Agent::hide(const Cidr& address) {
   return datapath_->set_exposed(exposed_);
 }
 
+// --no-masq-local: of clients of containers that are here, to which this host's own ranges belong.
+void Agent::keep_clients_addresses() {
+  if (!config_.no_masq_local) {
+    return;
+  }
+  std::vector<ipam::Span> owned = ipam_->owned();
+  const std::size_t count = owned.size();
+  if (count > sys::kKeptRunsMax) {
+    std::stable_sort(owned.begin(), owned.end(), [](const ipam::Span& a, const ipam::Span& b) {
+      return a.size() > b.size();
+    });
+    owned.resize(sys::kKeptRunsMax);
+  }
+  std::vector<sys::AddressRun> kept;
+  kept.reserve(owned.size());
+  for (const ipam::Span& span : owned) {
+    kept.push_back({ipam::ip_of(span.first), ipam::ip_of(span.last)});
+  }
+  if (kept_ == kept) {
+    return;
+  }
+  if (count > kept.size()) {
+    log::warning("clients of containers in this host's smallest ranges do not keep their address",
+                 {"ranges", count - kept.size()});
+  }
+  kept_ = kept;
+  (void)datapath_->set_kept(std::move(kept));  // It has said in the status what went wrong.
+}
+
 AttachHooks Agent::attach_hooks() {
   return {.list =
               [this] {

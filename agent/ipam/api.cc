@@ -19,11 +19,13 @@ constexpr std::string_view kCancelled = "cancelled";
 
 }  // namespace
 
-IpamApi::IpamApi(ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run)
+IpamApi::IpamApi(
+    ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run, std::string tracker)
     : ipam_(ipam),
       respond_(std::move(respond)),
       find_peer_(std::move(find_peer)),
-      may_run_(std::move(may_run)) {}
+      may_run_(std::move(may_run)),
+      tracker_(std::move(tracker)) {}
 
 void IpamApi::on_request(const sys::HttpRequest& request) {
   auto parsed = parse_ipam_call(request.method, request.target, ipam_.default_subnet());
@@ -150,7 +152,7 @@ void IpamApi::perform(RequestId call, const AskDefaultSubnet&) {
 }
 
 void IpamApi::perform(RequestId call, const AskTracker&) {
-  answer(call, 200, "\n");  // The overlay needs no tracking of routes outside of it.
+  answer(call, 200, tracker_ + "\n");
 }
 
 void IpamApi::perform(RequestId call, const AwaitRing&) {

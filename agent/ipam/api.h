@@ -24,7 +24,12 @@ class IpamApi {
   // False once a container is known to have died.
   using MayRun = std::function<bool(const std::string& container)>;
 
-  IpamApi(ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run);
+  // `tracker` is the name of what follows the ranges that this host owns; empty: nothing does.
+  IpamApi(ipam::DualStack& ipam,
+          Respond respond,
+          FindPeer find_peer,
+          MayRun may_run,
+          std::string tracker);
   IpamApi(const IpamApi&) = delete;
   IpamApi& operator=(const IpamApi&) = delete;
 
@@ -54,6 +59,7 @@ class IpamApi {
   Respond respond_;
   FindPeer find_peer_;
   MayRun may_run_;
+  std::string tracker_;
   std::map<RequestId, RequestId> waiting_;
   std::map<RequestId, std::string> takers_;  // Who waits for an address.
 };

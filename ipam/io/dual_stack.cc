@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ipam/ring.h"
+
 namespace weft::ipam {
 namespace {
 
@@ -162,6 +164,18 @@ std::vector<std::pair<Owner, Cidr>> DualStack::held() const {
         held.begin(), held.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   }
   return held;
+}
+
+std::vector<Span> DualStack::owned() const {
+  std::vector<Span> owned;
+  for (const IpamService* const service : {v4_.get(), v6_.get()}) {
+    const Ring* const ring = service == nullptr ? nullptr : service->allocator().ring();
+    if (ring != nullptr) {
+      const auto spans = ring->owned_by(service->allocator().options().self).spans();
+      owned.insert(owned.end(), spans.begin(), spans.end());
+    }
+  }
+  return owned;
 }
 
 std::vector<Cidr> DualStack::held_by(const Owner& owner) const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ipam/io/ipam_service.h"
+#include "ipam/span.h"
 
 namespace weft::ipam {
 
@@ -58,6 +59,8 @@ class DualStack {
   std::vector<std::pair<Owner, Cidr>> held() const;
   std::vector<Cidr> held_by(const Owner& owner) const;
   const Cidr& default_subnet() const { return v4_->allocator().options().default_subnet; }
+  // Whose owner the ring says we are, of both families, IPv4 first, ascending.
+  std::vector<Span> owned() const;
   // Whether the ring that this address belongs to exists.
   bool has_ring(const Ip& address) const;
   AllocatorStatus status() const { return v4_->allocator().status(); }

@@ -63,6 +63,7 @@ class DatapathService::Impl {
         seal_end_(options_.bridge + std::string(kSealEndSuffix)),
         timer_(executor_),
         exposed_(options_.exposed),
+        kept_(options_.kept),
         look_(executor_),
         relay_limit_(Forwarding::Options{}.flood_rate_max, clock.now()),
         checksums_(Rng(options_.seed + 2)) {}
@@ -74,6 +75,7 @@ class DatapathService::Impl {
   bool has_port(const std::string& host);
   Result<Ok> set_gateways(std::vector<Cidr> gateways);
   Result<Ok> set_exposed(std::vector<Exposure> exposed);
+  Result<Ok> set_kept(std::vector<sys::AddressRun> kept);
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, const std::optional<Ip>& underlay);
   DatapathStatus status() const;
@@ -199,9 +201,10 @@ class DatapathService::Impl {
   std::unique_ptr<VxlanSender> sender_;
   std::unique_ptr<sys::LinkRemover> remover_;
   std::unique_ptr<sys::NetworkWatch> watch_;
-  std::map<std::string, Port> ports_;              // By host end.
-  std::vector<Cidr> gateways_;                     // The host's addresses among the containers,
-  std::vector<Exposure> exposed_;                  // and more of them, open to the world.
+  std::map<std::string, Port> ports_;  // By host end.
+  std::vector<Cidr> gateways_;         // The host's addresses among the containers,
+  std::vector<Exposure> exposed_;      // and more of them, open to the world.
+  std::optional<std::vector<sys::AddressRun>> kept_;
   std::map<Mac, std::vector<FdbEntry>> entries_;   // What the bridge was told of each MAC.
   std::map<Ip, std::optional<PathInfo>> peers_;    // Nothing: no route now.
   std::map<std::uint32_t, std::string> underlay_;  // Devices with our filter.

@@ -152,6 +152,16 @@ Result<Ok> DatapathService::Impl::set_exposed(std::vector<Exposure> exposed) {
   return settle_host();
 }
 
+Result<Ok> DatapathService::Impl::set_kept(std::vector<sys::AddressRun> kept) {
+  kept_ = std::move(kept);
+  if (host_addresses().empty()) {
+    return Ok{};  // Whoever sets gateways is still to say that there are none.
+  }
+  Result<Ok> ensured = ensure_gateways();
+  note("gateway", ensured);
+  return ensured;
+}
+
 std::vector<Cidr> DatapathService::Impl::host_addresses() const {
   std::vector<Cidr> addresses = gateways_;
   for (const Exposure& exposure : exposed_) {
@@ -175,12 +185,15 @@ Result<Ok> DatapathService::Impl::settle_host() {
 
 // The firewall stands while there are routes.
 Result<Ok> DatapathService::Impl::ensure_gateways() {
+  if (!kept_) {
+    return Ok{};
+  }
   const std::vector<Cidr> addresses = host_addresses();
   if (addresses.empty()) {
     WEFT_TRY(netdev_.ensure_gateway({.link = options_.bridge, .addresses = {}}));
     return sys::remove_gateway_rules(options_.bridge);
   }
-  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, addresses, exposed_));
+  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, addresses, exposed_, *kept_));
   return netdev_.ensure_gateway({.link = options_.bridge, .addresses = addresses});
 }
 
@@ -369,6 +382,10 @@ Result<Ok> DatapathService::set_gateways(std::vector<Cidr> gateways) {
 
 Result<Ok> DatapathService::set_exposed(std::vector<Exposure> exposed) {
   return impl_->set_exposed(std::move(exposed));
+}
+
+Result<Ok> DatapathService::set_kept(std::vector<sys::AddressRun> kept) {
+  return impl_->set_kept(std::move(kept));
 }
 
 Result<std::unique_ptr<DatapathService>> DatapathService::start(

@@ -35,6 +35,7 @@
 #include "router/io/sealed_path.h"
 #include "sys/clock.h"
 #include "sys/fast_path.h"
+#include "sys/firewall.h"
 #include "sys/netdev.h"
 
 namespace weft::router {
@@ -90,7 +91,9 @@ class DatapathService {
     SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
     bool clear_possible = true;       // Without it there is no VXLAN, unless in the kernel's ESP.
     std::vector<Exposure> exposed{};  // As set_exposed().
-    std::uint64_t seed = 0;           // For ids that nobody should guess.
+    // As set_kept(). Nothing: what an earlier run left of the gateway stays until that is called.
+    std::optional<std::vector<sys::AddressRun>> kept = std::vector<sys::AddressRun>();
+    std::uint64_t seed = 0;  // For ids that nobody should guess.
     // Peers that could pass frames on to the peer, best first; asked now and then while needed.
     std::function<std::vector<PeerName>(PeerName peer)> find_relays{};
     // The mesh's next hop to the peer, for floods of large clusters.
@@ -133,6 +136,9 @@ class DatapathService {
   // Subnets the world reaches through this host, each under an address that becomes the bridge's
   // own like a gateway's.
   Result<Ok> set_exposed(std::vector<Exposure> exposed);
+
+  // Containers' addresses to which who comes in through an exposed subnet keeps its own address.
+  Result<Ok> set_kept(std::vector<sys::AddressRun> kept);
 
   void on_record(const RecordChanged& change);
   // Again also when only its connection came or went.

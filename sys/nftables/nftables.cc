@@ -25,8 +25,9 @@
 namespace weft::sys {
 namespace {
 
-// Our transactions are a handful of messages of some hundred bytes.
-constexpr std::size_t kBatchMax = 16 * 1024;
+// A message has some hundred bytes. The largest transaction puts in place what comes into exposed
+// subnets: a rule for each of 16 subnets and of 32 runs of addresses, in the place of as many.
+constexpr std::size_t kBatchMax = 64 * 1024;
 
 // The kernel sends dumps in pieces of at most this size (NLMSG_GOODSIZE, 32 KiB with large pages).
 constexpr std::size_t kReceiveMax = 64 * 1024;
@@ -170,6 +171,19 @@ void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& ne
   compare(rule, net.is_in ? NFT_CMP_EQ : NFT_CMP_NEQ, network.data(), network.size());
 }
 
+// Of destinations.
+void match_run(nftnl_rule* rule, const NftRule::Run& run) {
+  const Bytes first = run.first.bytes();
+  const Bytes last = run.last.bytes();
+  load_payload(rule,
+               NFT_PAYLOAD_NETWORK_HEADER,
+               offset_of(run.first, Direction::Destination),
+               static_cast<std::uint32_t>(first.size()));
+  // As bytes in the order of the wire, so that the order is that of the addresses.
+  compare(rule, NFT_CMP_GTE, first.data(), first.size());
+  compare(rule, NFT_CMP_LTE, last.data(), last.size());
+}
+
 // The protocol is in the header of IPv4 (RFC 791), the port at the same place in UDP and in TCP.
 void match_port(nftnl_rule* rule, const NftRule::Port& port) {
   constexpr std::uint32_t kProtocolOffset = 9;
@@ -242,6 +256,9 @@ Rule rule_of(const NftChain& chain, const NftRule& wanted) {
   }
   if (wanted.destination) {
     match_address(rule.get(), Direction::Destination, *wanted.destination);
+  }
+  if (wanted.destination_run) {
+    match_run(rule.get(), *wanted.destination_run);
   }
   if (wanted.port) {
     match_port(rule.get(), *wanted.port);

@@ -42,6 +42,10 @@ struct NftRule {
     Cidr block;         // Of the chain's family.
     bool is_in = true;  // False: any address but these.
   };
+  struct Run {  // Of the chain's family, both ends included.
+    Ip first;
+    Ip last;
+  };
   struct Port {
     std::uint8_t protocol = 0;  // IPPROTO_UDP or IPPROTO_TCP.
     std::uint16_t number = 0;   // Where packets go to.
@@ -53,6 +57,7 @@ struct NftRule {
   std::optional<Link> out;
   std::optional<Net> source;
   std::optional<Net> destination;
+  std::optional<Run> destination_run;
   std::optional<Port> port;
   // Of conversations (conntrack) that were let through before: only those, or only others.
   std::optional<bool> is_answer;

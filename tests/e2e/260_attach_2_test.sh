@@ -118,12 +118,36 @@ on h1 nft delete table ip weft
 wait_until 1 "the rules are back" on h1 bash -c 'nft list table ip weft | grep -q masquerade'
 wait_until 5 "the service answers again" is_answered h2 198.18.0.1:2211 "$exposed"
 
+step "with --no-masq-local who comes in speaks for itself to containers of this host, and to no others"
+assert_equal "$(on h1 curl -s http://127.0.0.1:6784/ipinfo/tracker)" "" "what follows the ranges"
+on h1 weft stop
+launch h1 --no-masq-local
+assert_equal "$(on h1 curl -s http://127.0.0.1:6784/ipinfo/tracker)" no-masq-local "what follows the ranges"
+wait_until 10 "h2 reaches c as itself" is_answered h2 "$third:7071" 198.18.0.2
+is_answered h2 198.18.0.1:2211 "$exposed" || fail "b, which is not here, is reached as h1 no more"
+on h1 nft delete table ip weft
+wait_until 5 "the rules are back after a flush" is_answered h2 "$third:7071" 198.18.0.2
+
 step "exposure outlives the agent, and goes when it is hidden"
 kill_agent h1
+is_answered h2 "$third:7071" 198.18.0.2 || fail "masqueraded while no agent runs"
 is_answered h2 198.18.0.1:2211 "$exposed" || fail "not exposed while no agent runs"
 launch h1
 is_answered h2 198.18.0.1:2211 "$exposed" || fail "not exposed after a restart"
+is_answered h2 "$third:7071" "$exposed" || fail "not masqueraded without --no-masq-local"
 assert_equal "$(on h1 weft hide)" "$exposed" "what hide prints"
 assert_equal "$(on h1 weft hide)" "" "hiding again"
 assert_fails host_asks h1 "$second:7070" >/dev/null
 assert_equal "$(on h1 nft list tables | grep -c weft || true)" 0 "tables that are left"
+
+step "what --no-masq-local is about follows the ranges that hosts found, and give to others"
+keeps_all() { on h1 nft list table ip weft | grep -q "exposed kept 10.32.0.0-10.47.255.255"; }
+keeps_less() { [[ $(on h1 nft list table ip weft) == *"exposed kept 10.32.0.0-"* ]] && ! keeps_all; }
+on h2 ip route del 10.32.0.0/13
+everywhere weft reset >/dev/null 2>&1
+launch h1 --no-masq-local
+on h1 weft expose >/dev/null
+wait_until 5 "h1 has founded all of the range" keeps_all
+launch h2 h1
+attached h2 cb >/dev/null
+wait_until 10 "a part of it is h2's" keeps_less

@@ -335,6 +335,12 @@ constexpr std::array kOptions{
     OptionSpec{
         "no-bpf", ValueKind::Flag, "false", "forward through the kernel's bridge alone", kRun},
     OptionSpec{"no-docker", ValueKind::Flag, "false", "do not serve Docker", kRun},
+    OptionSpec{"no-masq-local",
+               ValueKind::Flag,
+               "false",
+               "who reaches a container of this host through an exposed subnet keeps its own "
+               "address",
+               kRun},
     OptionSpec{"mtu",
                ValueKind::Mtu,
                "0",

@@ -99,6 +99,7 @@ TEST_F(DualStackTest, GivesAddressesOfBothFamiliesAndKeepsThemOverARestart) {
   EXPECT_THAT(stack->held(),
               ElementsAre(std::pair<Owner, Cidr>("c1", cidr("10.32.0.1/24")),
                           std::pair<Owner, Cidr>("c1", cidr("fd00:32::1/64"))));
+  EXPECT_THAT(stack->owned(), ElementsAre(Span::of(kV4), Span::of(kV6)));
   EXPECT_FALSE(store_.load("ipam6_ring").value().empty());
   EXPECT_EQ(store_.load("ipam6_owned").value().size(), 1U);
   EXPECT_EQ(store_.load("ipam_owned").value().size(), 1U);

@@ -1,6 +1,9 @@
 // sys/firewall.h in a namespace of its own, beside iptables-nft and real traffic over a bridge.
 #include "sys/firewall.h"
 
+#include <utility>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "sys/netdev.h"
@@ -178,6 +181,31 @@ TEST_F(FirewallTest, RulesAreOfTheFamiliesThatTheHostIsAGatewayOf) {
   EXPECT_EQ(run("nft list ruleset"), "");
 }
 
+TEST_F(FirewallTest, AsManyRunsOfAddressesAsAllowedFitAndNoMore) {
+  const Cidr v6 = Cidr::parse("fd00:32::1/64").value();
+  std::vector<Exposure> exposed;
+  std::vector<Cidr> addresses{kAddress, v6};
+  std::vector<AddressRun> kept;
+  for (int number = 0; number < 16; ++number) {
+    exposed.push_back({.address = Cidr::parse(fmt::format("fd00:32:0:{}::1/64", number)).value()});
+  }
+  for (std::size_t number = 0; number < kKeptRunsMax; ++number) {
+    kept.push_back({Ip::parse(fmt::format("fd00:32:0:1::{}:0", number + 1)).value(),
+                    Ip::parse(fmt::format("fd00:32:0:1::{}:ff", number + 1)).value()});
+  }
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, exposed, kept).ok());
+  const std::string rules = run("nft list table ip6 weft");
+  EXPECT_EQ(count(rules, "exposed kept"), kKeptRunsMax);
+  EXPECT_LT(rules.rfind("exposed kept"), rules.find("masquerade"));
+  EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("kept")));
+
+  std::swap(kept.front(), kept.back());  // All are taken away and put in place anew.
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, exposed, kept).ok());
+  kept.push_back(kept.front());
+  EXPECT_EQ(ensure_gateway_rules("fwbr", addresses, exposed, kept).error().code, Errc::Exhausted);
+}
+
 TEST_F(FirewallTest, OrderIsMendedAfterSomebodyTookARule) {
   const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
   ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
@@ -313,6 +341,29 @@ TEST_F(GatewayTest, NobodyBeyondTheHostReachesAContainerUninvited) {
   EXPECT_FALSE(pings("gw3", "192.0.2.7")) << "from another bridge of Docker's";
   run("iptables -t nat -A PREROUTING -d 198.51.100.1 -j DNAT --to-destination 192.0.2.7");
   EXPECT_TRUE(pings("gw2", "198.51.100.1")) << "what the host redirects is invited";
+}
+
+TEST_F(GatewayTest, WhoComesInKeepsItsAddressToTheContainersThatAreNamed) {
+  const Exposure open{.address = kAddress};
+  const auto ensure_kept = [&open](const std::string& first, const std::string& last) {
+    const AddressRun run{Ip::parse(first).value(), Ip::parse(last).value()};
+    const auto ensured = ensure_gateway_rules("fwbr", {kAddress}, {open}, {run});
+    EXPECT_TRUE(ensured.ok()) << ensured.error().what;
+  };
+  // So that the container can only answer to an address of its own subnet: the host's.
+  run("ip -n weft-sys-gw1 route del default");
+
+  ensure_kept("192.0.2.8", "192.0.2.255");
+  EXPECT_TRUE(pings("gw2", "192.0.2.7")) << "as the host";
+  ensure_kept("192.0.2.0", "192.0.2.6");
+  EXPECT_TRUE(pings("gw2", "192.0.2.7")) << "as the host";
+  ensure_kept("192.0.2.7", "192.0.2.7");
+  EXPECT_FALSE(pings("gw2", "192.0.2.7")) << "as itself, which the container has no way to";
+  run("ip -n weft-sys-gw1 route add 198.51.100.2 via 192.0.2.1");
+  EXPECT_TRUE(pings("gw2", "192.0.2.7")) << "as itself";
+
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
+  EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("kept")));
 }
 
 TEST_F(GatewayTest, AContainerReachesNoOtherBridgeOfDockers) {

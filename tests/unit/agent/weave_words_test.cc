@@ -109,6 +109,10 @@ TEST_F(WeaveWords, SayWhereTheStateIsAndAskForTheName) {
   EXPECT_THAT(words, Contains("--print-peer-name=true"));
 }
 
+TEST_F(WeaveWords, LetClientsKeepTheirAddress) {
+  EXPECT_THAT(launch({"--no-masq-local"}).value().words, Contains("--no-masq-local=true"));
+}
+
 TEST_F(WeaveWords, NameDockersSocketsAsWeaveDid) {
   const auto words = launch({"--plugin-socket=/run/a.sock", "--plugin-mesh-socket", "/run/b.sock"});
 
