@@ -20,7 +20,7 @@ import time
 API = os.environ.get("SEE_API", "/run/weft/weft.sock")
 IS_SCOPE = not API.startswith("/")
 # Scope shows what has ended for its window of 15 s and more, and asking it oftener would slow what it does.
-DEADLINE, PAUSE = (60, 0.05) if IS_SCOPE else (10, 0.005)
+DEADLINE, PAUSE = (60, 0.05) if IS_SCOPE else (20, 0.005)
 
 
 class UnixConnection(http.client.HTTPConnection):
