@@ -99,7 +99,11 @@ step "rmpeer, stop, reset"
 on h1 docker rm -f web >/dev/null
 weave h2 reset --force
 assert_contains "$(weave h1 rmpeer h2 2>&1)" "IPs taken over from h2" "rmpeer"
+name=$(weave h1 report -f '{{.Router.Name}}')
+assert_equal "$(weave h1 launch --print-peer-name)" "$name" "the name of the agent that runs"
 weave h1 stop
+assert_equal "$(weave h1 launch --password x --print-peer-name)" "$name" "the name of the one that would run"
+assert_fails on h1 ls /run/weft/weave-password >/dev/null
 assert_equal "$(code_of h1 status)" 1 "exit code without an agent"
 assert_equal "$(on h1 docker network ls --format '{{.Name}}' | grep -cx weave || true)" 0 "networks of Docker"
 weave h1 reset

@@ -69,6 +69,10 @@ TEST_F(WeaveWords, LeaveOutWhatWeftHasNot) {
                              "--hostname-match",
                              "(.*)",
                              "--rewrite-inspect",
+                             "--expect-npc",
+                             "--proc-path",
+                             "/outside/proc",
+                             "--host-root=/outside",
                              "h1"})
                          .value()
                          .words;
@@ -76,6 +80,8 @@ TEST_F(WeaveWords, LeaveOutWhatWeftHasNot) {
   EXPECT_EQ(words.back(), "h1");
   EXPECT_THAT(words, Not(Contains(HasSubstr("12375"))));
   EXPECT_THAT(words, Not(Contains("(.*)")));
+  EXPECT_THAT(words, Not(Contains(HasSubstr("outside"))));
+  EXPECT_THAT(words, Not(Contains(HasSubstr("npc"))));
 }
 
 TEST_F(WeaveWords, KeepThePasswordOutOfTheCommandLine) {
