@@ -24,6 +24,8 @@ await step('the containers of both hosts are there', async () => {
   await page.goto(`${base}/#/containers`);
   await page.getByText(/^\d+ nodes, [1-9]\d* edges/).waitFor(WAIT);
   await page.locator('[data-topology=containers][aria-current=page]').waitFor(WAIT);
+  const header = await page.locator('header.bar').boundingBox();
+  assert.ok(header.height < 70, `the header has one row, but is ${header.height} px high`);
   await page.screenshot({ path: `${folder}/graph.png` });
   await checkAccessibility('graph');
 });
