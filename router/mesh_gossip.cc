@@ -60,13 +60,18 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   broadcast_.add(peer, is_first ? Broadcast::Role::Eager : Broadcast::Role::Lazy);
   if (is_alone || (is_first && link.outbound)) {
     broadcast_.owe(now, peer, options_.name, OriginVersion{});
-    last_reconciliation_ = now;
-    send_message(now, link, Want{.entries = {}, .graft = true}, out);
-    send_message(now, link, open_reconciliation(store_), out);
+    ask_for_all(now, link, out);
   } else if (!store_.version(peer)) {
     // News of it is on its way, or it comes from a part of the cluster we have never heard of.
     link.unmet_due = now + (link.outbound ? kMeetDelay : kMeetDelayAccepted);
   }
+}
+
+// What it has that we have not, and from now on its news.
+void Mesh::Impl::ask_for_all(TimePoint now, Link& link, MeshActions& out) {
+  last_reconciliation_ = now;
+  send_message(now, link, Want{.entries = {}, .graft = true}, out);
+  send_message(now, link, open_reconciliation(store_), out);
 }
 
 // Two parts of a cluster that starts have met on this link, unless news of the peer came otherwise.
@@ -81,12 +86,10 @@ void Mesh::Impl::meet(TimePoint now, Link& link, MeshActions& out) {
     return;
   }
   link.unmet_due = kNever;
-  last_reconciliation_ = now;
   ++stats_.reconciliations;
   state_links_soon(now, kStatementDelay);
   broadcast_.on_grafted(now, link.hello.name);
-  send_message(now, link, Want{.entries = {}, .graft = true}, out);
-  send_message(now, link, open_reconciliation(store_), out);
+  ask_for_all(now, link, out);
 }
 
 void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out) {

@@ -157,6 +157,7 @@ class Mesh::Impl {
   void deliver(TimePoint now, const Routed& routed, MeshActions& out);
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
   void start_gossip(TimePoint now, Link& link, MeshActions& out);
+  void ask_for_all(TimePoint now, Link& link, MeshActions& out);
   void meet(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
   void leave_branch(PeerName peer);

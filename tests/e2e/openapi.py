@@ -1,18 +1,15 @@
 """Holds what an agent answers to docs/openapi-ui.yaml: openapi.py DOCUMENT
 
 Asks every GET below /api, with every topology and several nodes of each, and fails if an answer has a
-field that the document does not, or one of another type. SEE_API is the agent's socket.
+field that the document does not, or one of another type. SEE_API is the agent's socket (see.py).
 """
-import http.client
-import json
-import os
-import socket
 import sys
 import urllib.parse
 
 import yaml
 
-API = os.environ.get("SEE_API", "/run/weft/weft.sock")
+import see
+
 NODES_EACH = 20
 TYPES = {
     "object": dict,
@@ -22,21 +19,6 @@ TYPES = {
     "integer": int,
     "number": (int, float),
 }
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(API)
-
-
-def get(path):
-    connection = UnixConnection("weft")
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, json.loads(body)
 
 
 class Document:
@@ -91,7 +73,7 @@ class Document:
 
     def ask(self, template, query=None, **parts):
         path = template.format(**{name: urllib.parse.quote(part, safe="") for name, part in parts.items()})
-        status, body = get(path + ("?" + urllib.parse.urlencode(query) if query else ""))
+        status, body = see.get(path + ("?" + urllib.parse.urlencode(query) if query else ""))
         responses = self.root["paths"][template]["get"]["responses"]
         answer = self.resolved(responses.get(str(status), responses["default"]))
         self.check(answer["content"]["application/json"]["schema"], body, f"{template} {status}")
@@ -134,7 +116,7 @@ def main():
             document.ask("/api/topology/{topology}/{node}", topology=name, node=node)
             asked += 1
     ask_reach(document, nodes)
-    for status, body in (get("/api/nonsense"), get("/api/topology/nonsense")):
+    for status, body in (see.get("/api/nonsense"), see.get("/api/topology/nonsense")):
         assert status == 404, status
         document.check(document.root["components"]["responses"]["Error"]["content"]["application/json"]["schema"], body, "an error")
     assert asked > 0, "no node to ask about"

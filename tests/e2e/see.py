@@ -29,12 +29,17 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(API)
 
 
-def nodes(topology):
+def get(path):
     connection = http.client.HTTPConnection(API) if IS_SCOPE else UnixConnection("weft")
-    connection.request("GET", f"/api/topology/{topology}")
-    body = connection.getresponse().read()
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
     connection.close()
-    return json.loads(body)["nodes"]
+    return answer.status, json.loads(body)
+
+
+def nodes(topology):
+    return get(f"/api/topology/{topology}")[1]["nodes"]
 
 
 def server_process(port):

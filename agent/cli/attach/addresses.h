@@ -43,10 +43,10 @@ Result<std::vector<Cidr>> take_addresses(const Settings& settings,
 Result<std::vector<Cidr>> look_up_addresses(const Settings& settings,
                                             const std::string& owner,
                                             const std::vector<AddressWord>& words);
-// Gives back those that were taken from a subnet.
 Result<Ok> give_back_address(const Settings& settings,
                              const std::string& owner,
                              const Cidr& address);
+// Gives back those that were taken from a subnet.
 Result<Ok> give_back_addresses(const Settings& settings,
                                const std::string& owner,
                                const std::vector<AddressWord>& words);
