@@ -67,18 +67,18 @@ for (let round = 0; round < Number(rounds); round += 1) {
 const page = await open();
 await page.getByText(new RegExp(`^${size} nodes`)).waitFor({ timeout: SETTLED_MS });
 console.log(`shown_${size}`, await page.evaluate(() => performance.now()));
-// The layout is computed off the main thread; the graph is there when a frame no longer differs from the one before.
-let before = '';
-for (let after = 'none'; after !== before; ) {
-  before = after;
-  after = (await page.locator('.graph').screenshot()).toString('base64');
-}
+// The layout is computed off the main thread; the graph is there once it says so and a frame has been drawn.
+await page.locator('.canvas[aria-busy=false]').waitFor({ timeout: SETTLED_MS });
+const drawn = () => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))));
+console.log(`placed_${size}`, await page.evaluate(drawn));
 await page.screenshot({ path: `${screenshots}/graph-${size}.png` });
 await page.mouse.move(720, 430);
 await page.mouse.down();
 const pan = await frames(page, (index) => page.mouse.move(720 + 200 * Math.sin(index / 9), 430 + 120 * Math.cos(index / 7)));
+await page.screenshot({ path: `${screenshots}/moving-${size}.png` });
 await page.mouse.up();
 const zoom = await frames(page, (index) => page.mouse.wheel(0, index % 40 < 20 ? -120 : 120));
+await page.screenshot({ path: `${screenshots}/zoomed-${size}.png` });
 console.log(`pan_${size}`, pan.rate);
 console.log(`zoom_${size}`, zoom.rate);
 console.log(`longest_${size}`, Math.max(pan.longest, zoom.longest));

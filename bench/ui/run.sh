@@ -37,6 +37,7 @@ for size in "${SIZES[@]}"; do
   echo
   echo "ui: $size nodes, rendered in software"
   figure "shown after (ms)" "shown_$size" 0
+  figure "placed and drawn after (ms)" "placed_$size" 0
   figure "panned (frames per second)" "pan_$size" 1
   figure "zoomed (frames per second)" "zoom_$size" 1
   figure "longest frame while moving (ms)" "longest_$size" 0

@@ -11,7 +11,7 @@ query() {  # EXPRESSION: what Prometheus answers.
 count_of() { query "$1" | jq '.data.result | length'; }
 has_both() { [[ $(count_of 'up == 1') == 2 && $(count_of weft_connection_rtt_seconds) == 2 ]]; }
 expressions() {  # Of the dashboard, with its variables filled in, and of the alerts.
-  jq -r '.panels[].targets[]?.expr' "$CHARTS/dashboard.json" |
+  jq -r '.panels[].targets[]?.expr' "$CHARTS/dashboards/weft.json" |
     sed -e 's/\$__rate_interval/1m/g' -e 's/\$instance/.*/g'
   on h1 curl -sf http://127.0.0.1:9090/api/v1/rules | jq -r '.data.groups[].rules[].query'
 }

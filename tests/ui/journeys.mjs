@@ -102,6 +102,31 @@ await step('every view renders', async () => {
   }
 });
 
+await step('where drawing is slow the graph is dragged as a picture, and drawn anew once it is still', async () => {
+  const picture = page.locator('.canvas.pictured > .picture');
+  await picture.waitFor(WAIT);
+  await picture.evaluate((canvas) => {
+    globalThis.dragged = 0;
+    const look = () => {
+      const { e, f } = new DOMMatrix(getComputedStyle(canvas).transform);
+      globalThis.dragged = Math.max(globalThis.dragged, Math.hypot(e, f));
+    };
+    new MutationObserver(look).observe(canvas, { attributeFilter: ['style'] });
+  });
+  const { x, y } = await page.locator('.canvas').boundingBox();
+  await page.mouse.move(x + 400, y + 40);
+  await page.mouse.down();
+  await page.mouse.move(x + 520, y + 100, { steps: 12 });
+  await page.mouse.up();
+  await page.waitForFunction(() => globalThis.dragged > 20, null, WAIT);
+  await page.locator('.canvas:not(.moving)').waitFor(WAIT);
+  const drawn = await picture.evaluate((canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return data.some((value) => value > 0);
+  });
+  assert.ok(drawn, 'the picture shows the graph');
+});
+
 await step('the theme can be changed', async () => {
   await button('Light theme').click();
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');

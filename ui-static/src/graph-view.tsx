@@ -2,16 +2,16 @@
 import { effect } from '@preact/signals';
 import Graph from 'graphology';
 import { useEffect, useRef } from 'preact/hooks';
-import Sigma from 'sigma';
-import { EdgeArrowProgram } from 'sigma/rendering';
 import type { Settings } from 'sigma/settings';
 import type { NodeDisplayData, PartialButFor } from 'sigma/types';
 import { animateNodes } from 'sigma/utils';
 import type { Edge, Summary } from './api';
 import { paint } from './color';
+import { ArrowProgram } from './edge-program';
 import * as format from './format';
 import type { LayoutRequest, LayoutResult } from './layout.worker';
 import { SHAPES, ShapeProgram } from './node-program';
+import { PictureSigma } from './picture-sigma';
 import { dark, hovered, matches, metric, nodes, selected, show } from './state';
 
 const MOVE_MS = 450;
@@ -50,8 +50,9 @@ function level(node: Summary, id: string): number {
 
 const radius = (count: number): number => (count > 1500 ? 6 : count > 400 ? 9 : count > 120 ? 13 : 18);
 
-const thickness = (edge: Edge | undefined): number =>
-  1.2 + Math.min(5, Math.log10(1 + (edge?.sent ?? 0) + (edge?.received ?? 0)) * 0.6);
+// The lines of a large graph are thin: thick ones leave no room between them, and filling it takes longer than all else.
+const thickness = (edge: Edge | undefined, count: number): number =>
+  (1.2 + Math.min(5, Math.log10(1 + (edge?.sent ?? 0) + (edge?.received ?? 0)) * 0.6)) * (count > LARGE ? 0.3 : 1);
 
 type Label = PartialButFor<NodeDisplayData, 'x' | 'y' | 'size' | 'label' | 'color'> & {
   minor?: string;
@@ -86,7 +87,7 @@ function drawLabel(context: CanvasRenderingContext2D, data: Label, settings: Set
 /** Everything of the graph that is not what the nodes say: made once, fed by effects. */
 class Picture {
   readonly graph = new Graph({ type: 'directed' });
-  readonly sigma: Sigma;
+  readonly sigma: PictureSigma;
   readonly worker = new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' });
   private version = 0;
   private structure = '';
@@ -96,11 +97,11 @@ class Picture {
   private placed = false;
 
   constructor(container: HTMLElement) {
-    this.sigma = new Sigma(this.graph, container, {
+    this.sigma = new PictureSigma(this.graph, container, {
       allowInvalidContainer: true,
       defaultEdgeType: 'arrow',
       defaultNodeType: 'shape',
-      edgeProgramClasses: { arrow: EdgeArrowProgram },
+      edgeProgramClasses: { arrow: ArrowProgram },
       nodeProgramClasses: { shape: ShapeProgram },
       labelFont: 'Inter, system-ui, sans-serif',
       labelSize: 12,
@@ -146,7 +147,7 @@ class Picture {
   focus(): void {
     const center = hovered.peek() ?? selected.peek();
     this.near = new Set(center && this.graph.hasNode(center) ? [center, ...this.graph.neighbors(center)] : []);
-    this.sigma.refresh({ skipIndexation: true });
+    this.sigma.refresh({ skipIndexation: true, schedule: true });
   }
 
   zoom(factor: number): void {
@@ -167,13 +168,12 @@ class Picture {
         if (!view.has(to) || to === id) continue;
         const key = `${id}\n${to}`;
         wanted.add(key);
-        const size = thickness(node.edges?.[to]);
+        const size = thickness(node.edges?.[to], view.size);
         if (this.graph.hasEdge(key)) this.graph.mergeEdgeAttributes(key, { size });
         else this.graph.addEdgeWithKey(key, id, to, { size });
       }
     }
-    this.sigma.setSetting('hideEdgesOnMove', view.size > LARGE);
-    this.sigma.setSetting('hideLabelsOnMove', view.size > LARGE);
+    this.sigma.adapt(view.size > LARGE);
     for (const key of this.graph.edges()) if (!wanted.has(key)) this.graph.dropEdge(key);
     const structure = [...view.keys(), ...wanted].sort().join('\t');
     if (structure !== this.structure) {
@@ -190,17 +190,19 @@ class Picture {
       nodes: this.graph.nodes().sort(),
       edges: this.graph.edges().map((key) => [this.graph.source(key), this.graph.target(key)]),
     };
+    this.sigma.getContainer().setAttribute('aria-busy', 'true');
     this.worker.postMessage(request);
   }
 
   private place({ version, positions }: LayoutResult): void {
     if (version !== this.version) return;
+    this.sigma.getContainer().setAttribute('aria-busy', 'false');
     this.cancel?.();
     this.bound(positions);
     const moves: Record<string, { x: number; y: number }> = {};
     for (const [id, at] of Object.entries(positions)) {
       if (!this.graph.hasNode(id)) continue;
-      if (this.graph.getNodeAttribute(id, 'hidden') || !this.placed || reducedMotion.matches) {
+      if (this.graph.getNodeAttribute(id, 'hidden') || !this.placed || reducedMotion.matches || this.graph.order > LARGE) {
         this.graph.mergeNodeAttributes(id, { ...at, hidden: false });
       } else {
         moves[id] = at;
@@ -272,6 +274,7 @@ class Picture {
       (this.near.size > 0 && !touches) || (found !== null && !(found.has(from ?? '') && found.has(to ?? '')));
     return {
       ...data,
+      hidden: isFaint && this.graph.order > LARGE,
       color: touches ? this.look.edgeStrong : isFaint ? this.look.edgeFaint : this.look.edge,
       zIndex: touches ? 1 : 0,
     };

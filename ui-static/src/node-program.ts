@@ -1,5 +1,5 @@
 // Draws a node: its shape as a signed distance field (Quilez, "2D distance functions"), a ring in the
-// colour of its rank, and the chosen metric as a level inside.
+// colour of its rank, and the chosen metric as a level inside. No instances, as in edge-program.ts.
 import { NodeProgram, type ProgramInfo } from 'sigma/rendering';
 import type { NodeDisplayData, RenderParams } from 'sigma/types';
 import { floatColor } from 'sigma/utils';
@@ -104,15 +104,17 @@ void main(void) {
 #endif
 }`;
 
+// The corners of a triangle around the node.
+const ANGLES = [0, (2 * Math.PI) / 3, (4 * Math.PI) / 3];
+
 const UNIFORMS = ['u_sizeRatio', 'u_correctionRatio', 'u_matrix'] as const;
 type Uniform = (typeof UNIFORMS)[number];
 
 export class ShapeProgram extends NodeProgram<Uniform> {
   getDefinition() {
     const { FLOAT, UNSIGNED_BYTE, TRIANGLES } = WebGLRenderingContext;
-    const third = (2 * Math.PI) / 3;
     return {
-      VERTICES: 3,
+      VERTICES: ANGLES.length,
       VERTEX_SHADER_SOURCE: VERTEX,
       FRAGMENT_SHADER_SOURCE: FRAGMENT,
       METHOD: TRIANGLES as number,
@@ -125,25 +127,30 @@ export class ShapeProgram extends NodeProgram<Uniform> {
         { name: 'a_shape', size: 1, type: FLOAT as number },
         { name: 'a_level', size: 1, type: FLOAT as number },
         { name: 'a_fade', size: 1, type: FLOAT as number },
+        { name: 'a_angle', size: 1, type: FLOAT as number },
         { name: 'a_id', size: 4, type: UNSIGNED_BYTE as number, normalized: true },
       ],
-      CONSTANT_ATTRIBUTES: [{ name: 'a_angle', size: 1, type: FLOAT as number }],
-      CONSTANT_DATA: [[0], [third], [2 * third]],
     };
   }
 
   processVisibleItem(nodeIndex: number, startIndex: number, data: NodeDisplayData): void {
     const drawn = data as Drawn;
     const { array } = this;
-    array[startIndex++] = data.x;
-    array[startIndex++] = data.y;
-    array[startIndex++] = data.size;
-    array[startIndex++] = floatColor(data.color);
-    array[startIndex++] = floatColor(drawn.ring);
-    array[startIndex++] = drawn.shapeIndex;
-    array[startIndex++] = drawn.level;
-    array[startIndex++] = drawn.fade;
-    array[startIndex++] = nodeIndex;
+    const body = floatColor(data.color);
+    const ring = floatColor(drawn.ring);
+    let next = startIndex;
+    for (const angle of ANGLES) {
+      array[next++] = data.x;
+      array[next++] = data.y;
+      array[next++] = data.size;
+      array[next++] = body;
+      array[next++] = ring;
+      array[next++] = drawn.shapeIndex;
+      array[next++] = drawn.level;
+      array[next++] = drawn.fade;
+      array[next++] = angle;
+      array[next++] = nodeIndex;
+    }
   }
 
   setUniforms(params: RenderParams, { gl, uniformLocations }: ProgramInfo<Uniform>): void {
