@@ -88,7 +88,8 @@ struct ObservedOpening {
 
 // What became of all connections of a kind (whatever their client's port) within some time. Bytes,
 // retransmits and round trips are of those that closed in it. Of UDP, `closed` are conversations in
-// which something was said, and `local` is unspecified if the socket is bound to no address.
+// which something was said, bytes what was said, and `local` is unspecified if the socket is bound
+// to no address.
 struct ObservedConnections {
   Transport transport = Transport::Tcp;
   ObservedOpening opening{};

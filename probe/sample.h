@@ -34,8 +34,9 @@ struct Sample {
   std::map<std::uint64_t, std::uint32_t> owners;  // Process of a socket's inode.
   // What opened and closed since the look before, as the kernel counted it; empty without BPF.
   std::vector<ObservedConnections> connections;
-  std::vector<ObservedTrack> tracks;       // In the host's network namespace.
-  std::vector<ContainerFacts> containers;  // By id; without usage and process count.
+  bool counts_octets_of_datagrams = false;  // In connections.
+  std::vector<ObservedTrack> tracks;        // In the host's network namespace.
+  std::vector<ContainerFacts> containers;   // By id; without usage and process count.
   std::vector<SourceFacts> sources;
 
   friend bool operator==(const Sample&, const Sample&) = default;

@@ -382,18 +382,20 @@ void Tracker::sum_datagrams(const Sample& sample, Sums& sums) {
     namespaces.insert(ns.netns);
   }
   for (const ObservedConnections& talk : sample.connections) {
-    const bool is_said = talk.transport == Transport::Udp && talk.opened + talk.closed > 0;
-    if (!is_said || !namespaces.contains(talk.netns)) {
+    const std::uint64_t said = talk.opened + talk.closed;
+    if (talk.transport != Transport::Udp || !namespaces.contains(talk.netns)
+        || said + talk.bytes_sent + talk.bytes_received == 0) {
       continue;
     }
     ObservedConnections addressed = talk;
     addressed.local = own_address(key_of(talk));
     const FlowKey key = key_of(addressed);
     Sum& sum = sums[key];
-    sum.facts.opened += talk.opened;
+    sum.traffic.add({talk.bytes_sent, talk.bytes_received});
     // A connected socket may have been counted as one.
+    sum.facts.opened = std::max(sum.facts.opened, talk.opened);
     sum.facts.count = std::max(sum.facts.count, static_cast<std::uint32_t>(talk.closed));
-    if (talks_.size() < kTalksMax || talks_.contains(key)) {
+    if (said > 0 && (talks_.size() < kTalksMax || talks_.contains(key))) {
       talks_[key] = {.at = sample.at, .count = sum.facts.count};
     }
   }
@@ -525,14 +527,16 @@ void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
       key.pid = is_client ? 0 : server_of(key);
       key = unwrapped(std::move(key));
       const TrackId id(track.client, track.server, direction);
-      // What sockets and BPF tell is told better, but for the octets.
+      // What sockets and BPF tell is told better, but for octets that BPF does not know.
       const auto told = known.find(talk_of(key));
       Sum& sum = sums[told == known.end() ? key : told->second];
       if (told == known.end()) {
         ++sum.facts.count;
         sum.facts.opened += has_previous_ && !tracked_.contains(id) ? 1U : 0U;
       }
-      sum_track(key, track, sum);
+      if (told == known.end() || !sample.counts_octets_of_datagrams) {
+        sum_track(key, track, sum);
+      }
       tracked.emplace(id,
                       is_client ? Traffic{track.bytes_sent, track.bytes_received}
                                 : Traffic{track.bytes_received, track.bytes_sent});

@@ -10,9 +10,9 @@
 //
 // NAT. Where connection tracking knows that another answers than was asked, the flow leads to who
 // answers; ports that an engine publishes are left to the reader, who knows them for all hosts.
-// UDP without a connected socket is known from BPF, where its processes send and receive, with
-// octets from connection tracking where that counts them; without BPF from connection tracking
-// alone. Pure; remembers only what the next look needs.
+// UDP is known from BPF, where its processes send and receive, with octets from connection tracking
+// where BPF does not know them; without BPF from connected sockets and connection tracking alone.
+// Pure; remembers only what the next look needs.
 #pragma once
 
 #include <cstdint>

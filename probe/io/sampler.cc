@@ -105,6 +105,7 @@ void Sampler::sample_connections(Sample& sample) {
     auto taken = sources_.connections->take();
     if (taken.ok()) {
       sample.connections = std::move(taken).value();
+      sample.counts_octets_of_datagrams = sources_.connections->counts_octets_of_datagrams();
     } else {
       state = {.name = state.name, .working = false, .detail = taken.error().what};
     }
@@ -117,9 +118,13 @@ void Sampler::sample_connections(Sample& sample) {
 
 std::string Sampler::what_is_counted() const {
   const std::string_view missing = sources_.connections->datagrams_missing();
-  return missing.empty()
-             ? "TCP connections as they open and close, UDP that is said"
-             : fmt::format("TCP connections as they open and close; no UDP: {}", missing);
+  if (!missing.empty()) {
+    return fmt::format("TCP connections as they open and close; no UDP: {}", missing);
+  }
+  return fmt::format("TCP connections as they open and close, UDP that is said{}",
+                     sources_.connections->counts_octets_of_datagrams()
+                         ? ""
+                         : ", without octets: they need Linux 6.3");
 }
 
 // Where BPF sees all that talks and nobody has begun to since the table was read, there is nothing

@@ -2,8 +2,8 @@
 // socket changes its state (connect, established, closed), and reads what it has carried.
 //
 // Datagrams of sockets without a peer are seen where their processes send and receive them, by
-// cgroups' hooks (weft_send4 …): one lookup for each, and no more after the first of a conversation
-// within a look. How much was said is not known there.
+// cgroups' hooks (weft_send4 …), which know with whom. How much was said is told as the same system
+// call ends (weft_sent, weft_received), which know the socket: of one with a peer that is enough.
 //
 // Whose the client's end is, is known: connect() runs in its process, and it is counted if the
 // agent's own /proc shows it. The server's packets arrive in nobody's name; who listens tells.
@@ -26,6 +26,8 @@
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+
+#define MSG_PEEK 2
 
 // include/net/tcp_states.h
 #define TCP_ESTABLISHED 1
@@ -108,6 +110,9 @@ struct task_struct {
 // Inode of the agent's own process namespace.
 const volatile __u32 weft_pid_namespace = 0;
 
+// The kernel has the tracepoints of weft_sent and weft_received (since 6.3).
+const volatile __u32 weft_has_lengths = 0;
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, WEFT_FLOWS_MAX);
@@ -143,6 +148,21 @@ struct {
   __type(key, struct weft_talk_key);
   __type(value, struct weft_talk);
 } weft_talks SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct weft_datagram);
+} weft_datagrams SEC(".maps");
+
+// With whom a socket for datagrams that has a peer talks; a transport of 0: not yet found out.
+struct {
+  __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, int);
+  __type(value, struct weft_flow_key);
+} weft_peers SEC(".maps");
 
 // Counted up by the agent whenever it takes what was counted.
 __u64 weft_look = 0;
@@ -186,10 +206,8 @@ static __always_inline void map_v4(__u8* out, __be32 address) {
   __builtin_memcpy(out + 12, &address, sizeof address);
 }
 
-static __always_inline void describe(const struct sock* sk,
-                                     __u32 pid,
-                                     __u8 outbound,
-                                     struct weft_flow_key* key) {
+static __always_inline void describe(
+    const struct sock* sk, __u32 pid, __u8 outbound, __u8 transport, struct weft_flow_key* key) {
   const struct sock_common* common = &sk->__sk_common;
   if (common->skc_family == AF_INET) {
     map_v4(key->local, common->skc_rcv_saddr);
@@ -201,7 +219,7 @@ static __always_inline void describe(const struct sock* sk,
   key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
   key->pid = pid;
   key->port = outbound ? bpf_ntohs(common->skc_dport) : common->skc_num;
-  key->transport = IPPROTO_TCP;
+  key->transport = transport;
   key->outbound = outbound;
 }
 
@@ -293,7 +311,7 @@ static __always_inline void on_connect(const struct sock* sk, __u64 cookie) {
     return;
   }
   struct weft_flow_key key = {};
-  describe(sk, pid, 1, &key);
+  describe(sk, pid, 1, IPPROTO_TCP, &key);
   key.parent = parent_pid();
   bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
 }
@@ -302,11 +320,11 @@ static __always_inline void on_established(const struct sock* sk, int before, __
   struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
   if (known) {
     // The address of our own end may have been chosen late.
-    describe(sk, known->pid, 1, known);
+    describe(sk, known->pid, 1, IPPROTO_TCP, known);
     note_opened(known);
   } else if (before == TCP_SYN_RECV) {
     struct weft_flow_key key = {};
-    describe(sk, 0, 0, &key);
+    describe(sk, 0, 0, IPPROTO_TCP, &key);
     bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
     note_opened(&key);
   }
@@ -349,69 +367,96 @@ int weft_state(__u64* ctx) {
 
 // Who spoke first is the client, unless the ports say otherwise: what was said before these
 // programs were there is not known.
-static __always_inline __u32 is_outbound(const struct weft_talk_key* talk, int sends) {
-  const int is_local_high = talk->local_port >= EPHEMERAL_MIN;
-  const int is_remote_high = talk->remote_port >= EPHEMERAL_MIN;
+static __always_inline int is_outbound(__u16 local_port, __u16 remote_port, int sends) {
+  const int is_local_high = local_port >= EPHEMERAL_MIN;
+  const int is_remote_high = remote_port >= EPHEMERAL_MIN;
   return is_local_high == is_remote_high ? sends : is_local_high;
 }
 
-static __always_inline void on_datagram(const struct weft_talk_key* of,
-                                        const __u8* local,
-                                        int sends) {
-  struct weft_talk* talk = bpf_map_lookup_elem(&weft_talks, of);
-  const int is_new = !talk;
-  const struct weft_talk fresh = {.look = weft_look,
-                                  .pid = is_new ? own_pid() : 0,
-                                  .parent = is_new ? parent_pid() : 0,
-                                  .outbound = is_outbound(of, sends)};
-  if (is_new) {
-    bpf_map_update_elem(&weft_talks, of, &fresh, BPF_ANY);
-  } else if (talk->look == weft_look) {
-    return;
-  } else {
-    talk->look = weft_look;
-  }
-  const __u32 pid = is_new ? fresh.pid : talk->pid;
-  if (pid == 0) {
-    return;
-  }
-  struct weft_flow_key key = {};
-  __builtin_memcpy(key.local, local, sizeof key.local);
-  __builtin_memcpy(key.remote, of->remote, sizeof key.remote);
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
-  key.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
-  key.pid = pid;
-  key.parent = is_new ? fresh.parent : talk->parent;
-  key.outbound = is_new ? fresh.outbound : talk->outbound;
-  key.port = key.outbound ? of->remote_port : of->local_port;
-  key.transport = IPPROTO_UDP;
-  struct weft_flow* flow = flow_of(&key);
+static __always_inline void note_said(const struct weft_flow_key* key, int is_new) {
+  struct weft_flow* flow = flow_of(key);
   if (flow) {
     __sync_fetch_and_add(&flow->opened, is_new);
     __sync_fetch_and_add(&flow->closed, 1);
   }
   if (is_new) {
-    tell_begin(&key);
+    tell_begin(key);
   }
+}
+
+// How long the datagram is that this task sends or has received is told as its system call ends.
+static __always_inline void expect_length(const struct bpf_sock* sk,
+                                          const struct weft_flow_key* key) {
+  if (!weft_has_lengths) {
+    return;
+  }
+  struct weft_datagram* datagram = bpf_task_storage_get(
+      &weft_datagrams, bpf_get_current_task_btf(), 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+  if (datagram) {
+    datagram->socket = (__u64)sk;
+    datagram->key = *key;
+  }
+}
+
+static __always_inline void begin_talk(const struct weft_talk_key* of,
+                                       const __u8* local,
+                                       int sends) {
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  struct weft_talk talk = {.look = weft_look};
+  __builtin_memcpy(talk.key.local, local, sizeof talk.key.local);
+  __builtin_memcpy(talk.key.remote, of->remote, sizeof talk.key.remote);
+  talk.key.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
+  talk.key.pid = own_pid();
+  talk.key.parent = parent_pid();
+  talk.key.outbound = is_outbound(of->local_port, of->remote_port, sends);
+  talk.key.port = talk.key.outbound ? of->remote_port : of->local_port;
+  talk.key.transport = IPPROTO_UDP;
+  bpf_map_update_elem(&weft_talks, of, &talk, BPF_ANY);
+}
+
+static __always_inline void on_datagram(const struct bpf_sock* sk,
+                                        const struct weft_talk_key* of,
+                                        const __u8* local,
+                                        int sends) {
+  struct weft_talk* talk = bpf_map_lookup_elem(&weft_talks, of);
+  const int is_new = !talk;
+  if (is_new) {
+    begin_talk(of, local, sends);
+    talk = bpf_map_lookup_elem(&weft_talks, of);
+  }
+  if (!talk || talk->key.pid == 0) {
+    return;
+  }
+  expect_length(sk, &talk->key);
+  if (is_new || talk->look != weft_look) {
+    talk->look = weft_look;
+    const struct weft_flow_key key = talk->key;
+    note_said(&key, is_new);
+  }
+}
+
+// Sockets with a peer are seen as they send and receive, where that is told.
+static __always_inline int is_hooked(const struct bpf_sock* sk, __u32 protocol) {
+  return sk && protocol == IPPROTO_UDP && !(weft_has_lengths && sk->dst_port);
 }
 
 static __always_inline int on_datagram4(struct bpf_sock_addr* ctx, int sends) {
   struct bpf_sock* sk = ctx->sk;
-  if (sk && ctx->protocol == IPPROTO_UDP) {
+  if (is_hooked(sk, ctx->protocol)) {
     struct weft_talk_key of = {.netns_cookie = bpf_get_netns_cookie(ctx),
                                .local_port = sk->src_port,
                                .remote_port = bpf_ntohs(ctx->user_port)};
     __u8 local[16] = {};
     map_v4(of.remote, ctx->user_ip4);
     map_v4(local, sk->src_ip4);
-    on_datagram(&of, local, sends);
+    on_datagram(sk, &of, local, sends);
   }
   return 1;  // Let it pass.
 }
 
 static __always_inline int on_datagram6(struct bpf_sock_addr* ctx, int sends) {
   struct bpf_sock* sk = ctx->sk;
-  if (sk && ctx->protocol == IPPROTO_UDP) {
+  if (is_hooked(sk, ctx->protocol)) {
     struct weft_talk_key of = {.netns_cookie = bpf_get_netns_cookie(ctx),
                                .local_port = sk->src_port,
                                .remote_port = bpf_ntohs(ctx->user_port)};
@@ -419,15 +464,18 @@ static __always_inline int on_datagram6(struct bpf_sock_addr* ctx, int sends) {
         ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]};
     const __u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
     __builtin_memcpy(of.remote, remote, sizeof of.remote);
-    on_datagram(&of, (const __u8*)local, sends);
+    on_datagram(sk, &of, (const __u8*)local, sends);
   }
   return 1;
 }
 
 // A socket for datagrams that gets a peer is shown by sock_diag, and not seen again here: that
 // there is something to be looked for in its namespace is an entry in which nothing is counted.
-static __always_inline int on_peer(const struct bpf_sock_addr* ctx) {
+static __always_inline int on_peer(struct bpf_sock_addr* ctx) {
   if (ctx->protocol == IPPROTO_UDP) {
+    if (ctx->sk) {
+      bpf_sk_storage_delete(&weft_peers, ctx->sk);
+    }
     struct task_struct* task = (struct task_struct*)bpf_get_current_task();
     struct weft_flow_key key = {.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum),
                                 .transport = IPPROTO_UDP};
@@ -464,6 +512,66 @@ int weft_send6(struct bpf_sock_addr* ctx) {
 SEC("cgroup/recvmsg6")
 int weft_receive6(struct bpf_sock_addr* ctx) {
   return on_datagram6(ctx, 0);
+}
+
+static __always_inline void note_octets(const struct weft_flow_key* key, int octets, int sends) {
+  struct weft_flow* flow = flow_of(key);
+  if (flow) {
+    __sync_fetch_and_add(sends ? &flow->sent : &flow->received, octets);
+  }
+}
+
+// The first datagram of a socket with a peer begins a conversation.
+static __always_inline void on_peers_datagram(const struct sock* sk, int octets, int sends) {
+  struct weft_flow_key* peer =
+      bpf_sk_storage_get(&weft_peers, (void*)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+  if (!peer) {
+    return;
+  }
+  if (peer->transport == 0) {
+    const struct sock_common* common = &sk->__sk_common;
+    const __u8 outbound = is_outbound(common->skc_num, bpf_ntohs(common->skc_dport), sends);
+    describe(sk, own_pid(), outbound, IPPROTO_UDP, peer);
+    peer->parent = parent_pid();
+    if (peer->pid != 0) {
+      const struct weft_flow_key key = *peer;
+      note_said(&key, 1);
+    }
+  }
+  if (peer->pid != 0) {
+    note_octets(peer, octets, sends);
+  }
+}
+
+static __always_inline void on_length(const struct sock* sk, int octets, int sends) {
+  const unsigned short family = sk->__sk_common.skc_family;
+  if (sk->sk_protocol != IPPROTO_UDP || (family != AF_INET && family != AF_INET6) || octets < 0) {
+    return;
+  }
+  if (sk->__sk_common.skc_dport != 0) {
+    on_peers_datagram(sk, octets, sends);
+    return;
+  }
+  struct weft_datagram* datagram =
+      bpf_task_storage_get(&weft_datagrams, bpf_get_current_task_btf(), 0, 0);
+  if (datagram && datagram->socket == (__u64)sk) {
+    datagram->socket = 0;
+    note_octets(&datagram->key, octets, sends);
+  }
+}
+
+SEC("tp_btf/sock_send_length")
+int weft_sent(__u64* ctx) {
+  on_length((const struct sock*)ctx[0], (int)ctx[1], 1);
+  return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int weft_received(__u64* ctx) {
+  if (!((int)ctx[2] & MSG_PEEK)) {
+    on_length((const struct sock*)ctx[0], (int)ctx[1], 0);
+  }
+  return 0;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -70,6 +70,10 @@ std::uint32_t own_pid_namespace() {
   return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
 }
 
+bool has_tracepoint(const char* name) {
+  return libbpf_find_vmlinux_btf_id(name, BPF_TRACE_RAW_TP) > 0;
+}
+
 int count_news(void* news, void* /*data*/, std::size_t /*size*/) {
   ++*static_cast<std::uint64_t*>(news);
   return 0;
@@ -89,6 +93,11 @@ class BpfConnections final : public ConnectionSource {
       return failure("open BPF object", errno, log);
     }
     skeleton->rodata->weft_pid_namespace = own_pid_namespace();
+    has_lengths_ = has_tracepoint("sock_send_length") && has_tracepoint("sock_recv_length");
+    skeleton->rodata->weft_has_lengths = has_lengths_ ? 1 : 0;
+    for (bpf_program* const program : {skeleton->progs.weft_sent, skeleton->progs.weft_received}) {
+      bpf_program__set_autoload(program, has_lengths_);
+    }
     if (const int error = connections__load(skeleton.get()); error != 0) {
       return failure("load BPF programs", error, log);
     }
@@ -139,6 +148,10 @@ class BpfConnections final : public ConnectionSource {
   }
 
   std::string_view datagrams_missing() const override { return datagrams_missing_; }
+
+  bool counts_octets_of_datagrams() const override {
+    return skeleton_ && has_lengths_ && datagrams_missing_.empty();
+  }
 
   std::uint64_t lost() const override { return skeleton_ ? skeleton_->bss->weft_flows_lost : 0; }
 
@@ -204,6 +217,7 @@ class BpfConnections final : public ConnectionSource {
   }
 
   std::uint64_t news_ = 0;
+  bool has_lengths_ = false;
   std::string datagrams_missing_;
   Skeleton skeleton_;
   Ring ring_;

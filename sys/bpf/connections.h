@@ -29,10 +29,12 @@ class ConnectionSource {
 
   // Why datagrams are not among what it counts, since start(); empty: they are.
   virtual std::string_view datagrams_missing() const = 0;
+  // Whether of datagrams the octets are told, too, since start(): the kernel has tracepoints that
+  // know them (6.3).
+  virtual bool counts_octets_of_datagrams() const = 0;
 
-  // What happened since start() or the last take(), of all network namespaces. Of UDP without
-  // octets; sockets of UDP that got a peer are an entry of their namespace in which nothing is
-  // counted.
+  // What happened since start() or the last take(), of all network namespaces. Sockets of UDP that
+  // got a peer are an entry of their namespace in which nothing is counted.
   virtual Result<std::vector<ObservedConnections>> take() = 0;
 
   // Kinds of connections for which there was no room, since start().

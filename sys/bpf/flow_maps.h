@@ -14,6 +14,18 @@
    thousands within a second; those beyond are one more of their kind each time. */
 #define WEFT_TALKS_MAX 16384
 
+/* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
+struct weft_flow_key {
+  __u8 local[16];
+  __u8 remote[16];
+  __u32 netns; /* Inode. */
+  __u32 pid;   /* Who connected, as the agent's /proc has it; 0 at the server's end. */
+  __u16 port;  /* The server's. */
+  __u8 transport;
+  __u8 outbound;
+  __u32 parent; /* Of pid: it is there longer than a process of one request. */
+};
+
 /* Datagrams between a socket and one peer. */
 struct weft_talk_key {
   __u64 netns_cookie;
@@ -25,21 +37,14 @@ struct weft_talk_key {
 
 struct weft_talk {
   __u64 look; /* When it was last heard of, in the agent's looks. */
-  __u32 pid;  /* Whose socket it is; 0: of nobody the agent's /proc shows. */
-  __u32 parent;
-  __u64 outbound;
+  struct weft_flow_key
+      key; /* Its pid is 0 if nobody has the socket that the agent's /proc shows. */
 };
 
-/* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
-struct weft_flow_key {
-  __u8 local[16];
-  __u8 remote[16];
-  __u32 netns; /* Inode. */
-  __u32 pid;   /* Who connected, as the agent's /proc has it; 0 at the server's end. */
-  __u16 port;  /* The server's. */
-  __u8 transport;
-  __u8 outbound;
-  __u32 parent; /* Of pid: it is there longer than a process of one request. */
+/* What a task is about to send or has received, until its length is known. */
+struct weft_datagram {
+  __u64 socket; /* The kernel's address of it, to tell it from others; 0: nothing. */
+  struct weft_flow_key key;
 };
 
 /* A kind of connection without its process, of late. A hint: what is evicted is counted anew. */
@@ -54,7 +59,7 @@ struct weft_flow {
   __u64 opened;
   __u64 closed; /* Of UDP, which has no end: those in which something was said. */
   __u64 failed; /* Never answered, or refused. */
-  __u64 sent;   /* Bytes, of those that closed. */
+  __u64 sent;   /* Bytes, of those that closed; of UDP as they are said. */
   __u64 received;
   __u64 retransmits;
   __u64 rtt_us; /* Of the last that closed. */

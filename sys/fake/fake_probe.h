@@ -71,7 +71,8 @@ class FakeConnections final : public ConnectionSource {
   std::map<std::uint64_t, ObservedOpening> openings;  // By cookie.
   bool refuses = false;
   bool counts = false;
-  std::string missing;  // Why there are no datagrams.
+  std::string missing;     // Why there are no datagrams.
+  bool has_octets = true;  // Of them.
 
   Result<Ok> start() override {
     if (refuses) {
@@ -87,6 +88,7 @@ class FakeConnections final : public ConnectionSource {
   }
   Result<std::vector<ObservedConnections>> take() override { return std::exchange(happened, {}); }
   std::string_view datagrams_missing() const override { return missing; }
+  bool counts_octets_of_datagrams() const override { return missing.empty() && has_octets; }
   std::uint64_t lost() const override { return 0; }
   std::optional<ObservedOpening> opening_of(std::uint64_t cookie) override {
     const auto found = openings.find(cookie);

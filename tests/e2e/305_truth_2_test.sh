@@ -101,6 +101,10 @@ reaches() {
     and any(.connections[]; .direction == "forth" and .port == "9300/udp" and .carrier == "overlay" and .encrypted != null)' >/dev/null
 }
 wait_until 20 "both hosts tell their paths" reaches
+said_in_hellos() {  # Six octets each, and as many back.
+  reach | jq -e 'any(.connections[]; .port == "9300/udp" and .sent_total > 0 and .sent_total % 6 == 0 and .received_total % 6 == 0)' >/dev/null
+}
+wait_until 20 "every octet of the datagrams" said_in_hellos
 told=$(reach)
 jq -r .summary <<<"$told"
 used=$(on h1 curl -sf --unix-socket /run/weft/weft.sock http://weft/status | jq -c '.datapath.paths[] | [.path, .encrypted, .mtu]')

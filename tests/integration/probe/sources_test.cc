@@ -44,9 +44,9 @@ class World {
   virtual ConnectionSource& connections() = 0;
   // Connects to the listener of the scene, sends five bytes, closes; so many times.
   virtual void connect_and_close(std::uint64_t times) = 0;
-  // Sends a datagram from a socket without a peer to such another, which reads it; so many times.
-  // Gives the server's port.
-  virtual std::uint16_t say_by_datagrams(std::uint64_t times) = 0;
+  // Sends a datagram of five octets to a socket without a peer, which reads it; so many times. From
+  // a socket with a peer, or without. Gives the server's port.
+  virtual std::uint16_t say_by_datagrams(std::uint64_t times, bool with_peer) = 0;
   virtual void give_peer_to_datagrams() = 0;  // To a socket for them; says nothing.
 };
 
@@ -112,7 +112,7 @@ class KernelWorld final : public World {
     }
   }
 
-  std::uint16_t say_by_datagrams(std::uint64_t times) override {
+  std::uint16_t say_by_datagrams(std::uint64_t times, bool with_peer) override {
     const int client = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     const int server = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
@@ -121,14 +121,21 @@ class KernelWorld final : public World {
     const std::uint16_t port = name_of(server).port;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
+    const auto* const to = reinterpret_cast<const sockaddr*>(&address);
+    if (with_peer) {
+      EXPECT_EQ(::connect(client, to, sizeof address), 0);
+    }
     for (std::uint64_t i = 0; i < times; ++i) {
-      EXPECT_EQ(
-          ::sendto(
-              client, "hello", 5, 0, reinterpret_cast<const sockaddr*>(&address), sizeof address),
-          5);
+      EXPECT_EQ(with_peer ? ::send(client, "hello", 5, 0)
+                          : ::sendto(client, "hello", 5, 0, to, sizeof address),
+                5);
       sockaddr_in from{};
       socklen_t size = sizeof from;
       char buffer[5];
+      EXPECT_EQ(
+          ::recvfrom(
+              server, buffer, sizeof buffer, MSG_PEEK, reinterpret_cast<sockaddr*>(&from), &size),
+          5);
       EXPECT_EQ(
           ::recvfrom(server, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size),
           5);
@@ -206,7 +213,7 @@ class FakeWorld final : public World {
     connections_.happened = {client, server};
   }
 
-  std::uint16_t say_by_datagrams(std::uint64_t /*times*/) override {
+  std::uint16_t say_by_datagrams(std::uint64_t times, bool with_peer) override {
     ObservedConnections client;
     client.transport = Transport::Udp;
     client.opening = {.opened = Opened::Here, .pid = 42, .parent = 41};
@@ -214,8 +221,11 @@ class FakeWorld final : public World {
     client.remote = Ip::parse("127.0.0.1").value();
     client.port = 5000;
     client.opened = client.closed = 1;
+    client.bytes_sent = 5 * times;
     ObservedConnections server = client;
     server.opening.opened = Opened::There;
+    std::swap(server.bytes_sent, server.bytes_received);
+    client.local = with_peer ? client.remote : client.local;
     connections_.happened = {client, server};
     return client.port;
   }
@@ -353,14 +363,15 @@ TYPED_TEST(SourcesContract, GivesWhatHappenedOnlyOnceAndNothingOnceStopped) {
   EXPECT_EQ(source.news_descriptor(), -1);
 }
 
-TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsProcess) {
+void expect_a_conversation(World& world, bool with_peer) {
   constexpr std::uint64_t kTimes = 20;
-  const Scene scene = this->world_.scene();
-  ConnectionSource& source = this->world_.connections();
+  const Scene scene = world.scene();
+  ConnectionSource& source = world.connections();
   ASSERT_TRUE(source.start().ok());
   ASSERT_EQ(source.datagrams_missing(), "");
+  const std::uint64_t octets = source.counts_octets_of_datagrams() ? 5 * kTimes : 0;
 
-  const std::uint16_t port = this->world_.say_by_datagrams(kTimes);
+  const std::uint16_t port = world.say_by_datagrams(kTimes, with_peer);
   const auto all = source.take();
 
   ASSERT_TRUE(all.ok()) << all.error().what;
@@ -381,7 +392,17 @@ TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsPr
     EXPECT_EQ(found.front().opening.parent, scene.parent);
     EXPECT_EQ(found.front().netns, own_netns());
     EXPECT_EQ(found.front().remote, Ip::parse("127.0.0.1").value());
+    EXPECT_EQ(found.front().bytes_sent, end == Opened::Here ? octets : 0);
+    EXPECT_EQ(found.front().bytes_received, end == Opened::Here ? 0 : octets);
   }
+}
+
+TYPED_TEST(SourcesContract, CountsAConversationByDatagramsOnceAtEachEndWithItsProcessAndOctets) {
+  expect_a_conversation(this->world_, false);
+}
+
+TYPED_TEST(SourcesContract, CountsAConversationOfASocketWithAPeerAlike) {
+  expect_a_conversation(this->world_, true);
 }
 
 TYPED_TEST(SourcesContract, SaysThatASocketForDatagramsHasGotAPeer) {

@@ -522,6 +522,56 @@ TEST(Tracker, TakesTheOctetsOfDatagramsThatBpfTellsOfFromConnectionTracking) {
   EXPECT_EQ(report.flows.begin()->second.count, 1U);
 }
 
+TEST(Tracker, TakesTheOctetsOfDatagramsFromBpfAloneIfItKnowsThem) {
+  Tracker tracker;
+  ObservedTrack tracking = track("172.17.0.2:4000", "8.8.8.8:53", "8.8.8.8:53");
+  Sample look = tracked(1s, {tracking});
+  look.counts_octets_of_datagrams = true;
+  look.processes = {process(10, 0s)};
+  look.connections = {said(Opened::Here, "8.8.8.8", 53, 10)};
+  (void)tracker.digest(look);
+  tracking.bytes_sent = 300;  // With headers.
+  look.tracks = {tracking};
+  look.connections.front().opened = 0;
+  look.connections.front().closed = 0;
+  look.connections.front().bytes_sent = 100;
+  look.connections.front().bytes_received = 40;
+  look.at = TimePoint(2s);
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  const FlowFacts& flow = report.flows.begin()->second;
+  EXPECT_EQ(flow.sent, 100U);
+  EXPECT_EQ(flow.received, 40U);
+  EXPECT_EQ(flow.sent_per_second, 100U);
+  EXPECT_EQ(flow.count, 1U) << "of the look before";
+}
+
+TEST(Tracker, CountsAConnectedSocketForDatagramsOnceWhoeverTellsOfIt) {
+  Tracker tracker;
+  Sample look = tracked(1s, {});
+  look.processes = {process(10, 0s)};
+  (void)tracker.digest(look);
+  ObservedSocket socket = connected("172.17.0.2:4000", "8.8.8.8:53", 7);
+  socket.transport = Transport::Udp;
+  look.namespaces = {{.netns = kNetns, .sockets = {socket}}};
+  look.owners = {{7, 10}};
+  look.counts_octets_of_datagrams = true;
+  look.connections = {said(Opened::Here, "8.8.8.8", 53, 10)};
+  look.connections.front().local = Ip::parse("172.17.0.2").value();
+  look.connections.front().bytes_sent = 100;
+  look.at = TimePoint(2s);
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.flows, SizeIs(1));
+  const FlowFacts& flow = report.flows.begin()->second;
+  EXPECT_EQ(flow.count, 1U);
+  EXPECT_EQ(flow.opened, 1U);
+  EXPECT_EQ(flow.sent, 100U);
+}
+
 TEST(Tracker, LeavesOutDatagramsThatOnlyPassThrough) {
   Tracker tracker;
 
