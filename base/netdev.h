@@ -101,6 +101,7 @@ struct PathInfo {
   std::string link;
   Ip source;
   std::uint32_t mtu = 0;  // Of the link, or of the route if lower.
+  bool on_link = false;   // The address itself is asked for on the link; else a gateway's is.
 };
 
 // A bridge port's forwarding entry (AF_BRIDGE neighbour). With `remote`: the VXLAN device's own.

@@ -339,7 +339,7 @@ class KernelFastPath final : public FastPath {
     peer.ifindex = route.ifindex;
     peer.source = key_of(route.source);
     peer.next = key_of(route.next);
-    peer.flags = route.slow ? WEFT_PEER_SLOW : 0;
+    peer.flags = (route.slow ? WEFT_PEER_SLOW : 0U) | (route.on_link ? WEFT_PEER_ON_LINK : 0U);
     peer.slot = slot_of(underlay);
     peer.frame_max = route.limit.frame_max;
     peer.reports = route.limit.reports;

@@ -72,7 +72,8 @@ class FastPath {
   virtual Result<Ok> set_neighbor(const Ip& address, Mac mac) = 0;
   virtual Result<Ok> drop_neighbor(const Ip& address) = 0;
   // Where the peer's VXLAN goes: to `next`, itself or a relay, over the route there (sys/netdev.h
-  // path_to; ifindex 0: none). Slow: what is for it is left to the bridge.
+  // path_to; ifindex 0: none). On the link: `next` itself is the next hop, else the kernel asks its
+  // routes per packet. Slow: what is for it is left to the bridge.
   // Frames of more than `frame_max` octets go out of the device `reports` instead; 0: none do.
   struct SizeLimit {
     std::uint32_t frame_max = 0;
@@ -82,6 +83,7 @@ class FastPath {
     Ip next;
     Ip source;
     std::uint32_t ifindex = 0;
+    bool on_link = false;
     bool slow = false;
     SizeLimit limit{};
   };

@@ -25,6 +25,8 @@
 // Since Linux 6.3; missing from older headers. Older kernels refuse the flag and the frame takes
 // the slow path.
 #define WEFT_DECAP_L3_IPV6 (1ULL << 8)
+// AF_INET, which the kernel's own headers do not have.
+#define WEFT_AF_INET 2
 
 const volatile __u32 weft_vni = 0;
 const volatile __u16 weft_port_number = 0;
@@ -170,8 +172,18 @@ static __always_inline __u32 wire_size(struct __sk_buff* skb) {
   return headers + (first >> 4) * 4 + skb->gso_size;
 }
 
-// Writes VXLAN in IPv4 around the frame and hands it to the peer's device. The kernel resolves the
-// next hop (bpf_redirect_neigh), so a changed route's MAC is never stale. Super-frames (GSO) stay
+// The kernel resolves the next hop's MAC, which so is never stale. It also looks up the route for
+// each packet, unless it is told the next hop (docs/adr/0064).
+static __always_inline int send_to(const struct weft_peer* peer) {
+  if ((peer->flags & WEFT_PEER_ON_LINK) == 0) {
+    return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
+  }
+  struct bpf_redir_neigh hop = {.nh_family = WEFT_AF_INET};
+  __builtin_memcpy(&hop.ipv4_nh, peer->next.octets + 12, sizeof hop.ipv4_nh);
+  return bpf_redirect_neigh(peer->ifindex, &hop, sizeof hop, 0);
+}
+
+// Writes VXLAN in IPv4 around the frame and hands it to the peer's device. Super-frames (GSO) stay
 // whole: the device or the kernel cuts them after the headers.
 static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_peer* peer) {
   if (!peer || peer->ifindex == 0 || (peer->flags & WEFT_PEER_SLOW) != 0) {
@@ -209,7 +221,7 @@ static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_
   }
   count(WEFT_COUNTER_ENCAPSULATED);
   count_out(peer, encap.inner_size);
-  return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
+  return send_to(peer);
 }
 
 // Answers for containers elsewhere, so that new ones are met also while the agent stands still.
@@ -317,7 +329,7 @@ static __always_inline int pass_on(struct __sk_buff* skb,
     return TC_ACT_SHOT;
   }
   count(WEFT_COUNTER_RELAYED);
-  return bpf_redirect_neigh(peer->ifindex, 0, 0, 0);
+  return send_to(peer);
 }
 
 SEC("tc") int weft_underlay(struct __sk_buff* skb) {

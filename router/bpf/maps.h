@@ -48,6 +48,8 @@ struct weft_endpoint {
 #define WEFT_PEER_ESP_OUT 16
 // Its frames go to the bridge, which has the agent pass them on.
 #define WEFT_PEER_SLOW 4
+// `next` is its own next hop: no route is looked up per packet.
+#define WEFT_PEER_ON_LINK 32
 
 // How to reach a peer. `ifindex` 0: it is known, but there is no route to it now.
 struct weft_peer {

@@ -310,7 +310,8 @@ void DatapathService::Impl::refresh_path(const Ip& peer) {
   } else {
     note("path to " + peer.to_string(), Ok{});
     const PathInfo& now = found.value();
-    const bool is_same = path && path->ifindex == now.ifindex && path->source == now.source;
+    const bool is_same = path && path->ifindex == now.ifindex && path->source == now.source
+                         && path->on_link == now.on_link;
     path = now;
     if (options_.sealed != nullptr) {
       options_.sealed->set_path_mtu(peer, now.mtu);
@@ -351,6 +352,7 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
                             {.next = relay ? relay->at : peer,
                              .source = route ? route->source : Ip(),
                              .ifindex = route ? route->ifindex : 0,
+                             .on_link = route && route->on_link,
                              .slow = relay && relay->by_agent,
                              .limit = size_limit(peer)}));
 }

@@ -259,8 +259,11 @@ Result<PathInfo> FakeNetdev::path_to(const Ip& destination) {
   for (const Cidr& gateway : gateway_.addresses) {
     if (gateway.contains(destination)) {
       const LinkInfo& link = links_.at(gateway_.link).info;
-      return PathInfo{
-          .ifindex = link.index, .link = link.name, .source = gateway.address(), .mtu = link.mtu};
+      return PathInfo{.ifindex = link.index,
+                      .link = link.name,
+                      .source = gateway.address(),
+                      .mtu = link.mtu,
+                      .on_link = true};
     }
   }
   const RouteInfo* best = nullptr;
@@ -277,7 +280,8 @@ Result<PathInfo> FakeNetdev::path_to(const Ip& destination) {
   PathInfo path{.ifindex = link->second.info.index,
                 .link = best->link,
                 .source = {},
-                .mtu = link->second.info.mtu};
+                .mtu = link->second.info.mtu,
+                .on_link = !best->gateway};
   for (const Cidr& address : link->second.addresses) {
     if (address.is_v4() == destination.is_v4()) {
       path.source = address.address();

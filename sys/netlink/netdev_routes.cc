@@ -151,6 +151,7 @@ Result<PathInfo> KernelNetdev::path_to(const Ip& destination) {
     const std::optional<Ip> source = address_in(attributes.bytes(RTA_PREFSRC));
     path.ifindex = attributes.u32(RTA_OIF, 0);
     path.source = source.value_or(Ip());
+    path.on_link = attributes.bytes(RTA_GATEWAY).empty() && attributes.bytes(RTA_VIA).empty();
     route_mtu = attributes.nest(RTA_METRICS).u32(RTAX_MTU, 0);
     usable = source && (type == RTN_UNICAST || type == RTN_LOCAL);
   }));

@@ -150,6 +150,27 @@ TEST_F(FastPathTest, KnownUnicastNeverSeesTheBridge) {
   EXPECT_EQ(after.decapsulated - before.decapsulated, 3U);
 }
 
+TEST_F(FastPathTest, ARouteThatComesToLeadThroughAGatewayIsFollowedThereAndBack) {
+  Namespace gateway;
+  cluster_.underlay.join(gateway, 3);
+  // A redirect would tell the host to leave the gateway out.
+  gateway.must(
+      "cd /proc/sys/net/ipv4 && echo 1 >ip_forward && "
+      "echo 0 >conf/all/send_redirects && echo 0 >conf/u0/send_redirects");
+  const auto has_forwarded = [&] {
+    return gateway.shell("test $(awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp) -ge 3") == 0;
+  };
+  EXPECT_TRUE(a_->reaches(b_->ipv4));
+  EXPECT_FALSE(has_forwarded());
+
+  cluster_[0].net.must("ip route add 192.0.2.2/32 via 192.0.2.3");
+  EXPECT_TRUE(eventually([&] { return a_->reaches(b_->ipv4) && has_forwarded(); }));
+
+  cluster_[0].net.must("ip route del 192.0.2.2/32");
+  gateway.must("echo 0 >/proc/sys/net/ipv4/ip_forward");
+  EXPECT_TRUE(eventually([&] { return a_->reaches(b_->ipv4); }));
+}
+
 TEST_F(FastPathTest, ContainersOfOneHostAreJoinedDirectly) {
   const auto c = cluster_[0].run_container(3);
 

@@ -38,6 +38,7 @@ const Octets kTrusted{2, 0, 0, 0, 0, 6};
 const Octets kEsp{2, 0, 0, 0, 0, 7};
 const Octets kEspReady{2, 0, 0, 0, 0, 8};
 const Octets kNobody{2, 0, 0, 0, 0, 9};
+const Octets kOnLink{2, 0, 0, 0, 0, 10};
 const Octets kBroadcast(6, 0xff);
 const Octets kUs{192, 0, 2, 1};
 const Octets kPeer{192, 0, 2, 3};
@@ -46,6 +47,7 @@ const Octets kSlowPeer{192, 0, 2, 5};
 const Octets kTrustedPeer{192, 0, 2, 6};
 const Octets kEspPeer{192, 0, 2, 7};
 const Octets kEspReadyPeer{192, 0, 2, 8};
+const Octets kOnLinkPeer{192, 0, 2, 10};
 const Octets kStranger{192, 0, 2, 99};
 
 Octets ethernet(const Octets& to, std::uint16_t type, const Octets& payload) {
@@ -132,6 +134,7 @@ class VerdictsTest : public ::testing::Test {
     add_remote(kTrusted, kTrustedPeer, WEFT_PEER_SEALED | WEFT_PEER_TRUSTED);
     add_remote(kEspReady, kEspReadyPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP);
     add_remote(kEsp, kEspPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT);
+    add_remote(kOnLink, kOnLinkPeer, WEFT_PEER_ON_LINK);
     const weft_address address = weft_mapped(Octets{10, 32, 0, 3}.data());
     const weft_mac owner = weft_read_mac(kRemote.data());
     bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_neighbor_1), &address, &owner, BPF_ANY);
@@ -202,6 +205,7 @@ TEST_F(VerdictsTest, OfFramesFromAContainer) {
     int verdict;
   } cases[] = {
       {"IPv4 to a container elsewhere", ethernet(kRemote, 0x0800, ipv4(100)), kRedirect},
+      {"IPv4 to one whose host is on the link", ethernet(kOnLink, 0x0800, ipv4(100)), kRedirect},
       {"IPv6 to a container elsewhere", ethernet(kRemote, 0x86dd, ipv6(100)), kRedirect},
       {"the largest that fits", ethernet(kRemote, 0x0800, ipv4(1430)), kRedirect},
       {"one octet more", ethernet(kRemote, 0x0800, ipv4(1431)), kRedirect},
@@ -230,7 +234,7 @@ TEST_F(VerdictsTest, OfFramesFromAContainer) {
     EXPECT_EQ(out_of_container(test.frame).action, test.verdict) << test.what;
   }
   EXPECT_EQ(counted(WEFT_COUNTER_TOO_BIG), 1U);
-  EXPECT_EQ(counted(WEFT_COUNTER_ENCAPSULATED), 3U);
+  EXPECT_EQ(counted(WEFT_COUNTER_ENCAPSULATED), 4U);
   EXPECT_EQ(counted(WEFT_COUNTER_SEALED), 2U);
   EXPECT_EQ(counted(WEFT_COUNTER_ARP), 1U);
   EXPECT_EQ(counted(WEFT_COUNTER_REFUSED), 3U);

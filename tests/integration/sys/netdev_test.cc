@@ -496,9 +496,11 @@ TEST_P(NetdevContract, SaysHowTheHostReachesAnAddress) {
   EXPECT_EQ(near.ifindex, link("lan").index);
   EXPECT_EQ(near.source, Ip::parse("192.0.2.1").value());
   EXPECT_EQ(near.mtu, 1400U);
+  EXPECT_TRUE(near.on_link);
   EXPECT_EQ(far.link, "wan");
   EXPECT_EQ(far.source, Ip::parse("198.51.100.1").value());
   EXPECT_EQ(far.mtu, 9000U);
+  EXPECT_FALSE(far.on_link);
   EXPECT_EQ(v6.link, "wan");
   EXPECT_EQ(v6.source, Ip::parse("2001:db8::1").value());
 }
