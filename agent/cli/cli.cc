@@ -116,6 +116,8 @@ ExitCode run_command(Command command,
       return run_edges(settings);
     case Command::Top:
       return run_top(settings);
+    case Command::Reach:
+      return run_reach(settings);
     case Command::UiUser:
       return run_ui_user(settings);
     case Command::Status:

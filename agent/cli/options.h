@@ -33,6 +33,7 @@ enum class Command : std::uint8_t {
   Graph,
   Edges,
   Top,
+  Reach,
   UiUser,
   Status,
   DnsAdd,

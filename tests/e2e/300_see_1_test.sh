@@ -63,6 +63,9 @@ assert_contains "$(on h1 weft graph processes)" "digraph weft" "weft graph"
 assert_contains "$(on h1 weft edges processes)" "CONNECTIONS" "weft edges"
 on h1 weft graph hosts --json | jq -e '.nodes | length >= 1' >/dev/null
 assert_fails on h1 weft graph nonsense
+assert_contains "$(on h1 weft reach h1 h1)" "nothing leaves it" "weft reach"
+on h1 weft reach h1 h1 --json | jq -e '.same_host' >/dev/null
+assert_fails on h1 weft reach h1 nobody
 
 step "metrics"
 scraped() { api /metrics | grep -q '^weft_host_cpu_cores '; }

@@ -58,6 +58,16 @@ await step('a row opens the details, with the other end of its connection', asyn
   await checkAccessibility('table and details');
 });
 
+await step('how one reaches another, by name', async () => {
+  const panel = page.getByRole('complementary', { name: 'Details' });
+  await panel.getByRole('textbox', { name: 'How does web reach' }).fill('db');
+  await button('How?').click();
+  await panel.getByText(/Frames of the overlay from h1 to h2 go/).waitFor(WAIT);
+  await panel.getByText('5432/tcp, overlay').first().waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/reach.png` });
+  await checkAccessibility('reach');
+});
+
 await step('a shell in the container, typed into', async () => {
   const terminal = await openShell('web');
   const sized = await page.locator('.xterm-rows > div').first().evaluate((row) => row.getBoundingClientRect().height);

@@ -59,6 +59,27 @@ export interface Summary {
   edges?: Record<string, Edge>;
 }
 
+export interface ReachName {
+  id: string;
+  label: string;
+  topology: string;
+}
+
+/** How one host, container or process reaches another. */
+export interface Reach {
+  summary: string;
+  connections: {
+    port: string;
+    client: ReachName;
+    server: ReachName;
+    carrier: string;
+    encrypted: boolean | null;
+    sent: number;
+    received: number;
+  }[];
+  connections_left_out: number;
+}
+
 export interface Column {
   id: string;
   label: string;
@@ -159,6 +180,14 @@ export const getTopologies = (query: string): Promise<Topology[]> => get(`api/to
 export const getAbout = (): Promise<About> => get('api');
 export const getDetails = async (topology: string, id: string): Promise<Details> =>
   (await get<{ node: Details }>(`api/topology/${topology}/${encodeURIComponent(id)}`)).node;
+
+/** Rejects with what is wrong with a name. */
+export async function getReach(from: string, to: string): Promise<Reach> {
+  const response = await fetch(url(`api/reach?${new URLSearchParams({ from, to }).toString()}`));
+  const body = (await response.json()) as Reach | string;
+  if (!response.ok || typeof body === 'string') throw new Error(String(body));
+  return body;
+}
 
 export const getVisitor = (): Promise<Visitor> => get('api/visitor');
 

@@ -3,6 +3,7 @@ import type { Column, Connection, Details, Summary, Table } from './api';
 import { paint } from './color';
 import { Controls } from './controls';
 import * as format from './format';
+import { ReachSection } from './reach';
 import { Spark } from './spark';
 import { dark, details, metric, missing, nodes, samplesOf, selected, show, topology } from './state';
 
@@ -176,6 +177,9 @@ function Tables({ table }: { table: Table }) {
   );
 }
 
+/** Views whose nodes are one host, container or process each. */
+const REACHING = new Set(['hosts', 'containers', 'processes']);
+
 export function DetailsPanel() {
   const id = selected.value;
   if (!id) return null;
@@ -207,6 +211,7 @@ export function DetailsPanel() {
       {missing.value && !live && <p class="note">This node is no longer there, or is not in the {topology.value} view.</p>}
       {full && <Controls node={full} />}
       {node && <Metrics node={node} />}
+      {full && REACHING.has(topology.value) && !full.pseudo && <ReachSection node={full} />}
       {full?.connections?.map((table) => <Connections key={table.id} table={table} />)}
       {full?.children?.map((group) => <Children key={group.id} group={group} />)}
       {node && <Info node={node} />}

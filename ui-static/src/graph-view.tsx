@@ -12,7 +12,7 @@ import * as format from './format';
 import type { LayoutRequest, LayoutResult } from './layout.worker';
 import { SHAPES, ShapeProgram } from './node-program';
 import { PictureSigma } from './picture-sigma';
-import { dark, hovered, matches, metric, nodes, selected, show } from './state';
+import { dark, hovered, matches, metric, nodes, reachTo, selected, show } from './state';
 
 const MOVE_MS = 450;
 
@@ -118,7 +118,12 @@ class Picture {
       edgeReducer: (id, data) => this.reduceEdge(id, data),
     });
     this.worker.onmessage = ({ data }: MessageEvent<LayoutResult>) => this.place(data);
-    this.sigma.on('clickNode', ({ node }) => show({ node: selected.value === node ? null : node }));
+    this.sigma.on('clickNode', ({ node, event }) => {
+      const from = selected.peek();
+      const isReach = event.original.shiftKey && from && from !== node;
+      if (isReach) reachTo.value = { id: node, label: this.graph.getNodeAttribute(node, 'label') as string };
+      else show({ node: from === node ? null : node });
+    });
     this.sigma.on('clickStage', () => selected.value && show({ node: null }));
     this.sigma.on('enterNode', ({ node }) => {
       hovered.value = node;

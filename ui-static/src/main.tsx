@@ -259,6 +259,7 @@ function Help() {
         <div><dt><kbd>/</kbd></dt><dd>search</dd></div>
         <div><dt><kbd>g</kbd> <kbd>t</kbd></dt><dd>graph, table</dd></div>
         <div><dt><kbd>&lt;</kbd> <kbd>&gt;</kbd> <kbd>q</kbd></dt><dd>previous, next, no metric on the nodes</dd></div>
+        <div><dt><kbd>Shift</kbd> click</dt><dd>how the node with the details reaches that one</dd></div>
         <div><dt><kbd>Esc</kbd></dt><dd>close details</dd></div>
         <div><dt><code>web|db</code></dt><dd>text in any field, as a regular expression</dd></div>
         <div><dt><code>image:nginx</code></dt><dd>text in one field</dd></div>

@@ -25,6 +25,8 @@ export type Connection = 'connecting' | 'live' | 'lost';
 export const topology = signal('containers');
 export const mode = signal<Mode>('graph');
 export const selected = signal<string | null>(null);
+// What the selected node is asked to reach: a node, or a name somebody wrote.
+export const reachTo = signal<{ id: string; label: string } | null>(null);
 export const query = signal('');
 export const options = signal<Record<string, string>>({});
 export const metric = signal('');
@@ -242,6 +244,7 @@ export function start(): void {
     const id = selected.value;
     const where = topology.value;
     if (details.peek()?.id !== id) details.value = null;
+    reachTo.value = null;
     missing.value = false;
     if (id && where) void refreshDetails();
   });

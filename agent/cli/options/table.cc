@@ -28,7 +28,8 @@ constexpr std::uint32_t kDns = kNames | bit(Command::DnsLookup) | bit(Command::D
 constexpr std::uint32_t kRemote =
     (kControl & ~bit(Command::Stop)) | kDns | bit(Command::Expose) | bit(Command::Hide);
 
-constexpr std::uint32_t kSee = bit(Command::Graph) | bit(Command::Edges) | bit(Command::Top);
+constexpr std::uint32_t kSee =
+    bit(Command::Graph) | bit(Command::Edges) | bit(Command::Top) | bit(Command::Reach);
 
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
@@ -108,6 +109,13 @@ constexpr std::array kCommands{
                 "list what uses CPU and memory in the cluster (default: containers)",
                 0,
                 1,
+                false},
+    CommandSpec{Command::Reach,
+                "reach",
+                "FROM TO",
+                "tell how one host, container or process reaches another",
+                2,
+                2,
                 false},
     CommandSpec{Command::UiUser,
                 "ui-user",

@@ -200,4 +200,36 @@ std::string top_text(const json::value& view) {
   return table(rows, kNames);
 }
 
+std::string reach_text(const json::value& answer) {
+  std::string text = fmt::format("{}\n", text_at(answer, "summary"));
+  std::vector<Row> rows{{"CLIENT",
+                         "SERVER",
+                         "PORT",
+                         "OVER",
+                         "ENCRYPTED",
+                         "CONNECTIONS",
+                         "SENT",
+                         "RECEIVED",
+                         "RTT µs"}};
+  for (const json::value& connection : answer.at("connections").as_array()) {
+    const json::value& encrypted = connection.at("encrypted");
+    const json::value& rtt = connection.at("rtt_us");
+    rows.push_back({std::string(text_at(connection.at("client"), "label")),
+                    std::string(text_at(connection.at("server"), "label")),
+                    std::string(text_at(connection, "port")),
+                    std::string(text_at(connection, "carrier")),
+                    encrypted.is_null() ? "-" : (encrypted.as_bool() ? "yes" : "no"),
+                    std::to_string(number_at(connection, "connections")),
+                    bytes_text(connection.at("sent").to_number<double>()) + "/s",
+                    bytes_text(connection.at("received").to_number<double>()) + "/s",
+                    rtt.is_null() ? "-" : std::to_string(rtt.to_number<std::uint64_t>())});
+  }
+  if (rows.size() > 1) {
+    constexpr std::size_t kNames = 5;
+    text += '\n' + table(rows, kNames);
+  }
+  const std::uint64_t left_out = number_at(answer, "connections_left_out");
+  return left_out == 0 ? text : text + fmt::format("and {} more\n", left_out);
+}
+
 }  // namespace weft::agent

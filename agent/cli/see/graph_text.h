@@ -1,5 +1,5 @@
-// A view of the topology API (Weave Scope's JSON, app/render.h) as text: for graphviz, for people.
-// Pure; throws std::exception where the JSON is something else.
+// What the topology API answers (Weave Scope's JSON, app/render.h) as text: for graphviz, for
+// people. Pure; throws std::exception where the JSON is something else.
 #pragma once
 
 #include <string>
@@ -16,5 +16,8 @@ std::string graph_dot(const boost::json::value& view);
 std::string edges_text(const boost::json::value& view);
 // One node a line: the busiest first.
 std::string top_text(const boost::json::value& view);
+
+// `answer` is that to GET /api/reach: what it says in sentences, then one connection a line.
+std::string reach_text(const boost::json::value& answer);
 
 }  // namespace weft::agent

@@ -30,6 +30,15 @@ constexpr std::chrono::milliseconds kSecondLook(1500);
 
 using ToText = std::function<std::string(const json::value& view)>;
 
+Result<json::value> parse_answer(const std::string& answer) {
+  boost::system::error_code malformed;
+  json::value parsed = json::parse(answer, malformed);
+  if (malformed) {
+    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+  }
+  return parsed;
+}
+
 Result<json::value> ask_view(const Settings& settings) {
   const std::string topology =
       settings.arguments().empty() ? "containers" : settings.arguments().front();
@@ -44,12 +53,20 @@ Result<json::value> ask_view(const Settings& settings) {
                     topology)};
   }
   const std::string answer = WEFT_TRY(std::move(asked));
-  boost::system::error_code malformed;
-  json::value view = json::parse(answer, malformed);
-  if (malformed) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+  return parse_answer(answer);
+}
+
+ExitCode print_answer(const Settings& settings, const json::value& answer, const ToText& to_text) {
+  if (settings.flag("json")) {
+    fmt::print("{}", pretty(answer));
+    return ExitCode::Ok;
   }
-  return view;
+  try {
+    fmt::print("{}", to_text(answer));
+  } catch (const std::exception& error) {
+    return report(Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())});
+  }
+  return ExitCode::Ok;
 }
 
 ExitCode print_view(const Settings& settings, bool with_rates, const ToText& to_text) {
@@ -62,16 +79,15 @@ ExitCode print_view(const Settings& settings, bool with_rates, const ToText& to_
   if (!view.ok()) {
     return report(view.error());
   }
-  if (settings.flag("json")) {
-    fmt::print("{}", pretty(view.value()));
-    return ExitCode::Ok;
-  }
-  try {
-    fmt::print("{}", to_text(view.value()));
-  } catch (const std::exception& error) {
-    return report(Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())});
-  }
-  return ExitCode::Ok;
+  return print_answer(settings, view.value(), to_text);
+}
+
+Result<json::value> ask_reach(const Settings& settings) {
+  const std::string path = fmt::format("/api/reach?from={}&to={}",
+                                       encode_percent(settings.arguments().front()),
+                                       encode_percent(settings.arguments().back()));
+  const std::string answer = WEFT_TRY(ask_agent(settings, "GET", path, kCallTimeoutSeconds));
+  return parse_answer(answer);
 }
 
 }  // namespace
@@ -86,6 +102,11 @@ ExitCode run_edges(const Settings& settings) {
 
 ExitCode run_top(const Settings& settings) {
   return print_view(settings, true, top_text);
+}
+
+ExitCode run_reach(const Settings& settings) {
+  const auto answer = ask_reach(settings);
+  return answer.ok() ? print_answer(settings, answer.value(), reach_text) : report(answer.error());
 }
 
 }  // namespace weft::agent

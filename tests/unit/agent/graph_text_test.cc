@@ -47,6 +47,32 @@ TEST(GraphText, ListsTheBusiestFirst) {
   EXPECT_LT(text.find("db"), text.find("web"));
 }
 
+TEST(GraphText, TellsHowOneReachesAnother) {
+  const std::string text = reach_text(boost::json::parse(R"({
+    "summary": "web asks db. h1 sends to h2 sealed.",
+    "connections": [
+      {"direction": "forth", "port": "5432/tcp", "client": {"label": "web"},
+       "server": {"label": "db"}, "carrier": "overlay", "encrypted": true, "connections": 3,
+       "sent": 100.5, "received": 2048, "rtt_us": 300},
+      {"direction": "back", "port": "53/udp", "client": {"label": "db"},
+       "server": {"label": "web"}, "carrier": "host", "encrypted": null, "connections": 1,
+       "sent": 0, "received": 0, "rtt_us": null}],
+    "connections_left_out": 7})"));
+
+  EXPECT_THAT(text, testing::StartsWith("web asks db. h1 sends to h2 sealed.\n\nCLIENT"));
+  EXPECT_THAT(
+      text,
+      testing::ContainsRegex("web +db +5432/tcp +overlay +yes +3 +10[01] B/s +2.0 KiB/s +300\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("db +web +53/udp +host +- +1 +0 B/s +0 B/s +-\n"));
+  EXPECT_THAT(text, testing::EndsWith("and 7 more\n"));
+}
+
+TEST(GraphText, TellsOfTwoThatSayNothingInOneSentence) {
+  EXPECT_EQ(reach_text(boost::json::parse(
+                R"({"summary": "Silence.", "connections": [], "connections_left_out": 0})")),
+            "Silence.\n");
+}
+
 TEST(GraphText, RefusesWhatIsNoView) {
   EXPECT_THROW((void)graph_dot(boost::json::parse("[]")), std::exception);
   EXPECT_THROW((void)edges_text(boost::json::parse(R"({"nodes": {"a": 1}})")), std::exception);
