@@ -184,9 +184,7 @@ Result<Ok> Agent::start_mesh(const Seat& seat) {
       host_.clock,
       {.host = config_.host, .port = config_.port, .links_max = config_.connections_max},
       std::move(mesh),
-      [this](router::MeshAction action) {
-        post([this, action = std::move(action)]() mutable { on_mesh(std::move(action)); });
-      }));
+      [this](router::MeshAction action) { on_mesh(std::move(action)); }));
   for (const std::string& target : seat.targets) {
     mesh_->connect(target);
   }

@@ -45,9 +45,9 @@ Result<Ok> Agent::start_dns(const Identity& identity) {
                               .resolv_conf = config_.dns.resolv_conf,
                               .upstream_timeout = config_.dns.upstream_timeout,
                               .seed = seed_number},
-                             [this](PublishRecord record) {
-                               post([this, record = std::move(record)] { mesh_->publish(record); });
-                             }));
+                             // In place: a name is on its way before this host's own zone is built.
+                             // The mesh tells what comes of it later, never from within.
+                             [this](PublishRecord record) { mesh_->publish(std::move(record)); }));
   WEFT_TRY(restore_names());
   if (config_.dns.listen) {
     return dns_->listen(*config_.dns.listen);
