@@ -105,8 +105,8 @@ TEST(DockerDialogue, AContainerRunsAndIsRemovedAndNothingIsLeft) {
   EXPECT_THAT(host.driver().ports(), IsEmpty());
 }
 
-// Engines from 23 to 28 make the same calls (libnetwork's drivers/remote and ipams/remote); what
-// they say in them has grown.
+// Engines later than 26, whose own words are in docker_engine26_test.cc, make the same calls
+// (libnetwork's drivers/remote and ipams/remote); what they say in them has grown.
 TEST(DockerDialogue, EnginesThatSayMoreAreUnderstood) {
   DockerHost host;
 

@@ -101,6 +101,27 @@ class DockerEventsTest : public testing::Test {
   std::vector<ContainerNames> said_;
 };
 
+// As dockerd 26.1.5 said it (what is not read is left out): the short id is no alias of Docker's
+// there.
+TEST(DockerInspect, OfEngine26HasTheNamesOfItsContainer) {
+  const auto names = parse_inspect(
+      R"({"Id":"9377947aced361e0d818cac1166928120f2f28486c83bd724f574f63f10b91e9",)"
+      R"("State":{"Status":"running","Running":true,"Pid":222},"Name":"/c1",)"
+      R"("Config":{"Hostname":"9377947aced3","Domainname":""},)"
+      R"("NetworkSettings":{"SandboxKey":"/run/docker/netns/d5803eed76f3","EndpointID":"",)"
+      R"("IPAddress":"","Networks":{"n1":{"IPAMConfig":null,"Links":null,"Aliases":["web"],)"
+      R"("MacAddress":"02:57:0a:20:00:02","NetworkID":"2be7d3b71fb725f9d885ec81c0a2c8033b57044c15401de6e3565ebdaa8cc560",)"
+      R"("EndpointID":"ours","Gateway":"10.32.0.1","IPAddress":"10.32.0.2","IPPrefixLen":13,)"
+      R"("IPv6Gateway":"","GlobalIPv6Address":"","GlobalIPv6PrefixLen":0,"DriverOpts":null,)"
+      R"("DNSNames":["c1","web","9377947aced3"]}}}})",
+      {.is_ours = [](const std::string& endpoint) { return endpoint == "ours"; }});
+
+  ASSERT_TRUE(names.has_value());
+  EXPECT_THAT(names->entries,
+              ElementsAre(ContainerNames::Entry{"c1", ip("10.32.0.2")},
+                          ContainerNames::Entry{"web", ip("10.32.0.2")}));
+}
+
 TEST_F(DockerEventsTest, TellTheNamesOfWhatRunsAlready) {
   running_ = {{kWeb, "web"}, {kDb, "db"}};
   open();
