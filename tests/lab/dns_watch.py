@@ -29,7 +29,10 @@ def main():
         dns.send(query)
         answers = struct.unpack(">H", dns.recv(4096)[6:8])[0]
         if (answers > 0) == wanted:
-            print(time.monotonic_ns() // 1000)
+            now = time.monotonic_ns() // 1000
+            # To end takes an interpreter milliseconds of a processor: not those that the other hosts' agents wait for.
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            print(now)
             return
         time.sleep(PAUSE_SECONDS)
     sys.exit("never")
