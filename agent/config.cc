@@ -223,6 +223,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.bpf = !settings.flag("no-bpf");
   config.docker = !settings.flag("no-docker");
   config.no_masq_local = settings.flag("no-masq-local");
+  config.udp_octets = settings.flag("udp-octets");
   config.dns = WEFT_TRY(make_dns_config(settings));
   config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
   config.bridge = settings.text("bridge");

@@ -75,6 +75,7 @@ struct Config {
   bool discovery = true;
   bool bpf = true;
   bool docker = true;
+  bool udp_octets = false;     // While somebody watches.
   bool no_masq_local = false;  // Who comes in to a container of this host keeps its address.
   DnsConfig dns;
   std::uint32_t mtu = 0;

@@ -44,7 +44,10 @@ void Agent::start_probe(const Seat& seat) {
   probe::Sampler::Sources sources{
       .processes = sys::open_procfs(),
       .sockets = sys::open_sock_diag(),
-      .connections = config_.bpf ? sys::open_bpf_connections() : nullptr,
+      .connections = config_.bpf ? sys::open_bpf_connections(config_.udp_octets
+                                                                 ? sys::DatagramOctets::IfPossible
+                                                                 : sys::DatagramOctets::No)
+                                 : nullptr,
       .tracks = sys::open_conntrack(),
       .engine = {}};
   if (config_.docker) {

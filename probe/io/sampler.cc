@@ -124,7 +124,7 @@ std::string Sampler::what_is_counted() const {
   return fmt::format("TCP connections as they open and close, UDP that is said{}",
                      sources_.connections->counts_octets_of_datagrams()
                          ? ""
-                         : ", without octets: they need Linux 6.3");
+                         : ", without octets (they need --udp-octets and Linux 6.3)");
 }
 
 // Where BPF sees all that talks and nobody has begun to since the table was read, there is nothing

@@ -110,7 +110,7 @@ struct task_struct {
 // Inode of the agent's own process namespace.
 const volatile __u32 weft_pid_namespace = 0;
 
-// The kernel has the tracepoints of weft_sent and weft_received (since 6.3).
+// weft_sent and weft_received are attached.
 const volatile __u32 weft_has_lengths = 0;
 
 struct {

@@ -81,6 +81,7 @@ int count_news(void* news, void* /*data*/, std::size_t /*size*/) {
 
 class BpfConnections final : public ConnectionSource {
  public:
+  explicit BpfConnections(DatagramOctets octets) : octets_(octets) {}
   ~BpfConnections() override { stop(); }
 
   Result<Ok> start() override {
@@ -93,7 +94,8 @@ class BpfConnections final : public ConnectionSource {
       return failure("open BPF object", errno, log);
     }
     skeleton->rodata->weft_pid_namespace = own_pid_namespace();
-    has_lengths_ = has_tracepoint("sock_send_length") && has_tracepoint("sock_recv_length");
+    has_lengths_ = octets_ == DatagramOctets::IfPossible && has_tracepoint("sock_send_length")
+                   && has_tracepoint("sock_recv_length");
     skeleton->rodata->weft_has_lengths = has_lengths_ ? 1 : 0;
     for (bpf_program* const program : {skeleton->progs.weft_sent, skeleton->progs.weft_received}) {
       bpf_program__set_autoload(program, has_lengths_);
@@ -216,6 +218,7 @@ class BpfConnections final : public ConnectionSource {
     return -1;
   }
 
+  const DatagramOctets octets_;
   std::uint64_t news_ = 0;
   bool has_lengths_ = false;
   std::string datagrams_missing_;
@@ -227,8 +230,8 @@ class BpfConnections final : public ConnectionSource {
 
 }  // namespace
 
-std::unique_ptr<ConnectionSource> open_bpf_connections() {
-  return std::make_unique<BpfConnections>();
+std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets) {
+  return std::make_unique<BpfConnections>(octets);
 }
 
 }  // namespace weft::sys

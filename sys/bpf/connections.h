@@ -29,8 +29,7 @@ class ConnectionSource {
 
   // Why datagrams are not among what it counts, since start(); empty: they are.
   virtual std::string_view datagrams_missing() const = 0;
-  // Whether of datagrams the octets are told, too, since start(): the kernel has tracepoints that
-  // know them (6.3).
+  // Whether of datagrams the octets are told, too, since start().
   virtual bool counts_octets_of_datagrams() const = 0;
 
   // What happened since start() or the last take(), of all network namespaces. Sockets of UDP that
@@ -50,6 +49,10 @@ class ConnectionSource {
   virtual void clear_news() = 0;
 };
 
-std::unique_ptr<ConnectionSource> open_bpf_connections();
+// Octets of datagrams need tracepoints that Linux has since 6.3, and cost each send and receive of
+// any socket a fraction of a microsecond.
+enum class DatagramOctets : std::uint8_t { No, IfPossible };
+
+std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets);
 
 }  // namespace weft::sys

@@ -26,7 +26,7 @@ every_second() {  # NAME SOCAT-ADDRESS [docker options]: a container that says s
 address_in_bridge() { on h1 docker inspect -f '{{.NetworkSettings.IPAddress}}' "$1"; }
 
 lab_up 2 --docker
-launch h1
+launch h1 --udp-octets
 host=198.18.0.1
 
 step "UDP of a container to a port that another publishes, no socket of either connected"
@@ -86,7 +86,7 @@ assert_equal "$(edges "$a" "$b" 7000/tcp)" 0 "edges from one to the other"
 assert_equal "$(edges "$b" "$a" 7000/tcp)" 0 "edges from the other to one"
 
 step "UDP between containers on weft's own network, no socket of either connected"
-launch h2 h1
+launch h2 --udp-octets h1
 wait_until 20 "every host reaches every other" all_reachable
 network_everywhere weft-net
 on h2 docker run -d --name far-server --net weft-net weft-tools socat UDP4-RECVFROM:9300,fork EXEC:cat >/dev/null

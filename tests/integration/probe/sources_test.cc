@@ -165,7 +165,7 @@ class KernelWorld final : public World {
 
   std::unique_ptr<ProcessSource> processes_ = open_procfs();
   std::unique_ptr<SocketSource> sockets_ = open_sock_diag();
-  std::unique_ptr<ConnectionSource> connections_ = open_bpf_connections();
+  std::unique_ptr<ConnectionSource> connections_ = open_bpf_connections(DatagramOctets::IfPossible);
   int listener_ = -1;
   int client_ = -1;
   int server_ = -1;
