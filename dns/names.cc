@@ -294,8 +294,10 @@ void Names::on_peer_reachable(TimePoint now, PeerName peer) {
   if (!reachable_.insert(peer).second) {
     return;
   }
-  say_due_ = std::min(say_due_, now + kSayDelay);
   const auto at = others_.find(peer);
+  if (at != others_.end() && std::exchange(at->second.missed, false)) {
+    say_due_ = std::min(say_due_, now + kSayDelay);
+  }
   if (at != others_.end() && at->second.trusted) {
     show_all(peer, true);
   } else {
@@ -305,7 +307,9 @@ void Names::on_peer_reachable(TimePoint now, PeerName peer) {
 
 void Names::on_peer_unreachable(PeerName peer) {
   set_trusted(peer, false);
-  reachable_.erase(peer);
+  if (reachable_.erase(peer) > 0) {
+    others_[peer].missed = true;
+  }
 }
 
 void Names::on_deadline(TimePoint now, NamesActions& out) {

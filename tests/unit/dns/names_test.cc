@@ -73,13 +73,27 @@ TEST(Names, AreNotWaitedForLongerThanNeeded) {
   said.clear();
 
   two.on_deadline(kNow + std::chrono::milliseconds(20), said);
-  EXPECT_THAT(said, SizeIs(1));  // Its own word.
-  EXPECT_EQ(said.front().key, kRunKey);
   EXPECT_FALSE(knows(two, "web.weft.local"));
   EXPECT_EQ(two.next_deadline(), kNow + std::chrono::seconds(3));
   two.on_deadline(two.next_deadline(), said);
   EXPECT_TRUE(knows(two, "web.weft.local"));
   EXPECT_EQ(two.next_deadline(), kNever);
+}
+
+// A cluster that starts would say little else.
+TEST(Names, AWordIsGivenToWhoComesBackAndNotToWhoComes) {
+  Names two(options(2));
+  NamesActions said;
+
+  two.on_peer_reachable(kNow, PeerName(1));
+  two.on_deadline(kNow + std::chrono::milliseconds(20), said);
+  EXPECT_THAT(said, IsEmpty());
+
+  two.on_peer_unreachable(PeerName(1));
+  two.on_peer_reachable(kNow, PeerName(1));
+  two.on_deadline(kNow + std::chrono::milliseconds(20), said);
+  ASSERT_THAT(said, SizeIs(1));
+  EXPECT_EQ(said.front().key, kRunKey);
 }
 
 TEST(Names, WithdrawnWhileSuspendedDoNotComeBack) {
