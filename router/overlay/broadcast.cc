@@ -57,7 +57,8 @@ void Broadcast::set_role(TimePoint now, PeerName neighbour, Role role) {
 
 void Broadcast::schedule(TimePoint now, Neighbour& neighbour) const {
   if (!neighbour.owed.empty()) {
-    neighbour.push_due = std::min(neighbour.push_due, std::max(now, neighbour.push_after));
+    const TimePoint earliest = now < calm_after_ ? now + options_.push_hold : now;
+    neighbour.push_due = std::min(neighbour.push_due, std::max(earliest, neighbour.push_after));
   }
 }
 
@@ -66,6 +67,9 @@ void Broadcast::on_news(TimePoint now,
                         OriginVersion before,
                         std::optional<PeerName> from) {
   missing_.erase(origin);
+  if (before.sequence == 0 && from) {
+    calm_after_ = now + options_.newcomers_since;
+  }
   for (auto& [peer, neighbour] : neighbours_) {
     if (peer == from || peer == origin) {
       neighbour.announce.erase(origin);

@@ -190,6 +190,24 @@ TEST_F(BroadcastTest, ANeighbourThatDoesNotConfirmGetsNothingMoreAndIsCounted) {
   EXPECT_THAT(only<Broadcast::Push>(run(kStart + milliseconds(70))), SizeIs(1));
 }
 
+TEST_F(BroadcastTest, WhileNewcomersComeInNewsWaitsForMoreAndWhatIsHeldByThenIsNotSent) {
+  broadcast_.add(kBob, Role::Eager);
+  broadcast_.add(kCarol, Role::Lazy);
+
+  broadcast_.on_news(kStart, kOrigin, {}, kCarol);
+  broadcast_.on_news(kStart + milliseconds(20), PeerName(10), {}, kCarol);
+  broadcast_.on_held(kBob, kOrigin);
+
+  EXPECT_THAT(run(kStart + milliseconds(49)), IsEmpty());
+  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(50)));
+  ASSERT_THAT(pushes, SizeIs(1));
+  EXPECT_THAT(pushes[0].news, SizeIs(1));
+  broadcast_.on_sent(kStart + milliseconds(50), kBob, 1, 1);
+  // Half a second after the last of them.
+  broadcast_.on_news(kStart + milliseconds(520), kOrigin, {Incarnation(1), 1}, kCarol);
+  EXPECT_EQ(broadcast_.next_deadline(), kStart + milliseconds(520));
+}
+
 TEST_F(BroadcastTest, MoreThanAFewOriginsAreNotAnnouncedOneByOne) {
   broadcast_.add(kBob, Role::Lazy);
 
