@@ -51,7 +51,7 @@ inline constexpr std::size_t kObservedMax = 4;
 // be reached over us only, a loss), else after the second: a joining peer makes many links, and so
 // do those it joins, but one after the other.
 inline constexpr Duration kStatementDelay = milliseconds(50);
-inline constexpr Duration kStatementDelayCalm = seconds(5);
+inline constexpr Duration kStatementDelayCalm = seconds(4);
 // A peer that many join over would state something every few milliseconds; in a large cluster each
 // statement goes to many. On a starved host everything takes longer, so there is less worth
 // stating: this and the pauses between computations are stretched by our own health.

@@ -124,9 +124,9 @@ TEST_P(MeshJoinOfSize, PeersKnowingOneOtherConvergeToFullKnowledgeAndStayThere) 
   cluster.start_all(milliseconds(20));
 
   EXPECT_TRUE(cluster.converges_within(seconds(40)));
-  // Everybody computes paths from the same records within a moment. What links cost is stated five
+  // Everybody computes paths from the same records within a moment. What links cost is stated four
   // seconds after they came up, by each peer at its own time, so the records may not rest yet.
-  EXPECT_TRUE(cluster.run_until(seconds(10), [&] { return cluster.routes_lead_home(); }));
+  EXPECT_TRUE(cluster.run_until(seconds(5), [&] { return cluster.routes_lead_home(); }));
   std::cout << "converged after " << (cluster.world().now() - TimePoint()) / milliseconds(1)
             << " ms, " << cluster.connections() << " connections, " << cluster.world().events_run()
             << " events\n";
