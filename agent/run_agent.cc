@@ -1,12 +1,14 @@
 #include "agent/run_agent.h"
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <malloc.h>
@@ -28,6 +30,15 @@
 namespace weft::agent {
 
 namespace {
+
+// A cluster that started together has settled by then.
+constexpr std::chrono::seconds kSettledAfter{10};
+
+// Memory that was needed once. Only makes the process smaller.
+void give_back_memory() {
+  ::malloc_trim(0);
+  (void)sys::release_code_pages();
+}
 
 // Why the agent did not start, and what to tell the shell.
 struct Failure {
@@ -235,9 +246,13 @@ void Runner::run() {
   } else if (config_.plaintext_data) {
     log::warning("containers' traffic is not encrypted", {"because", "--plaintext-data"});
   }
-  // What starting needed and running does not.
-  ::malloc_trim(0);
-  (void)sys::release_code_pages();  // Only makes the process smaller.
+  give_back_memory();  // What starting needed and running does not; then what joining did.
+  boost::asio::steady_timer settled(io_, kSettledAfter);
+  settled.async_wait([](const boost::system::error_code& error) {
+    if (!error) {
+      give_back_memory();
+    }
+  });
   io_.run();
 }
 
