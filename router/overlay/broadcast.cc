@@ -57,7 +57,8 @@ void Broadcast::set_role(TimePoint now, PeerName neighbour, Role role) {
 
 void Broadcast::schedule(TimePoint now, Neighbour& neighbour) const {
   if (!neighbour.owed.empty()) {
-    const TimePoint earliest = now < calm_after_ ? now + options_.push_hold : now;
+    const bool is_upheaval = now < calm_after_ && newcomers_ >= options_.newcomers_min;
+    const TimePoint earliest = is_upheaval ? now + options_.push_hold : now;
     neighbour.push_due = std::min(neighbour.push_due, std::max(earliest, neighbour.push_after));
   }
 }
@@ -68,6 +69,7 @@ void Broadcast::on_news(TimePoint now,
                         std::optional<PeerName> from) {
   missing_.erase(origin);
   if (before.sequence == 0 && from) {
+    newcomers_ = now < calm_after_ ? newcomers_ + 1 : 1;
     calm_after_ = now + options_.newcomers_since;
   }
   for (auto& [peer, neighbour] : neighbours_) {

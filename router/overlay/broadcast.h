@@ -41,10 +41,12 @@ class Broadcast {
     // After a push of many origins the cluster is in upheaval, and more of it is on its way.
     Duration push_pace_busy = std::chrono::milliseconds(150);
     std::size_t push_busy_min = 16;
-    // While newcomers come in, and this long after the last, also the first piece of news waits for
-    // what follows it: much of it turns out to be held already by then, or changes again.
+    // While newcomers come in, of whom there have been some, also the first piece of news waits for
+    // what follows it: much of it turns out to be held already by then, or changes again. Where
+    // they are few there is little to spare.
     Duration push_hold = std::chrono::milliseconds(50);
-    Duration newcomers_since = std::chrono::milliseconds(500);
+    Duration newcomers_since = std::chrono::milliseconds(500);  // After the last it is over.
+    std::size_t newcomers_min = 16;
     // News as old as this that a neighbour seems not to have is announced: the tree is nearly
     // always faster, and then nothing has to be said.
     Duration announce_delay = std::chrono::milliseconds(200);
@@ -163,7 +165,8 @@ class Broadcast {
   void run_missing(TimePoint now, std::vector<Step>& out);
 
   const Options options_;
-  TimePoint calm_after_{};  // Newcomers came in shortly before.
+  std::size_t newcomers_ = 0;  // That came in one after the other,
+  TimePoint calm_after_{};     // and when that is over.
   std::map<PeerName, Neighbour> neighbours_;
   std::map<PeerName, Missing> missing_;
   Stats stats_;

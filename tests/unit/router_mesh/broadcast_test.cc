@@ -191,8 +191,11 @@ TEST_F(BroadcastTest, ANeighbourThatDoesNotConfirmGetsNothingMoreAndIsCounted) {
 }
 
 TEST_F(BroadcastTest, WhileNewcomersComeInNewsWaitsForMoreAndWhatIsHeldByThenIsNotSent) {
-  broadcast_.add(kBob, Role::Eager);
   broadcast_.add(kCarol, Role::Lazy);
+  for (std::uint64_t i = 1; i < Broadcast::Options{}.newcomers_min; ++i) {
+    broadcast_.on_news(kStart, PeerName(100 + i), {}, kCarol);
+  }
+  broadcast_.add(kBob, Role::Eager);
 
   broadcast_.on_news(kStart, kOrigin, {}, kCarol);
   broadcast_.on_news(kStart + milliseconds(20), PeerName(10), {}, kCarol);
