@@ -6,6 +6,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/weave/weave.h"
+#include "agent/cni/plugin.h"
 
 int main(int argc, char** argv) {
   try {
@@ -14,6 +15,9 @@ int main(int argc, char** argv) {
     }
     const std::vector<std::string> words(argv + 1, argv + argc);
     const std::string_view program(argv[0]);
+    if (const auto role = weft::agent::cni_role(program)) {
+      return weft::agent::run_cni(*role);
+    }
     if (program.substr(program.rfind('/') + 1) == "weave") {
       return weft::agent::run_weave(words);
     }

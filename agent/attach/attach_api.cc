@@ -1,5 +1,7 @@
 #include "agent/attach/attach_api.h"
 
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -77,19 +79,71 @@ Result<std::vector<Cidr>> addresses_of(const Form& form) {
   return addresses;
 }
 
+// "10.0.0.0/8,10.32.0.1", or without a gateway "10.0.0.0/8".
+Result<std::vector<sys::GuestRoute>> routes_of(const Form& form) {
+  std::vector<sys::GuestRoute> routes;
+  for (const std::string& text : values_of(form, "route")) {
+    const std::size_t comma = text.find(',');
+    const Cidr destination = WEFT_TRY(Cidr::parse(text.substr(0, comma)));
+    sys::GuestRoute route{.destination = destination.network(), .gateway = {}};
+    if (comma != std::string::npos) {
+      route.gateway = WEFT_TRY(Ip::parse(text.substr(comma + 1)));
+    }
+    routes.push_back(route);
+  }
+  if (routes.size() > kAttachedRoutesMax) {
+    return Error{Errc::Exhausted,
+                 fmt::format("{} routes (at most {})", routes.size(), kAttachedRoutesMax)};
+  }
+  return routes;
+}
+
+Result<std::uint32_t> mtu_of(const Form& form) {
+  const std::string text = value_of(form, "mtu");
+  std::uint32_t mtu = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mtu);
+  if (!text.empty() && (error != std::errc() || end != text.data() + text.size())) {
+    return Error{Errc::Invalid, fmt::format("mtu {} (expected a number of bytes)", text)};
+  }
+  return mtu;
+}
+
+// What of a call is about the interface itself.
+Result<AttachCall> interface_of(const Form& form) {
+  AttachCall call;
+  if (const std::string name = value_of(form, "interface"); !name.empty()) {
+    call.interface = name;
+  }
+  if (call.interface.size() > kInterfaceNameMax) {
+    return Error{
+        Errc::Invalid,
+        fmt::format("interface {} (at most {} characters)", call.interface, kInterfaceNameMax)};
+  }
+  if (const std::string mac = value_of(form, "mac"); !mac.empty()) {
+    call.mac = WEFT_TRY(Mac::parse(mac));
+  }
+  call.mtu = WEFT_TRY(mtu_of(form));
+  call.hairpin = flag_of(form, "hairpin");
+  call.routes = WEFT_TRY(routes_of(form));
+  return call;
+}
+
 Result<HttpResponse> attach(const sys::HttpRequest& request,
                             const Segments& path,
                             const AttachHooks& hooks) {
   const Form form = WEFT_TRY(parse_request_form(request.target, request.body));
   std::vector<Cidr> addresses = WEFT_TRY(addresses_of(form));
   if (request.method == "DELETE") {
-    return answer_to(hooks.detach(
-        {.owner = path[1], .netns = value_of(form, "netns"), .addresses = std::move(addresses)}));
+    return answer_to(hooks.detach({.owner = path[1],
+                                   .netns = value_of(form, "netns"),
+                                   .addresses = std::move(addresses),
+                                   .interface = value_of(form, "interface")}));
   }
-  AttachCall call{.owner = path[1],
-                  .netns = value_of(form, "netns"),
-                  .addresses = std::move(addresses),
-                  .multicast_route = value_of(form, "multicast") != "false"};
+  AttachCall call = WEFT_TRY(interface_of(form));
+  call.owner = path[1];
+  call.netns = value_of(form, "netns");
+  call.addresses = std::move(addresses);
+  call.multicast_route = value_of(form, "multicast") != "false";
   if (!call.netns.starts_with('/')) {
     return Error{Errc::Invalid, "netns is to be an absolute path, such as /proc/PID/ns/net"};
   }

@@ -1,10 +1,18 @@
 // The calls of the control API about containers attached by hand and exposed subnets, parsed and
 // answered. Pure but for what the hooks do.
 //
-//   GET    /attach                    who is attached, what is exposed, Docker's endpoints: JSON
-//   POST   /attach/ID                 netns=PATH&address=CIDR…[&multicast=false]; says nothing
-//   twice DELETE /attach/ID                 [netns=PATH][&address=CIDR…]; without: all of them POST
-//   /expose/ADDRESS/LEN        [skipNAT=true] DELETE /expose/ADDRESS/LEN
+//   GET    /attach               who is attached, what is exposed, Docker's endpoints: JSON
+//
+//   POST   /attach/ID            netns=PATH&address=CIDR…; says nothing twice.
+//                                [&multicast=false][&interface=NAME][&mac=MAC][&mtu=BYTES]
+//                                [&hairpin=true][&route=CIDR[,GATEWAY]…]
+//
+//   DELETE /attach/ID            [netns=PATH][&address=CIDR…]; without an address all of them.
+//                                [&interface=NAME]: also one in there that nobody remembers
+//
+//   POST   /expose/ADDRESS/LEN   [skipNAT=true]
+//
+//   DELETE /expose/ADDRESS/LEN
 //
 // Addresses are taken from and given back to the /ip calls by the caller.
 #pragma once
@@ -12,12 +20,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/attach/attachment.h"
 #include "base/result.h"
+#include "sys/guest/guest.h"
 #include "sys/http_server.h"
 
 namespace weft::agent {
@@ -27,12 +37,18 @@ struct AttachCall {
   std::string netns;
   std::vector<Cidr> addresses;
   bool multicast_route = true;
+  std::string interface = "ethwe";  // In the container.
+  std::optional<Mac> mac{};         // Nothing: a random one.
+  std::uint32_t mtu = 0;
+  bool hairpin = false;
+  std::vector<sys::GuestRoute> routes{};
 };
 
 struct DetachCall {
   std::string owner;
   std::string netns{};  // Where some addresses stay, for the interface is still there then.
   std::vector<Cidr> addresses{};  // Empty: all.
+  std::string interface {};  // In the container; where it was not attached by what we remember.
 };
 
 // What has a weft interface on this host.

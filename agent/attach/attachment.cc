@@ -43,6 +43,14 @@ Result<Attachment> read_attachment(const std::string& owner, const std::string& 
     for (const json::value& one : value.at("addresses").as_array()) {
       attachment.addresses.push_back(WEFT_TRY(Cidr::parse(std::string_view(one.as_string()))));
     }
+    // Absent in rows from before there was CNI.
+    const json::object& object = value.as_object();
+    if (const json::value* const mtu = object.if_contains("mtu")) {
+      attachment.mtu = mtu->to_number<std::uint32_t>();
+    }
+    if (const json::value* const hairpin = object.if_contains("hairpin")) {
+      attachment.hairpin = hairpin->as_bool();
+    }
     return attachment;
   } catch (const std::exception& error) {
     return Error{Errc::Invalid, fmt::format("attachment of {}: {}", owner, error.what())};
@@ -81,7 +89,9 @@ StoreWrite write_attachment(const Attachment& attachment) {
           .value = to_row({{"host", attachment.host},
                            {"mac", attachment.mac.to_string()},
                            {"netns", attachment.netns},
-                           {"addresses", std::move(addresses)}})};
+                           {"addresses", std::move(addresses)},
+                           {"mtu", attachment.mtu},
+                           {"hairpin", attachment.hairpin}})};
 }
 
 StoreWrite erase_attachment(const std::string& owner) {

@@ -1,5 +1,5 @@
-// Containers attached by hand (`weft attach`) and subnets the host exposes (`weft expose`): as
-// values, and as rows of the store, by which they outlive the agent. Pure.
+// Containers attached by hand (`weft attach`) or by a runtime (CNI) and subnets the host exposes
+// (`weft expose`): as values, and as rows of the store, by which they outlive the agent. Pure.
 //
 // Rows are JSON objects, so that a person can read them with sqlite3: "attachments" by owner,
 // "exposed" by address.
@@ -24,6 +24,8 @@ inline constexpr const char* kExposedTable = "exposed";
 
 // A container that needs more is a router; each address is a record that all peers hold.
 inline constexpr std::size_t kAttachedAddressesMax = 64;
+// Somebody typed each of them into a network's configuration.
+inline constexpr std::size_t kAttachedRoutesMax = 256;
 // Each is a few rules that packets pass one after the other.
 inline constexpr std::size_t kExposedMax = 16;
 
@@ -33,6 +35,8 @@ struct Attachment {
   Mac mac;                  // Of the interface in the container.
   std::uint64_t netns = 0;  // sys::netns_identity().
   std::vector<Cidr> addresses;
+  std::uint32_t mtu = 0;  // 0: what the overlay carries.
+  bool hairpin = false;   // As DatapathService::PortRequest's.
 
   std::string guest() const;  // The other end, until it is in the container.
 

@@ -10,6 +10,7 @@
 
 #include "agent/wiring.h"
 #include "base/log.h"
+#include "plugin/cni/owner.h"
 #include "sys/guest/guest.h"
 
 namespace weft::agent {
@@ -32,7 +33,9 @@ router::DatapathService::PortRequest port_of(const Attachment& attachment) {
   return {.host = attachment.host,
           .guest = attachment.guest(),
           .mac = attachment.mac,
-          .addresses = bare(attachment.addresses)};
+          .addresses = bare(attachment.addresses),
+          .mtu = attachment.mtu,
+          .hairpin = attachment.hairpin};
 }
 
 // Adds what is not there yet, in the order given.
@@ -109,7 +112,10 @@ void Agent::drop_lost_attachments() {
     if (dns_) {
       remove_names({.owner = owner, .address = {}, .name = {}});
     }
-    release_addresses_later(owner);
+    // Runtimes say themselves when an address is free (CNI DEL).
+    if (!plugin::cni::parse_owner(owner)) {
+      release_addresses_later(owner);
+    }
   }
 }
 
@@ -166,6 +172,11 @@ Result<Ok> Agent::attach(const AttachCall& call) {
     forget_attachment(call.owner);  // Of the container's last life.
   }
   Attachment attachment = is_there ? known->second : new_attachment(call.owner, netns);
+  if (!is_there) {
+    attachment.mac = call.mac.value_or(attachment.mac);
+    attachment.mtu = call.mtu;
+  }
+  attachment.hairpin = call.hairpin;
   add_all(attachment.addresses, call.addresses);
   if (attachment.addresses.size() > kAttachedAddressesMax) {
     return Error{Errc::Exhausted,
@@ -177,9 +188,11 @@ Result<Ok> Agent::attach(const AttachCall& call) {
   if (attached.ok()) {
     attached = sys::ensure_guest(attachment.guest(),
                                  {.netns = call.netns,
+                                  .name = call.interface,
                                   .addresses = attachment.addresses,
                                   .gone = {},
-                                  .multicast_route = call.multicast_route});
+                                  .multicast_route = call.multicast_route,
+                                  .routes = call.routes});
   }
   if (!attached.ok() && !is_there) {
     unplug_attachment(attachment);
@@ -193,7 +206,8 @@ Result<Ok> Agent::attach(const AttachCall& call) {
 Result<Ok> Agent::detach(const DetachCall& call) {
   const auto found = attachments_.find(call.owner);
   if (found == attachments_.end()) {
-    return Ok{};
+    const bool is_told = !call.interface.empty() && !call.netns.empty();
+    return is_told ? sys::remove_guest(call.netns, call.interface) : Result<Ok>(Ok{});
   }
   Attachment& attachment = found->second;
   std::vector<Cidr> rest = attachment.addresses;

@@ -17,6 +17,7 @@
 #include "agent/cli/options.h"
 #include "agent/cli/reset.h"
 #include "agent/cli/see/see.h"
+#include "agent/cni/setup.h"
 #include "agent/config.h"
 #include "agent/run_agent.h"
 #include "agent/version.h"
@@ -138,6 +139,8 @@ ExitCode run_command(Command command,
       return run_dns_lookup(settings);
     case Command::DnsArgs:
       return run_dns_args(settings);
+    case Command::SetupCni:
+      return run_setup_cni(settings);
     case Command::Reset:
       return run_reset(settings);
     case Command::Completion:

@@ -44,6 +44,7 @@ enum class Command : std::uint8_t {
   Rmpeer,
   Report,
   Reload,
+  SetupCni,
   Reset,
   Completion,
   Version,

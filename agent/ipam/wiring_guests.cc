@@ -11,6 +11,7 @@
 #include "agent/wiring.h"
 #include "base/log.h"
 #include "ipam/claims.h"
+#include "plugin/cni/owner.h"
 
 namespace weft::agent {
 
@@ -155,7 +156,7 @@ void Agent::release_if_dead_later(const std::string& owner) {
 // Docker may not know the container because another runtime has it: then its interface is there.
 void Agent::release_if_dead(const std::string& owner) {
   const std::vector<Cidr> held = ipam_->held_by(owner);
-  if (may_run(owner) || held.empty()) {
+  if (may_run(owner) || held.empty() || plugin::cni::parse_owner(owner)) {
     return;
   }
   const auto guests = sys::find_guests(config_.bridge);

@@ -98,7 +98,7 @@ Result<Ok> DatapathService::Impl::ensure_devices() {
   bridge_index_ = bridge;
   WEFT_TRY(ensure_carriers());
   for (const auto& [host, port] : ports_) {
-    WEFT_TRY(ensure_container_port(host));
+    WEFT_TRY(ensure_container_port(host, port));
   }
   return Ok{};
 }
@@ -145,8 +145,8 @@ Result<Ok> DatapathService::Impl::ensure_seal() {
   return Ok{};
 }
 
-Result<Ok> DatapathService::Impl::ensure_container_port(const std::string& host) {
-  return netdev_.ensure_port({.link = host, .bridge = options_.bridge});
+Result<Ok> DatapathService::Impl::ensure_container_port(const std::string& host, const Port& port) {
+  return netdev_.ensure_port({.link = host, .bridge = options_.bridge, .hairpin = port.hairpin});
 }
 
 // What the kernel forwards already. Its bridge entries are completed: the device may be new.

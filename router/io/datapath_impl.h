@@ -84,6 +84,7 @@ class DatapathService::Impl {
   struct Port {
     Mac mac;
     std::uint32_t ifindex = 0;
+    bool hairpin = false;
   };
   using Driver =
       sys::CoreDriver<Forwarding, ForwardingAction, std::function<void(ForwardingAction)>>;
@@ -114,7 +115,7 @@ class DatapathService::Impl {
   void begin_esp();
   std::uint32_t payload_max(const Ip& peer, std::uint32_t mtu) const;
   void send_to_peers(const FrameToPeers& action);
-  Result<Ok> ensure_container_port(const std::string& host);
+  Result<Ok> ensure_container_port(const std::string& host, const Port& port);
   Result<Ok> ensure_gateways();
   Result<Ok> settle_host();
   std::vector<Cidr> host_addresses() const;

@@ -96,7 +96,8 @@ Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
                            .peer_mac = port.mac,
                            .mtu = port.mtu != 0 ? std::min(port.mtu, mtu_) : mtu_,
                            .peer_gso_max = options_.sealed != nullptr ? kSealedGsoMax : 0}));
-  Result<Ok> plugged = ensure_container_port(port.host);
+  const Port entry{.mac = port.mac, .ifindex = ifindex, .hairpin = port.hairpin};
+  Result<Ok> plugged = ensure_container_port(port.host, entry);
   if (plugged.ok() && fast_path_) {
     plugged = fast_path_->attach_port(ifindex);
   }
@@ -106,7 +107,7 @@ Result<Ok> DatapathService::Impl::plug(const PortRequest& port) {
     }
     return std::move(plugged).error().with_context("plug " + port.host);
   }
-  ports_.insert_or_assign(port.host, Port{.mac = port.mac, .ifindex = ifindex});
+  ports_.insert_or_assign(port.host, entry);
   driver_->feed([&](Forwarding& core, TimePoint now, ForwardingActions& out) {
     core.add_local(now, port.mac, port.addresses, ifindex, out);
   });

@@ -117,6 +117,7 @@ class DatapathService {
     Mac mac;
     std::vector<Ip> addresses;
     std::uint32_t mtu = 0;  // 0, or more than the overlay carries: what that is.
+    bool hairpin = false;   // What the host sends back to where it came from gets there.
   };
   Result<Ok> plug(const PortRequest& port);
   // From now on nothing is forwarded to the port. Its veth pair goes a moment later, off the

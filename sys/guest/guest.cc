@@ -197,6 +197,31 @@ Result<Ok> lead_multicast(Netlink& netlink, std::uint32_t index) {
   return !led.ok() && led.error().os == EEXIST ? Result<Ok>(Ok{}) : led;
 }
 
+// The gateway need not be in a subnet of the container's: who asks knows that it is on the link.
+Result<Ok> add_route(Netlink& netlink, std::uint32_t index, const GuestRoute& route) {
+  rtmsg header{};
+  header.rtm_family = route.destination.is_v4() ? AF_INET : AF_INET6;
+  header.rtm_dst_len = route.destination.prefix();
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = RTPROT_STATIC;
+  header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+  header.rtm_type = RTN_UNICAST;
+  header.rtm_flags = route.gateway ? RTNH_F_ONLINK : 0;
+  NetlinkMessage message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+  const Bytes destination = route.destination.address().bytes();
+  const Bytes gateway = route.gateway ? route.gateway->bytes() : Bytes();
+  message.header(header).u32(RTA_OIF, index);
+  if (route.destination.prefix() != 0) {
+    message.bytes(RTA_DST, destination);
+  }
+  if (route.gateway) {
+    message.bytes(RTA_GATEWAY, gateway);
+  }
+  const Result<Ok> added =
+      netlink.request(message, "give the container a route to " + route.destination.to_string());
+  return !added.ok() && added.error().os == EEXIST ? Result<Ok>(Ok{}) : added;
+}
+
 // An address that moved to another container is found again within two seconds, as Weave's users
 // expect, even if its announcement was lost. /proc/sys of a container may be read-only; what it
 // would change is a matter of seconds only.
@@ -242,7 +267,29 @@ Result<Ok> settle(const GuestSpec& spec) {
     }
     WEFT_TRY(announce(wire, address.address()));
   }
+  for (const GuestRoute& route : spec.routes) {
+    WEFT_TRY(add_route(*netlink, wire.index, route));
+  }
   return spec.multicast_route ? lead_multicast(*netlink, wire.index) : Result<Ok>(Ok{});
+}
+
+bool is_link_local(const Cidr& address) {
+  const Bytes octets = address.address().bytes();
+  return !address.is_v4() && octets[0] == 0xfe && (octets[1] & 0xc0U) == 0x80;
+}
+
+// In the container's namespace.
+Result<GuestState> observe(const std::string& name) {
+  GuestState state;
+  std::unique_ptr<Netlink> queries = WEFT_TRY(Netlink::open());
+  KernelNetdev netdev(std::move(queries));
+  state.link = WEFT_TRY(netdev.find_link(name));
+  if (state.link) {
+    state.addresses = WEFT_TRY(netdev.addresses(name));
+    std::erase_if(state.addresses, is_link_local);
+  }
+  state.routes = WEFT_TRY(netdev.routes());
+  return state;
 }
 
 Result<std::uint64_t> identity_of(const std::string& path) {
@@ -276,6 +323,37 @@ Result<Ok> ensure_guest(const std::string& from, const GuestSpec& spec) {
     WEFT_TRY(move_in(*netlink, link->index, netns.get(), spec.name));
   }
   return inside(netns.get(), [&spec] { return settle(spec); });
+}
+
+Result<GuestState> observe_guest(const std::string& netns, const std::string& name) {
+  const Descriptor entered(::open(netns.c_str(), O_RDONLY | O_CLOEXEC));
+  if (entered.get() < 0) {
+    return failure("network namespace " + netns);
+  }
+  Result<GuestState> state = GuestState{};
+  WEFT_TRY(inside(entered.get(), [&state, &name]() -> Result<Ok> {
+    state = observe(name);
+    return Ok{};
+  }));
+  return state;
+}
+
+Result<Ok> remove_guest(const std::string& netns, const std::string& name) {
+  const GuestState state = WEFT_TRY(observe_guest(netns, name));
+  if (!state.link || state.link->kind != "veth" || state.link->peer_elsewhere == 0) {
+    return Ok{};
+  }
+  std::unique_ptr<Netlink> queries = WEFT_TRY(Netlink::open());
+  KernelNetdev here(std::move(queries));
+  const std::vector<LinkInfo> links = WEFT_TRY(here.links());
+  for (const LinkInfo& link : links) {
+    // Indices are of one namespace each: both ends have to name the other.
+    if (link.index == state.link->peer_elsewhere && link.kind == "veth" && link.alias == kLinkAlias
+        && link.peer_elsewhere == state.link->index) {
+      return here.remove_link(link.name);
+    }
+  }
+  return Ok{};
 }
 
 }  // namespace weft::sys

@@ -12,9 +12,6 @@ namespace {
 
 // What the agent answers from memory, or with a few netlink calls.
 constexpr int kCallTimeoutSeconds = 10;
-// Without space, or without the founding peers, there is no address. An operator who has waited for
-// a day is elsewhere.
-constexpr int kTakeTimeoutSeconds = 24 * 60 * 60;
 
 std::string in_path(const Cidr& cidr) {
   return fmt::format("{}/{}", cidr.address().to_string(), cidr.prefix());
@@ -89,15 +86,16 @@ Result<AddressWords> parse_address_words(const std::vector<std::string>& words) 
 
 Result<std::vector<Cidr>> take_addresses(const Settings& settings,
                                          const std::string& owner,
-                                         const std::vector<AddressWord>& words) {
+                                         const std::vector<AddressWord>& words,
+                                         int timeout_seconds) {
   std::vector<Cidr> addresses;
   for (const AddressWord& word : words) {
     if (word.kind == AddressWord::Kind::Exact) {
-      (void)WEFT_TRY(ask_agent(settings, "PUT", path_of(owner, word), kTakeTimeoutSeconds));
+      (void)WEFT_TRY(ask_agent(settings, "PUT", path_of(owner, word), timeout_seconds));
       addresses.push_back(word.cidr);
     } else {
       const std::string taken =
-          WEFT_TRY(ask_agent(settings, "POST", path_of(owner, word), kTakeTimeoutSeconds));
+          WEFT_TRY(ask_agent(settings, "POST", path_of(owner, word), timeout_seconds));
       addresses.push_back(WEFT_TRY(Cidr::parse(taken)));
     }
   }

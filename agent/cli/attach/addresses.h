@@ -35,10 +35,16 @@ struct AddressWords {
 };
 Result<AddressWords> parse_address_words(const std::vector<std::string>& words);
 
-// Takes (or takes again) all of them for the owner, in this order. Waits while there are none.
+// Without space, or without the founding peers, there is no address. An operator who has waited for
+// a day is elsewhere.
+inline constexpr int kTakeTimeoutSeconds = 24 * 60 * 60;
+
+// Takes (or takes again) all of them for the owner, in this order. Waits for each while there are
+// none.
 Result<std::vector<Cidr>> take_addresses(const Settings& settings,
                                          const std::string& owner,
-                                         const std::vector<AddressWord>& words);
+                                         const std::vector<AddressWord>& words,
+                                         int timeout_seconds = kTakeTimeoutSeconds);
 // Which of the owner's addresses are meant; asks, and takes none.
 Result<std::vector<Cidr>> look_up_addresses(const Settings& settings,
                                             const std::string& owner,

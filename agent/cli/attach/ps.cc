@@ -11,6 +11,7 @@
 #include "agent/cli/attach/container.h"
 #include "agent/cli/client.h"
 #include "dns/names.h"
+#include "plugin/cni/owner.h"
 #include "sys/http_server.h"
 
 namespace weft::agent {
@@ -38,8 +39,10 @@ std::string text_of(const json::value& value) {
 // Throws where the agent says something else than agent/attach/attach_api.h.
 void read_attached(const json::value& answer, Lines& lines) {
   for (const json::value& one : answer.at("attached").as_array()) {
-    Line& line = lines[text_of(one.at("id"))];
-    line.mac = text_of(one.at("mac"));
+    const std::string id = text_of(one.at("id"));
+    const auto owner = plugin::cni::parse_owner(id);
+    Line& line = lines[owner ? owner->attachment.container : id];
+    line.mac = line.mac.empty() ? text_of(one.at("mac")) : line.mac;
     for (const json::value& address : one.at("addresses").as_array()) {
       line.addresses.push_back(text_of(address));
     }
@@ -108,7 +111,7 @@ Result<Ok> print_all(const Settings& settings) {
   }
   for (const std::string& word : settings.arguments()) {
     std::string id = word;
-    if (word != dns::kExposeOwner) {
+    if (!lines.contains(word)) {  // As of containers that no engine knows.
       const Container container = WEFT_TRY(require_container(settings, word));
       id = container.id;
     }

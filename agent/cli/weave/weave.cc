@@ -18,6 +18,7 @@
 #include "agent/cli/exit_code.h"
 #include "agent/cli/options.h"
 #include "agent/cli/weave/words.h"
+#include "agent/cni/setup.h"
 #include "agent/version.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
@@ -65,6 +66,7 @@ constexpr std::array kPassed{
 };
 constexpr std::array kOwn{
     Verb{"setup", ""},
+    Verb{"setup-cni", ""},
     Verb{"launch", "[<flags>] [<peer> ...]"},
     Verb{"env", "[--restore]"},
     Verb{"config", ""},
@@ -119,6 +121,31 @@ int run(std::vector<std::string> words) {
 // The settings of a command that only asks the agent.
 Settings control_settings() {
   return parse_settings(Command::Status, {}, environment).value();
+}
+
+// Under Weave's names, as its script had it; stops nobody from anything else.
+int setup_cni() {
+  CniSetup setup;
+  setup.name = "weave";
+  setup.root = environment("HOST_ROOT").value_or("");
+  setup.plugin_dir = environment("WEAVE_CNI_PLUGIN_DIR").value_or(setup.plugin_dir);
+  setup.hairpin = environment("HAIRPIN_MODE").value_or("true") != "false";
+  const auto done = setup_cni(setup);
+  if (!done.ok()) {
+    fmt::print(stderr, "{}\n", done.error().what);
+    return 1;
+  }
+  return 0;
+}
+
+// Where there is a folder for plugins, there is a runtime to use them.
+void setup_cni_if_wanted() {
+  std::error_code ignored;
+  const std::string root = environment("HOST_ROOT").value_or("");
+  const std::string folder = environment("WEAVE_CNI_PLUGIN_DIR").value_or(CniSetup().plugin_dir);
+  if (::geteuid() == 0 && fs::is_directory(root + folder, ignored)) {
+    (void)setup_cni();  // It has said what went wrong.
+  }
 }
 
 // --- launch --------------------------------------------------------------------------------------
@@ -180,6 +207,9 @@ int launch(Words words) {
       return 1;
     }
     all.push_back(fmt::format("--password-file={}", kPasswordFile));
+  }
+  if (is_start) {
+    setup_cni_if_wanted();
   }
   all.insert(all.end(), more.begin(), more.end());
   const int code = run(std::move(all));
@@ -272,8 +302,8 @@ bool is_dns_disabled() {
 }
 
 std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
-  if (verb == "setup") {
-    return 0;  // There are no images to pull; see docs/COMPATIBILITY.md for CNI.
+  if (verb == "setup" || verb == "setup-cni") {  // There are no images to pull.
+    return setup_cni();
   }
   if (verb == "launch") {
     return launch(rest);

@@ -1,9 +1,12 @@
 // Attachments and exposures: the words that ask for them, the calls, and the rows they leave.
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
 #include <gmock/gmock.h>
 
 #include "agent/attach/attach_api.h"
 #include "agent/attach/attachment.h"
 #include "agent/cli/attach/addresses.h"
+#include "agent/cni/conflist.h"
 #include "agent/dns/kept_names.h"
 
 namespace weft::agent {
@@ -78,6 +81,18 @@ TEST(AttachmentRows, AreReadAsTheyWereWritten) {
   EXPECT_EQ(rows.value(), (std::map<std::string, Attachment>{{"c1", one}}));
   EXPECT_EQ(one.host, "vethwepl1234567");
   EXPECT_EQ(one.guest(), "vethwepg1234567");
+}
+
+TEST(AttachmentRows, KeepWhatARuntimeAskedForAndAreReadWithoutIt) {
+  Attachment one = attachment("c1");
+  one.mtu = 1200;
+  one.hairpin = true;
+  const std::string old = R"({"host":"a","mac":"0a:01:02:03:04:05","netns":1,"addresses":[]})";
+
+  EXPECT_EQ(read_attachments(table_of({write_attachment(one)})).value().at("c1"), one);
+  const auto before = read_attachments({{Bytes{'c'}, Bytes(old.begin(), old.end())}});
+  EXPECT_EQ(before.value().at("c").mtu, 0U);
+  EXPECT_FALSE(before.value().at("c").hairpin);
 }
 
 TEST(AttachmentRows, RefuseWhatIsNoRow) {
@@ -183,6 +198,43 @@ TEST_F(AttachApi, AttachesWithAllAddresses) {
   EXPECT_FALSE(attached_.multicast_route);
 }
 
+TEST_F(AttachApi, MakesTheInterfaceAsARuntimeWantsIt) {
+  const auto response =
+      call("POST",
+           "/attach/c1?netns=/x&address=10.2.1.1/24&interface=eth0&mtu=1200&hairpin=true"
+           "&mac=0a:00:00:00:00:01&route=10.2.0.9/32&route=0.0.0.0/0,10.2.0.9");
+
+  EXPECT_EQ(response.status, 204U);
+  EXPECT_EQ(attached_.interface, "eth0");
+  EXPECT_EQ(attached_.mtu, 1200U);
+  EXPECT_TRUE(attached_.hairpin);
+  EXPECT_EQ(attached_.mac, Mac::parse("0a:00:00:00:00:01").value());
+  EXPECT_THAT(attached_.routes,
+              ElementsAre(sys::GuestRoute{.destination = cidr("10.2.0.9/32"), .gateway = {}},
+                          sys::GuestRoute{.destination = cidr("0.0.0.0/0"),
+                                          .gateway = Ip::parse("10.2.0.9").value()}));
+  EXPECT_EQ(call("DELETE", "/attach/c1?netns=/x&interface=eth0").status, 204U);
+  EXPECT_EQ(detached_.interface, "eth0");
+}
+
+TEST_F(AttachApi, RefusesInterfacesThatCannotBe) {
+  for (const char* what : {"mtu=x",
+                           "mtu=-1",
+                           "mac=x",
+                           "route=10.0.0.0",
+                           "route=10.0.0.0/8,x",
+                           "interface=sixteen-letters-"}) {
+    EXPECT_EQ(call("POST", std::string("/attach/c1?netns=/x&address=10.2.1.1/24&") + what).status,
+              400U)
+        << what;
+  }
+  std::string many = "/attach/c1?netns=/x";
+  for (std::size_t i = 0; i <= kAttachedRoutesMax; ++i) {
+    many += "&route=10.2.1.0/24";
+  }
+  EXPECT_EQ(call("POST", many).status, 400U);
+}
+
 TEST_F(AttachApi, DetachesExposesAndHides) {
   EXPECT_EQ(call("DELETE", "/attach/c1?address=10.2.1.1/24").status, 204U);
   EXPECT_THAT(detached_.addresses, ElementsAre(cidr("10.2.1.1/24")));
@@ -221,6 +273,29 @@ TEST_F(AttachApi, TellsWhoAskedFromWhatBroke) {
   EXPECT_EQ(call("POST", "/attach/c1?netns=/x&address=10.2.1.1/24").status, 400U);
   outcome_ = Error{Errc::Os, "no memory"};
   EXPECT_EQ(call("POST", "/expose/10.32.0.7/13").status, 500U);
+}
+
+TEST(CniConflist, HasPortmapBehindThePlugin) {
+  const auto list = boost::json::parse(cni_conflist({}));
+
+  EXPECT_EQ(list.at("name"), "weft");
+  EXPECT_EQ(list.at("plugins").at(0).at("type"), "weft-net");
+  EXPECT_EQ(list.at("plugins").at(0).at("hairpinMode"), true);
+  EXPECT_EQ(list.at("plugins").at(1).at("type"), "portmap");
+  EXPECT_EQ(list.at("plugins").at(1).at("capabilities").at("portMappings"), true);
+}
+
+TEST(CniConflist, WritesWeavesNetworkUnderWeavesName) {
+  CniSetup setup;
+  setup.name = "weave";
+  setup.run_dir = "/run/other";
+  setup.hairpin = false;
+  const auto list = boost::json::parse(cni_conflist(setup));
+
+  EXPECT_EQ(list.at("name"), "weave");
+  EXPECT_EQ(list.at("plugins").at(0).at("type"), "weave-net");
+  EXPECT_EQ(list.at("plugins").at(0).at("hairpinMode"), false);
+  EXPECT_EQ(list.at("plugins").at(0).at("runDir"), "/run/other");
 }
 
 }  // namespace
