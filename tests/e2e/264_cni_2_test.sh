@@ -5,6 +5,7 @@ source "$(dirname "$0")/../lab/lib.sh"
 
 PLUGINS=$SCRATCH/plugins  # On every host: /tmp is the machine's.
 CNI_PATH=$PLUGINS:/usr/lib/cni
+RANGES=10.32.0.0/12,fd00:32::/48
 
 # ---- As a runtime: the plugin by its name, its environment and its configuration --------------------
 
@@ -32,7 +33,7 @@ box_pings() { in_box "$1" "$2" ping -c 1 -W 1 "$3"; }
 owners() { on "$1" curl -s 127.0.0.1:6784/ip | jq -r '.owned[]?.containerid'; }
 
 lab_up 2 --docker
-launch_all
+launch_all --ipalloc-range "$RANGES"
 everywhere weft setup-cni --cni-plugin-dir "$PLUGINS"
 
 step "versions, and the result of ADD in the form of each"
@@ -93,8 +94,8 @@ assert_equal "$(in_box h1 three cat /sys/class/net/eth0/mtu)" 1200 "its MTU"
 assert_equal "$(in_box h1 three ip route | grep -c -e default -e '10.0.0.0/8 via 10.40.1.9')" 1 "its routes"
 port=$(jq -r '.interfaces[0].name' <<<"$third")
 assert_equal "$(on h1 cat "/sys/class/net/$port/brport/hairpin_mode")" 0 "its hairpin mode"
-assert_equal "$(on h1 cat "/sys/class/net/$(jq -r '.interfaces[0].name' <<<"$first")/brport/hairpin_mode" 2>/dev/null || echo 1)" 1 \
-  "that of the first"
+port=$(cni h1 ADD one | jq -r '.interfaces[0].name')
+assert_equal "$(on h1 cat "/sys/class/net/$port/brport/hairpin_mode")" 1 "that of the first, which said nothing"
 box h1 four
 fixed=$(ARGS='IgnoreUnknown=1;IP=10.40.9.7' cni h1 ADD four \
   "$(network '.ipam = {subnet: "10.40.9.0/24", routes: []} | .runtimeConfig = {mac: "0a:11:22:33:44:55"}')")
@@ -105,6 +106,17 @@ box h2 five
 refused 100 "10.40.9.7" h2 ADD five "$(network '.runtimeConfig = {ips: ["10.40.9.7/24"]}')"
 second_interface=$(cni h1 ADD four "$(network)" weft-net net1)
 assert_equal "$(in_box h1 four ip -4 -o addr show net1 | grep -c "$(address_in "$second_interface")")" 1 "a second interface"
+
+step "addresses of both families"
+both='.ipam = {subnets: ["10.42.0.0/16", "fd00:32:0:1::/64"]}'
+box h1 seven
+box h2 eight
+out=$(cni h1 ADD seven "$(network "$both")")
+assert_contains "$(jq -r '.ips[1].address' <<<"$out")" fd00:32:0:1: "an IPv6 address"
+assert_contains "$(in_box h1 seven ip -6 route)" "default via $(jq -r '.ips[1].gateway' <<<"$out")" "its IPv6 routes"
+eighth=$(cni h2 ADD eight "$(network "$both")" | jq -r '.ips[1].address')
+wait_until 5 "seven pings eight" box_pings h1 seven "${eighth%/*}"
+cni h1 CHECK seven "$(with "$(network "$both")" "$out")"
 
 step "addresses of others' plugins, and ours for others' plugins"
 box h1 foreign
@@ -130,7 +142,7 @@ refused 51 "weft.sock" h1 STATUS -
 refused 11 "weft.sock" h1 ADD three "$config"
 refused 11 "weft.sock" h1 DEL three "$config"
 box_pings h1 one "${second%/*}" || fail "no ping while no agent runs"
-launch h1
+launch h1 --ipalloc-range "$RANGES"
 wait_until 5 "one still pings two" box_pings h1 one "${second%/*}"
 assert_equal "$(address_in "$(cni h1 ADD one)")" "$(address_in "$first")" "the address after a restart"
 cni h1 CHECK one "$(with "$(network)" "$(cni h1 ADD one)")"
@@ -152,6 +164,11 @@ cni h1 GC - "$(network '."cni.dev/valid-attachments" = [{containerID: "one", ifn
 assert_equal "$(owners h1 | grep cni: | sort | tr '\n' ' ')" "one:cni:mesh:eth0 six:cni:other:eth0 " "who holds addresses"
 wait_until 5 "one still pings two" box_pings h1 one "${second%/*}"
 
+step "an interface of ours that nobody remembers goes with DEL"
+cni h1 DEL one "$(network '.name = "forgotten"')"
+assert_equal "$(in_box h1 one ip -o link | grep -c eth0 || true)" 0 "interfaces of one"
+cni h1 DEL one
+
 step "setup-cni writes a network once, where runtimes look"
 on h1 mkdir -p /etc/cni/net.d
 on h1 weft setup-cni --cni-plugin-dir "$PLUGINS"
@@ -160,3 +177,8 @@ on h1 sh -c 'echo mine >/etc/cni/net.d/10-weft.conflist'
 on h1 weft setup-cni --cni-plugin-dir "$PLUGINS"
 assert_equal "$(on h1 cat /etc/cni/net.d/10-weft.conflist)" mine "a network that was there"
 on h1 rm /etc/cni/net.d/10-weft.conflist
+ln -s "$WEFT_BIN" "$SCRATCH/weave"
+on h1 env WEAVE_CNI_PLUGIN_DIR="$PLUGINS/weave" HAIRPIN_MODE=false "$SCRATCH/weave" setup-cni
+assert_equal "$(on h1 jq -c '.plugins[0] | [.type, .hairpinMode]' /etc/cni/net.d/10-weave.conflist)" '["weave-net",false]' \
+  "the network of weave setup-cni"
+assert_equal "$(jq -r .code < <(echo '{}' | on h1 env CNI_COMMAND=ADD "$PLUGINS/weave/weave-ipam" || true))" 4 "the plugin's other name"

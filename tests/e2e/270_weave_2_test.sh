@@ -86,7 +86,7 @@ assert_equal "$(weave h1 hide)" "$exposed" "hide"
 assert_equal "$(weave h1 dns-args)" "--dns=172.17.0.1 --dns-search=weave.local." "dns-args"
 
 step "small verbs"
-assert_equal "$(weave h1 setup)" "" "setup"
+assert_equal "$(on h1 env WEAVE_CNI_PLUGIN_DIR="$SCRATCH/cni" "$WEAVE" setup)" "" "setup"
 assert_equal "$(weave h1 env)" "" "env"
 assert_equal "$(code_of h1 env --restore)" 1 "env --restore"
 assert_equal "$(code_of h1 xyzzy)" 1 "an unknown verb"
