@@ -261,6 +261,9 @@ Result<AddResult> parse_result(const json::object& object) {
   result.ips.insert(result.ips.end(), ips.begin(), ips.end());
   const std::vector<Route> routes = WEFT_TRY(parse_routes(object));
   result.routes.insert(result.routes.end(), routes.begin(), routes.end());
+  if (result.ips.size() > kListMax || result.routes.size() > kListMax) {
+    return Error{Errc::Exhausted, fmt::format("more than {} addresses or routes", kListMax)};
+  }
   for (const IpConfig& ip : result.ips) {
     if (ip.interface && *ip.interface >= result.interfaces.size()) {
       return Error{Errc::Invalid, fmt::format("no interface {} in the result", *ip.interface)};

@@ -1,6 +1,7 @@
 // A configuration that is anything: refused, or read so that what is made of it can be read again.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "base/assert.h"
 #include "plugin/cni/config.h"

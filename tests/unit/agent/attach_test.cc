@@ -1,6 +1,4 @@
 // Attachments and exposures: the words that ask for them, the calls, and the rows they leave.
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
 #include <gmock/gmock.h>
 
 #include "agent/attach/attach_api.h"
@@ -276,13 +274,13 @@ TEST_F(AttachApi, TellsWhoAskedFromWhatBroke) {
 }
 
 TEST(CniConflist, HasPortmapBehindThePlugin) {
-  const auto list = boost::json::parse(cni_conflist({}));
+  const std::string list = cni_conflist({});
 
-  EXPECT_EQ(list.at("name"), "weft");
-  EXPECT_EQ(list.at("plugins").at(0).at("type"), "weft-net");
-  EXPECT_EQ(list.at("plugins").at(0).at("hairpinMode"), true);
-  EXPECT_EQ(list.at("plugins").at(1).at("type"), "portmap");
-  EXPECT_EQ(list.at("plugins").at(1).at("capabilities").at("portMappings"), true);
+  EXPECT_THAT(list, HasSubstr(R"("name": "weft")"));
+  EXPECT_THAT(list, HasSubstr(R"("type": "weft-net")"));
+  EXPECT_THAT(list, HasSubstr(R"("hairpinMode": true)"));
+  EXPECT_LT(list.find("weft-net"), list.find(R"("type": "portmap")"));
+  EXPECT_THAT(list, HasSubstr(R"("portMappings": true)"));
 }
 
 TEST(CniConflist, WritesWeavesNetworkUnderWeavesName) {
@@ -290,12 +288,12 @@ TEST(CniConflist, WritesWeavesNetworkUnderWeavesName) {
   setup.name = "weave";
   setup.run_dir = "/run/other";
   setup.hairpin = false;
-  const auto list = boost::json::parse(cni_conflist(setup));
+  const std::string list = cni_conflist(setup);
 
-  EXPECT_EQ(list.at("name"), "weave");
-  EXPECT_EQ(list.at("plugins").at(0).at("type"), "weave-net");
-  EXPECT_EQ(list.at("plugins").at(0).at("hairpinMode"), false);
-  EXPECT_EQ(list.at("plugins").at(0).at("runDir"), "/run/other");
+  EXPECT_THAT(list, HasSubstr(R"("name": "weave")"));
+  EXPECT_THAT(list, HasSubstr(R"("type": "weave-net")"));
+  EXPECT_THAT(list, HasSubstr(R"("hairpinMode": false)"));
+  EXPECT_THAT(list, HasSubstr(R"("runDir": "/run/other")"));
 }
 
 }  // namespace
