@@ -111,7 +111,8 @@ Result<Ok> print_all(const Settings& settings) {
   }
   for (const std::string& word : settings.arguments()) {
     std::string id = word;
-    if (!lines.contains(word)) {  // As of containers that no engine knows.
+    // Those of no engine, such as namespaces, are known by what is listed alone.
+    if (word != dns::kExposeOwner && !lines.contains(word)) {
       const Container container = WEFT_TRY(require_container(settings, word));
       id = container.id;
     }

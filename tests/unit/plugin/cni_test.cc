@@ -54,9 +54,10 @@ Result<NetworkConfig> config_of(const std::string& text, const Call& call = add_
 
 // A network named mesh, with these members as well.
 NetworkConfig network(const std::string& members = "", const Call& call = add_call()) {
-  const auto config = config_of(R"({"cniVersion":"1.0.0","name":"mesh","type":"weft-net")"
-                                    + (members.empty() ? "" : ",") + members + "}",
-                                call);
+  const auto config =
+      config_of(std::string(R"({"cniVersion":"1.0.0","name":"mesh","type":"weft-net")")
+                    + (members.empty() ? "" : ",") + members + "}",
+                call);
   EXPECT_TRUE(config.ok()) << (config.ok() ? "" : config.error().what);
   return config.ok() ? config.value() : NetworkConfig();
 }
