@@ -31,9 +31,17 @@ enum State : std::uint8_t {
   kEstablished = 1,
   kTimeWait = 6,
   kClose = 7,
+  kCloseWait = 8,
+  kLastAck = 9,
   kListen = 10,
+  kClosing = 11,
 };
 constexpr std::uint32_t kAllStates = 0xfff;
+
+// The other end has sent its FIN, which the kernel counts as an octet: it takes a sequence number.
+bool has_fin(std::uint8_t state) {
+  return state == kCloseWait || state == kLastAck || state == kClosing;
+}
 
 // TIME_WAIT lasts TCP_TIMEWAIT_LEN, 60 s (include/net/tcp.h). Those in their first seconds are how
 // a look now and then learns of connections that came and went between two of them.
@@ -124,6 +132,9 @@ int on_message(const nlmsghdr* message, void* data) {
     const tcp_info info = info_of(message);
     socket.bytes_sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
     socket.bytes_received = info.tcpi_bytes_received;
+    if (has_fin(diag->idiag_state) && socket.bytes_received > 0) {
+      --socket.bytes_received;
+    }
     socket.rtt_us = info.tcpi_rtt;
     socket.retransmits = info.tcpi_total_retrans;
   }

@@ -35,6 +35,9 @@
 #define TCP_SYN_RECV 3
 #define TCP_CLOSE 7
 
+// include/net/sock.h, a bit of skc_flags: the other end has sent its FIN.
+#define SOCK_DONE 1
+
 // A kind of connection is news if it was not seen for so long (ns).
 #define NEWS_AFTER (3ULL * 1000 * 1000 * 1000)
 
@@ -70,6 +73,7 @@ struct sock_common {
   __be16 skc_dport;
   __u16 skc_num;
   unsigned short skc_family;
+  unsigned long skc_flags;
   possible_net_t skc_net;
   struct in6_addr skc_v6_daddr;
   struct in6_addr skc_v6_rcv_saddr;
@@ -299,7 +303,9 @@ static __always_inline void note_closed(const struct sock* sk,
   struct tcp_sock* tcp = bpf_skc_to_tcp_sock((void*)sk);
   if (tcp) {
     __sync_fetch_and_add(&flow->sent, tcp->bytes_sent - tcp->bytes_retrans);
-    __sync_fetch_and_add(&flow->received, tcp->bytes_received);
+    // The kernel counts a FIN, which takes a sequence number, as an octet.
+    const __u64 fin = (sk->__sk_common.skc_flags >> SOCK_DONE) & 1;
+    __sync_fetch_and_add(&flow->received, tcp->bytes_received - fin);
     __sync_fetch_and_add(&flow->retransmits, tcp->total_retrans);
     flow->rtt_us = tcp->srtt_us >> 3;  // The kernel keeps it eightfold (net/ipv4/tcp_input.c).
   }

@@ -54,6 +54,19 @@ while True:
     threading.Thread(target=drain, args=(connection,), daemon=True).start()
 """
 
+# Says 500 octets once it has heard 1,000, and ends.
+ANSWERING_SERVER = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=1024)
+print(listener.getsockname()[1], flush=True)
+while True:
+    connection, _ = listener.accept()
+    left = 1000
+    while left: left -= len(connection.recv(left))
+    connection.sendall(bytes(500))
+    connection.close()
+"""
+
 # One after the other, as fast as a Python can.
 QUICK_SERVER = """
 import socket, sys
@@ -166,6 +179,28 @@ def octets(port):
     after = carried()
     assert sum(edge["sent_total"] for _, _, edge in edges_of(port)) == size, edges_of(port)
     assert after - before >= size, "the interface carried them, and headers"
+    server.kill()
+    octets_of_short(port + 1)
+
+
+def octets_of_short(port):
+    """Neither is a FIN taken for an octet, nor is one lost that was shown while its connection was open."""
+    count = 2000
+    server = child(ANSWERING_SERVER, port)
+    wait_for("the agent sees the server", lambda: str(server.pid) in {node.split(";")[-1] for node in see.nodes("processes")})
+    for _ in range(count):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(bytes(1000))
+            while connection.recv(65536):
+                pass
+    carried = []
+
+    def is_all():
+        carried[:] = [[edge[key] for _, _, edge in edges_of(port)] for key in ("opened", "sent_total", "received_total")]
+        return sum(carried[0]) >= count and sum(carried[1]) >= count * 1000 and sum(carried[2]) >= count * 500
+
+    wait_for("all octets of short connections", is_all)
+    assert [sum(values) for values in carried] == [count, count * 1000, count * 500], carried
     server.kill()
 
 
