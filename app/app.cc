@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 #include <boost/json/serialize.hpp>
@@ -231,11 +232,18 @@ App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
   return result;
 }
 
-Rendered App::render(const StreamKey& key) {
+App::Filtered App::take_filtered(TopologyId topology, const Choice& choice) {
+  (void)base_view(topology);
+  Filtered result{.view = std::move(views_.extract(topology).mapped()), .dropped = 0};
+  result.dropped = apply_choice(choice, result.view);
+  return result;
+}
+
+Rendered App::rendered(const Filtered& shown) const {
   Rendered rendered;
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  for (const auto& [id, node] : filtered(key.topology, key.choice).view) {
-    rendered.emplace(id, json::serialize(summary_json(node, stale)));
+  for (const auto& [id, node] : shown.view) {
+    rendered.emplace_hint(rendered.end(), id, json::serialize(summary_json(node, stale)));
   }
   return rendered;
 }
@@ -415,7 +423,7 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
     return Ok{};  // The first frame comes when there is something to show.
   }
   if (is_first) {
-    stream.rendered = render(found->first);
+    stream.rendered = rendered(filtered(found->first.topology, found->first.choice));
     stream.last_frame = now;
   }
   ++stats_.frames;
@@ -443,15 +451,20 @@ void App::push(TimePoint now, AppActions& out) {
   scene_.reset();
   edges_.reset();
   views_.clear();
-  for (auto& [key, stream] : streams_) {
-    Rendered rendered = render(key);
+  for (auto at = streams_.begin(); at != streams_.end(); ++at) {
+    auto& [key, stream] = *at;
+    const auto next = std::next(at);
+    // Streams of one topology follow each other.
+    const bool is_last = next == streams_.end() || next->first.topology != key.topology;
+    Rendered fresh = rendered(is_last ? take_filtered(key.topology, key.choice)
+                                      : filtered(key.topology, key.choice));
     const bool is_first = !stream.last_frame;
-    if (!is_first && rendered == stream.rendered && now - *stream.last_frame < kAliveEvery) {
+    if (!is_first && fresh == stream.rendered && now - *stream.last_frame < kAliveEvery) {
       continue;
     }
     const auto frame = std::make_shared<const std::string>(
-        is_first ? reset_frame(rendered) : delta_frame(stream.rendered, rendered));
-    stream.rendered = std::move(rendered);
+        is_first ? reset_frame(fresh) : delta_frame(stream.rendered, fresh));
+    stream.rendered = std::move(fresh);
     stream.last_frame = now;
     for (const ClientId client : stream.clients) {
       ++stats_.frames;

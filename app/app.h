@@ -153,7 +153,9 @@ class App {
   const Scene& scene();
   const View& base_view(TopologyId topology);
   Filtered filtered(TopologyId topology, const Choice& choice);
-  Rendered render(const StreamKey& key);
+  // The same of a view that nobody else needs: it is not copied.
+  Filtered take_filtered(TopologyId topology, const Choice& choice);
+  Rendered rendered(const Filtered& shown) const;
 
   Options options_;
   probe::Report report_;

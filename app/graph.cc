@@ -1,6 +1,8 @@
 #include "app/graph.h"
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 
 #include "app/facts.h"
 
@@ -34,25 +36,41 @@ EdgeFacts inward(const FlowFacts& flow) {
   return facts;
 }
 
+// What several say of one thing, as long as they say the same.
+template <class Value>
+class Agreed {
+ public:
+  void add(const Value& value) {
+    if (!is_said_) {
+      value_ = value;
+      is_said_ = true;
+    } else if (value_ && *value_ != value) {
+      value_.reset();
+    }
+  }
+  const std::optional<Value>& value() const { return value_; }
+
+ private:
+  std::optional<Value> value_;
+  bool is_said_ = false;
+};
+
 // Maps that an ambiguous address must not lead through: the second claim to a key voids it.
 template <class Key, class Value>
 class UniqueMap {
  public:
-  void add(const Key& key, const Value& value) {
-    const auto [at, is_new] = map_.try_emplace(key, value);
-    if (!is_new && at->second != value) {
-      at->second.reset();
-    }
-  }
+  void add(const Key& key, const Value& value) { map_[key].add(value); }
   std::optional<Value> find(const Key& key) const {
     const auto found = map_.find(key);
-    return found == map_.end() ? std::nullopt : found->second;
+    return found == map_.end() ? std::nullopt : found->second.value();
   }
 
  private:
-  std::map<Key, std::optional<Value>> map_;
+  std::map<Key, Agreed<Value>> map_;
 };
 
+// Edges are many, and most hosts and containers have several: what is looked up for each is found
+// without a copy of an id. The report outlives this.
 class Resolver {
  public:
   explicit Resolver(const Report& report) : report_(report) {
@@ -60,19 +78,21 @@ class Resolver {
       index_addresses(host);
       index_servers(host);
     }
+    std::sort(asked_.begin(), asked_.end());
   }
 
   Edges resolve() {
     for (const auto& [name, host] : report_.hosts()) {
       for (const auto& [key, facts] : host.flows) {
         if (key.direction == Direction::Outbound) {
-          edges_[outbound_edge(host, key)] += outward(facts);
+          told_.emplace_back(outbound_edge(host, key), outward(facts));
         }
       }
     }
-    for (const auto& [key, facts] : edges_) {
-      reported_.insert(coarse(key));
+    for (const auto& [key, facts] : told_) {
+      reported_.push_back(coarse(key));
     }
+    std::sort(reported_.begin(), reported_.end());
     for (const auto& [name, host] : report_.hosts()) {
       for (const auto& [key, facts] : host.flows) {
         if (key.direction == Direction::Inbound) {
@@ -80,10 +100,11 @@ class Resolver {
         }
       }
     }
-    return std::move(edges_);
+    return sum();
   }
 
  private:
+  using ContainerAt = std::pair<PeerName, std::string_view>;  // Its id.
   struct Target {
     Party party;
     Ip address;  // As the server sees it, if not translated.
@@ -91,12 +112,32 @@ class Resolver {
     bool translated = false;
   };
   using Scoped = std::pair<PeerName, Ip>;
-  using Service = std::tuple<PeerName, std::string, Transport, std::uint16_t>;
+  using Service = std::tuple<PeerName, std::string_view, Transport, std::uint16_t>;
   using Published = std::tuple<PeerName, Transport, std::uint16_t>;
-  using Coarse = std::tuple<Party, Party, Transport>;
+  // Both ends, whichever their processes.
+  using End = std::tuple<Party::Kind, PeerName, std::string_view>;
+  using Coarse = std::tuple<End, End, Transport>;
   using Place = std::tuple<PeerName, std::uint64_t, Ip, Transport, std::uint16_t>;
   using Inside = std::tuple<PeerName, std::uint64_t, Ip, Ip, Transport, std::uint16_t>;
-  using Answerer = std::pair<std::string, std::uint32_t>;  // Container, process.
+  using Answerer = std::pair<std::string_view, std::uint32_t>;  // Container, process.
+  // Who serves, to all clients and to each.
+  struct Servers {
+    Agreed<std::uint32_t> of_all;
+    std::map<Ip, Agreed<std::uint32_t>> of_client;
+  };
+  struct Answering {
+    Agreed<Answerer> who;
+    Agreed<std::string_view> container;  // Perhaps several processes of it.
+
+    void add(const Answerer& answerer) {
+      who.add(answerer);
+      container.add(answerer.first);
+    }
+  };
+  struct Answers {
+    Answering to_all;
+    std::map<Ip, Answering> to_client;
+  };
 
   static Party local_party(const HostReport& host, const FlowKey& key) {
     return {.kind = Party::Kind::Known,
@@ -105,11 +146,21 @@ class Resolver {
             .pid = key.pid};
   }
 
+  Edges sum() {
+    std::move(told_by_servers_.begin(), told_by_servers_.end(), std::back_inserter(told_));
+    std::sort(
+        told_.begin(), told_.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    Edges edges;
+    for (auto& [key, facts] : told_) {
+      edges.try_emplace(edges.end(), std::move(key))->second += facts;
+    }
+    return edges;
+  }
+
   static Coarse coarse(const EdgeKey& key) {
-    EdgeKey blurred = key;
-    blurred.from.pid = 0;
-    blurred.to.pid = 0;
-    return {blurred.from, blurred.to, key.transport};
+    return {{key.from.kind, key.from.host, key.from.container},
+            {key.to.kind, key.to.host, key.to.container},
+            key.transport};
   }
 
   void index_addresses(const HostReport& host) {
@@ -124,7 +175,7 @@ class Resolver {
       if (container.host_network || !is_up(container)) {
         continue;
       }
-      const ContainerRef ref{host.origin, container.id};
+      const ContainerAt ref{host.origin, container.id};
       for (const Ip& address : container.addresses) {
         local_.add({host.origin, address}, ref);
         if (overlay.contains(address)) {
@@ -150,12 +201,13 @@ class Resolver {
   void index_servers(const HostReport& host) {
     for (const auto& [key, facts] : host.flows) {
       if (key.direction == Direction::Outbound) {
-        asked_.insert(from_inside(host.origin, key, key.remote, key.local));
+        asked_.push_back(from_inside(host.origin, key, key.remote, key.local));
         continue;
       }
       if (key.pid != 0) {
-        servers_[{host.origin, key.container, key.transport, key.port}].insert(
-            {key.remote, key.pid});
+        Servers& servers = servers_[{host.origin, key.container, key.transport, key.port}];
+        servers.of_all.add(key.pid);
+        servers.of_client[key.remote].add(key.pid);
       }
       if (key.pid != 0 || !key.container.empty()) {
         note_answering(host, key);
@@ -166,8 +218,9 @@ class Resolver {
   // A socket for datagrams that is bound to no address answers at all of its namespace's.
   void note_answering(const HostReport& host, const FlowKey& key) {
     const auto note = [&](const Ip& address) {
-      answering_[at_address(host.origin, key, address)].insert(
-          {key.remote, {key.container, key.pid}});
+      Answers& answers = answering_[at_address(host.origin, key, address)];
+      answers.to_all.add({key.container, key.pid});
+      answers.to_client[key.remote].add({key.container, key.pid});
     };
     if (!key.local.is_unspecified()) {
       return note(key.local);
@@ -197,22 +250,15 @@ class Resolver {
     if (found == answering_.end()) {
       return std::nullopt;
     }
-    std::set<Answerer> exact;
-    std::set<Answerer> all;
-    for (const auto& [remote, who] : found->second) {
-      all.insert(who);
-      if (remote == from) {
-        exact.insert(who);
-      }
-    }
-    const std::set<Answerer>& candidates = exact.empty() ? all : exact;
-    if (candidates.size() == 1) {
-      return *candidates.begin();
+    const auto exact = found->second.to_client.find(from);
+    const Answering& answering =
+        exact == found->second.to_client.end() ? found->second.to_all : exact->second;
+    if (answering.who.value()) {
+      return answering.who.value();
     }
     // Several processes of one container, as where a server forks.
-    const std::string& container = candidates.begin()->first;
-    return container == candidates.rbegin()->first ? std::optional(Answerer(container, 0))
-                                                   : std::nullopt;
+    const auto& container = answering.container.value();
+    return container ? std::optional(Answerer(*container, 0)) : std::nullopt;
   }
 
   // The process that answers: the one with a connection from this very address, else the only one.
@@ -224,18 +270,10 @@ class Resolver {
     if (found == servers_.end()) {
       return 0;
     }
-    std::set<std::uint32_t> exact;
-    std::set<std::uint32_t> all;
-    for (const auto& [remote, pid] : found->second) {
-      all.insert(pid);
-      if (remote == from) {
-        exact.insert(pid);
-      }
-    }
-    if (exact.size() == 1) {
-      return *exact.begin();
-    }
-    return exact.empty() && all.size() == 1 ? *all.begin() : 0;
+    const auto exact = found->second.of_client.find(from);
+    const Agreed<std::uint32_t>& pid =
+        exact == found->second.of_client.end() ? found->second.of_all : exact->second;
+    return pid.value().value_or(0);
   }
 
   bool is_local_network(const Ip& address) const {
@@ -271,7 +309,9 @@ class Resolver {
       container = global_.find(address);
     }
     if (container) {
-      return {.kind = Party::Kind::Known, .host = container->host, .container = container->id};
+      return {.kind = Party::Kind::Known,
+              .host = container->first,
+              .container = std::string(container->second)};
     }
     if (const auto at = host_at(host.origin, address)) {
       return {.kind = Party::Kind::Known, .host = *at};
@@ -285,8 +325,9 @@ class Resolver {
     const bool is_host = target.party.kind == Party::Kind::Known && target.party.container.empty();
     if (is_host && !key.remote.is_loopback()) {
       if (const auto mapped = published_.find({target.party.host, key.transport, key.port})) {
-        target.party = {
-            .kind = Party::Kind::Known, .host = mapped->first.host, .container = mapped->first.id};
+        target.party = {.kind = Party::Kind::Known,
+                        .host = mapped->first.first,
+                        .container = std::string(mapped->first.second)};
         target.port = mapped->second;
         target.translated = true;
       }
@@ -304,7 +345,7 @@ class Resolver {
       }
     }
     return {.from = local_party(host, key),
-            .to = target.party,
+            .to = std::move(target.party),
             .transport = key.transport,
             .port = key.port};
   }
@@ -319,26 +360,31 @@ class Resolver {
     // A host's address may be the mask of one of its containers (source NAT), whose flow was told.
     const bool may_be_masked = !is_outside && edge.from.container.empty();
     // Its client may be another container of the same network namespace.
-    const bool is_told = asked_.contains(from_inside(host.origin, key, key.local, key.remote));
-    if (!is_outside && (may_be_masked || is_told || reported_.contains(coarse(edge)))) {
+    const bool is_told = std::binary_search(
+        asked_.begin(), asked_.end(), from_inside(host.origin, key, key.local, key.remote));
+    const auto is_reported = [&] {
+      return std::binary_search(reported_.begin(), reported_.end(), coarse(edge));
+    };
+    if (!is_outside && (may_be_masked || is_told || is_reported())) {
       return;
     }
-    edges_[edge] += inward(facts);
+    told_by_servers_.emplace_back(std::move(edge), inward(facts));
   }
 
   const Report& report_;
-  UniqueMap<Scoped, ContainerRef> local_;  // Containers, by address on their host.
-  UniqueMap<Ip, ContainerRef> global_;     // Those on the overlay, by address anywhere.
+  UniqueMap<Scoped, ContainerAt> local_;  // By address on their host.
+  UniqueMap<Ip, ContainerAt> global_;     // Those on the overlay, by address anywhere.
   UniqueMap<Ip, PeerName> host_of_;
-  UniqueMap<Published, std::pair<ContainerRef, std::uint16_t>> published_;
+  UniqueMap<Published, std::pair<ContainerAt, std::uint16_t>> published_;
   std::set<Scoped> own_;     // Addresses of hosts.
   std::set<Cidr> networks_;  // Attached to some host, or the overlay.
-  std::map<Service, std::set<std::pair<Ip, std::uint32_t>>> servers_;
-  std::map<Place, std::set<std::pair<Ip, Answerer>>> answering_;
-  std::set<Inside> asked_;                                      // Outbound flows.
-  std::set<std::pair<PeerName, std::string>> on_host_network_;  // Containers.
-  std::set<Coarse> reported_;
-  Edges edges_;
+  std::map<Service, Servers> servers_;
+  std::map<Place, Answers> answering_;
+  std::vector<Inside> asked_;  // Outbound flows, ascending.
+  std::set<ContainerAt> on_host_network_;
+  std::vector<std::pair<EdgeKey, EdgeFacts>> told_;  // By clients' hosts.
+  std::vector<std::pair<EdgeKey, EdgeFacts>> told_by_servers_;
+  std::vector<Coarse> reported_;  // Of told_, ascending.
 };
 
 }  // namespace

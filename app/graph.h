@@ -21,14 +21,6 @@
 
 namespace weft::app {
 
-struct ContainerRef {
-  PeerName host;
-  std::string id;
-
-  friend auto operator<=>(const ContainerRef&, const ContainerRef&) = default;
-  friend bool operator==(const ContainerRef&, const ContainerRef&) = default;
-};
-
 // One end of a connection, as exactly as it is known.
 struct Party {
   enum class Kind : std::uint8_t { Known, Internet, LocalNetwork };
