@@ -239,11 +239,23 @@ App::Filtered App::take_filtered(TopologyId topology, const Choice& choice) {
   return result;
 }
 
-Rendered App::rendered(const Filtered& shown) const {
+bool App::is_any_late() const {
+  return std::any_of(heard_.begin(), heard_.end(), [this](const auto& item) {
+    return staleness(item.first) != 0;
+  });
+}
+
+Rendered App::rendered(const View& view, const Stream& before) const {
   Rendered rendered;
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  for (const auto& [id, node] : shown.view) {
-    rendered.emplace_hint(rendered.end(), id, json::serialize(summary_json(node, stale)));
+  const bool is_reusable = !before.is_aged && !is_any_late();
+  for (const auto& [id, node] : view) {
+    const auto shown = is_reusable ? before.shown.find(id) : before.shown.end();
+    const bool is_same = shown != before.shown.end() && shown->second == node;
+    rendered.emplace_hint(
+        rendered.end(),
+        id,
+        is_same ? before.rendered.at(id) : json::serialize(summary_json(node, stale)));
   }
   return rendered;
 }
@@ -423,7 +435,7 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
     return Ok{};  // The first frame comes when there is something to show.
   }
   if (is_first) {
-    stream.rendered = rendered(filtered(found->first.topology, found->first.choice));
+    stream.rendered = rendered(filtered(found->first.topology, found->first.choice).view, stream);
     stream.last_frame = now;
   }
   ++stats_.frames;
@@ -456,8 +468,11 @@ void App::push(TimePoint now, AppActions& out) {
     const auto next = std::next(at);
     // Streams of one topology follow each other.
     const bool is_last = next == streams_.end() || next->first.topology != key.topology;
-    Rendered fresh = rendered(is_last ? take_filtered(key.topology, key.choice)
-                                      : filtered(key.topology, key.choice));
+    Filtered shown =
+        is_last ? take_filtered(key.topology, key.choice) : filtered(key.topology, key.choice);
+    Rendered fresh = rendered(shown.view, stream);
+    stream.shown = std::move(shown.view);
+    stream.is_aged = is_any_late();
     const bool is_first = !stream.last_frame;
     if (!is_first && fresh == stream.rendered && now - *stream.last_frame < kAliveEvery) {
       continue;

@@ -121,7 +121,9 @@ class App {
   };
   struct Stream {
     std::set<ClientId> clients;
-    Rendered rendered;
+    View shown;                           // Of the last push; empty before the first.
+    Rendered rendered;                    // Of the last frame: of shown, if that is not empty.
+    bool is_aged = false;                 // Some host was late then.
     std::optional<TimePoint> last_frame;  // Nothing before the first.
   };
   struct Waiting {
@@ -155,7 +157,9 @@ class App {
   Filtered filtered(TopologyId topology, const Choice& choice);
   // The same of a view that nobody else needs: it is not copied.
   Filtered take_filtered(TopologyId topology, const Choice& choice);
-  Rendered rendered(const Filtered& shown) const;
+  // What has not changed is as it was.
+  Rendered rendered(const View& view, const Stream& before) const;
+  bool is_any_late() const;
 
   Options options_;
   probe::Report report_;

@@ -105,16 +105,22 @@ void connect(View& view, const Edges& edges, const Place& place) {
     const std::string id = node.id;
     view.emplace(id, std::move(node));
   }
+  // Edges come by who asks: most of them have the client of the one before.
+  const Party* client = nullptr;
+  auto source = view.end();
   for (const auto& [key, facts] : edges) {
     const bool from_known = key.from.kind == Party::Kind::Known;
     const bool to_known = key.to.kind == Party::Kind::Known;
-    const auto from = from_known ? place(key.from) : outside_node(key.from, true);
-    const auto to = to_known ? place(key.to) : outside_node(key.to, false);
-    if (!from || !to || *from == *to || (!from_known && !to_known)) {
+    if (client == nullptr || *client != key.from) {
+      client = &key.from;
+      const auto from = from_known ? place(key.from) : outside_node(key.from, true);
+      source = from ? view.find(*from) : view.end();
+    }
+    if (source == view.end() || (!from_known && !to_known)) {
       continue;
     }
-    const auto source = view.find(*from);
-    if (source == view.end() || !view.contains(*to)) {
+    const auto to = to_known ? place(key.to) : outside_node(key.to, false);
+    if (!to || *to == source->first || !view.contains(*to)) {
       continue;
     }
     Link& link = source->second.links[*to];

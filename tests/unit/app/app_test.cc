@@ -253,6 +253,54 @@ TEST_F(AppTest, ShowsHowOldTheDataOfASilentHostIs) {
   EXPECT_THAT(all, HasSubstr("\"stale\":5"));
 }
 
+TEST_F(AppTest, ShowsNoAgeOfAHostThatIsHeardOfAgainWithNothingNew) {
+  warm_up();
+  ASSERT_TRUE(app_.on_client(now_, ClientId(1), "/api/topology/hosts/ws", out_).ok());
+  for (int second = 0; second < 8; ++second) {
+    report_again(kHost1);
+    pass(1s);
+    tell_peers();
+  }
+  (void)take<SendFrame>();
+
+  report_again(kHost2);
+  pass(1s);
+
+  std::string all;
+  for (const SendFrame& frame : take<SendFrame>()) {
+    all += *frame.frame;
+  }
+  EXPECT_THAT(all, HasSubstr("\"label\":\"h2\""));
+  EXPECT_THAT(all, Not(HasSubstr("\"stale\"")));
+}
+
+TEST_F(AppTest, StreamsOfOneViewDifferByTheirOptionsAlone) {
+  warm_up();
+  const std::string target = "/api/topology/processes/ws?unconnected=";
+  ASSERT_TRUE(app_.on_client(now_, ClientId(1), target + "hide", out_).ok());
+  ASSERT_TRUE(app_.on_client(now_, ClientId(2), target + "show", out_).ok());
+  ASSERT_TRUE(app_.on_client(now_, ClientId(3), "/api/topology/hosts/ws", out_).ok());
+  (void)take<SendFrame>();
+  for (int turn = 1; turn <= 2; ++turn) {
+    probe::HostReport host = *cluster_.find(kHost1);
+    ++host.sequence;
+    host.host.load1 = turn;
+    for (probe::ProcessFacts& process : host.processes) {
+      process.usage.cpu_percent = 30 + turn;
+    }
+    cluster_.merge(host);
+
+    report(kHost1);
+    pass(300ms);
+
+    const auto frames = take<SendFrame>();
+    ASSERT_THAT(frames, SizeIs(3)) << turn;
+    for (const SendFrame& frame : frames) {
+      EXPECT_THAT(*frame.frame, HasSubstr("\"add\":null,\"update\":[")) << turn;
+    }
+  }
+}
+
 TEST_F(AppTest, ForgetsAHostThatLeftTheMeshAMinuteAgo) {
   warm_up();
   ASSERT_TRUE(app_.on_client(now_, ClientId(1), "/api/topology/hosts/ws", out_).ok());
