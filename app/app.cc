@@ -223,7 +223,13 @@ const View& App::base_view(TopologyId topology) {
   if (found != views_.end()) {
     return found->second;
   }
-  return views_.emplace(topology, render_view(topology, scene())).first->second;
+  // What a change costs most is who talks to whom, which the overlay's own picture does not show.
+  static const Edges kNone;
+  return views_
+      .emplace(
+          topology,
+          render_view(topology, topology == TopologyId::Weave ? Scene{report_, kNone} : scene()))
+      .first->second;
 }
 
 App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
