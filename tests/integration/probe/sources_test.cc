@@ -384,6 +384,11 @@ void expect_a_conversation(World& world, bool with_peer) {
                    return one.transport == Transport::Udp && one.port == port
                           && one.opening.opened == end;
                  });
+    // Sockets with a peer are left to sock_diag where lengths are not told.
+    if (with_peer && end == Opened::Here && octets == 0) {
+      EXPECT_THAT(found, testing::IsEmpty());
+      continue;
+    }
     // Both ports are ephemeral, so who spoke first is the client.
     ASSERT_THAT(found, testing::SizeIs(1));
     EXPECT_EQ(found.front().opened, 1U);
