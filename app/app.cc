@@ -232,17 +232,18 @@ const View& App::base_view(TopologyId topology) {
       .first->second;
 }
 
+App::Filtered App::filter(View view, const Choice& choice) {
+  const std::size_t dropped = apply_choice(choice, view);
+  return {.view = std::move(view), .dropped = dropped};
+}
+
 App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
-  Filtered result{.view = base_view(topology), .dropped = 0};
-  result.dropped = apply_choice(choice, result.view);
-  return result;
+  return filter(base_view(topology), choice);
 }
 
 App::Filtered App::take_filtered(TopologyId topology, const Choice& choice) {
   (void)base_view(topology);
-  Filtered result{.view = std::move(views_.extract(topology).mapped()), .dropped = 0};
-  result.dropped = apply_choice(choice, result.view);
-  return result;
+  return filter(std::move(views_.extract(topology).mapped()), choice);
 }
 
 bool App::is_any_late() const {
@@ -251,17 +252,21 @@ bool App::is_any_late() const {
   });
 }
 
-Rendered App::rendered(const View& view, const Stream& before) const {
+Rendered App::rendered(const View& view, const Stream* before) const {
   Rendered rendered;
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  const bool is_reusable = !before.is_aged && !is_any_late();
+  const auto is_same = [before](const std::string& id, const Node& node) {
+    if (before == nullptr) {
+      return false;
+    }
+    const auto shown = before->shown.find(id);
+    return shown != before->shown.end() && shown->second == node;
+  };
   for (const auto& [id, node] : view) {
-    const auto shown = is_reusable ? before.shown.find(id) : before.shown.end();
-    const bool is_same = shown != before.shown.end() && shown->second == node;
     rendered.emplace_hint(
         rendered.end(),
         id,
-        is_same ? before.rendered.at(id) : json::serialize(summary_json(node, stale)));
+        is_same(id, node) ? before->rendered.at(id) : json::serialize(summary_json(node, stale)));
   }
   return rendered;
 }
@@ -441,7 +446,7 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
     return Ok{};  // The first frame comes when there is something to show.
   }
   if (is_first) {
-    stream.rendered = rendered(filtered(found->first.topology, found->first.choice).view, stream);
+    stream.rendered = rendered(filtered(found->first.topology, found->first.choice).view, nullptr);
     stream.last_frame = now;
   }
   ++stats_.frames;
@@ -469,6 +474,8 @@ void App::push(TimePoint now, AppActions& out) {
   scene_.reset();
   edges_.reset();
   views_.clear();
+  const bool is_late = is_any_late();
+  const bool is_ageless = !std::exchange(was_any_late_, is_late) && !is_late;
   for (auto at = streams_.begin(); at != streams_.end(); ++at) {
     auto& [key, stream] = *at;
     const auto next = std::next(at);
@@ -476,9 +483,8 @@ void App::push(TimePoint now, AppActions& out) {
     const bool is_last = next == streams_.end() || next->first.topology != key.topology;
     Filtered shown =
         is_last ? take_filtered(key.topology, key.choice) : filtered(key.topology, key.choice);
-    Rendered fresh = rendered(shown.view, stream);
+    Rendered fresh = rendered(shown.view, is_ageless ? &stream : nullptr);
     stream.shown = std::move(shown.view);
-    stream.is_aged = is_any_late();
     const bool is_first = !stream.last_frame;
     if (!is_first && fresh == stream.rendered && now - *stream.last_frame < kAliveEvery) {
       continue;

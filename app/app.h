@@ -123,7 +123,6 @@ class App {
     std::set<ClientId> clients;
     View shown;                           // Of the last push; empty before the first.
     Rendered rendered;                    // Of the last frame: of shown, if that is not empty.
-    bool is_aged = false;                 // Some host was late then.
     std::optional<TimePoint> last_frame;  // Nothing before the first.
   };
   struct Waiting {
@@ -154,11 +153,12 @@ class App {
 
   const Scene& scene();
   const View& base_view(TopologyId topology);
+  static Filtered filter(View view, const Choice& choice);
   Filtered filtered(TopologyId topology, const Choice& choice);
   // The same of a view that nobody else needs: it is not copied.
   Filtered take_filtered(TopologyId topology, const Choice& choice);
-  // What has not changed is as it was.
-  Rendered rendered(const View& view, const Stream& before) const;
+  // What has not changed since `before` (null: there is none) is as it was.
+  Rendered rendered(const View& view, const Stream* before) const;
   bool is_any_late() const;
 
   Options options_;
@@ -173,6 +173,7 @@ class App {
   TimePoint renew_ = kNever;
   TimePoint push_ = kNever;
   TimePoint last_push_{};
+  bool was_any_late_ = false;  // At the last push: ages are part of what was rendered.
   std::vector<Waiting> waiting_;
   std::map<StreamKey, Stream> streams_;
   std::map<ClientId, StreamKey> clients_;

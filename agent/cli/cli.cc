@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "agent/cli/ipam_commands.h"
 #include "agent/cli/launch.h"
 #include "agent/cli/options.h"
+#include "agent/cli/process.h"
 #include "agent/cli/reset.h"
 #include "agent/cli/see/see.h"
 #include "agent/cni/setup.h"
@@ -29,11 +29,6 @@ namespace {
 ExitCode usage_error(const Error& error) {
   fmt::print(stderr, "weft: {}\n", error.what);
   return ExitCode::Usage;
-}
-
-std::optional<std::string> environment(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 std::string host_name() {

@@ -1,5 +1,7 @@
 #include "agent/cli/json_text.h"
 
+#include <string_view>
+
 #include <boost/json/serialize.hpp>
 
 namespace weft::agent {
@@ -42,6 +44,10 @@ std::string pretty(const json::value& value) {
   std::string text;
   append(value, 0, text);
   return text + "\n";
+}
+
+std::string text_of(const json::value& value) {
+  return std::string(std::string_view(value.as_string()));
 }
 
 }  // namespace weft::agent

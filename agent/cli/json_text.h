@@ -1,4 +1,4 @@
-// JSON for people: two spaces of indentation, one value a line. Pure.
+// JSON and text. Pure.
 #pragma once
 
 #include <string>
@@ -7,6 +7,9 @@
 
 namespace weft::agent {
 
+// For people: two spaces of indentation, one value a line.
 std::string pretty(const boost::json::value& value);
+// Throws std::exception where it is no string.
+std::string text_of(const boost::json::value& value);
 
 }  // namespace weft::agent

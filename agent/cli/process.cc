@@ -1,6 +1,7 @@
 #include "agent/cli/process.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -59,6 +60,11 @@ Error restart_process() {
   }
   const int error = errno;
   return Error{Errc::Os, fmt::format("restart: {}", std::strerror(error)), error};
+}
+
+std::optional<std::string> environment(const std::string& name) {
+  const char* const value = std::getenv(name.c_str());
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
 }
 
 }  // namespace weft::agent

@@ -1,8 +1,10 @@
 // Processes: waiting for another one by its pidfd (Linux 5.3; no polling of ids that may be
-// reused), and beginning this one anew.
+// reused), beginning this one anew, and what it was started with.
 #pragma once
 
 #include <chrono>
+#include <optional>
+#include <string>
 
 #include "base/result.h"
 
@@ -28,5 +30,8 @@ class ProcessHandle {
 // This program with these arguments again, as the same process, with no more open files than the
 // standard streams. Returns only if it cannot.
 Error restart_process();
+
+// A variable of this process's environment.
+std::optional<std::string> environment(const std::string& name);
 
 }  // namespace weft::agent

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/attach/addresses.h"
+#include "agent/cli/json_text.h"
 #include "agent/cni/session.h"
 #include "agent/http/form.h"
 
@@ -15,10 +16,6 @@ namespace {
 
 // Memory, or a few netlink calls in a container's namespace on a host that may be very busy.
 constexpr int kCallTimeoutSeconds = 20;
-
-std::string text_of(const json::value& value) {
-  return std::string(std::string_view(value.as_string()));
-}
 
 // Throws where the agent says something else than it should.
 template <class Read>

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/attach/addresses.h"
+#include "agent/cli/process.h"
 #include "plugin/cni/owner.h"
 #include "plugin/cni/plan.h"
 #include "sys/guest/guest.h"
@@ -23,11 +24,6 @@ using cni::Version;
 
 // Larger ones are refused by cni::parse_object, which says so.
 constexpr std::size_t kInputMax = std::size_t{8} << 20U;
-
-std::optional<std::string> environment(const std::string& name) {
-  const char* const value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
 
 std::string read_input() {
   std::string text;

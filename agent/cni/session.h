@@ -32,8 +32,7 @@ struct CniSession {
   bool is_foreign() const { return role == CniRole::Interface && config.ipam.is_foreign(); }
 };
 
-// --- addresses.cc: from the agent, or from the plugin that ipam.type names
-// ------------------------
+// addresses.cc: from the agent, or from the plugin that ipam.type names.
 
 Result<cni::AddResult> cni_take(const CniSession& session);
 Result<Ok> cni_release(const CniSession& session);
@@ -44,8 +43,7 @@ Result<std::string> cni_delegate(const CniSession& session);
 // The host's address in the subnet, where an attachment's gateway is: exposed if it is not yet.
 Result<Ip> cni_gateway(const CniSession& session, const Cidr& subnet);
 
-// --- agent.cc: what the agent says
-// ----------------------------------------------------------------
+// agent.cc: what the agent says.
 
 struct CniHolding {
   std::string owner;

@@ -10,6 +10,7 @@
 #include "agent/cli/attach/attach.h"
 #include "agent/cli/attach/container.h"
 #include "agent/cli/client.h"
+#include "agent/cli/json_text.h"
 #include "dns/names.h"
 #include "plugin/cni/owner.h"
 #include "sys/http_server.h"
@@ -31,10 +32,6 @@ struct Line {
   std::vector<std::string> addresses;
 };
 using Lines = std::map<std::string, Line>;  // By the container's id.
-
-std::string text_of(const json::value& value) {
-  return std::string(value.as_string());
-}
 
 // Throws where the agent says something else than agent/attach/attach_api.h.
 void read_attached(const json::value& answer, Lines& lines) {

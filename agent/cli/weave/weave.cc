@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/exit_code.h"
 #include "agent/cli/options.h"
+#include "agent/cli/process.h"
 #include "agent/cli/weave/words.h"
 #include "agent/cni/setup.h"
 #include "agent/version.h"
@@ -88,11 +88,6 @@ constexpr std::array<std::string_view, 9> kRemoved{"run",
                                                    "stop-plugin",
                                                    "stop-proxy"};
 
-std::optional<std::string> environment(const std::string& name) {
-  const char* const value = std::getenv(name.c_str());
-  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
-}
-
 template <class Verbs>
 const Verb* find(const Verbs& verbs, std::string_view name) {
   const auto found = std::find_if(
@@ -123,13 +118,18 @@ Settings control_settings() {
   return parse_settings(Command::Status, {}, environment).value();
 }
 
-// Under Weave's names, as its script had it; stops nobody from anything else.
-int setup_cni() {
+// Under Weave's names, as its script had it.
+CniSetup cni_setup_wanted() {
   CniSetup setup;
   setup.name = "weave";
   setup.root = environment("HOST_ROOT").value_or("");
   setup.plugin_dir = environment("WEAVE_CNI_PLUGIN_DIR").value_or(setup.plugin_dir);
   setup.hairpin = environment("HAIRPIN_MODE").value_or("true") != "false";
+  return setup;
+}
+
+// Stops nobody from anything else.
+int report_setup_cni(const CniSetup& setup) {
   const auto done = setup_cni(setup);
   if (!done.ok()) {
     fmt::print(stderr, "{}\n", done.error().what);
@@ -141,10 +141,9 @@ int setup_cni() {
 // Where there is a folder for plugins, there is a runtime to use them.
 void setup_cni_if_wanted() {
   std::error_code ignored;
-  const std::string root = environment("HOST_ROOT").value_or("");
-  const std::string folder = environment("WEAVE_CNI_PLUGIN_DIR").value_or(CniSetup().plugin_dir);
-  if (::geteuid() == 0 && fs::is_directory(root + folder, ignored)) {
-    (void)setup_cni();  // It has said what went wrong.
+  const CniSetup setup = cni_setup_wanted();
+  if (::geteuid() == 0 && fs::is_directory(setup.root + setup.plugin_dir, ignored)) {
+    (void)report_setup_cni(setup);
   }
 }
 
@@ -303,7 +302,7 @@ bool is_dns_disabled() {
 
 std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
   if (verb == "setup" || verb == "setup-cni") {  // There are no images to pull.
-    return setup_cni();
+    return report_setup_cni(cni_setup_wanted());
   }
   if (verb == "launch") {
     return launch(rest);

@@ -54,6 +54,14 @@ class AppTest : public testing::Test {
     report(from);
   }
 
+  void let_host2_fall_silent() {
+    for (int second = 0; second < 8; ++second) {
+      report_again(kHost1);
+      pass(1s);
+      tell_peers();
+    }
+  }
+
   void warm_up() {
     app_.on_request(now_, RequestId(999), "/api", out_);
     tell_peers();
@@ -239,11 +247,7 @@ TEST_F(AppTest, ShowsHowOldTheDataOfASilentHostIs) {
   warm_up();
   ASSERT_TRUE(app_.on_client(now_, ClientId(1), "/api/topology/hosts/ws", out_).ok());
   (void)take<SendFrame>();
-  for (int second = 0; second < 8; ++second) {
-    report_again(kHost1);
-    pass(1s);
-    tell_peers();
-  }
+  let_host2_fall_silent();
 
   std::string all;
   for (const SendFrame& frame : take<SendFrame>()) {
@@ -256,11 +260,7 @@ TEST_F(AppTest, ShowsHowOldTheDataOfASilentHostIs) {
 TEST_F(AppTest, ShowsNoAgeOfAHostThatIsHeardOfAgainWithNothingNew) {
   warm_up();
   ASSERT_TRUE(app_.on_client(now_, ClientId(1), "/api/topology/hosts/ws", out_).ok());
-  for (int second = 0; second < 8; ++second) {
-    report_again(kHost1);
-    pass(1s);
-    tell_peers();
-  }
+  let_host2_fall_silent();
   (void)take<SendFrame>();
 
   report_again(kHost2);
