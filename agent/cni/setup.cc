@@ -1,15 +1,16 @@
 #include "agent/cni/setup.h"
 
-#include <cerrno>
+#include <array>
+#include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
 #include <fmt/format.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include "agent/version.h"
+#include "base/entropy.h"
 
 namespace weft::agent {
 namespace {
@@ -21,15 +22,18 @@ Error os_error(const std::string& doing, const fs::path& path, const std::error_
       Errc::Os, fmt::format("{} {}: {}", doing, path.string(), error.message()), error.value()};
 }
 
-// Beside the file that is to be, under a name that no runtime reads.
+// Beside the file that is to be, under a name that no runtime reads. By chance and not by the
+// process's number: processes in containers that set up one host may have the same.
 fs::path temporary_of(const fs::path& path) {
-  return path.parent_path() / fmt::format(".{}.{}", path.filename().string(), ::getpid());
+  std::array<std::uint8_t, 8> name{};
+  SystemEntropy().fill(name);
+  return path.parent_path()
+         / fmt::format(".{}.{:02x}", path.filename().string(), fmt::join(name, ""));
 }
 
 Result<Ok> replace_link(const fs::path& link, const fs::path& target) {
   const fs::path temporary = temporary_of(link);
   std::error_code error;
-  fs::remove(temporary, error);
   fs::create_symlink(target, temporary, error);
   if (!error) {
     fs::rename(temporary, link, error);
