@@ -58,7 +58,10 @@ assert_equal "$(address_of h1 fixed blue)" 10.40.0.7 "address after a restart"
 assert_ping h2 blue2 10.40.0.7
 
 step "what is removed is given back, down to the last interface"
-everywhere sh -c 'docker rm -f $(docker ps -aq) && docker network rm weft-net blue red' >/dev/null
+for host in "${HOSTS[@]}"; do
+  remove_containers "$host"
+done
+everywhere docker network rm weft-net blue red >/dev/null
 for host in h1 h2 h3; do
   # What is left: the bridge, and devices of weft's own.
   wait_until 5 "no ports of containers on $host" status_is "$host" '.docker.ports == 0 and .docker.networks == 0'

@@ -33,7 +33,11 @@ done
 step "they all go, and nothing is left"
 ports_of() { on "$1" ip -br link show master weft | grep -c '^veth' || true; }
 has_no_ports() { [[ $(ports_of "$1") == 0 ]]; }
-everywhere sh -c 'docker rm -f $(docker ps -q) && docker network rm weft-net' >/dev/null
+remove_containers h1 &
+first=$!
+remove_containers h2
+wait "$first"
+everywhere docker network rm weft-net >/dev/null
 for host in h1 h2; do
   wait_until 10 "$host has no ports" status_is "$host" '.docker.ports == 0 and ([.ipam.ranges[].used] | add // 0) == 0'
   wait_until 5 "the bridge of $host has no ports" has_no_ports "$host"

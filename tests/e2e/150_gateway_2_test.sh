@@ -83,11 +83,11 @@ container h1 later weft-net
 wait_until 15 "a new container gets out" is_seen_as h1 later 198.18.0.2:8080 198.18.0.1
 
 step "the gateway of a network goes with it"
-on h1 docker rm -f c1 published later both >/dev/null
+remove_containers h1 c1 published later both
 on h1 docker network rm weft-net >/dev/null
 ! carries h1 "$gateway" || fail "the bridge still has $gateway"
 wait_until 15 "blue1 is still seen as its host" is_seen_as h1 blue1 198.18.0.2:8080 198.18.0.1
-on h1 docker rm -f blue1 inner1 >/dev/null
+remove_containers h1 blue1 inner1
 on h1 docker network rm blue secret >/dev/null
 wait_until 15 "no addresses in use" status_is h1 '([.ipam.ranges[].used] | add // 0) == 0'
 assert_equal "$(on h1 iptables -S FORWARD | grep weft)" \

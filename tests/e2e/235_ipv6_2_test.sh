@@ -84,7 +84,7 @@ assert_equal "$(on h1 weft status --json | jq -r .router.name)" "$old" "the name
 container h1 again dual
 no_duplicates
 step "the network takes its gateways along"
-on h1 docker rm -f c1 later again >/dev/null
+remove_containers h1 c1 later again
 on h1 docker network rm dual >/dev/null
 wait_until 15 "no IPv6 address on the bridge" on h1 sh -c '! ip -6 -o address show dev weft scope global | grep -q fd00:32'
 assert_equal "$(on h1 ip -6 rule | grep -c 'proto 119' || true)" 0 "routing rules that are left"

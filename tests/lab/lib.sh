@@ -51,6 +51,10 @@ finish() {
     for host in "${HOSTS[@]}"; do
       echo "=== $host: weft.log (the end)" >&2
       on "$host" tail -n 15 /var/log/weft.log >&2 || true
+      if on "$host" test -s /var/log/docker.log; then
+        echo "=== $host: docker.log (the end)" >&2
+        on "$host" tail -n 15 /var/log/docker.log | cut -c -300 >&2 || true
+      fi
     done
     if [[ -n ${WEFT_E2E_KEEP:-} ]]; then
       echo "the lab is left up: $LAB_TOOL --name $WEFT_LAB status" >&2
@@ -176,6 +180,15 @@ container() {  # HOST NAME NETWORK [options of docker run]
   local host=$1 name=$2 network=$3
   shift 3
   on "$host" docker run -d --stop-signal KILL --name "$name" --hostname "$name" --net "$network" "$@" weft-tools sleep 1000000 >/dev/null
+}
+
+# One after the other: Docker 20.10 may count a network's endpoints wrong when several containers leave it
+# at once (the lookups of its libnetwork/store.go share one counter), and then never removes the network.
+remove_containers() {  # HOST [CONTAINER…]; without any, all that the engine has.
+  local host=$1
+  shift
+  # shellcheck disable=SC2016  # The host's shell expands it.
+  on "$host" sh -c 'for each in ${@:-$(docker ps -aq)}; do docker rm -f "$each" || exit; done' remove "$@" >/dev/null
 }
 
 inside() {  # HOST CONTAINER CMD…
