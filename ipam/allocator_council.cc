@@ -16,8 +16,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A word that somebody waits for is repeated so often until it counts.
-constexpr Duration kPendingRetry = milliseconds(250);
+// A word that somebody waits for is repeated until it counts, first after this time and then less
+// often: where many hosts start at once an answer takes seconds, and what is said again makes it
+// take longer.
+constexpr Duration kPendingRetryMin = milliseconds(250);
+constexpr Duration kPendingRetryMax = seconds(1);
 
 // How often a member looks whether a decree is due, and how far members keep apart, so that usually
 // one proposes and the others find it done.
@@ -115,6 +118,7 @@ void Allocator::Impl::register_space(TimePoint now, IntervalSet cold, AllocatorA
   persist({word_row(ring_->charter().number, {.seq = tenure_.seq(), .cold = tenure_.cold_union()})},
           out);
   withhold();
+  pending_retry_ = kPendingRetryMin;
   renew(now, out);
 }
 
@@ -145,6 +149,7 @@ void Allocator::Impl::renew(TimePoint now, AllocatorActions& out) {
   }
   renewed_ = now;
   renew_due_ = now + renewal_interval(now);
+  pending_retry_ = std::min(2 * pending_retry_, kPendingRetryMax);
   if (counts) {
     on_more_counts(now, out);
   }
@@ -152,7 +157,7 @@ void Allocator::Impl::renew(TimePoint now, AllocatorActions& out) {
 
 Duration Allocator::Impl::renewal_interval(TimePoint now) const {
   if (tenure_.is_pending()) {
-    return kPendingRetry;
+    return pending_retry_;
   }
   if (!waiting_.empty() && !has_time_to_hand_out(now)) {
     return kUnheardRetry;
@@ -171,10 +176,11 @@ void Allocator::Impl::renew_at_once(TimePoint now, AllocatorActions& out) {
     return;
   }
   unheard_since_ = std::min(unheard_since_, now);
-  if (now >= renewed_ + kPendingRetry) {
+  const TimePoint due = renewed_ + (tenure_.is_pending() ? pending_retry_ : kPendingRetryMin);
+  if (now >= due) {
     renew(now, out);
   } else {
-    renew_due_ = std::min(renew_due_, renewed_ + kPendingRetry);
+    renew_due_ = std::min(renew_due_, due);
   }
 }
 

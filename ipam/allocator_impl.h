@@ -244,6 +244,7 @@ class Allocator::Impl {
   TimePoint warmed_{};
   TimePoint renew_due_ = kNever;
   TimePoint renewed_ = TimePoint::min();
+  Duration pending_retry_{};  // From one repetition of a word that does not count yet to the next.
   TimePoint handed_out_{};
   TimePoint unheard_since_ = kNever;  // When somebody began to wait for the right to be renewed.
   TimePoint consider_due_ = kNever;

@@ -12,12 +12,11 @@
 #include "base/gossip.h"
 #include "base/overloaded.h"
 #include "ipam/wire/addresses.h"
+#include "ipam/wire/rings.h"
 #include "proto/ipam.pb.h"
 
 namespace weft::ipam {
 namespace {
-
-constexpr std::uint64_t kPeerNumberMax = (std::uint64_t{1} << 48U) - 1;
 
 // A ring or an election is hundreds of small messages; in an arena they are a few allocations.
 template <class Message>
@@ -40,135 +39,6 @@ Result<Ok> parse(ByteView payload, google::protobuf::MessageLite& message) {
     return Error{Errc::Invalid, "payload is no protobuf message of its topic"};
   }
   return Ok{};
-}
-
-Result<PeerName> peer(std::uint64_t number) {
-  if (number > kPeerNumberMax) {
-    return Error{Errc::Invalid, fmt::format("peer name {:x} exceeds 48 bits", number)};
-  }
-  return PeerName(number);
-}
-
-template <class Numbers>
-Result<std::vector<PeerName>> ascending_peers(const Numbers& numbers) {
-  if (numbers.size() == 0 || static_cast<std::size_t>(numbers.size()) > kElectorMax) {
-    return Error{Errc::Invalid,
-                 fmt::format("{} electors (expected 1 to {})", numbers.size(), kElectorMax)};
-  }
-  std::vector<PeerName> peers;
-  peers.reserve(static_cast<std::size_t>(numbers.size()));
-  for (const std::uint64_t number : numbers) {
-    const auto name = WEFT_TRY(peer(number));
-    if (!peers.empty() && peers.back() >= name) {
-      return Error{Errc::Invalid, "electors not in ascending order"};
-    }
-    peers.push_back(name);
-  }
-  return peers;
-}
-
-void fill(const Ballot& ballot, wire::ipam::Ballot& out) {
-  out.set_round(ballot.round);
-  out.set_proposer(ballot.proposer.number());
-}
-
-Result<Ballot> to_ballot(const wire::ipam::Ballot& in) {
-  if (in.round() > kRoundMax) {
-    return Error{Errc::Invalid, fmt::format("round {} exceeds 2^48", in.round())};
-  }
-  const auto proposer = WEFT_TRY(peer(in.proposer()));
-  if (in.round() == 0 && proposer != PeerName()) {
-    return Error{Errc::Invalid, "ballot of round 0 with a proposer"};
-  }
-  return Ballot{.round = in.round(), .proposer = proposer};
-}
-
-void fill(const Charter& charter, wire::ipam::Charter& out) {
-  out.set_number(charter.number);
-  fill(charter.ballot, *out.mutable_ballot());
-  for (const PeerName& member : charter.council) {
-    out.add_council(member.number());
-  }
-  for (const auto& [owner, cold] : charter.cold) {
-    auto& added = *out.add_cold();
-    added.set_peer(owner.number());
-    fill_spans(cold, *added.mutable_bounds(), *added.mutable_bounds_v6());
-  }
-}
-
-Result<Charter> to_charter(const wire::ipam::Charter& in) {
-  Charter charter;
-  charter.number = in.number();
-  charter.ballot = WEFT_TRY(to_ballot(in.ballot()));
-  charter.council = WEFT_TRY(ascending_peers(in.council()));
-  if (static_cast<std::size_t>(in.cold_size()) > kRegisteredMax) {
-    return Error{Errc::Invalid, fmt::format("cold space of {} peers", in.cold_size())};
-  }
-  for (const auto& entry : in.cold()) {
-    const auto owner = WEFT_TRY(peer(entry.peer()));
-    auto cold = WEFT_TRY(to_spans(entry.bounds(), entry.bounds_v6()));
-    if (cold.size() == 0 || !charter.cold.emplace(owner, std::move(cold)).second) {
-      return Error{Errc::Invalid, "cold space empty or stated twice"};
-    }
-  }
-  return charter;
-}
-
-void fill(const Ring& ring, wire::ipam::Ring& out) {
-  const Uint128 first = ring.span().first;
-  if (ring.range().is_v4()) {
-    out.set_range_first(v4_of(first));
-  } else {
-    append_v6(first, *out.mutable_range_first_v6());
-  }
-  out.set_range_prefix(ring.range().prefix());
-  for (const PeerName& seed : ring.seeds()) {
-    out.add_seeds(seed.number());
-  }
-  for (const auto& [token, entry] : ring.entries()) {
-    auto& added = *out.add_entries();
-    if (ring.range().is_v4()) {
-      added.set_token(v4_of(token));
-    } else {
-      append_v6(token, *added.mutable_token_v6());
-    }
-    added.set_owner(entry.owner.number());
-    added.set_version(entry.version);
-    added.set_free_count(entry.free_count);
-  }
-  fill(ring.charter(), *out.mutable_charter());
-}
-
-Result<Ring> to_ring(const wire::ipam::Ring& in) {
-  const auto range_first = WEFT_TRY(to_number(in.range_first(), in.range_first_v6()));
-  const Ip first = ip_of(range_first);
-  if (in.range_prefix() > first.bits()) {
-    return Error{Errc::Invalid,
-                 fmt::format("range prefix {} of {}", in.range_prefix(), first.to_string())};
-  }
-  if (static_cast<std::size_t>(in.entries_size()) > kRingEntryMax) {
-    return Error{Errc::Invalid,
-                 fmt::format("{} ring entries exceed {}", in.entries_size(), kRingEntryMax)};
-  }
-  const Cidr range(first, static_cast<std::uint8_t>(in.range_prefix()));
-  auto seeds = WEFT_TRY(ascending_peers(in.seeds()));
-  Ring::Entries entries;
-  for (const auto& entry : in.entries()) {
-    const auto token = WEFT_TRY(to_number(entry.token(), entry.token_v6()));
-    if (!entries.empty() && entries.rbegin()->first >= token) {
-      return Error{Errc::Invalid, "ring tokens not in ascending order"};
-    }
-    const auto owner = WEFT_TRY(peer(entry.owner()));
-    entries.emplace_hint(
-        entries.end(),
-        token,
-        RingEntry{.owner = owner, .version = entry.version(), .free_count = entry.free_count()});
-  }
-  if (!in.has_charter()) {
-    return Ring::restore(range, std::move(seeds), std::move(entries));
-  }
-  auto charter = WEFT_TRY(to_charter(in.charter()));
-  return Ring::restore(range, std::move(seeds), std::move(entries), std::move(charter));
 }
 
 using Proposals = std::map<Ballot, std::vector<PeerName>>;
@@ -207,7 +77,7 @@ Result<ElectorClaims> to_claims(const wire::ipam::Election& in) {
   const auto proposals = WEFT_TRY(to_proposals(in));
   ElectorClaims claims;
   for (const auto& entry : in.claims()) {
-    const auto elector = WEFT_TRY(peer(entry.elector()));
+    const auto elector = WEFT_TRY(to_peer(entry.elector()));
     auto claim = WEFT_TRY(to_claim(entry, proposals));
     if (!claims.emplace(elector, std::move(claim)).second) {
       return Error{Errc::Invalid, "elector repeated"};
@@ -318,7 +188,7 @@ Result<Prepare> to_prepare(const wire::ipam::Prepare& in) {
   body.decree = WEFT_TRY(to_decree(in.decree()));
   body.ballot = WEFT_TRY(to_ballot(in.ballot()));
   if (in.has_removed()) {
-    body.removed = WEFT_TRY(peer(in.removed()));
+    body.removed = WEFT_TRY(to_peer(in.removed()));
   }
   return body;
 }
@@ -346,7 +216,7 @@ Result<std::map<PeerName, Promise::Word>> to_words(const wire::ipam::Promise& in
   }
   std::map<PeerName, Promise::Word> words;
   for (const auto& entry : in.words()) {
-    const auto name = WEFT_TRY(peer(entry.peer()));
+    const auto name = WEFT_TRY(to_peer(entry.peer()));
     auto cold = WEFT_TRY(to_spans(entry.cold(), entry.cold_v6()));
     if (entry.life() > static_cast<std::uint32_t>(Promise::Word::Life::Forfeit)
         || entry.seq() > kDecreeMax) {

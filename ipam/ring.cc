@@ -76,10 +76,16 @@ void share(const Span& block,
   share({block.first + half, block.last}, middle, end, out);
 }
 
-// Decree 0: what its founders can tell without a word.
-Charter founding_charter(const Cidr& range, const std::vector<PeerName>& seeds) {
+Ring::Entries shared(const Cidr& range, const std::vector<PeerName>& seeds) {
   Ring::Entries entries;
   share(Span::of(range), seeds.begin(), seeds.end(), entries);
+  return entries;
+}
+
+// Decree 0: what its founders can tell without a word. `entries` are those of the first sharing.
+Charter founding_charter(const Cidr& range,
+                         const std::vector<PeerName>& seeds,
+                         const Ring::Entries& entries) {
   Charter charter{.number = 0, .ballot = {}, .council = make_council(seeds, {}), .cold = {}};
   for (auto it = entries.begin(); it != entries.end(); ++it) {
     const auto next = std::next(it);
@@ -147,9 +153,8 @@ Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
   WEFT_ASSERT(check_range(range).ok());
   std::sort(seeds.begin(), seeds.end());
   WEFT_ASSERT(check_seeds(seeds).ok());
-  Entries entries;
-  share(Span::of(range), seeds.begin(), seeds.end(), entries);
-  Charter charter = founding_charter(range, seeds);
+  Entries entries = shared(range, seeds);
+  Charter charter = founding_charter(range, seeds, entries);
   Ring ring(range, std::move(seeds), std::move(entries), std::move(charter));
   ring.check_invariants();
   return ring;
@@ -158,7 +163,7 @@ Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
 Result<Ring> Ring::restore(const Cidr& range, std::vector<PeerName> seeds, Entries entries) {
   (void)WEFT_TRY(check_range(range));
   (void)WEFT_TRY(check_seeds(seeds));
-  Charter charter = founding_charter(range, seeds);
+  Charter charter = founding_charter(range, seeds, shared(range, seeds));
   return restore(range, std::move(seeds), std::move(entries), std::move(charter));
 }
 

@@ -10,9 +10,37 @@
 
 #include "base/assert.h"
 #include "base/overloaded.h"
+#include "ipam/messages.h"
 #include "ipam/ring.h"
 
 namespace weft::ipam::sim {
+namespace {
+
+std::string kind_of(const RingGossip& gossip) {
+  return std::visit(overloaded{
+                        [](const Ring&) { return "ring"; },
+                        [](const ElectorClaims&) { return "claims"; },
+                        [](const ElectorNews&) { return "claims that changed"; },
+                    },
+                    gossip);
+}
+
+std::string kind_of(const PeerMessage& message) {
+  return std::visit(
+      overloaded{
+          [](const SpaceRequest&) { return "space request"; },
+          [](const ClaimRequest&) { return "claim request"; },
+          [](const Grant&) { return "grant"; },
+          [](const Denial&) { return "denial"; },
+          [](const RingDigest&) { return "digest"; },
+          [](const Register& body) { return body.state ? "registration" : "renewal"; },
+          [](const Registered&) { return "acknowledgement"; },
+          [](const auto&) { return "decree"; },
+      },
+      message.body);
+}
+
+}  // namespace
 
 Cluster::Cluster(World& world, ClusterOptions options)
     : world_(world),
@@ -386,6 +414,7 @@ void Cluster::on_answer(NodeId node, const Answer& answer) {
 void Cluster::send(NodeId from, NodeId to, Topic topic, const Payload& payload) {
   Rng& rng = world_.rng();
   const Faults& faults = options_.faults;
+  note_traffic(topic, *payload);
   const int copies = rng.chance(faults.loss_percent)        ? 0
                      : rng.chance(faults.duplicate_percent) ? 2
                                                             : 1;
@@ -395,6 +424,13 @@ void Cluster::send(NodeId from, NodeId to, Topic topic, const Payload& payload) 
       deliver(from, to, life, topic, payload);
     });
   }
+}
+
+void Cluster::note_traffic(Topic topic, const Bytes& payload) {
+  Traffic& traffic = traffic_[topic == Topic::Ring ? kind_of(decode_ring_gossip(payload).value())
+                                                   : kind_of(decode_peer_message(payload).value())];
+  ++traffic.message_count;
+  traffic.byte_count += payload.size();
 }
 
 void Cluster::deliver(

@@ -27,6 +27,12 @@ struct Faults {
   std::uint32_t latency_ms_max = 20;  // Drawn per message, so messages overtake each other.
 };
 
+// What was said, however many heard it.
+struct Traffic {
+  std::uint64_t message_count = 0;
+  std::uint64_t byte_count = 0;
+};
+
 struct ClusterOptions {
   NodeId nodes = 3;
   std::string range = "10.32.0.0/24";
@@ -86,6 +92,8 @@ class Cluster {
   std::size_t ring_entry_count() const;
   std::uint64_t actions_performed() const { return actions_performed_; }
   std::uint64_t crash_count() const { return crash_count_; }
+  // By kind, of all nodes since the beginning; each neighbour's copy counts.
+  const std::map<std::string, Traffic>& traffic() const { return traffic_; }
   PeerName name(NodeId node) const { return PeerName(0x100 + node); }
 
  private:
@@ -127,6 +135,7 @@ class Cluster {
   using Payload = std::shared_ptr<const Bytes>;
   void send(NodeId from, NodeId to, Topic topic, const Payload& payload);
   void deliver(NodeId from, NodeId to, std::uint64_t life, Topic topic, const Payload& payload);
+  void note_traffic(Topic topic, const Bytes& payload);
   void arm(NodeId node);
   void submit(NodeId node, const std::string& owner);
   // Prints how to repeat the run, and when and what failed, and aborts.
@@ -150,6 +159,7 @@ class Cluster {
   std::optional<std::uint64_t> crash_action_;
   Duration downtime_{};
   std::uint64_t crash_count_ = 0;
+  std::map<std::string, Traffic> traffic_;
   std::vector<std::string> removals_;
 };
 

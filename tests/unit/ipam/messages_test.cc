@@ -40,6 +40,29 @@ TEST(Messages, ARingComesBackAsItWas) {
   EXPECT_EQ(decode_ring_gossip(encode(ring())).value(), RingGossip(ring()));
 }
 
+TEST(Messages, OfARingOnlyWhatItsSeedsDoNotTellTravels) {
+  std::vector<PeerName> seeds;
+  for (std::uint64_t i = 0; i < 50; ++i) {
+    seeds.emplace_back(0xffff'ffff'0000 + i);
+  }
+  Ring ring = Ring::share_out(Cidr::parse("10.32.0.0/12").value(), seeds);
+  constexpr std::size_t kSeedSize = 7;  // 48 bits, seven to an octet.
+  EXPECT_LE(encode(ring).size(), 50 * kSeedSize + 20);
+
+  const std::size_t founded = encode(ring).size();
+  (void)ring.grant(span("10.32.4.0/24"), seeds.front(), kA);
+
+  EXPECT_LE(encode(ring).size(), founded + 2 * 32);
+  EXPECT_EQ(decode_ring_gossip(encode(ring)).value(), RingGossip(ring));
+}
+
+TEST(Messages, ARingThatLacksEntriesOfItsFirstSharingComesBackAsItWas) {
+  const Ring::Entries entries{{span("10.32.0.0/12").first, {.owner = kA, .version = 3}}};
+  const Ring ring = Ring::restore(Cidr::parse("10.32.0.0/12").value(), {kA, kB}, entries).value();
+
+  EXPECT_EQ(decode_ring_gossip(encode(ring)).value(), RingGossip(ring));
+}
+
 TEST(Messages, TheLargestRingFitsOneGossipMessage) {
   Ring::Entries entries;
   for (std::uint32_t i = 0; i < kRingEntryMax; ++i) {
@@ -124,7 +147,10 @@ TEST(Messages, RefusesBytesThatAreNoMessage) {
 
 TEST(Messages, RefusesARingThatBreaksAnInvariant) {
   wire::ipam::RingGossip good;
-  const Bytes encoded = encode(ring());
+  Ring changed = ring();
+  changed.set_free_count(span("10.32.0.0/13").first, 7);
+  changed.set_free_count(span("10.40.0.0/13").first, 7);
+  const Bytes encoded = encode(changed);
   ASSERT_TRUE(good.ParseFromArray(encoded.data(), static_cast<int>(encoded.size())));
 
   auto bad = good;
@@ -147,6 +173,7 @@ TEST(Messages, RefusesARingThatBreaksAnInvariant) {
   EXPECT_THAT(error_of(bad), HasSubstr("electors not in ascending order"));
   bad = good;
   bad.mutable_ring()->clear_entries();
+  bad.mutable_ring()->set_is_brief(false);
   EXPECT_THAT(error_of(bad), HasSubstr("0 ring entries"));
 }
 

@@ -1,0 +1,173 @@
+#include "ipam/wire/rings.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "ipam/council/messages.h"
+#include "ipam/wire/addresses.h"
+
+namespace weft::ipam {
+namespace {
+
+constexpr std::uint64_t kPeerNumberMax = (std::uint64_t{1} << 48U) - 1;
+
+void fill(Uint128 token, const RingEntry& entry, wire::ipam::RingEntry& out) {
+  if (is_v4_number(token)) {
+    out.set_token(v4_of(token));
+  } else {
+    append_v6(token, *out.mutable_token_v6());
+  }
+  out.set_owner(entry.owner.number());
+  out.set_version(entry.version);
+  out.set_free_count(entry.free_count);
+}
+
+Result<Ring::Entries> to_entries(
+    const google::protobuf::RepeatedPtrField<wire::ipam::RingEntry>& in) {
+  if (static_cast<std::size_t>(in.size()) > kRingEntryMax) {
+    return Error{Errc::Invalid, fmt::format("{} ring entries exceed {}", in.size(), kRingEntryMax)};
+  }
+  Ring::Entries entries;
+  for (const auto& entry : in) {
+    const auto token = WEFT_TRY(to_number(entry.token(), entry.token_v6()));
+    if (!entries.empty() && entries.rbegin()->first >= token) {
+      return Error{Errc::Invalid, "ring tokens not in ascending order"};
+    }
+    const auto owner = WEFT_TRY(to_peer(entry.owner()));
+    entries.emplace_hint(
+        entries.end(),
+        token,
+        RingEntry{.owner = owner, .version = entry.version(), .free_count = entry.free_count()});
+  }
+  return entries;
+}
+
+}  // namespace
+
+Result<PeerName> to_peer(std::uint64_t number) {
+  if (number > kPeerNumberMax) {
+    return Error{Errc::Invalid, fmt::format("peer name {:x} exceeds 48 bits", number)};
+  }
+  return PeerName(number);
+}
+
+Result<std::vector<PeerName>> ascending_peers(
+    const google::protobuf::RepeatedField<std::uint64_t>& numbers) {
+  if (numbers.size() == 0 || static_cast<std::size_t>(numbers.size()) > kElectorMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} electors (expected 1 to {})", numbers.size(), kElectorMax)};
+  }
+  std::vector<PeerName> peers;
+  peers.reserve(static_cast<std::size_t>(numbers.size()));
+  for (const std::uint64_t number : numbers) {
+    const auto name = WEFT_TRY(to_peer(number));
+    if (!peers.empty() && peers.back() >= name) {
+      return Error{Errc::Invalid, "electors not in ascending order"};
+    }
+    peers.push_back(name);
+  }
+  return peers;
+}
+
+void fill(const Ballot& ballot, wire::ipam::Ballot& out) {
+  out.set_round(ballot.round);
+  out.set_proposer(ballot.proposer.number());
+}
+
+Result<Ballot> to_ballot(const wire::ipam::Ballot& in) {
+  if (in.round() > kRoundMax) {
+    return Error{Errc::Invalid, fmt::format("round {} exceeds 2^48", in.round())};
+  }
+  const auto proposer = WEFT_TRY(to_peer(in.proposer()));
+  if (in.round() == 0 && proposer != PeerName()) {
+    return Error{Errc::Invalid, "ballot of round 0 with a proposer"};
+  }
+  return Ballot{.round = in.round(), .proposer = proposer};
+}
+
+void fill(const Charter& charter, wire::ipam::Charter& out) {
+  out.set_number(charter.number);
+  fill(charter.ballot, *out.mutable_ballot());
+  for (const PeerName& member : charter.council) {
+    out.add_council(member.number());
+  }
+  for (const auto& [owner, cold] : charter.cold) {
+    auto& added = *out.add_cold();
+    added.set_peer(owner.number());
+    fill_spans(cold, *added.mutable_bounds(), *added.mutable_bounds_v6());
+  }
+}
+
+Result<Charter> to_charter(const wire::ipam::Charter& in) {
+  Charter charter;
+  charter.number = in.number();
+  charter.ballot = WEFT_TRY(to_ballot(in.ballot()));
+  charter.council = WEFT_TRY(ascending_peers(in.council()));
+  if (static_cast<std::size_t>(in.cold_size()) > kRegisteredMax) {
+    return Error{Errc::Invalid, fmt::format("cold space of {} peers", in.cold_size())};
+  }
+  for (const auto& entry : in.cold()) {
+    const auto owner = WEFT_TRY(to_peer(entry.peer()));
+    auto cold = WEFT_TRY(to_spans(entry.bounds(), entry.bounds_v6()));
+    if (cold.size() == 0 || !charter.cold.emplace(owner, std::move(cold)).second) {
+      return Error{Errc::Invalid, "cold space empty or stated twice"};
+    }
+  }
+  return charter;
+}
+
+// What follows from the seeds is not said: of a ring that has just been founded, nothing else.
+void fill(const Ring& ring, wire::ipam::Ring& out) {
+  const Uint128 range_first = ring.span().first;
+  if (ring.range().is_v4()) {
+    out.set_range_first(v4_of(range_first));
+  } else {
+    append_v6(range_first, *out.mutable_range_first_v6());
+  }
+  out.set_range_prefix(ring.range().prefix());
+  for (const PeerName& seed : ring.seeds()) {
+    out.add_seeds(seed.number());
+  }
+  const Ring first = Ring::share_out(ring.range(), ring.seeds());
+  const Ring::Entries& entries = ring.entries();
+  const bool is_brief =
+      std::all_of(first.entries().begin(), first.entries().end(), [&entries](const auto& at) {
+        return entries.contains(at.first);
+      });
+  out.set_is_brief(is_brief);
+  for (const auto& [token, entry] : entries) {
+    const auto founded = first.entries().find(token);
+    if (!is_brief || founded == first.entries().end() || founded->second != entry) {
+      fill(token, entry, *out.add_entries());
+    }
+  }
+  if (ring.charter() != first.charter()) {
+    fill(ring.charter(), *out.mutable_charter());
+  }
+}
+
+Result<Ring> to_ring(const wire::ipam::Ring& in) {
+  const auto range_first = WEFT_TRY(to_number(in.range_first(), in.range_first_v6()));
+  const Ip first = ip_of(range_first);
+  if (in.range_prefix() > first.bits()) {
+    return Error{Errc::Invalid,
+                 fmt::format("range prefix {} of {}", in.range_prefix(), first.to_string())};
+  }
+  const Cidr range(first, static_cast<std::uint8_t>(in.range_prefix()));
+  (void)WEFT_TRY(check_range(range));
+  auto seeds = WEFT_TRY(ascending_peers(in.seeds()));
+  auto entries = WEFT_TRY(to_entries(in.entries()));
+  if (in.is_brief()) {
+    const Ring founded = Ring::share_out(range, seeds);
+    entries.insert(founded.entries().begin(), founded.entries().end());  // What is said stays.
+  }
+  if (!in.has_charter()) {
+    return Ring::restore(range, std::move(seeds), std::move(entries));
+  }
+  auto charter = WEFT_TRY(to_charter(in.charter()));
+  return Ring::restore(range, std::move(seeds), std::move(entries), std::move(charter));
+}
+
+}  // namespace weft::ipam

@@ -1,0 +1,34 @@
+// Rings, and what they are made of, as proto/ipam.proto has them.
+//
+// to_* accept whatever parses and return only what keeps every invariant and limit. For
+// ipam/messages.cc. Pure.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <google/protobuf/repeated_field.h>
+
+#include "base/peer_name.h"
+#include "base/result.h"
+#include "ipam/council/charter.h"
+#include "ipam/ring.h"
+#include "proto/ipam.pb.h"
+
+namespace weft::ipam {
+
+Result<PeerName> to_peer(std::uint64_t number);
+// 1 to kElectorMax.
+Result<std::vector<PeerName>> ascending_peers(
+    const google::protobuf::RepeatedField<std::uint64_t>& numbers);
+
+void fill(const Ballot& ballot, wire::ipam::Ballot& out);
+Result<Ballot> to_ballot(const wire::ipam::Ballot& in);
+
+void fill(const Charter& charter, wire::ipam::Charter& out);
+Result<Charter> to_charter(const wire::ipam::Charter& in);
+
+void fill(const Ring& ring, wire::ipam::Ring& out);
+Result<Ring> to_ring(const wire::ipam::Ring& in);
+
+}  // namespace weft::ipam
