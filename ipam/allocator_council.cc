@@ -16,9 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A word that somebody waits for is repeated until it counts, first after this time and then less
-// often: where many hosts start at once an answer takes seconds, and what is said again makes it
-// take longer.
+// A word is repeated until it counts, ever less often: who is slow gets no faster by repetitions.
 constexpr Duration kPendingRetryMin = milliseconds(250);
 constexpr Duration kPendingRetryMax = seconds(1);
 

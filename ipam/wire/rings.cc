@@ -7,6 +7,7 @@
 
 #include "ipam/council/messages.h"
 #include "ipam/wire/addresses.h"
+#include "proto/ipam.pb.h"
 
 namespace weft::ipam {
 namespace {

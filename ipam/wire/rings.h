@@ -13,7 +13,12 @@
 #include "base/result.h"
 #include "ipam/council/charter.h"
 #include "ipam/ring.h"
-#include "proto/ipam.pb.h"
+
+namespace weft::wire::ipam {
+class Ballot;
+class Charter;
+class Ring;
+}  // namespace weft::wire::ipam
 
 namespace weft::ipam {
 
