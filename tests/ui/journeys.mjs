@@ -22,7 +22,7 @@ const checkAccessibility = async (where) => {
 
 await step('the containers of both hosts are there', async () => {
   await page.goto(`${base}/#/containers`);
-  await page.getByText(/^\d+ nodes, [1-9]\d* edges/).waitFor(WAIT);
+  await page.getByText(/^\d+ nodes, (1 edge|\d+ edges)( |$)/).waitFor(WAIT);
   await page.locator('[data-topology=containers][aria-current=page]').waitFor(WAIT);
   const header = await page.locator('header.bar').boundingBox();
   assert.ok(header.height < 70, `the header has one row, but is ${header.height} px high`);
@@ -112,6 +112,99 @@ await step('every view renders', async () => {
   }
 });
 
+await step('the resources: hosts, what stands on them, and what uses it', async () => {
+  await page.locator('[data-topology=hosts]').click();
+  await page.locator('[data-topology=weave]').click(); // The overlay has none, and says so.
+  await page.locator('[data-topology=weave][aria-current=page]').waitFor(WAIT);
+  assert.ok(await button('Resources').isDisabled());
+  await page.locator('[data-topology=containers]').click();
+  await button('Resources').click();
+  await page.getByText(/^2 hosts, [1-9]\d* containers?, [1-9]\d* process/).waitFor(WAIT);
+  const tree = page.getByRole('tree', { name: 'Memory of hosts, containers and processes' });
+  const tile = (name, level) => tree.locator(`[role=treeitem][aria-level="${level}"]`, { hasText: name });
+  await tile('h1', 1).waitFor(WAIT);
+  await tile('h2', 1).waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/resources.png` });
+  await checkAccessibility('resources');
+  await page.getByRole('group', { name: 'Metric of the boxes' }).getByRole('button', { name: 'CPU' }).click();
+  await page.getByRole('tree', { name: /^CPU/ }).waitFor(WAIT);
+  assert.match(page.url(), /mode=resources/);
+  await page.reload();
+  await page.getByRole('tree', { name: /^CPU/ }).waitFor(WAIT);
+  await page.getByRole('group', { name: 'Metric of the boxes' }).getByRole('button', { name: 'Memory' }).click();
+  await tile('h1', 1).waitFor(WAIT);
+
+  // Little of these hosts is used: of what is, more can be seen.
+  await button('What is used').click();
+  await tile('Uncontained', 2).first().waitFor(WAIT);
+  assert.match(page.url(), /of=used/);
+  await page.screenshot({ path: `${folder}/resources-used.png` });
+  await checkAccessibility('resources that are used');
+  await button('All there is').click();
+
+  // By keyboard: up from the host to what stands on it, closer, and into the details.
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute('aria-label'));
+  await tile('h1', 1).focus();
+  await page.keyboard.press('ArrowUp');
+  assert.match(await focused(), / on h1: .* of /);
+  await page.keyboard.press('ArrowDown');
+  assert.match(await focused(), /^h1: /);
+  const before = await tile('h1', 1).boundingBox();
+  await page.keyboard.press('+');
+  assert.ok((await tile('h1', 1).boundingBox()).width > before.width * 1.4, 'closer');
+  await page.keyboard.press('0');
+  await page.keyboard.press('Enter');
+  await page.getByRole('complementary', { name: 'Details' }).getByRole('heading', { name: 'h1' }).waitFor(WAIT);
+  await page.locator('[data-topology=hosts][aria-current=page]').waitFor(WAIT);
+  await checkAccessibility('resources and details');
+  await page.keyboard.press('Escape');
+
+  // By pointer: wheel and drag, and a drag opens nothing.
+  await tile('h1', 1).hover();
+  await page.mouse.wheel(0, -1000);
+  await page.waitForFunction((width) => document.querySelector('[role=treeitem]').offsetWidth > width * 3, before.width, WAIT);
+  await page.mouse.down();
+  await page.mouse.move(700, 500, { steps: 5 });
+  await page.mouse.up();
+  assert.equal(await page.getByRole('complementary', { name: 'Details' }).count(), 0);
+  await page.screenshot({ path: `${folder}/resources-close.png` });
+  await button('Fit to screen').click();
+
+  // What is searched for stands out; an address that asks for resources of a view without them is answered.
+  await page.getByRole('searchbox').fill('socat');
+  await page.locator('.tile.faint').first().waitFor(WAIT);
+  await page.getByRole('searchbox').fill('');
+  await page.goto(`${base}/#/weave?mode=resources`);
+  await page.getByRole('heading', { name: 'No resources here' }).waitFor(WAIT);
+  await page.goto(`${base}/#/containers`);
+  await page.locator('.graph canvas').first().waitFor(WAIT);
+});
+
+await step('a pause keeps the picture, and what follows it is whole', async () => {
+  const start = (name) => execFileSync('docker', ['run', '-d', '--name', name, 'weft-tools', 'sleep', '600']);
+  const row = (name) => page.locator('tbody tr', { hasText: name });
+  start('leaves');
+  await button('Table').click();
+  await row('leaves').waitFor(WAIT);
+  await button('Live').click();
+  await page.getByRole('button', { name: /^Paused \d\d:/ }).waitFor(WAIT);
+  start('comes');
+  execFileSync('docker', ['rm', '-f', 'leaves']);
+  const isTold = async () => {
+    const { nodes } = await (await fetch('api/topology/containers')).json();
+    const names = Object.values(nodes).map((node) => node.label);
+    return names.includes('comes') && !names.includes('leaves');
+  };
+  await page.waitForFunction(isTold, null, WAIT);
+  assert.deepEqual([await row('leaves').count(), await row('comes').count()], [1, 0]);
+  await page.getByRole('button', { name: /^Paused/ }).click();
+  await row('comes').waitFor(WAIT);
+  await row('leaves').waitFor({ state: 'detached', ...WAIT });
+  execFileSync('docker', ['rm', '-f', 'comes']);
+  await row('comes').waitFor({ state: 'detached', ...WAIT });
+  await button('Graph').click();
+});
+
 await step('where drawing is slow the graph is dragged as a picture, and drawn anew once it is still', async () => {
   const picture = page.locator('.canvas.pictured > .picture');
   await picture.waitFor(WAIT);
@@ -142,6 +235,11 @@ await step('the theme can be changed', async () => {
   assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), 'light');
   await page.screenshot({ path: `${folder}/light.png` });
   await checkAccessibility('light');
+  await page.keyboard.press('r');
+  await page.locator('[role=treeitem]').first().waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/resources-light.png` });
+  await checkAccessibility('resources, light');
+  await page.keyboard.press('g');
 });
 
 await step('with high contrast and without motion', async () => {

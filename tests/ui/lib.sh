@@ -10,7 +10,8 @@ CHROMIUM=$(command -v chromium || command -v chromium-browser) || fail "chromium
 install_playwright() {
   mkdir -p "$BUILD"
   cp "$UI_TESTS"/{package.json,package-lock.json,.npmrc,*.mjs} "$BUILD"
-  [[ -d $BUILD/node_modules ]] || npm --prefix "$BUILD" ci --prefer-offline --no-audit --no-fund --loglevel=error
+  # npm notes here what it has installed; an older note is of other packages.
+  [[ $BUILD/node_modules/.package-lock.json -nt $UI_TESTS/package-lock.json ]] || npm --prefix "$BUILD" ci --prefer-offline --no-audit --no-fund --loglevel=error
 }
 
 # web on h1 asks db on h2, in one connection that lasts and many that do not.

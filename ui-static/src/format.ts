@@ -38,6 +38,8 @@ export function row(r: Row): string {
   return r.truncate && r.value.length > r.truncate ? `${r.value.slice(0, r.truncate)}…` : r.value;
 }
 
+export const counted = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
+
 /** A cell of a connection table. */
 export function cell(column: string, value: string): string {
   const number = Number(value);

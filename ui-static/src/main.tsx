@@ -5,21 +5,22 @@ import './style.css';
 import type { Topology } from './api';
 import { logOut, topologyId } from './api';
 import { DetailsPanel } from './details-panel';
-import * as format from './format';
+import { Footer } from './footer';
 import { GraphView } from './graph-view';
+import { ResourceView } from './resource-view';
 import {
-  about,
-  choose,
+  type Mode,
   connection,
   current,
   dark,
   helpOpen,
+  isResourceful,
+  layers,
   matches,
   metric,
   metrics,
   mode,
   nodes,
-  optionValue,
   paused,
   query,
   received,
@@ -27,6 +28,7 @@ import {
   session,
   show,
   start,
+  togglePause,
   toggleTheme,
   topologies,
   topology,
@@ -109,6 +111,34 @@ function Search() {
   );
 }
 
+const MODES: [Mode, string][] = [
+  ['graph', 'Graph'],
+  ['table', 'Table'],
+  ['resources', 'Resources'],
+];
+
+function ModeSwitch() {
+  return (
+    <div class="switch" role="group" aria-label="View mode">
+      {MODES.map(([id, name]) => {
+        const isThere = id !== 'resources' || isResourceful.value;
+        return (
+          <button
+            type="button"
+            key={id}
+            aria-pressed={mode.value === id}
+            disabled={!isThere}
+            title={isThere ? undefined : 'Hosts, containers and processes have resources'}
+            onClick={() => show({ mode: id })}
+          >
+            {name}
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
 const CONNECTION = { connecting: 'Connecting', live: 'Live', lost: 'Disconnected' };
 
 function Header() {
@@ -121,25 +151,16 @@ function Header() {
       <Tabs />
       <span class="grow" />
       <Search />
-      <div class="switch" role="group" aria-label="View mode">
-        <button type="button" aria-pressed={mode.value === 'graph'} onClick={() => show({ mode: 'graph' })}>
-          Graph
-        </button>
-        <button type="button" aria-pressed={mode.value === 'table'} onClick={() => show({ mode: 'table' })}>
-          Table
-        </button>
-      </div>
+      <ModeSwitch />
       <button
         type="button"
         class={`live ${paused.value ? 'paused' : connection.value}`}
-        aria-pressed={paused.value}
+        aria-pressed={paused.value !== null}
         title={paused.value ? 'Go on' : 'Pause'}
-        onClick={() => {
-          paused.value = !paused.value;
-        }}
+        onClick={togglePause}
       >
         <i aria-hidden="true" />
-        {paused.value ? 'Paused' : CONNECTION[connection.value]}
+        {paused.value ? `Paused ${paused.value.toTimeString().slice(0, 8)}` : CONNECTION[connection.value]}
       </button>
       <button type="button" class="icon" aria-label={dark.value ? 'Light theme' : 'Dark theme'} onClick={toggleTheme}>
         {dark.value ? '☀' : '☾'}
@@ -163,8 +184,21 @@ function Header() {
   );
 }
 
+function NoResources() {
+  return (
+    <div class="empty" role="status">
+      <h2>No resources here</h2>
+      <p>This view is of hosts, containers and processes: choose one of them above, or look at these as a graph or a table.</p>
+    </div>
+  );
+}
+
 function Empty() {
-  if (nodes.value.size > 0) return null; // What was known stays when the agent is gone.
+  const isResources = mode.value === 'resources';
+  if (isResources && !isResourceful.value) return <NoResources />;
+  const isReceived = isResources ? layers.value.hosts !== undefined : received.value;
+  const shown = isResources ? (layers.value.hosts?.size ?? 0) : nodes.value.size;
+  if (shown > 0) return null; // What was known stays when the agent is gone.
   if (connection.value === 'lost') {
     return (
       <div class="empty" role="status">
@@ -173,7 +207,7 @@ function Empty() {
       </div>
     );
   }
-  if (!received.value) {
+  if (!isReceived) {
     return (
       <div class="empty" role="status">
         <div class="weave" aria-hidden="true" />
@@ -191,58 +225,6 @@ function Empty() {
   );
 }
 
-function Footer() {
-  const item = current.value;
-  const late = about.value?.hosts.filter((host) => host.stale > 0 || host.age === null) ?? [];
-  return (
-    <footer class="bottom">
-      <span class="stats" role="status">
-        {nodes.value.size} nodes, {[...nodes.value.values()].reduce((sum, node) => sum + (node.adjacency?.length ?? 0), 0)} edges
-        {item && item.stats.filtered_nodes > 0 ? ` (${item.stats.filtered_nodes} filtered)` : ''}
-      </span>
-      {item?.options.map((group) => (
-        <div class="switch small" role="group" aria-label={group.id} key={group.id}>
-          {group.options.map((option) => (
-            <button
-              type="button"
-              key={option.value}
-              aria-pressed={optionValue(group) === option.value}
-              onClick={() => choose(group.id, option.value)}
-            >
-              {option.label}
-            </button>
-          ))}
-        </div>
-      ))}
-      {metrics.value.length > 0 && mode.value === 'graph' && (
-        <div class="switch small" role="group" aria-label="Metric on the nodes">
-          {metrics.value.map((found) => (
-            <button
-              type="button"
-              key={found.id}
-              aria-pressed={metric.value === found.id}
-              onClick={() => {
-                metric.value = metric.value === found.id ? '' : found.id;
-              }}
-            >
-              {found.label}
-            </button>
-          ))}
-        </div>
-      )}
-      <span class="grow" />
-      {late.map((host) => (
-        <span class="late" key={host.id}>
-          {host.name}: {host.age === null ? 'no data yet' : `${format.duration(host.age)} old`}
-        </span>
-      ))}
-      <span class="about">
-        {about.value ? `${about.value.hosts.length} hosts · from ${about.value.hostname} · ${about.value.version}` : ''}
-      </span>
-    </footer>
-  );
-}
-
 function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -257,7 +239,8 @@ function Help() {
       <h2 id="help-title">Keys and search</h2>
       <dl>
         <div><dt><kbd>/</kbd></dt><dd>search</dd></div>
-        <div><dt><kbd>g</kbd> <kbd>t</kbd></dt><dd>graph, table</dd></div>
+        <div><dt><kbd>g</kbd> <kbd>t</kbd> <kbd>r</kbd></dt><dd>graph, table, resources</dd></div>
+        <div><dt>arrows, <kbd>+</kbd> <kbd>-</kbd> <kbd>0</kbd></dt><dd>in the resources: go from box to box, zoom</dd></div>
         <div><dt><kbd>&lt;</kbd> <kbd>&gt;</kbd> <kbd>q</kbd></dt><dd>previous, next, no metric on the nodes</dd></div>
         <div><dt><kbd>Shift</kbd> click</dt><dd>how the node with the details reaches that one</dd></div>
         <div><dt><kbd>Esc</kbd></dt><dd>close details</dd></div>
@@ -279,6 +262,7 @@ function onKey(event: KeyboardEvent): void {
   const actions: Record<string, () => void> = {
     g: () => show({ mode: 'graph' }),
     t: () => show({ mode: 'table' }),
+    r: () => isResourceful.value && show({ mode: 'resources' }),
     '?': () => (helpOpen.value = true),
     q: () => (metric.value = ''),
     '>': () => (metric.value = list[(at + 1) % list.length] ?? ''),
@@ -297,7 +281,7 @@ function App() {
     <>
       <Header />
       <main>
-        {mode.value === 'graph' ? <GraphView /> : <TableView />}
+        {mode.value === 'graph' ? <GraphView /> : mode.value === 'table' ? <TableView /> : <ResourceView />}
         <Empty />
         {connection.value === 'lost' && nodes.value.size > 0 && (
           <p class="banner" role="alert">

@@ -13,13 +13,18 @@ import {
   getDetails,
   getTopologies,
   getVisitor,
-  openStream,
   topologyId,
 } from './api';
+import type { Extent } from './resource-layout';
 import { search } from './search';
+import { type Connection, type Nodes, applied, follow, isNews } from './stream';
 
-export type Mode = 'graph' | 'table';
-export type Connection = 'connecting' | 'live' | 'lost';
+export type Mode = 'graph' | 'table' | 'resources';
+
+/** What the resource view is made of, and of which views it is shown. */
+export const LAYERS = { hosts: 'view=ui', containers: 'pseudo=hide&stopped=running&system=all', processes: 'unconnected=show' };
+export type Layer = keyof typeof LAYERS;
+const hasResources = (id: string): id is Layer => Object.hasOwn(LAYERS, id);
 
 // What is looked at.
 export const topology = signal('containers');
@@ -30,6 +35,7 @@ export const reachTo = signal<{ id: string; label: string } | null>(null);
 export const query = signal('');
 export const options = signal<Record<string, string>>({});
 export const metric = signal('');
+export const extent = signal<Extent>('all'); // Of hosts in the resource view.
 export const hovered = signal<string | null>(null);
 export const helpOpen = signal(false);
 
@@ -40,12 +46,13 @@ export const dark = signal(storedTheme ? storedTheme === 'dark' : matchMedia(DAR
 // What is known.
 export const topologies = signal<Topology[]>([]);
 export const about = signal<About | null>(null);
-export const nodes = signal<ReadonlyMap<string, Summary>>(new Map());
+export const nodes = signal<Nodes>(new Map());
+export const layers = signal<Partial<Record<Layer, Nodes>>>({});
 export const connection = signal<Connection>('connecting');
 export const received = signal(false); // The first frame of this topology is here.
 export const details = signal<Details | null>(null);
 export const missing = signal(false); // The selected node is gone.
-export const paused = signal(false);
+export const paused = signal<Date | null>(null); // Since when what is shown stays as it was.
 export const visitor = signal<Visitor | null>(null);
 
 /** A pipe to a terminal or to a log, and what it is of. */
@@ -57,7 +64,14 @@ export interface Session {
 }
 export const session = signal<Session | null>(null);
 
-export const matches = computed(() => search(query.value, nodes.value.values()));
+export const isResourceful = computed(() => hasResources(topology.value));
+const areLayersShown = computed(() => mode.value === 'resources' && isResourceful.value);
+
+/** What is searched: in the resource view, everything in it. */
+const searched = computed(() =>
+  mode.value === 'resources' ? Object.values(layers.value).flatMap((layer) => [...layer.values()]) : [...nodes.value.values()],
+);
+export const matches = computed(() => search(query.value, searched.value));
 
 const all = (list: Topology[]): Topology[] => list.flatMap((item) => [item, ...all(item.sub_topologies ?? [])]);
 export const current = computed(() => all(topologies.value).find((item) => topologyId(item) === topology.value));
@@ -70,6 +84,12 @@ export const metrics = computed(() => {
   return [...found.values()];
 });
 
+/** The metric of the view that a metric of another view stands for: of processes memory is called otherwise than of hosts. */
+export const metricLike = (id: string): string => {
+  const format = /cpu/.test(id) ? 'percent' : /mem/.test(id) ? 'filesize' : '';
+  return metrics.value.find((item) => item.id === id)?.id ?? metrics.value.find((item) => format && item.format === format)?.id ?? id;
+};
+
 export const optionValue = (group: { id: string; defaultValue: string }): string =>
   options.value[group.id] ?? group.defaultValue;
 
@@ -78,6 +98,7 @@ const optionQuery = (): string => new URLSearchParams({ view: 'ui', ...options.v
 
 // The address bar ------------------------------------------------------------------------------
 
+const MODES: readonly Mode[] = ['graph', 'table', 'resources'];
 let applying = false;
 
 function readHash(): void {
@@ -90,10 +111,11 @@ function readHash(): void {
   applying = true;
   batch(() => {
     if (path) topology.value = decodeURIComponent(path);
-    mode.value = wanted.get('mode') === 'table' ? 'table' : 'graph';
+    mode.value = MODES.find((known) => known === wanted.get('mode')) ?? 'graph';
     selected.value = wanted.get('node');
     query.value = wanted.get('q') ?? '';
     metric.value = wanted.get('metric') ?? '';
+    extent.value = wanted.get('of') === 'used' ? 'used' : 'all';
     if (JSON.stringify(chosen) !== JSON.stringify(options.value)) options.value = chosen;
   });
   applying = false;
@@ -105,6 +127,7 @@ function writeHash(): void {
   if (selected.value) wanted.set('node', selected.value);
   if (query.value) wanted.set('q', query.value);
   if (metric.value) wanted.set('metric', metric.value);
+  if (extent.value !== 'all') wanted.set('of', extent.value);
   for (const [key, value] of Object.entries(options.value)) wanted.set(`o.${key}`, value);
   const text = wanted.toString();
   const hash = `#/${encodeURIComponent(topology.value)}${text ? `?${text}` : ''}`;
@@ -143,48 +166,61 @@ function sample(node: Summary): void {
   }
 }
 
-// The stream -------------------------------------------------------------------------------------
-
-const RETRY_MS = [500, 1000, 2000, 5000];
-let socket: WebSocket | null = null;
-let attempts = 0;
-let retry: ReturnType<typeof setTimeout> | undefined;
+// The streams ------------------------------------------------------------------------------------
 
 function apply(delta: Delta): void {
-  if (paused.value && !delta.reset) return;
-  if (!delta.reset && !delta.add && !delta.update && !delta.remove) return;
-  const next = delta.reset ? new Map<string, Summary>() : new Map(nodes.value);
-  for (const node of [...(delta.add ?? []), ...(delta.update ?? [])]) {
-    next.set(node.id, node);
-    sample(node);
-  }
+  if (!isNews(delta) || (paused.value && received.value)) return;
+  for (const node of [...(delta.add ?? []), ...(delta.update ?? [])]) sample(node);
   for (const id of delta.remove ?? []) {
-    next.delete(id);
     for (const key of samples.keys()) if (key.startsWith(`${id}\n`)) samples.delete(key);
   }
   batch(() => {
-    nodes.value = next;
+    nodes.value = applied(nodes.value, delta);
     received.value = true;
   });
 }
 
+let stopFollowing = (): void => undefined;
+
 function connect(): void {
-  clearTimeout(retry);
-  socket?.close();
-  const mine = openStream(topology.peek(), optionQuery());
-  socket = mine;
-  mine.onmessage = (event: MessageEvent<string>) => {
-    if (socket !== mine) return;
-    attempts = 0;
-    connection.value = 'live';
-    apply(JSON.parse(event.data) as Delta);
+  stopFollowing();
+  stopFollowing = follow(topology.peek(), optionQuery(), {
+    onDelta: apply,
+    onConnection: (found) => {
+      connection.value = found;
+    },
+  });
+}
+
+let stopLayers = (): void => undefined;
+
+function connectLayers(): void {
+  stopLayers();
+  const stops = (Object.keys(LAYERS) as Layer[]).map(followLayer);
+  stopLayers = () => {
+    for (const stop of stops) stop();
+    stopLayers = () => undefined;
   };
-  mine.onclose = () => {
-    if (socket !== mine) return;
-    connection.value = attempts === 0 && !received.value ? 'connecting' : 'lost';
-    retry = setTimeout(connect, RETRY_MS[Math.min(attempts, RETRY_MS.length - 1)]);
-    attempts += 1;
-  };
+}
+
+/** Stops what is shown, or goes on with what there is by then: what came between is not known. */
+export function togglePause(): void {
+  const isPaused = paused.value === null;
+  paused.value = isPaused ? new Date() : null;
+  if (isPaused) return;
+  connect();
+  if (areLayersShown.value) connectLayers();
+}
+
+function followLayer(layer: Layer): () => void {
+  return follow(layer, LAYERS[layer], {
+    onDelta: (delta) => {
+      const known = layers.peek()[layer];
+      if (!isNews(delta) || (paused.peek() && known)) return;
+      layers.value = { ...layers.peek(), [layer]: applied(known ?? new Map(), delta) };
+    },
+    onConnection: () => undefined, // The view's own stream tells.
+  });
 }
 
 // Polls -----------------------------------------------------------------------------------------
@@ -235,10 +271,20 @@ export function start(): void {
       nodes.value = new Map();
       received.value = false;
       connection.value = 'connecting';
-      metric.value = metric.peek();
     });
     connect();
     void refreshMenu();
+  });
+  effect(() => {
+    if (areLayersShown.value) {
+      connectLayers();
+      return;
+    }
+    stopLayers();
+    layers.value = {};
+  });
+  effect(() => {
+    if (metrics.value.length > 0 && metric.value) metric.value = metricLike(metric.value);
   });
   effect(() => {
     const id = selected.value;
