@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -287,10 +288,14 @@ Node host_node(const HostReport& host) {
   add_row(node, {"uptime", "Uptime", std::to_string(uptime / kMinute * kMinute), 2, "duration"});
   add_row(node, {"host_name", "Hostname", host.host.name, 3});
   add_row(node, {"os", "OS", host.host.os, 4});
+  std::set<Cidr> networks;  // Several interfaces may be on one; fe80::/64 is on all of them.
+  for (const Cidr& address : host.host.networks) {
+    networks.insert(address.network());
+  }
   add_row(node,
           {"local_networks",
            "Local networks",
-           join(host.host.networks, [](const Cidr& n) { return n.network().to_string(); }),
+           join(networks, [](const Cidr& network) { return network.to_string(); }),
            5});
   add_row(node, {"host_scope_version", "weft version", host.host.version, 6});
   add_row(node, {"weft_peer", "Peer", host.origin.to_string(), 7});

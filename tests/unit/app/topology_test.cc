@@ -14,8 +14,10 @@
 namespace weft::app {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
 using testing::ElementsAre;
+using testing::Field;
 using testing::Key;
 using testing::Not;
 
@@ -98,6 +100,23 @@ TEST_F(TopologyTest, TellsOfEveryPathOfAPeerAndItsHealth) {
                               {"state", "in use"},
                               {"rtt", "under 1 ms"},
                               {"mtu", ""}}));
+}
+
+TEST_F(TopologyTest, ListsANetworkThatSeveralInterfacesAreOnOnce) {
+  probe::HostReport host = *report_.find(kHost1);
+  host.host.networks = {Cidr::parse("fe80::1/64").value(),
+                        Cidr::parse("10.0.0.7/24").value(),
+                        Cidr::parse("fe80::2/64").value(),
+                        Cidr::parse("10.0.0.8/24").value()};
+  ++host.sequence;
+  report_.merge(host);
+
+  const View rendered = view(TopologyId::Hosts);
+
+  const std::vector<Row>& rows = rendered.at(host_id(kHost1)).metadata;
+  EXPECT_THAT(rows,
+              Contains(AllOf(Field(&Row::id, "local_networks"),
+                             Field(&Row::value, "10.0.0.0/24, fe80::/64"))));
 }
 
 TEST_F(TopologyTest, HidesStoppedContainersWhereRunningOnesAreChosen) {
