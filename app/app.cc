@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iterator>
 #include <utility>
 
 #include <boost/json/serialize.hpp>
@@ -112,19 +111,15 @@ void App::stop_looking(AppActions& out) {
   report_ = probe::Report();
   heard_.clear();
   size_.clear();
+  size_of_all_ = 0;
   peers_.clear();
-  scene_.reset();
-  edges_.reset();
-  views_.clear();
+  picture_.clear();
+  ages_.clear();
 }
 
 // Hosts are asked less often the more they have to say: what arrives stays below the budget.
 Duration App::interval() const {
-  std::size_t bytes = 0;
-  for (const auto& [name, size] : size_) {
-    bytes += size;
-  }
-  const auto rounds = static_cast<std::int64_t>(bytes / options_.intake_bytes_max) + 1;
+  const auto rounds = static_cast<std::int64_t>(size_of_all_ / options_.intake_bytes_max) + 1;
   return std::min<Duration>(kInterval * rounds, probe::kIntervalMax);
 }
 
@@ -161,7 +156,9 @@ void App::forget_lost(TimePoint now) {
   for (const PeerName name : lost) {
     report_.forget(name);
     heard_.erase(name);
+    size_of_all_ -= size_[name];
     size_.erase(name);
+    picture_.update(name);
     push_ = std::min(push_, now + kPushDelay);
   }
 }
@@ -179,8 +176,10 @@ void App::on_report(TimePoint now, PeerName from, ByteView message, AppActions& 
   }
   ++stats_.reports;
   heard_[from] = now;
-  size_[from] = message.size();
+  size_of_all_ -= std::exchange(size_[from], message.size());
+  size_of_all_ += message.size();
   if (report_.merge(std::move(*report))) {
+    picture_.update(from);
     push_ = std::min(push_, std::max(now + kPushDelay, last_push_ + spacing()));
   }
   if (warm_by_ != kNever && is_warm()) {
@@ -210,65 +209,60 @@ std::int64_t App::staleness(PeerName host) const {
 
 // Views ------------------------------------------------------------------------------------------
 
-const Scene& App::scene() {
-  if (!scene_) {
-    edges_ = resolve_edges(report_);
-    scene_.emplace(Scene{report_, *edges_});
-  }
-  return *scene_;
-}
-
-const View& App::base_view(TopologyId topology) {
-  const auto found = views_.find(topology);
-  if (found != views_.end()) {
-    return found->second;
-  }
-  // What a change costs most is who talks to whom, which the overlay's own picture does not show.
-  static const Edges kNone;
-  return views_
-      .emplace(
-          topology,
-          render_view(topology, topology == TopologyId::Weave ? Scene{report_, kNone} : scene()))
-      .first->second;
-}
-
-App::Filtered App::filter(View view, const Choice& choice) {
-  const std::size_t dropped = apply_choice(choice, view);
-  return {.view = std::move(view), .dropped = dropped};
-}
-
 App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
-  return filter(base_view(topology), choice);
+  Filtered filtered{.view = picture_.view(topology).view()};
+  filtered.dropped = apply_choice(choice, filtered.view);
+  return filtered;
 }
 
-App::Filtered App::take_filtered(TopologyId topology, const Choice& choice) {
-  (void)base_view(topology);
-  return filter(std::move(views_.extract(topology).mapped()), choice);
-}
-
-bool App::is_any_late() const {
-  return std::any_of(heard_.begin(), heard_.end(), [this](const auto& item) {
-    return staleness(item.first) != 0;
-  });
-}
-
-Rendered App::rendered(const View& view, const Stream* before) const {
-  Rendered rendered;
+Delta App::render(const StreamKey& key, Stream& stream, const std::set<std::string>& ids) {
+  const ViewBook& view = picture_.view(key.topology);
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  const auto is_same = [before](const std::string& id, const Node& node) {
-    if (before == nullptr) {
-      return false;
+  Delta delta;
+  for (const std::string& id : ids) {
+    const auto node = view.shown(id, key.choice);
+    const auto known = stream.rendered.find(id);
+    if (!node) {
+      if (known != stream.rendered.end()) {
+        stream.rendered.erase(known);
+        delta.removed.push_back(id);
+      }
+      continue;
     }
-    const auto shown = before->shown.find(id);
-    return shown != before->shown.end() && shown->second == node;
-  };
-  for (const auto& [id, node] : view) {
-    rendered.emplace_hint(
-        rendered.end(),
-        id,
-        is_same(id, node) ? before->rendered.at(id) : json::serialize(summary_json(node, stale)));
+    std::string summary = json::serialize(summary_json(*node, stale));
+    if (known == stream.rendered.end()) {
+      delta.added.emplace_back(stream.rendered.emplace(id, std::move(summary)).first->second);
+    } else if (known->second != summary) {
+      known->second = std::move(summary);
+      delta.updated.emplace_back(known->second);
+    }
   }
-  return rendered;
+  return delta;
+}
+
+void App::render_all(const StreamKey& key, Stream& stream) {
+  std::set<std::string> ids;
+  for (const auto& [id, node] : picture_.view(key.topology).view()) {
+    ids.insert(ids.end(), id);
+  }
+  (void)render(key, stream, ids);
+}
+
+void App::grow_old() {
+  std::map<PeerName, std::int64_t> ages;
+  for (const auto& [name, at] : heard_) {
+    if (const std::int64_t age = staleness(name); age != 0) {
+      ages.emplace(name, age);
+    }
+  }
+  for (const auto& [name, at] : heard_) {
+    const auto before = ages_.find(name);
+    const auto now = ages.find(name);
+    if ((before == ages_.end() ? 0 : before->second) != (now == ages.end() ? 0 : now->second)) {
+      picture_.touch(name);
+    }
+  }
+  ages_ = std::move(ages);
 }
 
 // Requests ---------------------------------------------------------------------------------------
@@ -364,18 +358,20 @@ Respond App::answer_topology(RequestId id, const Target& target) {
     return success(id, json::object{{"nodes", std::move(nodes)}});
   }
   // A node that the options hide is still described.
-  const View& view = base_view(spec->id);
+  const View& view = picture_.view(spec->id).view();
   const auto node = view.find(target.path[3]);
   if (node == view.end()) {
     ++stats_.requests_refused;
     return refusal(id, 404, "no such node");
   }
   return success(
-      id, json::object{{"node", details_json(node->second, spec->id, view, scene(), stale)}});
+      id,
+      json::object{{"node", details_json(node->second, spec->id, view, picture_.scene(), stale)}});
 }
 
 Respond App::answer_reach(RequestId id, const Choice& query) {
-  const auto reach = reach_json(query, scene(), [this](PeerName host) { return staleness(host); });
+  const auto reach =
+      reach_json(query, picture_.scene(), [this](PeerName host) { return staleness(host); });
   if (!reach.ok()) {
     ++stats_.requests_refused;
     return refusal(id, reach.error().code == Errc::NotFound ? 404 : 400, reach.error().what);
@@ -442,11 +438,12 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
   Stream& stream = found->second;
   stream.clients.insert(id);
   clients_.emplace(id, std::move(key));
+  (void)picture_.view(spec->id);  // Kept from now on, so that the first frame is soon made.
   if (warm_by_ != kNever) {
     return Ok{};  // The first frame comes when there is something to show.
   }
   if (is_first) {
-    stream.rendered = rendered(filtered(found->first.topology, found->first.choice).view, nullptr);
+    render_all(found->first, stream);
     stream.last_frame = now;
   }
   ++stats_.frames;
@@ -471,27 +468,28 @@ void App::on_client_gone(ClientId id) {
 void App::push(TimePoint now, AppActions& out) {
   push_ = kNever;
   last_push_ = now;
-  scene_.reset();
-  edges_.reset();
-  views_.clear();
-  const bool is_late = is_any_late();
-  const bool is_ageless = !std::exchange(was_any_late_, is_late) && !is_late;
-  for (auto at = streams_.begin(); at != streams_.end(); ++at) {
-    auto& [key, stream] = *at;
-    const auto next = std::next(at);
-    // Streams of one topology follow each other.
-    const bool is_last = next == streams_.end() || next->first.topology != key.topology;
-    Filtered shown =
-        is_last ? take_filtered(key.topology, key.choice) : filtered(key.topology, key.choice);
-    Rendered fresh = rendered(shown.view, is_ageless ? &stream : nullptr);
-    stream.shown = std::move(shown.view);
-    const bool is_first = !stream.last_frame;
-    if (!is_first && fresh == stream.rendered && now - *stream.last_frame < kAliveEvery) {
-      continue;
+  grow_old();
+  std::map<TopologyId, std::set<std::string>> changed;
+  std::set<TopologyId> topologies;
+  for (const auto& [key, stream] : streams_) {
+    if (topologies.insert(key.topology).second) {
+      changed.emplace(key.topology, picture_.view(key.topology).take_changed());
     }
-    const auto frame = std::make_shared<const std::string>(
-        is_first ? reset_frame(fresh) : delta_frame(stream.rendered, fresh));
-    stream.rendered = std::move(fresh);
+  }
+  picture_.keep_only(topologies);
+  for (auto& [key, stream] : streams_) {
+    const bool is_first = !stream.last_frame;
+    Delta delta;
+    if (is_first) {
+      render_all(key, stream);
+    } else {
+      delta = render(key, stream, changed.at(key.topology));
+      if (delta.empty() && now - *stream.last_frame < kAliveEvery) {
+        continue;
+      }
+    }
+    const auto frame = std::make_shared<const std::string>(is_first ? reset_frame(stream.rendered)
+                                                                    : delta_frame(delta));
     stream.last_frame = now;
     for (const ClientId client : stream.clients) {
       ++stats_.frames;

@@ -3,7 +3,8 @@
 //
 // Nobody looking costs nothing: hosts are asked (probe::Watch) only while a client is connected, or
 // for kLinger after a request. The first request after a pause waits until the hosts have answered,
-// kWarmUpMax at most. Views are rendered once per change and topology, whoever many watch it.
+// kWarmUpMax at most. What a change shows otherwise is rendered once per stream, however many watch
+// it; the views themselves are kept by app/picture/.
 // Sans-IO; the shell is app/io/app_service.h.
 #pragma once
 
@@ -20,7 +21,7 @@
 
 #include <boost/json/array.hpp>
 
-#include "app/graph.h"
+#include "app/picture/picture.h"
 #include "app/render.h"
 #include "app/request.h"
 #include "app/topology.h"
@@ -121,8 +122,7 @@ class App {
   };
   struct Stream {
     std::set<ClientId> clients;
-    View shown;                           // Of the last push; empty before the first.
-    Rendered rendered;                    // Of the last frame: of shown, if that is not empty.
+    Rendered rendered;                    // What the clients know.
     std::optional<TimePoint> last_frame;  // Nothing before the first.
   };
   struct Waiting {
@@ -151,20 +151,18 @@ class App {
   boost::json::array probes_json() const;
   std::string menu_json(const Choice& query);
 
-  const Scene& scene();
-  const View& base_view(TopologyId topology);
-  static Filtered filter(View view, const Choice& choice);
   Filtered filtered(TopologyId topology, const Choice& choice);
-  // The same of a view that nobody else needs: it is not copied.
-  Filtered take_filtered(TopologyId topology, const Choice& choice);
-  // What has not changed since `before` (null: there is none) is as it was.
-  Rendered rendered(const View& view, const Stream* before) const;
-  bool is_any_late() const;
+  // Renders these nodes anew. What it gives refers to the stream's rendering.
+  Delta render(const StreamKey& key, Stream& stream, const std::set<std::string>& ids);
+  void render_all(const StreamKey& key, Stream& stream);
+  // Tells the views whose data is of another age.
+  void grow_old();
 
   Options options_;
   probe::Report report_;
   std::map<PeerName, TimePoint> heard_;   // When each host last spoke.
   std::map<PeerName, std::size_t> size_;  // Bytes of its last report.
+  std::size_t size_of_all_ = 0;
   std::map<PeerName, PeerFacts> peers_;
   TimePoint now_{};
   bool looking_ = false;
@@ -173,14 +171,11 @@ class App {
   TimePoint renew_ = kNever;
   TimePoint push_ = kNever;
   TimePoint last_push_{};
-  bool was_any_late_ = false;  // At the last push: ages are part of what was rendered.
+  std::map<PeerName, std::int64_t> ages_;  // Of hosts that were late at the last push.
   std::vector<Waiting> waiting_;
   std::map<StreamKey, Stream> streams_;
   std::map<ClientId, StreamKey> clients_;
-  // Of the present report; dropped when it changes.
-  std::optional<Edges> edges_;
-  std::optional<Scene> scene_;
-  std::map<TopologyId, View> views_;
+  Picture picture_{report_};
   Stats stats_;
 };
 

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
+
+#include "app/picture/share.h"
 
 namespace weft::app {
 
@@ -124,18 +128,22 @@ void add_children(json::array& groups,
                   std::string_view parent,
                   const Scene& scene,
                   const Staleness& staleness) {
+  std::map<std::string, Node> all;
+  for (const auto& [name, host] : scene.report.hosts()) {
+    for (auto& [id, piece] : share_of(topology, host, scene.report).pieces) {
+      all.try_emplace(id, std::move(piece.node));
+    }
+  }
   json::array nodes;
   std::string_view path;
   for (const TopologySpec& spec : topologies()) {
     path = spec.id == topology ? spec.path : path;
   }
-  for (const auto& [id, node] : render_view(topology, scene)) {
+  for (const auto& [id, node] : all) {
     const bool is_child = std::any_of(
         node.parents.begin(), node.parents.end(), [&](const Parent& p) { return p.id == parent; });
     if (is_child && !node.stopped) {
       json::object child = summary_json(node, staleness);
-      child.erase("adjacency");
-      child.erase("edges");
       child.erase("tables");
       nodes.push_back(std::move(child));
     }
@@ -420,27 +428,15 @@ std::string reset_frame(const Rendered& view) {
   return frame;
 }
 
-std::string delta_frame(const Rendered& before, const Rendered& after) {
-  std::vector<std::string_view> added;
-  std::vector<std::string_view> updated;
+std::string delta_frame(const Delta& delta) {
   std::vector<std::string> removed;
-  for (const auto& [id, summary] : after) {
-    const auto old = before.find(id);
-    if (old == before.end()) {
-      added.emplace_back(summary);
-    } else if (old->second != summary) {
-      updated.emplace_back(summary);
-    }
-  }
-  for (const auto& [id, summary] : before) {
-    if (!after.contains(id)) {
-      removed.push_back(json::serialize(json::value(id)));
-    }
+  for (const std::string& id : delta.removed) {
+    removed.push_back(json::serialize(json::value(id)));
   }
   std::string frame = "{";
-  append_list(frame, "add", added);
+  append_list(frame, "add", delta.added);
   frame += ',';
-  append_list(frame, "update", updated);
+  append_list(frame, "update", delta.updated);
   frame += ',';
   append_list(frame, "remove", {removed.begin(), removed.end()});
   frame += '}';

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <boost/json/value.hpp>
@@ -40,10 +42,19 @@ ViewStats stats_of(const View& view, std::size_t filtered);
 // The menu: an array of topologies with their options, sub-topologies and counts.
 boost::json::array topologies_json(const std::function<ViewStats(const TopologySpec&)>& stats);
 
-// The difference between two renderings of a view as a frame of the WebSocket.
 using Rendered = std::map<std::string, std::string>;  // Id → summary as JSON.
+// What is otherwise in a rendering: summaries, and ids of nodes that are gone.
+struct Delta {
+  std::vector<std::string_view> added{};
+  std::vector<std::string_view> updated{};
+  std::vector<std::string> removed{};
+
+  bool empty() const { return added.empty() && updated.empty() && removed.empty(); }
+};
+
+// Frames of the WebSocket.
 std::string reset_frame(const Rendered& view);
 // Empty `add`, `update` and `remove` are null, which tells "nothing changed, still alive".
-std::string delta_frame(const Rendered& before, const Rendered& after);
+std::string delta_frame(const Delta& delta);
 
 }  // namespace weft::app

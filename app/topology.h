@@ -1,4 +1,4 @@
-// The topologies there are, with their options, and how the nodes of each are made. Names, ids and
+// The topologies there are, with their options, and what these hide. Names, ids and
 // meanings are those of Weave Scope's, so that its clients work; see docs/adr/0015.
 // Pure.
 #pragma once
@@ -63,8 +63,10 @@ struct Scene {
   const Edges& edges;
 };
 
-// Before any option filters it.
-View render_view(TopologyId topology, const Scene& scene);
+// By what a node is, wherever its links lead.
+bool is_hidden(const Choice& choice, const Node& node);
+// Whether nodes that talk to nobody are hidden, too.
+bool hides_unconnected(const Choice& choice);
 
 // Drops what the choice hides and pseudo nodes that talk to nobody. Links to dropped nodes go too.
 // Gives the number of nodes dropped by choice.

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/picture/picture.h"
 #include "app/render.h"
 #include "tests/unit/app/cluster.h"
 
@@ -23,10 +24,9 @@ using testing::Not;
 
 class TopologyTest : public testing::Test {
  protected:
-  View view(TopologyId id) const { return render_view(id, {report_, edges_}); }
+  View view(TopologyId id) const { return Picture(report_).view(id).view(); }
 
   probe::Report report_ = cluster();
-  Edges edges_ = resolve_edges(report_);
 };
 
 std::string pretty(const View& view) {
@@ -161,7 +161,6 @@ TEST_F(TopologyTest, GroupsContainersByTheNetworksTheyAreOn) {
       .count = 1};
   ++host.sequence;
   report_.merge(host);
-  edges_ = resolve_edges(report_);
 
   const View rendered = view(TopologyId::ContainersByNetwork);
 
@@ -172,10 +171,9 @@ TEST_F(TopologyTest, GroupsContainersByTheNetworksTheyAreOn) {
   const Node& gateway = rendered.at("bridge, weft-net;<network>");
   EXPECT_EQ(gateway.metadata.back().value, "172.17.0.0/16");
   EXPECT_TRUE(gateway.links.contains(net.id));
-  const boost::json::object details =
-      details_json(net, TopologyId::ContainersByNetwork, rendered, {report_, edges_}, [](PeerName) {
-        return 0;
-      });
+  const Edges edges;
+  const boost::json::object details = details_json(
+      net, TopologyId::ContainersByNetwork, rendered, {report_, edges}, [](PeerName) { return 0; });
   EXPECT_EQ(details.at("children").at(0).at("nodes").as_array().size(), 2U);
 }
 
@@ -188,12 +186,12 @@ TEST(ImageName, IsWithoutRegistryTagAndDigest) {
 }
 
 TEST(Frames, SayWhatChanged) {
-  const Rendered before{{"a", "1"}, {"b", "2"}, {"c", "3"}};
-  const Rendered after{{"b", "2"}, {"c", "4"}, {"d", "5"}};
+  const Rendered all{{"a", "1"}, {"b", "2"}, {"c", "3"}};
 
-  EXPECT_EQ(delta_frame(before, after), R"({"add":[5],"update":[4],"remove":["a"]})");
-  EXPECT_EQ(delta_frame(after, after), R"({"add":null,"update":null,"remove":null})");
-  EXPECT_EQ(reset_frame(before), R"({"add":[1,2,3],"update":null,"remove":null,"reset":true})");
+  EXPECT_EQ(delta_frame({.added = {"5"}, .updated = {"4"}, .removed = {"a"}}),
+            R"({"add":[5],"update":[4],"remove":["a"]})");
+  EXPECT_EQ(delta_frame({}), R"({"add":null,"update":null,"remove":null})");
+  EXPECT_EQ(reset_frame(all), R"({"add":[1,2,3],"update":null,"remove":null,"reset":true})");
 }
 
 }  // namespace

@@ -1,0 +1,463 @@
+#include "app/picture/directory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <iterator>
+#include <string_view>
+
+#include "app/facts.h"
+
+namespace weft::app {
+namespace {
+
+using probe::ContainerFacts;
+using probe::Direction;
+using probe::FlowKey;
+using probe::HostReport;
+using probe::PortMapping;
+
+// What kinds of things there are to read.
+enum Kind : std::uint64_t {
+  kAddress = 1,
+  kPublished,
+  kPlace,
+  kPlaceForClient,
+  kService,
+  kServiceForClient,
+  kAsked,
+};
+
+std::uint64_t key_of_address(const Ip& address) {
+  return ReadKey(kAddress).add(address).value();
+}
+
+template <class Published>
+std::uint64_t key_of_published(const Published& published) {
+  const auto& [host, transport, port] = published;
+  return ReadKey(kPublished)
+      .add(host.number())
+      .add(static_cast<std::uint64_t>(transport))
+      .add(port)
+      .value();
+}
+
+template <class Place>
+ReadKey key_of_place(Kind kind, const Place& place) {
+  const auto& [host, netns, address, transport, port] = place;
+  ReadKey key(kind);
+  key.add(host.number()).add(netns).add(address).add(static_cast<std::uint64_t>(transport));
+  key.add(port);
+  return key;
+}
+
+template <class Service>
+ReadKey key_of_service(Kind kind, const Service& service) {
+  const auto& [host, container, transport, port] = service;
+  ReadKey key(kind);
+  key.add(host.number()).add(container).add(static_cast<std::uint64_t>(transport)).add(port);
+  return key;
+}
+
+template <class Inside>
+std::uint64_t key_of_inside(const Inside& inside) {
+  const auto& [host, netns, server, client, transport, port] = inside;
+  ReadKey key(kAsked);
+  key.add(host.number()).add(netns).add(server).add(client);
+  return key.add(static_cast<std::uint64_t>(transport)).add(port).value();
+}
+
+// Whether both ends are in one network namespace.
+bool is_inside(const FlowKey& key, const Ip& address) {
+  return address.is_loopback() || address == key.local;
+}
+
+template <class Items>
+void sort(Items& items) {
+  std::sort(items.begin(), items.end());
+}
+
+// Calls `remove` for what is only before and `add` for what is only after.
+template <class Items, class Remove, class Add>
+void difference(const Items& before, const Items& after, Remove remove, Add add) {
+  Items only;
+  std::set_difference(
+      before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(only));
+  std::for_each(only.begin(), only.end(), remove);
+  only.clear();
+  std::set_difference(
+      after.begin(), after.end(), before.begin(), before.end(), std::back_inserter(only));
+  std::for_each(only.begin(), only.end(), add);
+}
+
+}  // namespace
+
+ReadKey& ReadKey::add(std::uint64_t number) {
+  constexpr std::uint64_t kMix = 0x9e3779b97f4a7c15U;  // 2^64 by the golden ratio: spreads numbers.
+  constexpr unsigned kHalf = 32;
+  value_ = (value_ ^ number) * kMix;
+  value_ ^= value_ >> kHalf;
+  return *this;
+}
+
+ReadKey& ReadKey::add(const std::string& text) {
+  return add(std::hash<std::string>()(text));
+}
+
+ReadKey& ReadKey::add(const Ip& address) {
+  if (address.is_v4()) {
+    return add(address.v4().number());
+  }
+  std::array<std::uint64_t, 2> halves{};
+  std::memcpy(halves.data(), address.v6().octets().data(), sizeof halves);
+  return add(halves[0]).add(halves[1]);
+}
+
+Claims claims_of(const HostReport& host) {
+  Claims claims;
+  std::set<Ip> overlay;
+  for (const probe::EndpointFacts& endpoint : host.overlay.endpoints) {
+    overlay.insert(endpoint.addresses.begin(), endpoint.addresses.end());
+  }
+  for (const ContainerFacts& container : host.containers) {
+    if (container.host_network) {
+      claims.on_host_network.push_back(container.id);
+    }
+    if (container.host_network || !is_up(container)) {
+      continue;
+    }
+    for (const Ip& address : container.addresses) {
+      claims.containers.emplace_back(address, container.id);
+      if (overlay.contains(address)) {
+        claims.overlay.emplace_back(address, container.id);
+      }
+    }
+    for (const PortMapping& port : container.ports) {
+      if (port.outside.port != 0) {
+        claims.published.emplace_back(port.transport, port.outside.port, container.id, port.inside);
+      }
+    }
+  }
+  for (const Cidr& network : host.host.networks) {
+    claims.networks.push_back(network.network());
+    claims.own.push_back(network.address());
+  }
+  if (const auto range = Cidr::parse(host.overlay.range); range.ok()) {
+    claims.networks.push_back(range.value().network());
+  }
+  sort(claims.containers);
+  sort(claims.overlay);
+  sort(claims.published);
+  sort(claims.own);
+  sort(claims.networks);
+  sort(claims.on_host_network);
+  return claims;
+}
+
+// Filling it -------------------------------------------------------------------------------------
+
+void Directory::touch(bool has_changed, std::uint64_t key) {
+  if (has_changed) {
+    touched_.push_back(key);
+  }
+}
+
+Directory::Affected Directory::change(PeerName host, const Claims& before, const Claims& after) {
+  Affected affected;
+  difference(
+      before.containers,
+      after.containers,
+      [&](const auto& item) {
+        (void)disclaim(local_, Scoped(host, item.first), item.second);
+        affected.remotes.insert(item.first);
+      },
+      [&](const auto& item) {
+        (void)claim(local_, Scoped(host, item.first), item.second);
+        affected.remotes.insert(item.first);
+      });
+  difference(
+      before.overlay,
+      after.overlay,
+      [&](const auto& item) {
+        touch(disclaim(global_, item.first, ContainerAt(host, item.second)),
+              key_of_address(item.first));
+      },
+      [&](const auto& item) {
+        touch(claim(global_, item.first, ContainerAt(host, item.second)),
+              key_of_address(item.first));
+      });
+  const auto change_published = [&](const auto& item, bool is_claimed) {
+    const Published key(host, std::get<0>(item), std::get<1>(item));
+    const std::pair<std::string, std::uint16_t> value(std::get<2>(item), std::get<3>(item));
+    touch(is_claimed ? claim(published_, key, value) : disclaim(published_, key, value),
+          key_of_published(key));
+  };
+  difference(
+      before.published,
+      after.published,
+      [&](const auto& item) { change_published(item, false); },
+      [&](const auto& item) { change_published(item, true); });
+  difference(
+      before.own,
+      after.own,
+      [&](const Ip& address) {
+        (void)count_out(own_, Scoped(host, address));
+        affected.remotes.insert(address);
+        touch(disclaim(host_of_, address, host), key_of_address(address));
+      },
+      [&](const Ip& address) {
+        (void)count_in(own_, Scoped(host, address));
+        affected.remotes.insert(address);
+        touch(claim(host_of_, address, host), key_of_address(address));
+      });
+  const auto note_network = [this](bool has_changed, const Cidr& network) {
+    if (has_changed) {
+      touched_networks_.push_back(network);
+    }
+  };
+  difference(
+      before.networks,
+      after.networks,
+      [&](const Cidr& network) { note_network(count_out(networks_, network), network); },
+      [&](const Cidr& network) { note_network(count_in(networks_, network), network); });
+  difference(
+      before.on_host_network,
+      after.on_host_network,
+      [&](const std::string& id) {
+        affected.all |= count_out(on_host_network_, ContainerAt(host, id));
+      },
+      [&](const std::string& id) {
+        affected.all |= count_in(on_host_network_, ContainerAt(host, id));
+      });
+  return affected;
+}
+
+void Directory::add_flow(PeerName host, const FlowKey& key, const Claims& claims) {
+  if (key.direction == Direction::Outbound) {
+    const Inside inside(host, key.netns, key.remote, key.local, key.transport, key.port);
+    touch(count_in(asked_, inside), key_of_inside(inside));
+    return;
+  }
+  if (key.pid != 0) {
+    add_server(host, key);
+  }
+  for (const Place& place : answered_places(host, key, claims)) {
+    Answers& answers = answering_[place];
+    touch(answers.to_all.add({key.container, key.pid}), key_of_place(kPlace, place).value());
+    touch(answers.to_client[key.remote].add({key.container, key.pid}),
+          key_of_place(kPlaceForClient, place).add(key.remote).value());
+  }
+}
+
+void Directory::remove_flow(PeerName host, const FlowKey& key, const Claims& claims) {
+  if (key.direction == Direction::Outbound) {
+    const Inside inside(host, key.netns, key.remote, key.local, key.transport, key.port);
+    touch(count_out(asked_, inside), key_of_inside(inside));
+    return;
+  }
+  if (key.pid != 0) {
+    remove_server(host, key);
+  }
+  for (const Place& place : answered_places(host, key, claims)) {
+    const auto at = answering_.find(place);
+    Answers& answers = at->second;
+    touch(answers.to_all.remove({key.container, key.pid}), key_of_place(kPlace, place).value());
+    touch(disclaim(answers.to_client, key.remote, Answerer(key.container, key.pid)),
+          key_of_place(kPlaceForClient, place).add(key.remote).value());
+    if (answers.to_all.empty()) {
+      answering_.erase(at);
+    }
+  }
+}
+
+void Directory::add_server(PeerName host, const FlowKey& key) {
+  const Service service(host, key.container, key.transport, key.port);
+  Servers& servers = servers_[service];
+  touch(servers.of_all.add(key.pid), key_of_service(kService, service).value());
+  touch(claim(servers.of_client, key.remote, key.pid),
+        key_of_service(kServiceForClient, service).add(key.remote).value());
+}
+
+void Directory::remove_server(PeerName host, const FlowKey& key) {
+  const Service service(host, key.container, key.transport, key.port);
+  const auto at = servers_.find(service);
+  touch(at->second.of_all.remove(key.pid), key_of_service(kService, service).value());
+  touch(disclaim(at->second.of_client, key.remote, key.pid),
+        key_of_service(kServiceForClient, service).add(key.remote).value());
+  if (at->second.empty()) {
+    servers_.erase(at);
+  }
+}
+
+// An address is one place on a host but for those of the loopback, which every network namespace
+// has for itself.
+Directory::Place Directory::at_address(PeerName host, const FlowKey& key, const Ip& address) {
+  return {host, address.is_loopback() ? key.netns : 0, address, key.transport, key.port};
+}
+
+// A socket for datagrams that is bound to no address answers at all of its namespace's.
+std::vector<Directory::Place> Directory::answered_places(PeerName host,
+                                                         const FlowKey& key,
+                                                         const Claims& claims) const {
+  if (key.pid == 0 && key.container.empty()) {
+    return {};
+  }
+  if (!key.local.is_unspecified()) {
+    return {at_address(host, key, key.local)};
+  }
+  std::vector<Place> places{
+      at_address(host, key, key.remote)};  // If it is on the loopback, or asks itself.
+  const bool is_on_host =
+      key.container.empty()
+      || std::binary_search(
+          claims.on_host_network.begin(), claims.on_host_network.end(), key.container);
+  if (is_on_host) {
+    for (const Ip& address : claims.own) {
+      places.push_back(at_address(host, key, address));
+    }
+  }
+  return places;
+}
+
+bool Directory::Answering::add(const Answerer& answerer) {
+  const bool has_changed = who.add(answerer);
+  return container.add(answerer.first) || has_changed;
+}
+
+bool Directory::Answering::remove(const Answerer& answerer) {
+  const bool has_changed = who.remove(answerer);
+  return container.remove(answerer.first) || has_changed;
+}
+
+std::optional<Directory::Answerer> Directory::Answering::value() const {
+  if (const Answerer* const one = who.value()) {
+    return *one;
+  }
+  // Several processes of one container, as where a server forks.
+  const std::string* const id = container.value();
+  return id == nullptr ? std::nullopt : std::optional(Answerer(*id, 0));
+}
+
+// Looking up -------------------------------------------------------------------------------------
+
+// Who answers at an address whose owner does not tell which container it is: that of the host, or
+// of a network namespace that several share. The one with a connection from this very address,
+// else the only one.
+std::optional<Directory::Answerer> Directory::answerer(const Place& place,
+                                                       const Ip& from,
+                                                       Reads& reads) const {
+  reads.keys.push_back(key_of_place(kPlace, place).value());
+  reads.keys.push_back(key_of_place(kPlaceForClient, place).add(from).value());
+  const auto found = answering_.find(place);
+  if (found == answering_.end()) {
+    return std::nullopt;
+  }
+  const auto exact = found->second.to_client.find(from);
+  return exact == found->second.to_client.end() ? found->second.to_all.value()
+                                                : exact->second.value();
+}
+
+// The process that answers: the one with a connection from this very address, else the only one.
+std::uint32_t Directory::server_pid(const Service& service, const Ip& from, Reads& reads) const {
+  reads.keys.push_back(key_of_service(kService, service).value());
+  reads.keys.push_back(key_of_service(kServiceForClient, service).add(from).value());
+  const auto found = servers_.find(service);
+  if (found == servers_.end()) {
+    return 0;
+  }
+  const auto exact = found->second.of_client.find(from);
+  const std::uint32_t* const pid =
+      exact == found->second.of_client.end() ? found->second.of_all.value() : exact->second.value();
+  return pid == nullptr ? 0 : *pid;
+}
+
+bool Directory::is_local_network(const Ip& address) const {
+  return address.is_loopback()
+         || std::any_of(networks_.begin(), networks_.end(), [&](const auto& item) {
+              return item.first.is_v4() == address.is_v4() && item.first.contains(address);
+            });
+}
+
+std::optional<PeerName> Directory::host_at(PeerName reporter, const Ip& address) const {
+  if (own_.contains({reporter, address})) {
+    return reporter;
+  }
+  const auto found = host_of_.find(address);
+  const PeerName* const host = found == host_of_.end() ? nullptr : found->second.value();
+  return host == nullptr ? std::nullopt : std::optional(*host);
+}
+
+Party Directory::remote_party(PeerName host, const FlowKey& key, Reads& reads) const {
+  const Ip& address = key.remote;
+  if (is_inside(key, address)) {
+    // The host's network is nobody's in particular.
+    const bool is_shared = on_host_network_.contains({host, key.container});
+    return {.kind = Party::Kind::Known,
+            .host = host,
+            .container = is_shared ? std::string() : key.container};
+  }
+  const auto own = local_.find({host, address});
+  if (const std::string* const id = own == local_.end() ? nullptr : own->second.value()) {
+    return {.kind = Party::Kind::Known, .host = host, .container = *id};
+  }
+  reads.keys.push_back(key_of_address(address));
+  const auto anywhere = global_.find(address);
+  const ContainerAt* const container =
+      anywhere == global_.end() ? nullptr : anywhere->second.value();
+  if (container != nullptr) {
+    return {.kind = Party::Kind::Known, .host = container->first, .container = container->second};
+  }
+  if (const auto at = host_at(host, address)) {
+    return {.kind = Party::Kind::Known, .host = *at};
+  }
+  reads.networks = true;
+  return {.kind = is_local_network(address) ? Party::Kind::LocalNetwork : Party::Kind::Internet};
+}
+
+EdgeKey Directory::outbound_edge(PeerName host, const FlowKey& key, Reads& reads) const {
+  Target target{.party = remote_party(host, key, reads), .port = key.port};
+  const bool is_host = target.party.kind == Party::Kind::Known && target.party.container.empty();
+  if (is_host && !key.remote.is_loopback()) {
+    const Published published(target.party.host, key.transport, key.port);
+    reads.keys.push_back(key_of_published(published));
+    const auto found = published_.find(published);
+    const auto* const mapped = found == published_.end() ? nullptr : found->second.value();
+    if (mapped != nullptr) {
+      target.party.container = mapped->first;
+      target.port = mapped->second;
+      target.translated = true;
+    }
+  }
+  if (target.party.kind == Party::Kind::Known) {
+    const bool by_address = !target.translated && (is_host || is_inside(key, key.remote));
+    const auto found =
+        by_address ? answerer(at_address(target.party.host, key, key.remote), key.local, reads)
+                   : std::nullopt;
+    if (found) {
+      target.party.container = found->first;
+      target.party.pid = found->second;
+    } else {
+      target.party.pid =
+          server_pid({target.party.host, target.party.container, key.transport, target.port},
+                     key.local,
+                     reads);
+    }
+  }
+  return {.from = {.kind = Party::Kind::Known,
+                   .host = host,
+                   .container = key.container,
+                   .pid = key.pid},
+          .to = std::move(target.party),
+          .transport = key.transport,
+          .port = key.port};
+}
+
+bool Directory::is_asked(PeerName host, const FlowKey& inbound, Reads& reads) const {
+  const Inside inside(
+      host, inbound.netns, inbound.local, inbound.remote, inbound.transport, inbound.port);
+  reads.keys.push_back(key_of_inside(inside));
+  return asked_.contains(inside);
+}
+
+}  // namespace weft::app

@@ -1,0 +1,314 @@
+#include "app/picture/view_book.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace weft::app {
+
+ViewBook::ViewBook(TopologyId topology) : topology_(topology) {
+  if (shows_connections(topology)) {
+    for (auto& [id, node] : outside_nodes()) {
+      Spot& outside = spot(id);
+      *outside.node = node;
+      outside.is_outside = true;
+    }
+  }
+}
+
+// Nodes -----------------------------------------------------------------------------------------
+
+ViewBook::Spot& ViewBook::spot(const std::string& id) {
+  const auto [found, is_new] = spots_.try_emplace(id);
+  if (is_new) {
+    found->second.node = &view_[id];
+    changed_.insert(id);
+  }
+  return found->second;
+}
+
+void ViewBook::update(PeerName name, const probe::HostReport* report, const probe::Report& all) {
+  Host& host = hosts_[name];
+  Share share = report == nullptr ? Share() : share_of(topology_, *report, all);
+  std::map<Seat, std::string> places = std::move(share.places);
+  for (const std::string& id : host.pieces) {
+    if (!share.pieces.contains(id)) {
+      host.left.insert(id);
+    }
+  }
+  for (const std::string& id : host.left) {
+    host.pieces.erase(id);
+  }
+  for (auto& [id, piece] : share.pieces) {
+    put(name, host, id, std::move(piece));
+  }
+  for (const auto& [seat, id] : places) {
+    Spot* const at = &spot(id);
+    Spot*& place = host.places[seat];
+    if (place != at) {
+      place = at;
+      host.moved.insert(seat);
+    }
+  }
+  std::erase_if(host.places, [&](const auto& item) {
+    if (places.contains(item.first)) {
+      return false;
+    }
+    host.moved.insert(item.first);
+    return true;
+  });
+}
+
+void ViewBook::put(PeerName name, Host& host, std::string id, Share::Piece piece) {
+  Spot& at = spot(id);
+  host.left.erase(id);
+  host.pieces.insert(std::move(id));
+  if (at.is_outside) {
+    return;  // Something is called as the Internet is.
+  }
+  const auto [found, is_new] = at.pieces.try_emplace(name);
+  if (is_new || found->second != piece) {
+    found->second = std::move(piece);
+    compose(at);
+  }
+}
+
+void ViewBook::compose(Spot& spot) {
+  Node fresh = join(topology_, spot.pieces);
+  Node& node = *spot.node;
+  if (shows_connections(topology_)) {
+    fresh.links.swap(node.links);  // Edges make them.
+    fresh.busy = node.busy;
+  }
+  const bool looks_otherwise_to_others = fresh.system != node.system
+                                         || fresh.stopped != node.stopped
+                                         || fresh.pseudo != node.pseudo || node.id.empty();
+  node = std::move(fresh);
+  changed_.insert(node.id);
+  if (looks_otherwise_to_others) {
+    touch_around(spot);
+  }
+}
+
+// What is hidden is nowhere linked to, and what links to nothing else may be hidden with it.
+void ViewBook::touch_around(const Spot& spot) {
+  for (const auto& [to, link] : spot.node->links) {
+    changed_.insert(to);
+  }
+  for (const Spot* const client : spot.clients) {
+    changed_.insert(client->node->id);
+  }
+}
+
+void ViewBook::touch(PeerName name) {
+  if (const auto host = hosts_.find(name); host != hosts_.end()) {
+    changed_.insert(host->second.pieces.begin(), host->second.pieces.end());
+  }
+}
+
+// Precondition: no edge is placed at a node that no host has a piece of.
+void ViewBook::drop_empty(const std::set<std::string>& ids) {
+  for (const std::string& id : ids) {
+    const auto at = spots_.find(id);
+    if (at == spots_.end() || at->second.is_outside || !at->second.pieces.empty()) {
+      continue;
+    }
+    WEFT_ASSERT(at->second.clients.empty());
+    WEFT_ASSERT(!shows_connections(topology_) || at->second.node->links.empty());
+    spots_.erase(at);
+    view_.erase(id);
+    changed_.insert(id);
+  }
+}
+
+// Links -----------------------------------------------------------------------------------------
+
+ViewBook::Spot* ViewBook::spot_of(const Party& party, bool is_client) {
+  if (party.kind != Party::Kind::Known) {
+    return &spots_.at(std::string(outside_id(party.kind, is_client)));
+  }
+  const auto host = hosts_.find(party.host);
+  const auto seat = seat_of(topology_, party);
+  if (host == hosts_.end() || !seat) {
+    return nullptr;
+  }
+  const auto place = host->second.places.find(*seat);
+  return place == host->second.places.end() ? nullptr : place->second;
+}
+
+// Null if the view does not show it.
+ViewBook::Bundle* ViewBook::bundle_of(const EdgeKey& key) {
+  const bool from_known = key.from.kind == Party::Kind::Known;
+  const bool to_known = key.to.kind == Party::Kind::Known;
+  if (!from_known && !to_known) {
+    return nullptr;
+  }
+  Spot* const from = spot_of(key.from, true);
+  Spot* const to = spot_of(key.to, false);
+  if (from == nullptr || to == nullptr) {
+    return nullptr;
+  }
+  if (from == to) {
+    const bool is_self =
+        key.from.host == key.to.host && seat_of(topology_, key.from) == seat_of(topology_, key.to);
+    if (is_self || !is_grouped(topology_)) {
+      return nullptr;
+    }
+  }
+  Bundle& bundle = bundles_[{from, to}];
+  bundle.from = from;
+  bundle.to = to;
+  return &bundle;
+}
+
+void ViewBook::place_edges(PeerName name, const EdgeBook& edges, const EdgeBook::Changes& changes) {
+  Host& host = hosts_[name];
+  if (shows_connections(topology_)) {
+    for (const Edges::node_type& gone : changes.gone) {
+      take_away(&gone.key());
+    }
+    const auto has_moved = [&](const Party& party) {
+      const bool is_ours = party.kind == Party::Kind::Known && party.host == name;
+      const auto seat = is_ours ? seat_of(topology_, party) : std::nullopt;
+      return seat && host.moved.contains(*seat);
+    };
+    if (!host.moved.empty()) {
+      for (const EdgeRef& edge : edges.touching(name)) {
+        if (has_moved(edge.key->from) || has_moved(edge.key->to)) {
+          place(edge);
+        }
+      }
+    }
+    for (const EdgeRef& edge : changes.changed) {
+      place(edge);
+    }
+    sum_due();
+  }
+  host.moved.clear();
+  for (const std::string& id : host.left) {
+    Spot& at = spot(id);
+    at.pieces.erase(name);
+    if (!at.pieces.empty()) {
+      compose(at);
+    }
+  }
+  drop_empty(std::exchange(host.left, {}));
+  if (host.pieces.empty()) {
+    hosts_.erase(name);
+  }
+}
+
+void ViewBook::place(const EdgeRef& edge) {
+  Bundle* const bundle = bundle_of(*edge.key);
+  const auto known = positions_.find(edge.key);
+  if (known != positions_.end()) {
+    if (known->second.bundle == bundle) {
+      due(*bundle);
+      return;
+    }
+    take_away(edge.key);
+  }
+  if (bundle != nullptr) {
+    positions_[edge.key] = {.bundle = bundle, .index = bundle->edges.size()};
+    bundle->edges.push_back(edge);
+    due(*bundle);
+  }
+}
+
+void ViewBook::take_away(const EdgeKey* key) {
+  const auto known = positions_.find(key);
+  if (known == positions_.end()) {
+    return;
+  }
+  const auto [bundle, index] = known->second;
+  std::vector<EdgeRef>& edges = bundle->edges;
+  edges[index] = edges.back();
+  positions_[edges[index].key].index = index;
+  edges.pop_back();
+  positions_.erase(key);
+  due(*bundle);
+}
+
+void ViewBook::due(Bundle& bundle) {
+  if (!std::exchange(bundle.is_due, true)) {
+    due_.push_back(&bundle);
+  }
+}
+
+void ViewBook::sum_due() {
+  for (Bundle* const bundle : std::exchange(due_, {})) {
+    bundle->is_due = false;
+    if (bundle->edges.empty()) {
+      cut(*bundle);
+    } else {
+      sum(*bundle);
+    }
+  }
+}
+
+void ViewBook::sum(Bundle& bundle) {
+  Node& from = *bundle.from->node;
+  if (bundle.from == bundle.to) {
+    if (!std::exchange(from.busy, true)) {
+      changed_.insert(from.id);
+    }
+    return;
+  }
+  Link total;
+  for (const EdgeRef& edge : bundle.edges) {
+    total.facts += *edge.facts;
+    total.ports.insert({edge.key->port, edge.key->transport});
+  }
+  const Node& to = *bundle.to->node;
+  const auto [shown, is_new] = from.links.try_emplace(to.id);
+  if (is_new) {
+    bundle.to->clients.insert(bundle.from);
+    changed_.insert(to.id);
+  }
+  if (is_new || shown->second != total) {
+    shown->second = std::move(total);
+    changed_.insert(from.id);
+  }
+}
+
+void ViewBook::cut(Bundle& bundle) {
+  Node& from = *bundle.from->node;
+  changed_.insert(from.id);
+  if (bundle.from == bundle.to) {
+    from.busy = false;
+  } else {
+    from.links.erase(bundle.to->node->id);
+    bundle.to->clients.erase(bundle.from);
+    changed_.insert(bundle.to->node->id);
+  }
+  bundles_.erase({bundle.from, bundle.to});
+}
+
+// What is chosen --------------------------------------------------------------------------------
+
+bool ViewBook::is_listed(const std::string& id, const Choice& choice) const {
+  const auto node = view_.find(id);
+  return node != view_.end() && !is_hidden(choice, node->second);
+}
+
+std::optional<Node> ViewBook::shown(const std::string& id, const Choice& choice) const {
+  if (!is_listed(id, choice)) {
+    return std::nullopt;
+  }
+  Node node = view_.at(id);
+  std::erase_if(node.links, [&](const auto& item) { return !is_listed(item.first, choice); });
+  if (node.pseudo || hides_unconnected(choice)) {
+    const std::set<Spot*>& clients = spots_.at(id).clients;
+    const bool is_connected =
+        node.busy || !node.links.empty()
+        || std::any_of(clients.begin(), clients.end(), [&](const Spot* client) {
+             return !is_hidden(choice, *client->node);
+           });
+    if (!is_connected) {
+      return std::nullopt;
+    }
+  }
+  return node;
+}
+
+}  // namespace weft::app

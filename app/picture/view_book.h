@@ -1,0 +1,95 @@
+// One topology, kept as reports come: the share of each host is taken out and put in again as the
+// host tells of changes, links are sums over edges, and what changed is told by nodes' ids, so that
+// who shows the view renders those alone.
+//
+// Always holds: view() is what a new book makes of the same reports. Pure. Used by Picture.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "app/picture/edge_book.h"
+#include "app/picture/share.h"
+#include "app/topology.h"
+#include "app/view.h"
+#include "probe/report/report.h"
+
+namespace weft::app {
+
+class ViewBook {
+ public:
+  explicit ViewBook(TopologyId topology);
+  ViewBook(const ViewBook&) = delete;  // Nodes and links know each other by where they are.
+  ViewBook& operator=(const ViewBook&) = delete;
+
+  // Takes the place of what a host said before; nothing remains of one that says nothing any more
+  // (null). `all` has the hosts' reports, `edges` what they come to.
+  void update(PeerName host, const probe::HostReport* report, const probe::Report& all);
+  void place_edges(PeerName host, const EdgeBook& edges, const EdgeBook::Changes& changes);
+
+  const View& view() const { return view_; }
+  // A node as a choice shows it; nothing if it does not.
+  std::optional<Node> shown(const std::string& id, const Choice& choice) const;
+
+  // What may look otherwise since the last call, whatever is chosen.
+  std::set<std::string> take_changed() { return std::exchange(changed_, {}); }
+  // What is said of this host's nodes changed: its age.
+  void touch(PeerName host);
+
+ private:
+  struct Spot {
+    Node* node = nullptr;  // In view_.
+    std::map<PeerName, Share::Piece> pieces;
+    std::set<Spot*> clients;  // Whose links lead here.
+    bool is_outside = false;
+  };
+  // All edges from one node to another.
+  struct Bundle {
+    Spot* from = nullptr;
+    Spot* to = nullptr;
+    std::vector<EdgeRef> edges;
+    bool is_due = false;  // To be summed.
+  };
+  struct Position {
+    Bundle* bundle = nullptr;
+    std::size_t index = 0;
+  };
+  struct Host {
+    std::map<Seat, Spot*> places;
+    std::set<std::string> pieces;
+    std::set<Seat> moved;        // Places that came, went or lead elsewhere: whose edges to place.
+    std::set<std::string> left;  // Nodes that it has no piece of any more.
+  };
+
+  Spot& spot(const std::string& id);
+  void put(PeerName name, Host& host, std::string id, Share::Piece piece);
+  void compose(Spot& spot);
+  void touch_around(const Spot& spot);
+  void drop_empty(const std::set<std::string>& ids);
+  Spot* spot_of(const Party& party, bool is_client);
+  Bundle* bundle_of(const EdgeKey& key);
+  void place(const EdgeRef& edge);
+  void take_away(const EdgeKey* key);
+  void due(Bundle& bundle);
+  void sum_due();
+  void sum(Bundle& bundle);
+  void cut(Bundle& bundle);
+  bool is_listed(const std::string& id, const Choice& choice) const;
+
+  TopologyId topology_;
+  View view_;
+  std::map<std::string, Spot> spots_;
+  std::map<PeerName, Host> hosts_;
+  std::map<std::pair<Spot*, Spot*>, Bundle> bundles_;
+  std::unordered_map<const EdgeKey*, Position> positions_;
+  std::vector<Bundle*> due_;
+  std::set<std::string> changed_;
+};
+
+}  // namespace weft::app
