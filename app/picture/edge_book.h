@@ -13,7 +13,6 @@
 #include <set>
 #include <string>
 #include <tuple>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -89,7 +88,7 @@ class EdgeBook {
   std::map<PeerName, Host> hosts_;
   Directory directory_;
   Edges edges_;
-  std::unordered_map<const EdgeKey*, std::vector<Flow*>> flows_of_;
+  std::map<const EdgeKey*, std::vector<Flow*>> flows_of_;
   std::map<PeerName, std::set<EdgeRef>> touching_;
   std::map<Coarse, std::uint32_t> reported_;  // By clients' hosts.
   // Who read what, to be asked by what.

@@ -10,7 +10,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -87,7 +86,7 @@ class ViewBook {
   std::map<std::string, Spot> spots_;
   std::map<PeerName, Host> hosts_;
   std::map<std::pair<Spot*, Spot*>, Bundle> bundles_;
-  std::unordered_map<const EdgeKey*, Position> positions_;
+  std::map<const EdgeKey*, Position> positions_;
   std::vector<Bundle*> due_;
   std::set<std::string> changed_;
 };
