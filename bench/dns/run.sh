@@ -4,6 +4,7 @@
 #   sudo ./run bench dns      WEFT_BENCH_ROUNDS=3, WEFT_BENCH_SECONDS=3 and
 #                             WEFT_BENCH_NAMES="100 1000 10000 100000" and
 #                             WEFT_BENCH_SERVERS="knot nsd unbound dnsmasq" are the defaults.
+#     WEFT_BENCH_WEAVER=PATH  a ready build of Weave's router, which has a DNS; without it Weave is left out
 # Needs the packages dnsperf knot nsd unbound dnsmasq-base; a peer that is missing is left out.
 set -euo pipefail
 here=$(readlink -f "$(dirname "$0")")
@@ -18,8 +19,10 @@ SECONDS_EACH=${WEFT_BENCH_SECONDS:-3}
 read -ra COUNTS <<<"${WEFT_BENCH_NAMES:-100 1000 10000 100000}"
 SCRATCH=$(mktemp -d)
 chmod 755 "$SCRATCH"
-declare -A PORT=([weft]=5300 [knot]=5301 [nsd]=5302 [unbound]=5303 [dnsmasq]=5304)
-SERVERS=(weft)
+declare -A PORT=([weft]=5300 [knot]=5301 [nsd]=5302 [unbound]=5303 [dnsmasq]=5304 [weave]=5305)
+WEAVER=${WEFT_BENCH_WEAVER:-}
+WEAVE_NAMES_MAX=10000  # It would take minutes to learn more.
+KNOWN=(weft)           # All that take part, and SERVERS those that do with the present number of names.
 APART=()  # Puts who asks on a processor of its own.
 PIDS=()
 
@@ -79,7 +82,11 @@ start_weft() {  # Names through the control API, as dns-add gives them.
   rm -rf "${SCRATCH:?}/state/"*
   start weft "$WEFT_BIN" agent --no-docker --no-bpf --run-dir "$SCRATCH/run" --state-dir "$SCRATCH/state" \
     --dns-listen-address "127.0.0.1:${PORT[weft]}" --ipalloc-range 10.240.0.0/16
-  python3 - "$SCRATCH/run/weft.sock" "$SCRATCH/names" <<'PYTHON'
+  give_names "$SCRATCH/run/weft.sock"
+}
+
+give_names() {  # SOCKET of a control API
+  python3 - "$1" "$SCRATCH/names" <<'PYTHON'
 import http.client, socket, sys, time
 class Unix(http.client.HTTPConnection):
     def connect(self):
@@ -97,6 +104,16 @@ for line in open(sys.argv[2]):
     assert answer.status == 204, answer.read()
     answer.read()
 PYTHON
+}
+
+# It sets up a bridge beside, keeps a file where it is started, and has no run folder but its own.
+start_weave() {
+  mkdir -p "$SCRATCH/weave"
+  rm -rf "${SCRATCH:?}/weave/"*
+  start weave env -C "$SCRATCH/weave" CHECKPOINT_DISABLE=1 "$WEAVER" --host 127.0.0.1 --port 6793 --name 02:00:00:00:00:01 \
+    --nickname bench --no-fastdp --docker-api '' --token '' --db-prefix "$SCRATCH/weave/" --host-root "$SCRATCH/weave" \
+    --http-addr "$SCRATCH/weave/api.sock" --dns-domain weft.local. --dns-listen-address "127.0.0.1:${PORT[weave]}"
+  give_names "$SCRATCH/weave/api.sock"
 }
 
 start_knot() {
@@ -215,13 +232,22 @@ measure_waits() {  # COUNT
 for server in ${WEFT_BENCH_SERVERS-knot nsd unbound dnsmasq}; do
   program=$server
   [[ $server != knot ]] || program=knotd
-  if command -v "$program" >/dev/null; then SERVERS+=("$server"); else progress "no $server, left out"; fi
+  if command -v "$program" >/dev/null; then KNOWN+=("$server"); else progress "no $server, left out"; fi
 done
+if [[ -n $WEAVER ]]; then KNOWN+=(weave); else progress "no Weave (WEFT_BENCH_WEAVER), left out"; fi
 ip link set lo up
 # dnsperf looks addresses up as resolvers do: a host without any but the loopback's has no IPv4.
 ip addr add 192.0.2.53/32 dev lo
+take_part() {  # COUNT: chooses SERVERS.
+  local server
+  SERVERS=()
+  for server in "${KNOWN[@]}"; do
+    [[ $server == weave && $1 -gt $WEAVE_NAMES_MAX ]] || SERVERS+=("$server")
+  done
+}
 for count in "${COUNTS[@]}"; do
   make_names "$count"
+  take_part "$count"
   for server in "${SERVERS[@]}"; do
     progress "starting $server with $count names"
     "start_$server"
@@ -238,6 +264,7 @@ done
 echo
 echo "questions answered per second, medians (least … most)"
 for count in "${COUNTS[@]}"; do
+  take_part "$count"
   echo "$count names"
   for server in "${SERVERS[@]}"; do
     row "$server" "$(spread "$server" "qps_$count" 1 0)"
@@ -249,6 +276,7 @@ for count in "${COUNTS[@]}"; do
 done
 echo
 for count in "${COUNTS[@]}"; do
+  take_part "$count"
   for server in "${SERVERS[@]:1}"; do
     ratio weft "$server" "qps_$count"
     ratio weft "$server" "p99_ms_$count"
