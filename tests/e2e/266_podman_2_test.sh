@@ -1,5 +1,6 @@
 #!/bin/bash
-# Containers of the real Podman on weft's network by CNI, with Debian's portmap, beside a container of Docker's.
+# Containers of the real Podman on weft's network by CNI, with Debian's portmap, beside a container of Docker's. Of Podman it needs one
+# that still has its CNI back end, as Debian 12's does.
 source "$(dirname "$0")/../lab/lib.sh"
 
 PLUGINS=$SCRATCH/plugins  # On every host: /tmp is the machine's.
@@ -18,6 +19,9 @@ owners() { on "$1" curl -s 127.0.0.1:6784/ip | jq -r '.owned[]?.containerid'; }
 pod_pings() { pod "$1" exec "$2" ping -c 1 -W 1 "$3"; }
 
 lab_up 2 --docker
+backend=$(pod h1 info --format '{{.Host.NetworkBackend}}' 2>&1) || true
+[[ $backend == cni ]] ||
+  fail "this test needs a Podman built with its CNI back end, such as Debian 12's 4.3 (5.x has none); $(pod h1 --version 2>&1 || true) says: $backend"
 launch_all
 
 step "containers of Podman on weft's network"
