@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/netdev.h"
+#include "sys/netlink/sysctl.h"
 #include "sys/nftables/nftables.h"
 
 namespace weft::sys {
@@ -158,7 +159,11 @@ std::vector<NftRule> own_postrouting_rules(const std::string& bridge,
   return rules;
 }
 
-const NftChain kInput{.table = "filter", .name = "INPUT"};
+NftChain input_chain(NftFamily family) {
+  return {.family = family, .table = "filter", .name = "INPUT", .hook = NftChain::Hook::Input};
+}
+
+const NftChain kInput = input_chain(NftFamily::Ipv4);
 constexpr const char* kDnsComment = "weft dns ";
 
 std::vector<NftRule> dns_rules(const DnsDoor& door) {
@@ -177,6 +182,37 @@ std::vector<NftRule> dns_rules(const DnsDoor& door) {
     }
   }
   return rules;
+}
+
+// Names and group are Weave's, as its controller has them built in.
+constexpr std::array<const char*, 2> kPolicyChains{"WEAVE-NPC-EGRESS", "WEAVE-NPC"};
+constexpr std::uint16_t kPolicyLogGroup = 86;
+
+NftRule egress_hook(const std::string& bridge) {
+  NftRule rule;
+  rule.comment = rule_comment(bridge) + " policy egress";
+  rule.in = NftRule::Link{bridge};
+  rule.verdict = NftRule::Verdict::Jump;
+  rule.jump = kPolicyChains[0];
+  return rule;
+}
+
+std::vector<NftRule> policy_rules(const std::string& bridge) {
+  NftRule ingress;
+  ingress.comment = rule_comment(bridge) + " policy ingress";
+  ingress.out = NftRule::Link{bridge};
+  ingress.verdict = NftRule::Verdict::Jump;
+  ingress.jump = kPolicyChains[1];
+  NftRule log = ingress;
+  log.comment = rule_comment(bridge) + " policy log";
+  log.verdict = NftRule::Verdict::Log;
+  log.jump.clear();
+  log.log_group = kPolicyLogGroup;
+  NftRule drop = ingress;
+  drop.comment = rule_comment(bridge) + " policy drop";
+  drop.verdict = NftRule::Verdict::Drop;
+  drop.jump.clear();
+  return {egress_hook(bridge), ingress, log, drop};
 }
 
 // IPv6 may be compiled out or switched off; what is not there drops nothing.
@@ -369,6 +405,82 @@ Result<Ok> for_both(const std::function<Result<Ok>(NftFamily family)>& change) {
   return !v6.ok() && is_missing_family(v6.error()) ? Result<Ok>(Ok{}) : v6;
 }
 
+Result<Ok> ensure_policy_chains(Nftables& nftables, NftFamily family) {
+  for (const char* const name : kPolicyChains) {
+    const NftChain chain{
+        .family = family, .table = "filter", .name = name, .hook = NftChain::Hook::None};
+    const auto found = WEFT_TRY(nftables.find_chain(chain));
+    if (!found) {
+      NftTransaction transaction;
+      transaction.add_table(chain, kComment);
+      transaction.add_chain(chain, kComment);
+      WEFT_TRY(nftables.commit(transaction, fmt::format("make chain {}", name)));
+    }
+  }
+  return Ok{};
+}
+
+// In this order at the very head: whatever is in front of them could let in what no policy allows,
+// as KUBE-FORWARD would.
+Result<Ok> ensure_at_head(Nftables& nftables,
+                          const NftChain& chain,
+                          const std::vector<NftRule>& wanted) {
+  NftTransaction transaction;
+  std::vector<NftRuleState> rules;
+  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
+  if (!found) {
+    transaction.add_table(chain, kComment);
+    transaction.add_chain(chain, kComment);
+  } else {
+    rules = WEFT_TRY(nftables.rules(chain));
+  }
+  const auto is_same = [](const NftRule& rule, const NftRuleState& is) {
+    return is.comment == rule.comment;
+  };
+  if (rules.size() >= wanted.size()
+      && std::equal(wanted.begin(), wanted.end(), rules.begin(), is_same)) {
+    return Ok{};
+  }
+  for (const NftRuleState& rule : rules) {
+    if (std::any_of(
+            wanted.begin(), wanted.end(), [&](const NftRule& one) { return is_same(one, rule); })) {
+      transaction.remove_rule(chain, rule.handle);
+    }
+  }
+  // Each goes in front of the ones before it.
+  std::for_each(wanted.rbegin(), wanted.rend(), [&](const NftRule& rule) {
+    transaction.add_rule(chain, rule);
+  });
+  return nftables.commit(transaction, "add policy hooks to chain " + chain.name);
+}
+
+// Those that a controller has filled are its own.
+Result<Ok> remove_policy_chains(Nftables& nftables, NftFamily family) {
+  for (const char* const name : kPolicyChains) {
+    const NftChain chain{
+        .family = family, .table = "filter", .name = name, .hook = NftChain::Hook::None};
+    const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
+    if (found) {
+      WEFT_TRY(remove_if_ours(nftables, chain, *found));
+    }
+  }
+  return Ok{};
+}
+
+// Per network namespace, so that other bridges of the host's are asked, too, as by Docker.
+Result<Ok> pass_bridged_frames_on() {
+  for (const char* const name : {"bridge-nf-call-iptables", "bridge-nf-call-ip6tables"}) {
+    const std::string setting = fmt::format("net/bridge/{}", name);
+    if (!has_sysctl(setting)) {
+      return Error{Errc::Unavailable,
+                   "the kernel lacks br_netfilter, without which policies are not asked about "
+                   "frames within a bridge (modprobe br_netfilter)"};
+    }
+    WEFT_TRY(ensure_sysctl(setting, "1"));
+  }
+  return Ok{};
+}
+
 Result<Ok> ensure_gateway_of(Nftables& nftables,
                              NftFamily family,
                              const std::string& bridge,
@@ -419,6 +531,30 @@ Result<Ok> remove_forward_accept(const std::string& bridge) {
   const std::vector<NftRule> rules{within_rule(bridge)};
   return for_both(
       [&](NftFamily family) { return remove_from(*nftables, forward_chain(family), rules); });
+}
+
+Result<Ok> ensure_policy_hooks(const std::string& bridge) {
+  WEFT_TRY(check_bridge_name(bridge));
+  WEFT_TRY(refuse_legacy(bridge));
+  WEFT_TRY(pass_bridged_frames_on());
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  return for_both([&](NftFamily family) -> Result<Ok> {
+    WEFT_TRY(ensure_policy_chains(*nftables, family));
+    WEFT_TRY(ensure_at_head(*nftables, forward_chain(family), policy_rules(bridge)));
+    WEFT_TRY(ensure_at_head(*nftables, input_chain(family), {egress_hook(bridge)}));
+    // Behind the drop it would do nothing, and it must not be there when that goes.
+    return remove_from(*nftables, forward_chain(family), {within_rule(bridge)});
+  });
+}
+
+Result<Ok> remove_policy_hooks(const std::string& bridge) {
+  WEFT_TRY(check_bridge_name(bridge));
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  return for_both([&](NftFamily family) -> Result<Ok> {
+    WEFT_TRY(remove_from(*nftables, input_chain(family), {egress_hook(bridge)}));
+    WEFT_TRY(remove_from(*nftables, forward_chain(family), policy_rules(bridge)));
+    return remove_policy_chains(*nftables, family);
+  });
 }
 
 Result<Ok> ensure_gateway_rules(const std::string& bridge,

@@ -31,6 +31,23 @@ Result<Ok> ensure_forward_accept(const std::string& bridge);
 // Removes the rules, and the table and chain if we made them and nothing else is in them.
 Result<Ok> remove_forward_accept(const std::string& bridge);
 
+// Instead of the above, where a policy controller is to say who may talk: Weave's own, weave-npc,
+// or one that fills the same chains. At the head of FORWARD, in `ip filter` and `ip6 filter`:
+//
+//   iifname BRIDGE jump WEAVE-NPC-EGRESS
+//   oifname BRIDGE jump WEAVE-NPC
+//   oifname BRIDGE log group 86             what is dropped, for the controller to count
+//   oifname BRIDGE drop
+//
+// and WEAVE-NPC-EGRESS at the head of INPUT, too. The chains are made empty where they are missing,
+// and left to the controller: while it has said nothing, nobody gets to a container. Frames within
+// the bridge are made to pass FORWARD. Errc::Unavailable where the kernel cannot do that, or as
+// above.
+Result<Ok> ensure_policy_hooks(const std::string& bridge);
+
+// Removes the rules, and the chains unless there is something in them.
+Result<Ok> remove_policy_hooks(const std::string& bridge);
+
 // Addresses of one family, both ends included.
 struct AddressRun {
   Ip first;

@@ -24,6 +24,10 @@ std::string present_value(const std::string& name) {
 
 }  // namespace
 
+bool has_sysctl(const std::string& name) {
+  return ::access(("/proc/sys/" + name).c_str(), F_OK) == 0;
+}
+
 Result<Ok> set_sysctl(const std::string& name, std::string_view value) {
   const std::string path = "/proc/sys/" + name;
   const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);

@@ -9,6 +9,8 @@
 
 namespace weft::sys {
 
+bool has_sysctl(const std::string& name);
+
 // `name` with slashes: "net/ipv6/conf/weft/accept_ra". Ok if the kernel has no such setting.
 Result<Ok> set_sysctl(const std::string& name, std::string_view value);
 

@@ -210,6 +210,19 @@ void match_conntrack(nftnl_rule* rule, std::uint32_t key, std::uint32_t bits, bo
   compare(rule, are_set ? NFT_CMP_NEQ : NFT_CMP_EQ, &none, sizeof none);
 }
 
+std::uint32_t number(NftChain::Hook hook) {
+  switch (hook) {
+    case NftChain::Hook::Input:
+      return NF_INET_LOCAL_IN;
+    case NftChain::Hook::PostroutingNat:
+      return NF_INET_POST_ROUTING;
+    case NftChain::Hook::None:
+    case NftChain::Hook::Forward:
+      break;
+  }
+  return NF_INET_FORWARD;
+}
+
 std::uint32_t number(NftRule::Verdict verdict) {
   switch (verdict) {
     case NftRule::Verdict::Accept:
@@ -219,9 +232,10 @@ std::uint32_t number(NftRule::Verdict verdict) {
     case NftRule::Verdict::Jump:
       return static_cast<std::uint32_t>(NFT_JUMP);
     case NftRule::Verdict::Masquerade:
+    case NftRule::Verdict::Log:
       break;
   }
-  WEFT_ASSERT(false);  // An expression of its own.
+  WEFT_ASSERT(false);  // Expressions of their own.
   return NF_DROP;
 }
 
@@ -229,6 +243,10 @@ void add_verdict(nftnl_rule* rule, const NftRule& wanted) {
   add_expression(rule, "counter");
   if (wanted.verdict == NftRule::Verdict::Masquerade) {
     add_expression(rule, "masq");
+    return;
+  }
+  if (wanted.verdict == NftRule::Verdict::Log) {
+    nftnl_expr_set_u16(add_expression(rule, "log"), NFTNL_EXPR_LOG_GROUP, wanted.log_group);
     return;
   }
   nftnl_expr* const immediate = add_expression(rule, "immediate");
@@ -327,13 +345,14 @@ void NftTransaction::add_table(const NftChain& chain, const std::string& comment
 void NftTransaction::add_chain(const NftChain& chain, const std::string& comment) {
   const Chain object = chain_of(chain);
   const Comment tag(comment);
-  const bool is_nat = chain.hook == NftChain::Hook::PostroutingNat;
-  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, is_nat ? "nat" : "filter");
-  nftnl_chain_set_u32(
-      object.get(), NFTNL_CHAIN_HOOKNUM, is_nat ? NF_INET_POST_ROUTING : NF_INET_FORWARD);
-  nftnl_chain_set_s32(
-      object.get(), NFTNL_CHAIN_PRIO, is_nat ? NF_IP_PRI_NAT_SRC : NF_IP_PRI_FILTER);
-  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+  if (chain.hook != NftChain::Hook::None) {
+    const bool is_nat = chain.hook == NftChain::Hook::PostroutingNat;
+    nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TYPE, is_nat ? "nat" : "filter");
+    nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_HOOKNUM, number(chain.hook));
+    nftnl_chain_set_s32(
+        object.get(), NFTNL_CHAIN_PRIO, is_nat ? NF_IP_PRI_NAT_SRC : NF_IP_PRI_FILTER);
+    nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_POLICY, NF_ACCEPT);
+  }
   nftnl_chain_set_data(object.get(), NFTNL_CHAIN_USERDATA, tag.data(), tag.size());
   nlmsghdr* const message = begin(NFT_MSG_NEWCHAIN, chain.family, NLM_F_CREATE);
   nftnl_chain_nlmsg_build_payload(message, object.get());
@@ -423,7 +442,9 @@ Result<std::optional<NftChainState>> Nftables::find_chain(const NftChain& chain)
       std::uint32_t size = 0;
       const void* const data = nftnl_chain_get_data(found.get(), NFTNL_CHAIN_USERDATA, &size);
       *static_cast<std::optional<NftChainState>*>(out) = NftChainState{
-          .accepts = nftnl_chain_get_u32(found.get(), NFTNL_CHAIN_POLICY) == NF_ACCEPT,
+          // Only base chains have one.
+          .accepts = !nftnl_chain_is_set(found.get(), NFTNL_CHAIN_POLICY)
+                     || nftnl_chain_get_u32(found.get(), NFTNL_CHAIN_POLICY) == NF_ACCEPT,
           .comment = comment_in(data, size)};
     }
     return static_cast<int>(MNL_CB_OK);

@@ -23,7 +23,8 @@ struct NftChain {
   NftFamily family = NftFamily::Ipv4;
   std::string table;
   std::string name;
-  enum class Hook : std::uint8_t { Forward, PostroutingNat };
+  // None: reached by jumps alone.
+  enum class Hook : std::uint8_t { None, Input, Forward, PostroutingNat };
   Hook hook = Hook::Forward;
 };
 
@@ -50,7 +51,8 @@ struct NftRule {
     std::uint8_t protocol = 0;  // IPPROTO_UDP or IPPROTO_TCP.
     std::uint16_t number = 0;   // Where packets go to.
   };
-  enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump };
+  // Log hands packets to who listens to a group of NFLOG; the next rule is asked, too.
+  enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump, Log };
 
   std::string comment;
   std::optional<Link> in;
@@ -65,6 +67,7 @@ struct NftRule {
   std::optional<bool> is_redirected;
   Verdict verdict = Verdict::Accept;
   std::string jump;  // The chain of the same table to jump to.
+  std::uint16_t log_group = 0;
 };
 
 struct NftRuleState {

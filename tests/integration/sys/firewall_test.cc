@@ -95,6 +95,50 @@ TEST_F(FirewallTest, EnsuringTwiceMakesOneRule) {
   EXPECT_EQ(count(run("ip6tables -S"), "weft fwbr"), 1U);
 }
 
+TEST_F(FirewallTest, PolicyHooksComeFirstAndDropWhatNobodyAllows) {
+  ensure();
+  run("iptables -A FORWARD -s 192.0.2.9 -j ACCEPT");
+
+  ASSERT_TRUE(ensure_policy_hooks("fwbr").ok());
+  run("iptables -I FORWARD -s 192.0.2.8 -j ACCEPT");  // Somebody comes in front of them.
+  run("iptables -A WEAVE-NPC -s 192.0.2.7 -j ACCEPT");
+  ASSERT_TRUE(ensure_policy_hooks("fwbr").ok());
+  ASSERT_TRUE(ensure_policy_hooks("fwbr").ok());
+
+  const std::string rules = run("iptables -S FORWARD");
+  const std::size_t egress =
+      rules.find("-i fwbr -m comment --comment \"weft fwbr policy egress\" -j WEAVE-NPC-EGRESS");
+  const std::size_t ingress =
+      rules.find("-o fwbr -m comment --comment \"weft fwbr policy ingress\" -j WEAVE-NPC");
+  const std::size_t drop =
+      rules.find("-o fwbr -m comment --comment \"weft fwbr policy drop\" -j DROP");
+  EXPECT_LT(egress, ingress) << rules;
+  EXPECT_LT(ingress, rules.find("--nflog-group 86")) << rules;
+  EXPECT_LT(rules.find("--nflog-group 86"), drop) << rules;
+  EXPECT_LT(drop, rules.find("192.0.2.8")) << rules;
+  EXPECT_EQ(count(rules, "policy"), 4U) << rules;
+  EXPECT_EQ(count(rules, "-j ACCEPT"), 2U) << rules;  // Not within the bridge.
+  EXPECT_THAT(run("iptables -S INPUT"), HasSubstr("-j WEAVE-NPC-EGRESS"));
+  EXPECT_THAT(run("iptables -S WEAVE-NPC"), HasSubstr("192.0.2.7"));
+  EXPECT_EQ(count(run("ip6tables -S FORWARD"), "policy"), 4U);
+}
+
+TEST_F(FirewallTest, PolicyHooksGoAndLeaveWhatAControllerHasWritten) {
+  ASSERT_TRUE(ensure_policy_hooks("fwbr").ok());
+  run("iptables -A WEAVE-NPC -s 192.0.2.7 -j ACCEPT");
+
+  ASSERT_TRUE(remove_policy_hooks("fwbr").ok());
+  const std::string left = run("nft list ruleset");
+  run("iptables -F WEAVE-NPC");
+  ASSERT_TRUE(remove_policy_hooks("fwbr").ok());
+
+  EXPECT_THAT(left, HasSubstr("192.0.2.7"));
+  EXPECT_THAT(left, Not(HasSubstr("fwbr")));
+  EXPECT_THAT(left, Not(HasSubstr("WEAVE-NPC-EGRESS")));
+  EXPECT_EQ(run("nft list ruleset"), "");
+  ASSERT_TRUE(remove_policy_hooks("fwbr").ok());
+}
+
 TEST_F(FirewallTest, TheRuleGoesToTheHeadAndLeavesTheRestAlone) {
   run("iptables -A FORWARD -s 192.0.2.0/24 -j DROP");
   run("iptables -P FORWARD DROP");
