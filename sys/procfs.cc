@@ -207,9 +207,9 @@ std::uint64_t meminfo_bytes(std::string_view content, std::string_view key) {
   return words.empty() ? 0 : to_number<std::uint64_t>(words.front()) * kKibi;
 }
 
-std::string os_name() {
+std::string os_name(const HostPaths& host) {
   for (const char* path : {"/etc/os-release", "/usr/lib/os-release"}) {
-    const auto content = read_file(path).value_or("");
+    const auto content = read_file(host.here(path)).value_or("");
     constexpr std::string_view kKey = "PRETTY_NAME=\"";
     const std::size_t at = content.find(kKey);
     if (at != std::string::npos) {
@@ -222,7 +222,7 @@ std::string os_name() {
 
 class Procfs final : public ProcessSource {
  public:
-  explicit Procfs(std::string root) : root_(std::move(root)), os_(os_name()) {}
+  explicit Procfs(const HostPaths& host) : root_(host.proc), os_(os_name(host)) {}
 
   Result<ObservedHost> host() override;
   Result<std::vector<ObservedProcess>> processes() override;
@@ -402,8 +402,8 @@ std::map<std::uint64_t, std::uint32_t> Procfs::owners_of(const std::set<std::uin
 
 }  // namespace
 
-std::unique_ptr<ProcessSource> open_procfs(const std::string& root) {
-  return std::make_unique<Procfs>(root);
+std::unique_ptr<ProcessSource> open_procfs(const HostPaths& host) {
+  return std::make_unique<Procfs>(host);
 }
 
 }  // namespace weft::sys

@@ -15,6 +15,7 @@
 
 #include "base/observed.h"
 #include "base/result.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::sys {
 
@@ -34,6 +35,6 @@ class ProcessSource {
                                                            const std::set<std::uint32_t>& pids) = 0;
 };
 
-std::unique_ptr<ProcessSource> open_procfs(const std::string& root = "/proc");
+std::unique_ptr<ProcessSource> open_procfs(const HostPaths& host = {});
 
 }  // namespace weft::sys

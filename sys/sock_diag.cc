@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -193,14 +194,15 @@ Result<std::vector<ObservedSocket>> dump_here(SocketSource::Wanted wanted) {
 
 class SockDiag final : public SocketSource {
  public:
-  SockDiag() : home_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {}
+  explicit SockDiag(HostPaths host)
+      : host_(std::move(host)),
+        home_(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)) {}
 
   Result<std::vector<ObservedSocket>> sockets(std::uint32_t pid, Wanted wanted) override {
     if (pid == 0) {
       return dump_here(wanted);
     }
-    const Descriptor other(
-        ::open(fmt::format("/proc/{}/ns/net", pid).c_str(), O_RDONLY | O_CLOEXEC));
+    const Descriptor other(::open(host_.of_process(pid, "ns/net").c_str(), O_RDONLY | O_CLOEXEC));
     if (other.get() < 0) {
       return failure(fmt::format("network namespace of process {}", pid));
     }
@@ -214,13 +216,14 @@ class SockDiag final : public SocketSource {
   }
 
  private:
+  HostPaths host_;
   Descriptor home_;  // Of the thread that made this.
 };
 
 }  // namespace
 
-std::unique_ptr<SocketSource> open_sock_diag() {
-  return std::make_unique<SockDiag>();
+std::unique_ptr<SocketSource> open_sock_diag(const HostPaths& host) {
+  return std::make_unique<SockDiag>(host);
 }
 
 std::uint64_t own_netns() {

@@ -46,6 +46,7 @@ class ControlService::Impl {
        Hooks hooks)
       : executor_(executor),
         engine_socket_(std::move(options.engine_socket)),
+        host_(std::move(options.host)),
         hooks_(std::move(hooks)),
         performer_(options.performer),
         requester_({.self = options.performer.self}, entropy),
@@ -221,6 +222,7 @@ class ControlService::Impl {
     const SourceId id = open.source;
     auto shell = sys::start_host_shell(
         executor_,
+        host_,
         {.on_output = [this, id](std::string_view output) { on_output(id, output); },
          .on_written = [this, id](std::size_t count) { on_written(id, count); },
          .on_end = [this, id] { on_end(id); }});
@@ -257,6 +259,7 @@ class ControlService::Impl {
 
   asio::any_io_executor executor_;
   std::string engine_socket_;
+  sys::HostPaths host_;
   Hooks hooks_;
   Performer performer_;
   Requester requester_;

@@ -16,6 +16,7 @@
 #include "control/performer.h"
 #include "control/requester.h"
 #include "sys/clock.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::control {
 
@@ -24,6 +25,7 @@ class ControlService {
   struct Options {
     Performer::Options performer;
     std::string engine_socket;  // Empty: no engine.
+    sys::HostPaths host{};      // Whose shells are opened.
   };
   // May call the service again.
   struct Hooks {

@@ -4,7 +4,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <span>
+#include <string>
+#include <system_error>
+#include <utility>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -65,9 +69,15 @@ ObservedConnections to_connections(const weft_flow_key& key, const weft_flow& fl
           .rtt_us = static_cast<std::uint32_t>(flow.rtt_us)};
 }
 
-std::uint32_t own_pid_namespace() {
+// Our own, if that is the one we have the number in under which we are in the host's /proc; else
+// that of its process 1.
+std::uint32_t pid_namespace(const HostPaths& host) {
+  std::error_code error;
+  const bool is_own = std::filesystem::read_symlink(host.proc + "/self", error).string()
+                      == std::to_string(::getpid());
+  const std::string path = is_own ? "/proc/self/ns/pid" : host.of_process(1, "ns/pid");
   struct stat status {};
-  return ::stat("/proc/self/ns/pid", &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint32_t>(status.st_ino) : 0;
 }
 
 bool has_tracepoint(const char* name) {
@@ -81,7 +91,7 @@ int count_news(void* news, void* /*data*/, std::size_t /*size*/) {
 
 class BpfConnections final : public ConnectionSource {
  public:
-  explicit BpfConnections(DatagramOctets octets) : octets_(octets) {}
+  BpfConnections(DatagramOctets octets, HostPaths host) : octets_(octets), host_(std::move(host)) {}
   ~BpfConnections() override { stop(); }
 
   Result<Ok> start() override {
@@ -93,7 +103,7 @@ class BpfConnections final : public ConnectionSource {
     if (!skeleton) {
       return failure("open BPF object", errno, log);
     }
-    skeleton->rodata->weft_pid_namespace = own_pid_namespace();
+    skeleton->rodata->weft_pid_namespace = pid_namespace(host_);
     has_lengths_ = octets_ == DatagramOctets::IfPossible && has_tracepoint("sock_send_length")
                    && has_tracepoint("sock_recv_length");
     skeleton->rodata->weft_has_lengths = has_lengths_ ? 1 : 0;
@@ -110,7 +120,7 @@ class BpfConnections final : public ConnectionSource {
     if (const int error = connections__attach(skeleton.get()); error != 0) {
       return failure("attach BPF programs", error, log);
     }
-    datagrams_missing_ = attach_datagrams(*skeleton);
+    datagrams_missing_ = attach_datagrams(*skeleton, host_);
     skeleton_ = std::move(skeleton);
     ring_ = std::move(ring);
     return Ok{};
@@ -183,8 +193,8 @@ class BpfConnections final : public ConnectionSource {
   using Ring = std::unique_ptr<ring_buffer, Close>;
 
   // Below the root all processes are, whichever hierarchy limits them. Says why not.
-  static std::string attach_datagrams(connections& skeleton) {
-    const int root = open_cgroup_root();
+  static std::string attach_datagrams(connections& skeleton, const HostPaths& host) {
+    const int root = open_cgroup_root(host);
     if (root < 0) {
       return "no cgroup2 is mounted";
     }
@@ -208,17 +218,19 @@ class BpfConnections final : public ConnectionSource {
   }
 
   // Where systemd has the second version, alone or beside the first; -1 if it has it nowhere.
-  static int open_cgroup_root() {
-    for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+  static int open_cgroup_root(const HostPaths& host) {
+    for (const char* const place : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+      const std::string path = host.here(place);
       struct statfs about {};
-      if (::statfs(path, &about) == 0 && about.f_type == CGROUP2_SUPER_MAGIC) {
-        return ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      if (::statfs(path.c_str(), &about) == 0 && about.f_type == CGROUP2_SUPER_MAGIC) {
+        return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       }
     }
     return -1;
   }
 
   const DatagramOctets octets_;
+  const HostPaths host_;
   std::uint64_t news_ = 0;
   bool has_lengths_ = false;
   std::string datagrams_missing_;
@@ -230,8 +242,9 @@ class BpfConnections final : public ConnectionSource {
 
 }  // namespace
 
-std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets) {
-  return std::make_unique<BpfConnections>(octets);
+std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets,
+                                                       const HostPaths& host) {
+  return std::make_unique<BpfConnections>(octets, host);
 }
 
 }  // namespace weft::sys

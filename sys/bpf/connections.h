@@ -11,6 +11,7 @@
 
 #include "base/observed.h"
 #include "base/result.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::sys {
 
@@ -53,6 +54,8 @@ class ConnectionSource {
 // any socket a fraction of a microsecond.
 enum class DatagramOctets : std::uint8_t { No, IfPossible };
 
-std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets);
+// Processes are told by their numbers in the PID namespace that the host's /proc is of.
+std::unique_ptr<ConnectionSource> open_bpf_connections(DatagramOctets octets,
+                                                       const HostPaths& host = {});
 
 }  // namespace weft::sys

@@ -51,16 +51,17 @@ void add_place(Place place, Places& out) {
   }
 }
 
-Places find_places() {
+Places find_places(const HostPaths& host) {
   Places places;
-  for (const std::string& name : names_in("/proc")) {
+  for (const std::string& name : names_in(host.proc)) {
     std::uint32_t pid = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error == std::errc() && end == name.data() + name.size()) {
-      add_place({.path = fmt::format("/proc/{}/ns/net", pid), .pid = pid}, places);
+      add_place({.path = host.of_process(pid, "ns/net"), .pid = pid}, places);
     }
   }
-  for (const char* folder : {"/run/netns", "/run/docker/netns"}) {
+  for (const char* const path : {"/run/netns", "/run/docker/netns"}) {
+    const std::string folder = host.here(path);
     for (const std::string& name : names_in(folder)) {
       add_place({.path = fmt::format("{}/{}", folder, name), .pid = 0}, places);
     }
@@ -112,7 +113,7 @@ void append_guests(const Ports& ports, std::uint32_t pid, std::vector<Guest>& ou
 
 }  // namespace
 
-Result<std::vector<Guest>> find_guests(const std::string& bridge) {
+Result<std::vector<Guest>> find_guests(const std::string& bridge, const HostPaths& host) {
   const auto netdev = WEFT_TRY(open_netdev());
   const auto links = WEFT_TRY(netdev->links());
   const auto master = std::find_if(
@@ -131,7 +132,7 @@ Result<std::vector<Guest>> find_guests(const std::string& bridge) {
   if (home.get() < 0) {
     return os_error("open the own network namespace", errno);
   }
-  for (const auto& [inode, place] : find_places()) {
+  for (const auto& [inode, place] : find_places(host)) {
     const Descriptor other(::open(place.path.c_str(), O_RDONLY | O_CLOEXEC));
     // What cannot be entered has ended, or is a file that is no namespace.
     if (other.get() >= 0 && ::setns(other.get(), CLONE_NEWNET) == 0) {

@@ -12,6 +12,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::sys {
 
@@ -28,6 +29,6 @@ struct Guest {
 
 // By port. Empty if there is no such bridge. The calling thread visits other namespaces and is back
 // home when this returns.
-Result<std::vector<Guest>> find_guests(const std::string& bridge);
+Result<std::vector<Guest>> find_guests(const std::string& bridge, const HostPaths& host = {});
 
 }  // namespace weft::sys

@@ -36,11 +36,11 @@ Error os_error(const char* what) {
 
 // The namespaces of process 1 that may not be ours, with what setns() calls them.
 constexpr std::array<std::pair<const char*, int>, 5> kNamespaces{{
-    {"/proc/1/ns/ipc", CLONE_NEWIPC},
-    {"/proc/1/ns/uts", CLONE_NEWUTS},
-    {"/proc/1/ns/net", CLONE_NEWNET},
-    {"/proc/1/ns/cgroup", CLONE_NEWCGROUP},
-    {"/proc/1/ns/mnt", CLONE_NEWNS},
+    {"ns/ipc", CLONE_NEWIPC},
+    {"ns/uts", CLONE_NEWUTS},
+    {"ns/net", CLONE_NEWNET},
+    {"ns/cgroup", CLONE_NEWCGROUP},
+    {"ns/mnt", CLONE_NEWNS},
 }};
 
 using Namespaces = std::array<int, kNamespaces.size()>;
@@ -81,7 +81,7 @@ using Namespaces = std::array<int, kNamespaces.size()>;
   ::_exit(kNotFound);
 }
 
-Result<pid_t> fork_shell(int master) {
+Result<pid_t> fork_shell(int master, const HostPaths& host) {
   std::array<char, 64> name{};
   if (::grantpt(master) != 0 || ::unlockpt(master) != 0
       || ::ptsname_r(master, name.data(), name.size()) != 0) {
@@ -93,7 +93,7 @@ Result<pid_t> fork_shell(int master) {
   }
   Namespaces namespaces{};
   for (std::size_t i = 0; i < namespaces.size(); ++i) {
-    namespaces[i] = ::open(kNamespaces[i].first, O_RDONLY | O_CLOEXEC);
+    namespaces[i] = ::open(host.of_process(1, kNamespaces[i].first).c_str(), O_RDONLY | O_CLOEXEC);
   }
   const pid_t child = ::fork();
   if (child == 0) {
@@ -223,12 +223,13 @@ class PtyShell final : public HostShell {
 }  // namespace
 
 Result<std::unique_ptr<HostShell>> start_host_shell(const asio::any_io_executor& executor,
+                                                    const HostPaths& host,
                                                     HostShell::Handlers handlers) {
   Descriptor master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   if (master.get() < 0) {
     return os_error("pseudo-terminal");
   }
-  const pid_t child = WEFT_TRY(fork_shell(master.get()));
+  const pid_t child = WEFT_TRY(fork_shell(master.get(), host));
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   if (process < 0) {
     const Error error = os_error("pidfd_open");

@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include "base/result.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::sys {
 
@@ -35,6 +36,7 @@ class HostShell {
 };
 
 Result<std::unique_ptr<HostShell>> start_host_shell(const boost::asio::any_io_executor& executor,
+                                                    const HostPaths& host,
                                                     HostShell::Handlers handlers);
 
 }  // namespace weft::sys

@@ -40,7 +40,7 @@ class ProcessesAtRest : public testing::Test {
   TempDir temp_;
   std::string root_ = temp_.file("proc");
   std::string folder_ = root_ + "/42";
-  std::unique_ptr<ProcessSource> source_ = open_procfs(root_);
+  std::unique_ptr<ProcessSource> source_ = open_procfs({.root = {}, .proc = root_});
 };
 
 TEST_F(ProcessesAtRest, AreReadInTurns) {
