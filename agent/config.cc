@@ -221,11 +221,13 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
       std::chrono::hours(number_of<std::uint32_t>(settings.text("ipalloc-forfeit-hours")));
   config.discovery = !settings.flag("no-discovery");
   config.bpf = !settings.flag("no-bpf");
+  config.expect_npc = settings.flag("expect-npc");
   config.docker = !settings.flag("no-docker");
   config.no_masq_local = settings.flag("no-masq-local");
   config.udp_octets = settings.flag("udp-octets");
   config.dns = WEFT_TRY(make_dns_config(settings));
   config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
+  config.host_paths = host_paths(settings);
   config.bridge = settings.text("bridge");
   config.docker_plugin_socket = settings.text("docker-plugin-socket");
   config.docker_swarm_socket = settings.text("docker-swarm-socket");
@@ -256,15 +258,21 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
 
 namespace {
 
+// Policies are asked at the bridge, which the fast path leaves out.
+bool has_fast_path(const Config& config) {
+  return config.bpf && !config.expect_npc;
+}
+
 Result<Ok> check_esp(const Config& config) {
   if (config.password_file.empty() || config.plaintext_data) {
     return Error{Errc::Invalid,
                  "--esp says who encrypts, but without --password-file, or with --plaintext-data, "
                  "nothing is encrypted"};
   }
-  if (!config.bpf) {
+  if (!has_fast_path(config)) {
     return Error{Errc::Invalid,
-                 "--esp needs the BPF fast path, which keeps frames in clear off the wire"};
+                 "--esp needs the BPF fast path, which keeps frames in clear off the wire (it is "
+                 "off with --no-bpf and with --expect-npc)"};
   }
   return Ok{};
 }
@@ -283,10 +291,10 @@ Result<Ok> check_encryption(const Config& config) {
                  "--trusted-subnets exempts hosts from encryption, but without --password-file "
                  "nothing is encrypted"};
   }
-  if (!config.bpf) {
+  if (!has_fast_path(config)) {
     return Error{Errc::Invalid,
-                 "--trusted-subnets needs the BPF fast path: with --no-bpf the kernel would take "
-                 "frames in clear from everybody"};
+                 "--trusted-subnets needs the BPF fast path: with --no-bpf or --expect-npc the "
+                 "kernel would take frames in clear from everybody"};
   }
   return Ok{};
 }

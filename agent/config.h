@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "dns/name.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::agent {
 
@@ -74,11 +75,13 @@ struct Config {
   Duration forfeit_after{};  // Zero: never.
   bool discovery = true;
   bool bpf = true;
+  bool expect_npc = false;  // A policy controller says who may talk.
   bool docker = true;
   bool udp_octets = false;     // While somebody watches.
   bool no_masq_local = false;  // Who comes in to a container of this host keeps its address.
   DnsConfig dns;
   std::uint32_t mtu = 0;
+  sys::HostPaths host_paths;
   std::string bridge;
   std::string docker_plugin_socket;
   std::string docker_swarm_socket;

@@ -190,8 +190,9 @@ std::optional<Failure> Runner::start() {
   if (auto refused = check_host()) {
     return refused;
   }
-  for (const auto& made :
-       {ensure_directory(config_.run_dir, 0755), ensure_directory(config_.state_dir, 0700)}) {
+  for (const auto& made : {sys::ensure_sysctls_are_writable(config_.host_paths),
+                           ensure_directory(config_.run_dir, 0755),
+                           ensure_directory(config_.state_dir, 0700)}) {
     if (!made.ok()) {
       return Failure{ExitCode::Failure, made.error()};
     }

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   if (agent->config_.docker) {
     WEFT_TRY(agent->start_docker());
     agent->watch_containers();
+    WEFT_TRY(agent->restore_container_names());
   } else {
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }
@@ -98,6 +99,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
   const router::DatapathService::Options options{
       .self = self,
       .bpf = config_.bpf,
+      .policies = config_.expect_npc,
       // The port behind the mesh's, as users of Weave have it open in their firewalls.
       .vxlan_port = static_cast<std::uint16_t>(config_.port + 1),
       .mtu = config_.mtu,
@@ -123,7 +125,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
 constexpr Duration kFoundingDelay = std::chrono::seconds(15);
 
 Result<Ok> Agent::start_ipam(const Seat& seat) {
-  const auto guests = sys::find_guests(config_.bridge);
+  const auto guests = sys::find_guests(config_.bridge, config_.host_paths);
   if (!guests.ok()) {
     log::warning("containers not looked through", {"why", guests.error()});
   }

@@ -160,7 +160,8 @@ Attachment Agent::new_attachment(const std::string& owner, std::uint64_t netns) 
 }
 
 Result<Ok> Agent::attach(const AttachCall& call) {
-  const std::uint64_t netns = WEFT_TRY(sys::netns_identity(call.netns));
+  const std::string netns_path = config_.host_paths.here(call.netns);
+  const std::uint64_t netns = WEFT_TRY(sys::netns_identity(netns_path));
   const std::uint64_t own = WEFT_TRY(sys::own_netns_identity());
   if (netns == own) {
     return Error{Errc::Invalid, "the container shares the host's network: nothing to attach"};
@@ -187,7 +188,7 @@ Result<Ok> Agent::attach(const AttachCall& call) {
   Result<Ok> attached = plug_attachment(attachment);
   if (attached.ok()) {
     attached = sys::ensure_guest(attachment.guest(),
-                                 {.netns = call.netns,
+                                 {.netns = netns_path,
                                   .name = call.interface,
                                   .addresses = attachment.addresses,
                                   .gone = {},
@@ -207,7 +208,8 @@ Result<Ok> Agent::detach(const DetachCall& call) {
   const auto found = attachments_.find(call.owner);
   if (found == attachments_.end()) {
     const bool is_told = !call.interface.empty() && !call.netns.empty();
-    return is_told ? sys::remove_guest(call.netns, call.interface) : Result<Ok>(Ok{});
+    return is_told ? sys::remove_guest(config_.host_paths.here(call.netns), call.interface)
+                   : Result<Ok>(Ok{});
   }
   Attachment& attachment = found->second;
   std::vector<Cidr> rest = attachment.addresses;
@@ -229,9 +231,11 @@ Result<Ok> Agent::detach(const DetachCall& call) {
   attachment.addresses = rest;
   WEFT_TRY(host_.store.apply({write_attachment(attachment)}));
   WEFT_TRY(datapath_->plug(port_of(attachment)));
-  return sys::ensure_guest(
-      attachment.guest(),
-      {.netns = call.netns, .addresses = {}, .gone = call.addresses, .multicast_route = false});
+  return sys::ensure_guest(attachment.guest(),
+                           {.netns = config_.host_paths.here(call.netns),
+                            .addresses = {},
+                            .gone = call.addresses,
+                            .multicast_route = false});
 }
 
 Result<Ok> Agent::expose(const Exposure& exposure) {

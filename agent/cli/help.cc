@@ -16,6 +16,7 @@ std::string_view placeholder(ValueKind kind) {
     case ValueKind::List:
       return "TEXT";
     case ValueKind::Path:
+    case ValueKind::HostPath:
       return "PATH";
     case ValueKind::Port:
       return "PORT";

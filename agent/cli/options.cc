@@ -67,6 +67,10 @@ Result<Command> parse_command(std::string_view name) {
                            near ? fmt::format("; did you mean \"{}\"?", *near) : "")};
 }
 
+sys::HostPaths host_paths(const Settings& settings) {
+  return {.root = settings.text("host-root"), .proc = settings.text("proc-path")};
+}
+
 const std::string& Settings::text(std::string_view option) const {
   const auto found = values_.find(option);
   WEFT_ASSERT(found != values_.end());
@@ -124,6 +128,7 @@ class SettingsParser {
     for (const OptionSpec& option : options()) {
       (void)WEFT_TRY(settle(option));
     }
+    find_host();
     return check_arguments();
   }
 
@@ -163,6 +168,17 @@ class SettingsParser {
     }
     value = {std::move(text).value(), true};
     return Ok{};
+  }
+
+  // Where nothing else was said of files of the host, they are below its root.
+  void find_host() {
+    const sys::HostPaths host{.root = settings_.text("host-root")};
+    for (const OptionSpec& option : options()) {
+      Settings::Value& value = settings_.values_.find(option.name)->second;
+      if (option.kind == ValueKind::HostPath && !value.given && !value.text.empty()) {
+        value.text = host.here(value.text);
+      }
+    }
   }
 
   // Who has said that commands are for another host's agent does not mean this one, above all not

@@ -16,6 +16,7 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::agent {
 
@@ -69,6 +70,7 @@ enum class ValueKind : std::uint8_t {
   Text,
   List,  // Texts, one a line; may be given more than once.
   Path,
+  HostPath,  // The fallback is below --host-root.
   Port,
   Count,
   Endpoint,
@@ -132,6 +134,9 @@ class Settings {
   std::vector<std::string> arguments_;
   bool help_wanted_ = false;
 };
+
+// As --host-root and --proc-path say.
+sys::HostPaths host_paths(const Settings& settings);
 
 // "5" or, as Weave's flags had it, "5s". Precondition: a checked ValueKind::Seconds.
 std::uint32_t seconds_of(std::string_view text);

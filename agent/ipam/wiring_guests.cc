@@ -82,7 +82,7 @@ void Agent::plug_guest(const sys::Guest& guest) {
 }
 
 void Agent::adopt_guests() {
-  const auto guests = sys::find_guests(config_.bridge);
+  const auto guests = sys::find_guests(config_.bridge, config_.host_paths);
   if (!guests.ok()) {
     log::warning("containers not looked through", {"why", guests.error()});
     return;
@@ -159,7 +159,7 @@ void Agent::release_if_dead(const std::string& owner) {
   if (may_run(owner) || held.empty() || plugin::cni::parse_owner(owner)) {
     return;
   }
-  const auto guests = sys::find_guests(config_.bridge);
+  const auto guests = sys::find_guests(config_.bridge, config_.host_paths);
   if (!guests.ok()) {
     return;
   }

@@ -42,12 +42,13 @@ probe::PathFacts path_facts(const router::PathStatus& status,
 
 void Agent::start_probe(const Seat& seat) {
   probe::Sampler::Sources sources{
-      .processes = sys::open_procfs(),
-      .sockets = sys::open_sock_diag(),
-      .connections = config_.bpf ? sys::open_bpf_connections(config_.udp_octets
-                                                                 ? sys::DatagramOctets::IfPossible
-                                                                 : sys::DatagramOctets::No)
-                                 : nullptr,
+      .processes = sys::open_procfs(config_.host_paths),
+      .sockets = sys::open_sock_diag(config_.host_paths),
+      .connections =
+          config_.bpf ? sys::open_bpf_connections(
+              config_.udp_octets ? sys::DatagramOctets::IfPossible : sys::DatagramOctets::No,
+              config_.host_paths)
+                      : nullptr,
       .tracks = sys::open_conntrack(),
       .engine = {}};
   if (config_.docker) {
@@ -76,7 +77,8 @@ void Agent::start_controls(const Seat& seat) {
                         // Where anybody can join the mesh, anybody could open root shells.
                         .for_others = seat.passwords.has_value(),
                         .host_shell = is_on && config_.host_shell},
-          .engine_socket = config_.docker_socket},
+          .engine_socket = config_.docker_socket,
+          .host = config_.host_paths},
       [this](PeerName to, Bytes message) {
         mesh_->send(
             GossipTo{.topic = Topic::Probe, .to = to, .payload = probe::encode_control(message)});

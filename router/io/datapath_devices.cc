@@ -59,7 +59,9 @@ Result<Ok> DatapathService::Impl::ensure_tap() {
 }
 
 void DatapathService::Impl::load_programs() {
-  if (!options_.bpf) {
+  if (options_.policies) {
+    reason_ = "policies are asked at the bridge";
+  } else if (!options_.bpf) {
     reason_ = "switched off";
   } else {
     Result<std::unique_ptr<sys::FastPath>> loaded = sys::load_fast_path(
@@ -73,6 +75,11 @@ void DatapathService::Impl::load_programs() {
   }
   // Programs of an earlier run would forward by tables nobody keeps.
   note("detach fast path", sys::detach_fast_path());
+}
+
+Result<Ok> DatapathService::Impl::ensure_firewall() {
+  return options_.policies ? sys::ensure_policy_hooks(options_.bridge)
+                           : sys::ensure_forward_accept(options_.bridge);
 }
 
 Result<Ok> DatapathService::Impl::ensure_devices() {
@@ -186,6 +193,8 @@ Forwarding::Adopted DatapathService::Impl::adopt() {
     for (const auto& [mac, underlay] : adopted.remotes) {
       options_.sealed->set_remote(mac, underlay);
     }
+  }
+  if (delivers_sealed()) {
     for (const auto& [mac, ifindex] : adopted.locals) {
       options_.sealed->set_local(mac, ifindex);
     }
@@ -251,7 +260,7 @@ void DatapathService::Impl::repair(const sys::NetworkChange& change) {
     note("devices", ensure_devices());
   }
   if (change.firewall) {
-    note("firewall", sys::ensure_forward_accept(options_.bridge));
+    note("firewall", ensure_firewall());
   }
   if (!gateways_.empty() || !exposed_.empty()) {
     note("gateway", ensure_gateways());

@@ -97,6 +97,9 @@ class DatapathService::Impl {
 
   void load_programs();
   Result<Ok> ensure_devices();
+  Result<Ok> ensure_firewall();
+  // Opened frames go straight to their containers; where policies are asked, over the bridge.
+  bool delivers_sealed() const { return options_.sealed != nullptr && !options_.policies; }
   Result<Ok> ensure_vxlan();
   Result<Ok> ensure_seal();
   bool is_clear_allowed(const Ip& peer) const {

@@ -14,6 +14,7 @@ Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge
   WEFT_TRY(sys::clear_xfrm());
   WEFT_TRY(netdev.ensure_gateway({.link = bridge, .addresses = {}}));
   WEFT_TRY(sys::remove_gateway_rules(bridge));
+  WEFT_TRY(sys::remove_policy_hooks(bridge));
   WEFT_TRY(sys::remove_forward_accept(bridge));
   const std::optional<LinkInfo> own = WEFT_TRY(netdev.find_link(bridge));
   const std::vector<LinkInfo> links = WEFT_TRY(netdev.links());

@@ -44,6 +44,9 @@ Result<Ok> DatapathService::Impl::start() {
                              options_.bridge,
                              kInterfaceNameMax - kTapSuffix.size())};
   }
+  if (options_.policies) {
+    WEFT_TRY(sys::ensure_policy_hooks(options_.bridge));  // Before anything is forwarded.
+  }
   load_programs();
   if (options_.sealed != nullptr && options_.clear_possible && !fast_path_) {
     // The kernel's own VXLAN device would take clear frames from anybody.
@@ -68,7 +71,10 @@ Result<Ok> DatapathService::Impl::start() {
     log::warning("port not removed", {"why", error});
   }));
   WEFT_TRY(ensure_devices());
-  note("firewall", sys::ensure_forward_accept(options_.bridge));
+  if (!options_.policies) {
+    note("policy hooks of an earlier run", sys::remove_policy_hooks(options_.bridge));
+  }
+  note("firewall", ensure_firewall());
   forwarding_ =
       std::make_unique<Forwarding>(Forwarding::Options{.self = options_.self,
                                                        .has_neighbors = fast_path_ != nullptr,
@@ -231,7 +237,7 @@ void DatapathService::Impl::place(const SetLocal& action) {
       set_entries(action.mac, {{.mac = action.mac, .link = host, .remote = std::nullopt}});
     }
   }
-  if (options_.sealed != nullptr) {
+  if (delivers_sealed()) {
     options_.sealed->set_local(action.mac, action.ifindex);
   }
   remotes_.erase(action.mac);

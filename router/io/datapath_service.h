@@ -84,6 +84,7 @@ class DatapathService {
   struct Options {
     PeerName self;
     bool bpf = true;
+    bool policies = false;  // A policy controller says who may talk; then there is no fast path.
     std::uint16_t vxlan_port = 6784;
     std::uint32_t vni = 0x776566;  // "wef"
     std::uint32_t mtu = 0;         // 0: from the underlay, less the encapsulation.

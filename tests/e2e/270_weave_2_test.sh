@@ -94,6 +94,7 @@ assert_equal "$(code_of h1 attach --help)" 0 "attach --help"
 assert_equal "$(code_of h1 launch-router)" 1 "a removed verb"
 assert_contains "$(weave h1 version)" "weave script" "version"
 assert_equal "$(wc -l <<<"$(weave h1 --local version)")" 1 "lines of --local version"
+assert_equal "$(weave h1 launch --version)" "$(weave h1 --local version)" "launch --version"
 
 step "rmpeer, stop, reset"
 on h1 docker rm -f web >/dev/null

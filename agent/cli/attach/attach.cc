@@ -105,12 +105,13 @@ Result<std::vector<std::string>> extra_hosts(const std::string& text) {
 }
 
 // Docker mounts the file itself into the container: it has to be written in place.
-Result<Ok> rewrite_hosts(const Container& container,
+Result<Ok> rewrite_hosts(const std::string& path,
+                         const Container& container,
                          const std::vector<Cidr>& addresses,
                          const std::vector<std::string>& extra) {
   constexpr std::string_view kBegin = "# weft: begin";
   constexpr std::string_view kEnd = "# weft: end";
-  std::ifstream present(container.hosts_file);
+  std::ifstream present(path);
   std::string text;
   bool is_ours = false;
   for (std::string line; std::getline(present, line);) {
@@ -130,10 +131,10 @@ Result<Ok> rewrite_hosts(const Container& container,
     text += line + "\n";
   }
   text += fmt::format("{}\n", kEnd);
-  std::ofstream file(container.hosts_file, std::ios::trunc);
+  std::ofstream file(path, std::ios::trunc);
   file << text;
   file.close();
-  return file ? Result<Ok>(Ok{}) : Error{Errc::Os, fmt::format("write {}", container.hosts_file)};
+  return file ? Result<Ok>(Ok{}) : Error{Errc::Os, fmt::format("write {}", path)};
 }
 
 // The container's addresses in the subnets the words are about, before they are taken.
@@ -189,7 +190,8 @@ Result<std::vector<Cidr>> attach(const Settings& settings) {
     return std::move(plugged).error();
   }
   if ((settings.flag("rewrite-hosts") || !extra.empty()) && !container.hosts_file.empty()) {
-    WEFT_TRY(rewrite_hosts(container, addresses, extra));
+    WEFT_TRY(rewrite_hosts(
+        host_paths(settings).here(container.hosts_file), container, addresses, extra));
   }
   if (!settings.flag("without-dns")) {
     WEFT_TRY(give_names(settings, container, addresses));

@@ -34,8 +34,8 @@ std::string netns_of(std::int64_t pid) {
   return fmt::format("/proc/{}/ns/net", pid);
 }
 
-Result<Container> bare_namespace(const std::string& path) {
-  const std::uint64_t identity = WEFT_TRY(sys::netns_identity(path));
+Result<Container> bare_namespace(const sys::HostPaths& host, const std::string& path) {
+  const std::uint64_t identity = WEFT_TRY(sys::netns_identity(host.here(path)));
   Container container;
   container.id = fmt::format("netns:{}", identity);
   container.netns = path;
@@ -79,10 +79,10 @@ Result<Container> ask_engine(const std::string& socket, const std::string& word)
   return parse_inspect(word, response.body);
 }
 
-std::optional<Container> find_task(const std::string& word) {
+std::optional<Container> find_task(const sys::HostPaths& host, const std::string& word) {
   std::error_code error;
   std::optional<Container> found;
-  for (const auto& space : fs::directory_iterator(kContainerdTasks, error)) {
+  for (const auto& space : fs::directory_iterator(host.here(kContainerdTasks), error)) {
     // Docker's own containers are there as well, and Docker has been asked.
     if (!space.is_directory(error) || space.path().filename() == "moby") {
       continue;
@@ -115,23 +115,24 @@ std::string Container::fqdn() const {
 Result<Container> find_container(const Settings& settings, const std::string& word) {
   constexpr std::string_view kPid = "pid:";
   constexpr std::string_view kNetns = "netns:";
+  const sys::HostPaths host = host_paths(settings);
   if (word.starts_with(kPid)) {
-    return bare_namespace(fmt::format("/proc/{}/ns/net", word.substr(kPid.size())));
+    return bare_namespace(host, fmt::format("/proc/{}/ns/net", word.substr(kPid.size())));
   }
   if (word.starts_with(kNetns)) {
-    return bare_namespace("/run/netns/" + word.substr(kNetns.size()));
+    return bare_namespace(host, "/run/netns/" + word.substr(kNetns.size()));
   }
   if (word.starts_with('/')) {
-    return bare_namespace(word);
+    return bare_namespace(host, word);
   }
   Result<Container> asked = ask_engine(settings.text("docker-socket"), word);
   if (asked.ok()) {
     return asked;
   }
-  if (auto podman = ask_engine(kPodmanSocket, word); podman.ok()) {
+  if (auto podman = ask_engine(host.here(kPodmanSocket), word); podman.ok()) {
     return podman;
   }
-  if (auto task = find_task(word)) {
+  if (auto task = find_task(host, word)) {
     return *std::move(task);
   }
   return asked;

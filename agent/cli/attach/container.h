@@ -15,7 +15,7 @@ namespace weft::agent {
 
 struct Container {
   std::string id;         // Of a namespace without a container: "netns:" and its identity.
-  std::string netns;      // A path. Empty: it does not run.
+  std::string netns;      // A path on the host. Empty: it does not run.
   std::string host_name;  // Of a namespace: empty.
   std::string domain_name;
   std::string name;        // Without a slash.

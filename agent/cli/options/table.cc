@@ -31,6 +31,10 @@ constexpr std::uint32_t kRemote =
 constexpr std::uint32_t kSee =
     bit(Command::Graph) | bit(Command::Edges) | bit(Command::Top) | bit(Command::Reach);
 
+// What knows files of the host.
+constexpr std::uint32_t kHost =
+    kRun | kControl | kAttach | kSee | kDns | bit(Command::SetupCni) | bit(Command::Reset);
+
 // Arguments are peers; more than a mesh takes links for is a mistake of a script.
 constexpr std::size_t kPeersMax = 200;
 
@@ -356,6 +360,12 @@ constexpr std::array kOptions{
                "who reaches a container of this host through an exposed subnet keeps its own "
                "address",
                kRun},
+    OptionSpec{"expect-npc",
+               ValueKind::Flag,
+               "false",
+               "let nothing into containers but what a policy controller (weave-npc) allows in the "
+               "chains WEAVE-NPC and WEAVE-NPC-EGRESS; without the BPF fast path",
+               kRun},
     OptionSpec{"udp-octets",
                ValueKind::Flag,
                "false",
@@ -370,7 +380,7 @@ constexpr std::array kOptions{
     OptionSpec{
         "bridge", ValueKind::Interface, "weft", "name of the bridge", kRun | bit(Command::Reset)},
     OptionSpec{"docker-plugin-socket",
-               ValueKind::Path,
+               ValueKind::HostPath,
                "/run/docker/plugins/weft.sock",
                "where Docker looks for the plugin",
                kRun | bit(Command::Reset)},
@@ -380,7 +390,7 @@ constexpr std::array kOptions{
                "where it asks for networks of a swarm (of itself only the managed plugin is asked)",
                kRun | bit(Command::Reset)},
     OptionSpec{"docker-socket",
-               ValueKind::Path,
+               ValueKind::HostPath,
                "/run/docker.sock",
                "where the Docker engine answers: what runs, and what it is called",
                kRun | kNames | kContainers},
@@ -430,7 +440,7 @@ constexpr std::array kOptions{
                "let administrators open root shells of this host through the UI",
                kRun},
     OptionSpec{"state-dir",
-               ValueKind::Path,
+               ValueKind::HostPath,
                "/var/lib/weft",
                "identity, addresses and networks that outlive a restart",
                kRun | bit(Command::Reset)},
@@ -440,12 +450,11 @@ constexpr std::array kOptions{
                "where Weave's option of this name said: the state is in the file PREFIXweft.db and "
                "the folder it is in, instead of --state-dir",
                kRun | bit(Command::Reset)},
-    OptionSpec{
-        "run-dir",
-        ValueKind::Path,
-        "/run/weft",
-        "where the control socket weft.sock is",
-        kRun | kControl | kAttach | kSee | kDns | bit(Command::SetupCni) | bit(Command::Reset)},
+    OptionSpec{"run-dir",
+               ValueKind::HostPath,
+               "/run/weft",
+               "where the control socket weft.sock is",
+               kHost},
     OptionSpec{"no-dns", ValueKind::Flag, "false", "do not serve DNS", kRun},
     OptionSpec{"dns-domain",
                ValueKind::Domain,
@@ -475,7 +484,7 @@ constexpr std::array kOptions{
                "seconds to wait for each server that other names are asked of",
                kRun},
     OptionSpec{"resolv-conf",
-               ValueKind::Path,
+               ValueKind::HostPath,
                "/etc/resolv.conf",
                "where those servers are listed; changes are followed",
                kRun},
@@ -529,8 +538,14 @@ constexpr std::array kOptions{
     OptionSpec{"host-root",
                ValueKind::Path,
                "",
-               "where the host's file system is, for a container that sets its host up",
-               bit(Command::SetupCni)},
+               "in a container: where the host's root is mounted; files of the host that no option "
+               "names are looked for below it",
+               kHost},
+    OptionSpec{"proc-path",
+               ValueKind::HostPath,
+               "/proc",
+               "in a container: a proc file system of the host's PID namespace",
+               kHost},
     OptionSpec{"log-level", ValueKind::LogLevel, "info", "debug, info, warning or error", kRun},
     OptionSpec{"log-file",
                ValueKind::Path,

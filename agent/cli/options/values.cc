@@ -133,6 +133,7 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
     case ValueKind::List:
       return text;
     case ValueKind::Path:
+    case ValueKind::HostPath:
       return text.starts_with('/') ? Result<std::string>(text) : expected(text, "an absolute path");
     case ValueKind::Port:
       return checked_number(text, "", 1, 65535);

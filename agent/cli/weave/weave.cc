@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "agent/version.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::agent {
 namespace {
@@ -33,9 +35,6 @@ using Words = std::span<const std::string>;
 constexpr int kUsage = 1;
 constexpr int kDisabled = 4;  // What Weave returned for a service that was switched off.
 
-// Weave's names: "weave" for networks of a swarm, "weavemesh" for those of one engine.
-constexpr const char* kPluginSocket = "/run/docker/plugins/weavemesh.sock";
-constexpr const char* kSwarmSocket = "/run/docker/plugins/weave.sock";
 constexpr const char* kPasswordFile = "/run/weft/weave-password";
 
 // Docker answers from memory, but for a network's addresses, which may have to be waited for.
@@ -73,7 +72,7 @@ constexpr std::array kOwn{
     Verb{"dns-args", ""},
     Verb{"status", "[targets | connections | peers | dns | ipam]"},
     Verb{"stop", ""},
-    Verb{"reset", "[--force]"},
+    Verb{"reset", "[--force] [--db-prefix <prefix>]"},
     Verb{"version", ""},
 };
 
@@ -113,6 +112,18 @@ int run(std::vector<std::string> words) {
   return weave_exit_code(static_cast<int>(run_cli(words)));
 }
 
+// Where the host's root is, for a script that runs in a container.
+std::string host_root() {
+  return environment("HOST_ROOT").value_or("");
+}
+
+// For what is weft's own command.
+void pass_host_root_on() {
+  if (!host_root().empty()) {
+    ::setenv("WEFT_HOST_ROOT", host_root().c_str(), 0);
+  }
+}
+
 // The settings of a command that only asks the agent.
 Settings control_settings() {
   return parse_settings(Command::Status, {}, environment).value();
@@ -122,7 +133,7 @@ Settings control_settings() {
 CniSetup cni_setup_wanted() {
   CniSetup setup;
   setup.name = "weave";
-  setup.root = environment("HOST_ROOT").value_or("");
+  setup.root = host_root();
   setup.plugin_dir = environment("WEAVE_CNI_PLUGIN_DIR").value_or(setup.plugin_dir);
   setup.hairpin = environment("HAIRPIN_MODE").value_or("true") != "false";
   return setup;
@@ -147,6 +158,14 @@ void setup_cni_if_wanted() {
   }
 }
 
+int version(bool is_local) {
+  if (!is_local) {
+    fmt::print("weave script {}\n", kVersion);
+  }
+  fmt::print("weave {}\n", kVersion);
+  return 0;
+}
+
 // --- launch --------------------------------------------------------------------------------------
 
 Result<Ok> write_password(const std::string& password) {
@@ -166,7 +185,8 @@ Result<Ok> write_password(const std::string& password) {
 std::string docker_socket() {
   constexpr std::string_view kUnix = "unix://";
   const std::string host = environment("DOCKER_HOST").value_or("");
-  return host.starts_with(kUnix) ? host.substr(kUnix.size()) : "/run/docker.sock";
+  return host.starts_with(kUnix) ? host.substr(kUnix.size())
+                                 : sys::HostPaths{.root = host_root()}.here("/run/docker.sock");
 }
 
 // Weave made a network of its name, for `docker run --net weave`. Without Docker there is none.
@@ -189,6 +209,9 @@ void remove_docker_network() {
 }
 
 int launch(Words words) {
+  if (std::find(words.begin(), words.end(), "--version") != words.end()) {
+    return version(true);
+  }
   auto translated = translate_launch(words, environment);
   if (!translated.ok()) {
     fmt::print(stderr, "{}\n", translated.error().what);
@@ -245,17 +268,26 @@ int stop() {
 }
 
 int reset(Words words) {
-  if (!words.empty() && words.front() != "--force") {
-    fmt::print(stderr, "Usage: weave reset [--force]\n");
-    return kUsage;
+  std::vector<std::string> state;
+  for (std::size_t at = 0; at < words.size(); ++at) {
+    const bool has_value = words[at] == "--db-prefix" && at + 1 < words.size();
+    if (has_value || words[at].starts_with("--db-prefix=")) {
+      state.push_back(has_value ? "--db-prefix=" + words[++at] : words[at]);
+    } else if (words[at] != "--force") {
+      fmt::print(stderr, "Usage: weave reset {}\n", find(kOwn, "reset")->arguments);
+      return kUsage;
+    }
   }
   remove_docker_network();
   std::error_code error;
   fs::remove(kPasswordFile, error);
-  return run({"reset",
-              "--bridge=weave",
-              fmt::format("--docker-plugin-socket={}", kPluginSocket),
-              fmt::format("--docker-swarm-socket={}", kSwarmSocket)});
+  const WeaveSockets sockets = weave_sockets(host_root());
+  std::vector<std::string> all{"reset",
+                               "--bridge=weave",
+                               fmt::format("--docker-plugin-socket={}", sockets.plugin),
+                               fmt::format("--docker-swarm-socket={}", sockets.swarm)};
+  all.insert(all.end(), state.begin(), state.end());
+  return run(std::move(all));
 }
 
 // There is no proxy of Docker's API: plugin and `attach` do what it did.
@@ -270,14 +302,6 @@ int env(Words words) {
     return 1;
   }
   fmt::print("DOCKER_HOST={}\n", *original);
-  return 0;
-}
-
-int version(bool is_local) {
-  if (!is_local) {
-    fmt::print("weave script {}\n", kVersion);
-  }
-  fmt::print("weave {}\n", kVersion);
   return 0;
 }
 
@@ -341,6 +365,7 @@ std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
 }  // namespace
 
 int run_weave(std::span<const std::string> words) {
+  pass_host_root_on();
   const bool is_local = !words.empty() && words.front() == "--local";
   words = words.subspan(is_local ? 1 : 0);
   if (words.empty() || words.front() == "help" || words.front() == "--help") {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/exit_code.h"
+#include "sys/posix/host_paths.h"
 
 namespace weft::agent {
 namespace {
@@ -66,8 +67,8 @@ constexpr std::array kFlags{
     Flag{"bufsz", Fate::Ignored},
     Flag{"min-protocol-version", Fate::Ignored},
     Flag{"db-prefix", Fate::Value},
-    Flag{"proc-path", Fate::Ignored},
-    Flag{"host-root", Fate::Ignored},
+    Flag{"proc-path", Fate::Value},
+    Flag{"host-root", Fate::Value},
     Flag{"hostname-from-label", Fate::Ignored},
     Flag{"hostname-match", Fate::Ignored},
     Flag{"hostname-replacement", Fate::Ignored},
@@ -90,7 +91,7 @@ constexpr std::array kFlags{
     Flag{"without-dns", Fate::IgnoredSwitch},
     Flag{"tls", Fate::IgnoredSwitch},
     Flag{"tlsverify", Fate::IgnoredSwitch},
-    Flag{"expect-npc", Fate::IgnoredSwitch},
+    Flag{"expect-npc", Fate::Switch},
     Flag{"pkt-debug", Fate::IgnoredSwitch},
     Flag{"plugin-v2", Fate::IgnoredSwitch},
     Flag{"plugin-v2-multicast", Fate::IgnoredSwitch},
@@ -108,15 +109,12 @@ constexpr std::array kVariables{
     Variable{"WEAVE_STATUS_ADDR", "status-addr"},
     Variable{"WEAVE_METRICS_ADDR", "metrics-addr"},
     Variable{"DOCKER_BRIDGE", "docker-bridge"},
+    Variable{"HOST_ROOT", "host-root"},
 };
 
 // Where Weave's differ from weft's.
-constexpr std::array<std::string_view, 5> kDefaults{
-    "--dns-domain=weave.local.",
-    "--bridge=weave",
-    "--status-addr=127.0.0.1:6782",
-    "--docker-plugin-socket=/run/docker/plugins/weavemesh.sock",
-    "--docker-swarm-socket=/run/docker/plugins/weave.sock"};
+constexpr std::array<std::string_view, 3> kDefaults{
+    "--dns-domain=weave.local.", "--bridge=weave", "--status-addr=127.0.0.1:6782"};
 
 bool is_switch(const Flag& flag) {
   return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch
@@ -176,10 +174,19 @@ class Translation {
       }
       WEFT_TRY(take(*flag, value));
     }
+    place_sockets();
     return std::move(launch_);
   }
 
  private:
+  // In front, so that words that name them count.
+  void place_sockets() {
+    const WeaveSockets sockets = weave_sockets(host_root_);
+    launch_.words.insert(launch_.words.begin(),
+                         {fmt::format("--docker-plugin-socket={}", sockets.plugin),
+                          fmt::format("--docker-swarm-socket={}", sockets.swarm)});
+  }
+
   void read_environment() {
     for (const Variable& variable : kVariables) {
       if (const auto value = environment_(std::string(variable.name)); value && !value->empty()) {
@@ -195,6 +202,9 @@ class Translation {
   }
 
   void add(std::string_view flag, std::string_view value) {
+    if (flag == "host-root") {
+      host_root_ = value;
+    }
     // A place that Weave was told with an empty value was not served.
     const bool is_place = flag == "http-addr" || flag == "status-addr";
     launch_.words.push_back(
@@ -253,10 +263,17 @@ class Translation {
   }
 
   const Environment& environment_;
+  std::string host_root_;
   WeaveLaunch launch_;
 };
 
 }  // namespace
+
+WeaveSockets weave_sockets(const std::string& host_root) {
+  const sys::HostPaths host{.root = host_root};
+  return {.plugin = host.here("/run/docker/plugins/weavemesh.sock"),
+          .swarm = host.here("/run/docker/plugins/weave.sock")};
+}
 
 Result<WeaveLaunch> translate_launch(std::span<const std::string> words,
                                      const Environment& environment) {

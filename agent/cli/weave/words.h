@@ -24,6 +24,14 @@ struct WeaveLaunch {
 Result<WeaveLaunch> translate_launch(std::span<const std::string> words,
                                      const Environment& environment);
 
+// Where Docker looks for Weave's plugins: "weavemesh" for networks of one engine, "weave" for those
+// of a swarm. `host_root` as for --host-root.
+struct WeaveSockets {
+  std::string plugin;
+  std::string swarm;
+};
+WeaveSockets weave_sockets(const std::string& host_root);
+
 // "::1" and "::1:2" are peer names with leading zeros; everything else is as it is.
 std::string expand_peer_name(const std::string& text);
 
