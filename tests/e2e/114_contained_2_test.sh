@@ -51,6 +51,7 @@ assert_ping h1 ca "$third"
 assert_ping h2 cc "$second"
 by_number=$(on h1 weft attach "pid:$(process_of h1 cd)")
 assert_contains "$(inside h1 cd ip -o addr)" "$by_number/" "an address by the number of a process"
+assert_contains "$(inside h1 cb cat /etc/hosts)" "$second" "/etc/hosts of a container"
 assert_contains "$(on h1 docker exec agent weft ps)" "$second/" "ps inside"
 
 step "names are the host's containers', other names what the host's servers say"

@@ -119,3 +119,11 @@ assert_fails has_peer h2 >/dev/null
 weave h2 stop
 weave h2 launch --password=secret h1 >/dev/null
 wait_until 10 "h2 has joined" has_peer h2
+
+step "a reset finds the state where Weave's option put it"
+assert_equal "$(code_of h2 reset --force --db-prefix)" 1 "exit code of a reset without the prefix"
+weave h2 reset --force
+weave h2 launch --db-prefix /var/lib/kept/weave >/dev/null
+on h2 test -e /var/lib/kept/weaveweft.db || fail "the state is elsewhere"
+weave h2 reset --force --db-prefix /var/lib/kept/weave
+assert_equal "$(on h2 sh -c 'ls /var/lib/kept 2>/dev/null')" "" "what is left of the state"

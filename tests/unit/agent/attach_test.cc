@@ -150,8 +150,8 @@ TEST(KeptNames, OfAContainerAreReplacedAsAWhole) {
                 {entry("web.weft.local", "10.40.0.1"), entry("shop.weft.local", "10.40.0.1")});
 
   EXPECT_THAT(names.all(),
-              ElementsAre(KeptNames::Kept("c1", entry("shop.weft.local", "10.40.0.1")),
-                          KeptNames::Kept("c1", entry("web.weft.local", "10.40.0.1")),
+              ElementsAre(KeptNames::Kept("c1", entry("web.weft.local", "10.40.0.1")),
+                          KeptNames::Kept("c1", entry("shop.weft.local", "10.40.0.1")),
                           KeptNames::Kept("c2", entry("db.weft.local", "10.32.0.2"))));
   const StoreBatch changes = names.take_changes();
   EXPECT_EQ(changes.size(), 2U);  // One gone, one new: what stays is not written again.
