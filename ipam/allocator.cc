@@ -76,12 +76,6 @@ void Allocator::Impl::persist(StoreBatch batch, AllocatorActions& out) {
   out.emplace_back(Persist{std::move(batch)});
 }
 
-void Allocator::Impl::persist_entries(const std::set<Uint128>& tokens, AllocatorActions& out) {
-  StoreBatch batch;
-  append_entries(tokens, batch);
-  persist(std::move(batch), out);
-}
-
 void Allocator::Impl::append_entries(const std::set<Uint128>& tokens, StoreBatch& batch) const {
   batch.reserve(batch.size() + tokens.size());
   for (const Uint128 token : tokens) {
@@ -466,7 +460,7 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
   }
   if (report_due_ <= now) {
     report_due_ = kNever;
-    report_free_counts(out);
+    report_free_counts(now, out);
   }
   if (flush_due_ <= now) {
     flush_news(out);

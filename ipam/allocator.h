@@ -91,6 +91,7 @@ struct AllocatorStatus {
 struct AllocatorStats {
   std::uint64_t invalid_count = 0;    // Messages that did not decode.
   std::uint64_t conflict_count = 0;   // Rings refused, wholly or in part.
+  std::uint64_t misfit_count = 0;     // Parts of rings that did not fit ours; we asked.
   std::uint64_t refused_count = 0;    // Requests, peers and electors beyond a limit.
   std::uint64_t granted_count = 0;    // Blocks given away.
   std::uint64_t denied_count = 0;     // Questions for space answered with no.

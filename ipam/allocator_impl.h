@@ -1,5 +1,6 @@
 // The inside of Allocator. allocator.cc serves this host's requests, allocator_mesh.cc talks to the
-// other peers, allocator_council.cc to the council. Nobody else includes this.
+// other peers, news/election_news.cc about the first ring, allocator_council.cc to the council.
+// Nobody else includes this.
 #pragma once
 
 #include <chrono>
@@ -20,6 +21,7 @@
 #include "ipam/council/tenure.h"
 #include "ipam/council/voter.h"
 #include "ipam/messages.h"
+#include "ipam/news/ring_news.h"
 #include "ipam/ring.h"
 #include "ipam/space.h"
 #include "ipam/stored.h"
@@ -28,6 +30,10 @@ namespace weft::ipam {
 
 // Space that appears is news for those who wait for it; space that goes is not urgent.
 inline constexpr Duration kReportSoon = std::chrono::seconds(1);
+
+// News is told, and replies to those who lag are sent, this much later, so that a burst of changes
+// is one message and not one each.
+inline constexpr Duration kNewsDelay = std::chrono::milliseconds(50);
 
 class Allocator::Impl {
  public:
@@ -164,14 +170,20 @@ class Allocator::Impl {
   void on_council_deadline(TimePoint now, AllocatorActions& out);
   TimePoint next_council_deadline() const;
 
-  // The mesh.
-  bool knows(const Ring& theirs, PeerName owner) const;
-  void on_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
+  // The election.
   void on_claims(TimePoint now,
                  PeerName from,
                  const ElectorClaims& theirs,
                  Consensus::Extent extent,
                  AllocatorActions& out);
+  void apply(TimePoint now, Consensus::Change change, PeerName from, AllocatorActions& out);
+  void owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors);
+  Duration news_delay() const;
+  void flush_claims(AllocatorActions& out);
+
+  // The mesh.
+  bool knows(const Ring& theirs, PeerName owner) const;
+  void on_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
   void on_message(TimePoint now, PeerName from, const PeerMessage& message, AllocatorActions& out);
   void on_space_request(
       TimePoint now, PeerName from, std::uint64_t id, Space::Want want, AllocatorActions& out);
@@ -183,7 +195,14 @@ class Allocator::Impl {
              std::optional<PeerName> except,
              Knowledge knowledge,
              AllocatorActions& out);
+  void on_part(TimePoint now, PeerName from, const Ring::Part& theirs, AllocatorActions& out);
   void merge(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
+  // What a merge made of our ring.
+  void take_over(TimePoint now,
+                 PeerName from,
+                 Ring merged,
+                 const Ring::Merged& outcome,
+                 AllocatorActions& out);
   // False if a ring of the same decree would take an address from us that somebody here holds.
   // Adds what became ours.
   bool replace_ring(Ring merged, std::vector<Span>& gained);
@@ -192,26 +211,25 @@ class Allocator::Impl {
   bool yields_to(const Ring& theirs) const;
   void reserve_inherited(TimePoint now, const std::vector<Span>& gained);
   void give_up_ring(TimePoint now, PeerName from, const Ring& theirs, AllocatorActions& out);
-  void donate(const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
+  void donate(
+      TimePoint now, const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out);
   void deny(TimePoint now, PeerName to, std::uint64_t id, Denial denial, AllocatorActions& out);
   // States our free space anew where what we said misleads; adds the tokens to `changed`.
   void restate_free_counts(std::set<Uint128>& changed);
-  void report_free_counts(AllocatorActions& out);
-  void apply(TimePoint now, Consensus::Change change, PeerName from, AllocatorActions& out);
+  void report_free_counts(TimePoint now, AllocatorActions& out);
+  // We have changed these entries ourselves.
+  void publish(TimePoint now, const std::set<Uint128>& tokens, AllocatorActions& out);
   void perform(Asks::Steps steps, AllocatorActions& out);
   void flush_news(AllocatorActions& out);
   void send_digest(TimePoint now, AllocatorActions& out);
   void note_conflict(PeerName from, const Error& error);
   void owe(TimePoint now, PeerName peer);
-  void owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors);
-  Duration news_delay() const;
   void send_to(PeerName to, Topic topic, Bytes payload, AllocatorActions& out);
   void send_all(std::optional<PeerName> except, Bytes payload, AllocatorActions& out);
   Bytes encode_state() const;  // The ring, or our claims while there is none.
   Asks::View view() const { return {.ring = *ring_, .reachable = reachable_}; }
 
   void persist(StoreBatch batch, AllocatorActions& out);
-  void persist_entries(const std::set<Uint128>& tokens, AllocatorActions& out);
   void append_entries(const std::set<Uint128>& tokens, StoreBatch& batch) const;
 
   Options options_;
@@ -260,12 +278,10 @@ class Allocator::Impl {
   TimePoint forfeit_retry_ = TimePoint::min();
   std::map<PeerName, std::uint64_t> last_granted_;  // Request ids, to recognise repetitions.
 
-  std::set<PeerName> owed_;  // Who showed us a state older than ours.
-  std::map<PeerName, std::set<PeerName>>
-      owed_claims_;        // And without a ring: whose claims it lacks.
-  bool has_news_ = false;  // For every neighbour but news_from_, if there is one.
-  std::optional<PeerName> news_from_;
-  std::set<PeerName> claims_news_;  // Without a ring: whose claims are the news.
+  RingNews news_;  // Once there is a ring. Before, of the election:
+  std::map<PeerName, std::set<PeerName>> owed_claims_;  // Whose claims each lacks.
+  std::set<PeerName> claims_news_;                      // Whose claims are news for every neighbour
+  std::optional<PeerName> claims_from_;                 // but this one, if any.
   TimePoint flush_due_ = kNever;
   TimePoint report_due_ = kNever;
   TimePoint digest_due_ = kNever;

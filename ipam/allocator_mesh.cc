@@ -1,4 +1,4 @@
-// The allocator's conversation with other peers: the ring, its election, donations and claims.
+// The allocator's conversation with other peers about the ring: merging, donations and claims.
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -14,17 +14,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// Peers remembered as reachable: twice the largest cluster weft is meant for.
-constexpr std::size_t kPeerMax = 4'096;
-
-// News from others is passed on, and replies to those who lag are sent, this much later, so that a
-// burst of changes costs one ring and not one each.
-constexpr Duration kNewsDelay = milliseconds(50);
-
-// The same while nobody anywhere has asked for an address: who the electors are is all there is to
-// say, and a cluster that starts up says it for as long as somebody joins.
-constexpr Duration kNewsDelayIdle = milliseconds(300);
 
 // How often one random peer is asked whether its ring is ours, in case a message was lost where no
 // connection broke. A few bytes; at 200 peers every ring is compared every 0.15 s somewhere.
@@ -72,22 +61,8 @@ void Allocator::Impl::note_conflict(PeerName from, const Error& error) {
 }
 
 void Allocator::Impl::owe(TimePoint now, PeerName peer) {
-  if (owed_.size() < kPeerMax) {
-    owed_.insert(peer);
-    flush_due_ = std::min(flush_due_, now + kNewsDelay);
-  }
-}
-
-void Allocator::Impl::owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors) {
-  if (owed_claims_.contains(peer) || owed_claims_.size() < kPeerMax) {
-    owed_claims_[peer].insert(electors.begin(), electors.end());
-    flush_due_ = std::min(flush_due_, now + news_delay());
-  }
-}
-
-Duration Allocator::Impl::news_delay() const {
-  const bool is_idle = consensus_ && waiting_.empty() && !consensus_->is_under_way();
-  return is_idle ? kNewsDelayIdle : kNewsDelay;
+  news_.owe(peer);
+  flush_due_ = std::min(flush_due_, now + kNewsDelay);
 }
 
 void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
@@ -155,6 +130,7 @@ void Allocator::Impl::on_gossip(
     }
     std::visit(overloaded{
                    [&](const Ring& ring) { on_ring(now, from, ring, out); },
+                   [&](const Ring::Part& part) { on_part(now, from, part, out); },
                    [&](const ElectorClaims& claims) {
                      on_claims(now, from, claims, Consensus::Extent::All, out);
                    },
@@ -209,59 +185,6 @@ bool Allocator::Impl::knows(const Ring& theirs, PeerName owner) const {
          && theirs.owned_by(owner).minus(ring_->owned_by(owner)).empty();
 }
 
-// The election.
-
-void Allocator::Impl::on_claims(TimePoint now,
-                                PeerName from,
-                                const ElectorClaims& theirs,
-                                Consensus::Extent extent,
-                                AllocatorActions& out) {
-  if (ring_) {
-    owe(now, from);  // The election is over.
-    return;
-  }
-  apply(now, consensus_->merge(theirs, extent), from, out);
-}
-
-void Allocator::Impl::apply(TimePoint now,
-                            Consensus::Change change,
-                            PeerName from,
-                            AllocatorActions& out) {
-  if (change.memory) {
-    persist({consensus_row(consensus_->memory())}, out);
-  }
-  const bool from_other = from != options_.self;
-  auto electors = !change.news.empty() ? consensus_->chosen() : std::nullopt;
-  if (electors) {
-    adopt(now,
-          Ring::share_out(options_.range, std::move(*electors)),
-          std::nullopt,
-          Knowledge::Whole,
-          out);
-    return;
-  }
-  if (change.provoke) {
-    // "I have no ring" is answered with the ring or by an election.
-    for (const PeerName& peer : reachable_) {
-      send_to(peer, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
-    }
-    return;
-  }
-  if (!change.news.empty()) {
-    news_from_ =
-        change.own || (has_news_ && news_from_ != from) ? std::nullopt : std::optional(from);
-    has_news_ = true;
-    claims_news_.merge(change.news);
-    flush_due_ = std::min(flush_due_, now + news_delay());
-  }
-  if (!change.they_lack.empty() && from_other) {
-    owe_claims(now, from, change.they_lack);
-  }
-  if (change.own) {
-    flush_news(out);
-  }
-}
-
 // The ring.
 
 void Allocator::Impl::on_ring(TimePoint now,
@@ -304,6 +227,8 @@ void Allocator::Impl::adopt(TimePoint now,
                             AllocatorActions& out) {
   ring_ = std::move(ring);
   consensus_.reset();
+  claims_news_.clear();  // The election is over: the ring is the answer to all of it.
+  owed_claims_.clear();
   for (const Span& span : ring_->owned_by(options_.self).spans()) {
     space_.add(span);
     mark_held_in(span);
@@ -385,12 +310,39 @@ void Allocator::Impl::merge(TimePoint now,
     }
     return;
   }
-  const Ring::Merged& outcome = result.value();
+  take_over(now, from, std::move(merged), result.value(), out);
+}
+
+void Allocator::Impl::on_part(TimePoint now,
+                              PeerName from,
+                              const Ring::Part& theirs,
+                              AllocatorActions& out) {
+  if (!ring_) {  // The whole was lost, or is on another way.
+    send_to(from, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
+    return;
+  }
+  if (ring_->has(theirs)) {
+    return;  // As most of what a flood brings.
+  }
+  Ring merged = *ring_;
+  const auto result = merged.merge(theirs);
+  if (!result.ok()) {
+    ++stats_.misfit_count;
+    news_.doubt(from);
+    flush_due_ = std::min(flush_due_, now + kNewsDelay);
+    return;
+  }
+  take_over(now, from, std::move(merged), result.value(), out);
+}
+
+void Allocator::Impl::take_over(
+    TimePoint now, PeerName from, Ring merged, const Ring::Merged& outcome, AllocatorActions& out) {
   for (const Error& conflict : outcome.conflicts) {
     note_conflict(from, conflict);
   }
   if (outcome.they_lack_news && from != options_.self) {
-    owe(now, from);
+    outcome.newer.empty() ? news_.owe(from) : news_.owe(from, outcome.newer);
+    flush_due_ = std::min(flush_due_, now + kNewsDelay);
   }
   if (outcome.changed.empty()) {
     return;
@@ -401,8 +353,7 @@ void Allocator::Impl::merge(TimePoint now,
         from, Error{Errc::Conflict, "its ring gives addresses held on this host to another peer"});
     return;
   }
-  news_from_ = has_news_ && news_from_ != from ? std::nullopt : std::optional(from);
-  has_news_ = true;
+  outcome.replaced ? news_.on_replaced(from) : news_.on_changed(from, outcome.changed);
   flush_due_ = std::min(flush_due_, now + kNewsDelay);
   StoreBatch batch;
   append_entries({outcome.changed.begin(), outcome.changed.end()}, batch);
@@ -451,7 +402,7 @@ void Allocator::Impl::on_space_request(
     deny(now, from, id, {.reason = Denial::Reason::NoSpace, .holder = {}}, out);
     return;
   }
-  donate(*block, from, id, out);
+  donate(now, *block, from, id, out);
 }
 
 void Allocator::Impl::on_claim_request(
@@ -475,7 +426,7 @@ void Allocator::Impl::on_claim_request(
     deny(now, from, id, {.reason = Denial::Reason::InUse, .holder = holding->owner}, out);
     return;
   }
-  donate({address, address}, from, id, out);
+  donate(now, {address, address}, from, id, out);
 }
 
 void Allocator::Impl::deny(
@@ -487,10 +438,8 @@ void Allocator::Impl::deny(
   send_to(to, Topic::Ipam, encode(PeerMessage{.id = id, .body = std::move(denial)}), out);
 }
 
-void Allocator::Impl::donate(const Span& block,
-                             PeerName to,
-                             std::uint64_t id,
-                             AllocatorActions& out) {
+void Allocator::Impl::donate(
+    TimePoint now, const Span& block, PeerName to, std::uint64_t id, AllocatorActions& out) {
   const auto granted = ring_->grant(block, options_.self, to);
   if (!granted) {
     ++stats_.refused_count;
@@ -507,9 +456,8 @@ void Allocator::Impl::donate(const Span& block,
   if (last_granted_.size() < kPeerMax) {
     last_granted_[to] = id;
   }
-  persist_entries(changed, out);
+  publish(now, changed, out);
   send_to(to, Topic::Ipam, encode(PeerMessage{.id = id, .body = Grant{*ring_}}), out);
-  send_all(to, encode(*ring_), out);
 }
 
 void Allocator::Impl::restate_free_counts(std::set<Uint128>& changed) {
@@ -527,14 +475,22 @@ void Allocator::Impl::restate_free_counts(std::set<Uint128>& changed) {
   }
 }
 
-void Allocator::Impl::report_free_counts(AllocatorActions& out) {
+void Allocator::Impl::report_free_counts(TimePoint now, AllocatorActions& out) {
   std::set<Uint128> changed;
   restate_free_counts(changed);
-  if (changed.empty()) {
-    return;
+  if (!changed.empty()) {
+    publish(now, changed, out);
   }
-  persist_entries(changed, out);
-  send_all(std::nullopt, encode(*ring_), out);
+}
+
+void Allocator::Impl::publish(TimePoint now,
+                              const std::set<Uint128>& tokens,
+                              AllocatorActions& out) {
+  StoreBatch batch;
+  append_entries(tokens, batch);
+  persist(std::move(batch), out);
+  news_.on_changed(std::nullopt, {tokens.begin(), tokens.end()});
+  flush_due_ = std::min(flush_due_, now + kNewsDelay);
 }
 
 void Allocator::Impl::perform(Asks::Steps steps, AllocatorActions& out) {
@@ -556,30 +512,15 @@ void Allocator::Impl::perform(Asks::Steps steps, AllocatorActions& out) {
 
 void Allocator::Impl::flush_news(AllocatorActions& out) {
   flush_due_ = kNever;
-  const auto claims = std::exchange(claims_news_, {});
-  const bool has_news = std::exchange(has_news_, false);
-  if (ring_) {
-    for (const auto& [peer, electors] : std::exchange(owed_claims_, {})) {
-      owed_.insert(peer);  // The election is over.
-    }
-    const Bytes state = has_news || !owed_.empty() ? encode(*ring_) : Bytes();
-    if (has_news) {
-      send_all(news_from_, state, out);
-    }
-    for (const PeerName& peer : std::exchange(owed_, {})) {
-      send_to(peer, Topic::Ring, state, out);
-    }
+  if (!ring_) {
+    flush_claims(out);
     return;
   }
-  if (has_news) {
-    send_all(news_from_, encode(ElectorNews{consensus_->claims_of(claims)}), out);
-  }
-  for (auto& [peer, electors] : std::exchange(owed_claims_, {})) {
-    if (has_news && news_from_ != peer) {
-      std::erase_if(electors, [&claims](PeerName elector) { return claims.contains(elector); });
-    }
-    if (!electors.empty()) {
-      send_to(peer, Topic::Ring, encode(ElectorNews{consensus_->claims_of(electors)}), out);
+  for (RingNews::Message& message : news_.take(*ring_)) {
+    if (message.to) {
+      send_to(*message.to, message.topic, std::move(message.payload), out);
+    } else {
+      send_all(message.except, std::move(message.payload), out);
     }
   }
 }

@@ -275,8 +275,7 @@ void Allocator::Impl::give_up_ring(TimePoint now,
   }
   append_decree(Knowledge::None, batch);
   persist(std::move(batch), out);
-  news_from_ = from;
-  has_news_ = true;
+  news_.on_replaced(from);
   flush_due_ = now;
   conflict_.clear();
   enter_decree(now, Knowledge::None, out);

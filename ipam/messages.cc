@@ -361,6 +361,13 @@ Bytes encode(const Ring& ring) {
   return serialize(message);
 }
 
+Bytes encode(const Ring::Part& part) {
+  google::protobuf::Arena arena;
+  auto& message = make<wire::ipam::RingGossip>(arena);
+  fill(part, *message.mutable_part());
+  return serialize(message);
+}
+
 Bytes encode(const ElectorClaims& claims) {
   google::protobuf::Arena arena;
   auto& message = make<wire::ipam::RingGossip>(arena);
@@ -403,15 +410,26 @@ Result<RingGossip> decode_ring_gossip(ByteView payload) {
   google::protobuf::Arena arena;
   auto& message = make<wire::ipam::RingGossip>(arena);
   (void)WEFT_TRY(parse(payload, message));
+  RingGossip gossip;
   switch (message.body_case()) {
     case wire::ipam::RingGossip::kRing: {
       auto ring = WEFT_TRY(to_ring(message.ring()));
-      return RingGossip(std::move(ring));
+      gossip.emplace<Ring>(std::move(ring));
+      return gossip;
+    }
+    case wire::ipam::RingGossip::kPart: {
+      auto part = WEFT_TRY(to_part(message.part()));
+      gossip.emplace<Ring::Part>(std::move(part));
+      return gossip;
     }
     case wire::ipam::RingGossip::kElection: {
       auto claims = WEFT_TRY(to_claims(message.election()));
-      return message.election().is_news() ? RingGossip(ElectorNews{std::move(claims)})
-                                          : RingGossip(std::move(claims));
+      if (message.election().is_news()) {
+        gossip.emplace<ElectorNews>(ElectorNews{std::move(claims)});
+      } else {
+        gossip.emplace<ElectorClaims>(std::move(claims));
+      }
+      return gossip;
     }
     case wire::ipam::RingGossip::BODY_NOT_SET:
       break;

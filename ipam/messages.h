@@ -85,9 +85,10 @@ struct ElectorNews {
 };
 
 // Topic::Ring.
-using RingGossip = std::variant<Ring, ElectorClaims, ElectorNews>;
+using RingGossip = std::variant<ElectorClaims, ElectorNews, Ring, Ring::Part>;
 
 Bytes encode(const Ring& ring);
+Bytes encode(const Ring::Part& part);
 Bytes encode(const ElectorClaims& claims);
 Bytes encode(const ElectorNews& news);
 Bytes encode(const PeerMessage& message);

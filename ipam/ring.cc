@@ -99,6 +99,14 @@ Charter founding_charter(const Cidr& range,
   return charter;
 }
 
+Result<Ok> check_entry_count(const Ring::Entries& merged) {
+  if (merged.size() > kRingEntryMax) {
+    return Error{Errc::Exhausted,
+                 fmt::format("merged ring of {} entries exceeds {}", merged.size(), kRingEntryMax)};
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<Ok> check_range(const Cidr& range) {
@@ -143,6 +151,13 @@ Result<Ok> check_seeds(const std::vector<PeerName>& seeds) {
   return Ok{};
 }
 
+Result<Ok> check_version(std::uint64_t version) {
+  if (version == 0 || version > kRingVersionMax) {
+    return Error{Errc::Invalid, fmt::format("ring version {} (expected 1 to 2^48)", version)};
+  }
+  return Ok{};
+}
+
 Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Charter charter)
     : range_(range),
       seeds_(std::move(seeds)),
@@ -182,10 +197,7 @@ Result<Ring> Ring::restore(const Cidr& range,
     return Error{Errc::Invalid, fmt::format("ring entries do not cover {}", range.to_string())};
   }
   for (const auto& [token, entry] : entries) {
-    if (entry.version == 0 || entry.version > kRingVersionMax) {
-      return Error{Errc::Invalid,
-                   fmt::format("ring version {} (expected 1 to 2^48)", entry.version)};
-    }
+    (void)WEFT_TRY(check_version(entry.version));
     if (entry.free_count > span.size()) {
       return Error{Errc::Invalid,
                    fmt::format("{} free addresses in a smaller range", entry.free_count)};
@@ -231,34 +243,90 @@ Result<Ring::Merged> Ring::merge(const Ring& theirs) {
   Entries merged = entries_;
   Merged result;
   for (const auto& [token, entry] : theirs.entries_) {
-    const auto [mine, is_new] = merged.emplace(token, entry);
-    if (is_new) {
-      result.changed.push_back(token);
-    } else if (mine->second.version < entry.version) {
-      mine->second = entry;
-      result.changed.push_back(token);
-    } else if (mine->second.version > entry.version) {
-      result.they_lack_news = true;
-    } else if (mine->second != entry) {
-      result.conflicts.push_back(Error{
-          Errc::Conflict,
-          fmt::format("version {} of {} belongs to {} with {} free, ours says {} with {} free",
-                      entry.version,
-                      ip_of(token).to_string(),
-                      entry.owner.to_string(),
-                      entry.free_count,
-                      mine->second.owner.to_string(),
-                      mine->second.free_count)});
+    merge_entry(token, entry, merged, result);
+  }
+  (void)WEFT_TRY(check_entry_count(merged));
+  for (const auto& [token, entry] : entries_) {
+    if (!theirs.entries_.contains(token)) {
+      result.newer.push_back(token);
     }
   }
-  if (merged.size() > kRingEntryMax) {
-    return Error{Errc::Exhausted,
-                 fmt::format("merged ring of {} entries exceeds {}", merged.size(), kRingEntryMax)};
-  }
-  result.they_lack_news = result.they_lack_news || merged.size() > theirs.entries_.size();
+  result.they_lack_news = !result.newer.empty();
   entries_ = std::move(merged);
   check_invariants();
   return result;
+}
+
+void Ring::merge_entry(Uint128 token, const RingEntry& entry, Entries& merged, Merged& result) {
+  const auto [mine, is_new] = merged.emplace(token, entry);
+  if (is_new) {
+    result.changed.push_back(token);
+  } else if (mine->second.version < entry.version) {
+    mine->second = entry;
+    result.changed.push_back(token);
+  } else if (mine->second.version > entry.version) {
+    result.newer.push_back(token);
+  } else if (mine->second != entry) {
+    result.conflicts.push_back(
+        Error{Errc::Conflict,
+              fmt::format("version {} of {} belongs to {} with {} free, ours says {} with {} free",
+                          entry.version,
+                          ip_of(token).to_string(),
+                          entry.owner.to_string(),
+                          entry.free_count,
+                          mine->second.owner.to_string(),
+                          mine->second.free_count)});
+  }
+}
+
+// Who owns an address is whoever the last token before it was given to, so an entry whose end is
+// unknown here would own what lies behind it too, and its owner would believe it.
+Result<Ring::Merged> Ring::merge(const Part& theirs) {
+  if (theirs.basis != basis()) {
+    return Error{Errc::Conflict,
+                 fmt::format("part of ring {:016x}, ours is {:016x}", theirs.basis, basis())};
+  }
+  Entries merged = entries_;
+  Merged result;
+  for (const Piece& piece : theirs.pieces) {
+    if (!span().contains(piece.span) || piece.entry.free_count > span().size()) {
+      return Error{Errc::Invalid, "part of a ring outside its range"};
+    }
+    merge_entry(piece.span.first, piece.entry, merged, result);
+  }
+  (void)WEFT_TRY(check_entry_count(merged));
+  for (const Piece& piece : theirs.pieces) {
+    if (piece.span.last < span().last && !merged.contains(piece.span.last + 1)) {
+      return Error{Errc::NotFound,
+                   fmt::format("what follows {} in the ring is not known here",
+                               ip_of(piece.span.last).to_string())};
+    }
+  }
+  result.they_lack_news = !result.newer.empty();
+  entries_ = std::move(merged);
+  check_invariants();
+  return result;
+}
+
+Ring::Part Ring::part(const std::set<Uint128>& tokens) const {
+  Part part{.basis = basis(), .pieces = {}};
+  part.pieces.reserve(tokens.size());
+  for (const Uint128 token : tokens) {
+    const auto it = entries_.find(token);
+    if (it != entries_.end()) {
+      part.pieces.push_back({.span = {token, last_of(it)}, .entry = it->second});
+    }
+  }
+  return part;
+}
+
+bool Ring::has(const Part& theirs) const {
+  return theirs.basis == basis()
+         && std::all_of(theirs.pieces.begin(), theirs.pieces.end(), [this](const Piece& piece) {
+              const auto it = entries_.find(piece.span.first);
+              return it != entries_.end() && it->second == piece.entry
+                     && last_of(it) <= piece.span.last;
+            });
 }
 
 Ring::Merged Ring::replace_if_older(const Ring& theirs) {
@@ -296,11 +364,9 @@ std::optional<std::vector<Uint128>> Ring::grant(const Span& block, PeerName from
   }
   for (auto it = entries_.find(block.first); it != entries_.end() && it->first <= block.last;
        ++it) {
-    const auto next = std::next(it);
-    const Uint128 last = next == entries_.end() ? span().last : next->first - 1;
     it->second = RingEntry{.owner = to,
                            .version = it->second.version + 1,
-                           .free_count = saturated(Span{it->first, last}.size())};
+                           .free_count = saturated(Span{it->first, last_of(it)}.size())};
     changed.insert(it->first);
   }
   check_invariants();
@@ -327,6 +393,11 @@ Ring::Entries::const_iterator Ring::entry_of(Uint128 address) const {
   return std::prev(entries_.upper_bound(address));
 }
 
+Uint128 Ring::last_of(Entries::const_iterator entry) const {
+  const auto next = std::next(entry);
+  return next == entries_.end() ? span().last : next->first - 1;
+}
+
 PeerName Ring::owner(Uint128 address) const {
   return entry_of(address)->second.owner;
 }
@@ -335,9 +406,7 @@ std::vector<Ring::Piece> Ring::pieces() const {
   std::vector<Piece> all;
   all.reserve(entries_.size());
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    const auto next = std::next(it);
-    const Uint128 last = next == entries_.end() ? span().last : next->first - 1;
-    all.push_back({.span = {it->first, last}, .entry = it->second});
+    all.push_back({.span = {it->first, last_of(it)}, .entry = it->second});
   }
   return all;
 }
@@ -358,6 +427,25 @@ std::uint64_t Ring::seed_id() const {
   hash.add(range_.prefix());
   for (const PeerName& seed : seeds_) {
     hash.add(seed.number());
+  }
+  return hash.value();
+}
+
+std::uint64_t Ring::basis() const {
+  Hash hash;
+  hash.add(seed_id());
+  hash.add(charter_.number);
+  hash.add(charter_.ballot.round);
+  hash.add(charter_.ballot.proposer.number());
+  for (const PeerName& member : charter_.council) {
+    hash.add(member.number());
+  }
+  for (const auto& [peer, cold] : charter_.cold) {
+    hash.add(peer.number());
+    for (const Span& run : cold.spans()) {
+      hash.add_address(run.first);
+      hash.add_address(run.last);
+    }
   }
   return hash.value();
 }

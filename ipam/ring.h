@@ -4,15 +4,17 @@
 // A CRDT within one decree (docs/adr/0010): any two rings of one range, one first sharing and one
 // decree merge to the same ring, in any order and any number of times. Only the owner of an entry
 // changes it, raising its version; tokens are never removed. A ring of a later decree replaces one
-// of an earlier. Rings always travel whole, because an entry means something only beside its
-// neighbours. Pure; belongs to the allocator. Invariants: tokens strictly ascend, the first is the
-// start of the range, and so every address of the range has exactly one owner.
+// of an earlier. An entry means something only beside its neighbours, so a part of a ring says
+// where each of its entries ends, and is merged only where these ends are known (docs/adr/0062).
+// Pure; belongs to the allocator. Invariants: tokens strictly ascend, the first is the start of the
+// range, and so every address of the range has exactly one owner.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,6 +45,7 @@ Result<Ok> check_range(const Cidr& range);
 std::string names(const std::vector<PeerName>& peers);
 // Ascending, and 1 to kElectorMax.
 Result<Ok> check_seeds(const std::vector<PeerName>& seeds);
+Result<Ok> check_version(std::uint64_t version);
 
 struct RingEntry {
   PeerName owner;
@@ -66,9 +69,18 @@ class Ring {
     friend bool operator==(const Piece&, const Piece&) = default;
   };
 
+  // Some entries, for whoever has most of the ring already.
+  struct Part {
+    std::uint64_t basis = 0;    // basis() of their ring.
+    std::vector<Piece> pieces;  // Ascending.
+
+    friend bool operator==(const Part&, const Part&) = default;
+  };
+
   struct Merged {
     std::vector<Uint128> changed;  // Tokens that we learned or that changed, ascending.
-    bool they_lack_news = false;   // They would learn something from us.
+    bool they_lack_news = false;   // They would learn something from us:
+    std::vector<Uint128> newer{};  // if theirs is of our decree, these; else all of it.
     bool replaced = false;         // Theirs is of a later decree; some tokens may be gone.
     // Entries of one version that say different things. Ours stay.
     std::vector<Error> conflicts;
@@ -87,6 +99,14 @@ class Ring {
 
   // Fails with Conflict, changing nothing, if the ranges or the first sharings differ.
   Result<Merged> merge(const Ring& theirs);
+  // Fails, changing nothing, if it is of another ring or decree, or if something that lies between
+  // ours and it is missing here. Each entry then owns no more than it did where the part was made.
+  Result<Merged> merge(const Part& theirs);
+
+  // The entries of these tokens; others are passed over.
+  Part part(const std::set<Uint128>& tokens) const;
+  // Whether nothing in it is news, nor the ends of its entries.
+  bool has(const Part& theirs) const;
 
   // Hands a block to another owner; returns the tokens that changed, or nothing if the ring is
   // full. Precondition: all of the block belongs to `from`.
@@ -107,6 +127,8 @@ class Ring {
   const Charter& charter() const { return charter_; }
   // Identifies the first sharing: the range and the seeds.
   std::uint64_t seed_id() const;
+  // Identifies what parts are parts of: the first sharing and the decree.
+  std::uint64_t basis() const;
   // Equal for equal rings; different, in all likelihood, for different ones. Never 0.
   std::uint64_t digest() const;
   const Entries& entries() const { return entries_; }
@@ -118,10 +140,12 @@ class Ring {
   Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Charter charter);
 
   Entries::const_iterator entry_of(Uint128 address) const;
+  Uint128 last_of(Entries::const_iterator entry) const;
   // Makes `token` the start of an entry; returns true if it was none.
   bool split_at(Uint128 token);
   Result<Ok> check_compatible(const Ring& theirs) const;
   Merged replace_if_older(const Ring& theirs);
+  static void merge_entry(Uint128 token, const RingEntry& entry, Entries& merged, Merged& result);
 
   Cidr range_;
   std::vector<PeerName> seeds_;

@@ -25,22 +25,29 @@ void fill(Uint128 token, const RingEntry& entry, wire::ipam::RingEntry& out) {
   out.set_free_count(entry.free_count);
 }
 
+Result<Ok> check_count(int count) {
+  if (static_cast<std::size_t>(count) > kRingEntryMax) {
+    return Error{Errc::Invalid, fmt::format("{} ring entries exceed {}", count, kRingEntryMax)};
+  }
+  return Ok{};
+}
+
+Result<RingEntry> to_entry(const wire::ipam::RingEntry& in) {
+  const auto owner = WEFT_TRY(to_peer(in.owner()));
+  return RingEntry{.owner = owner, .version = in.version(), .free_count = in.free_count()};
+}
+
 Result<Ring::Entries> to_entries(
     const google::protobuf::RepeatedPtrField<wire::ipam::RingEntry>& in) {
-  if (static_cast<std::size_t>(in.size()) > kRingEntryMax) {
-    return Error{Errc::Invalid, fmt::format("{} ring entries exceed {}", in.size(), kRingEntryMax)};
-  }
+  (void)WEFT_TRY(check_count(in.size()));
   Ring::Entries entries;
-  for (const auto& entry : in) {
-    const auto token = WEFT_TRY(to_number(entry.token(), entry.token_v6()));
+  for (const auto& item : in) {
+    const auto token = WEFT_TRY(to_number(item.token(), item.token_v6()));
     if (!entries.empty() && entries.rbegin()->first >= token) {
       return Error{Errc::Invalid, "ring tokens not in ascending order"};
     }
-    const auto owner = WEFT_TRY(to_peer(entry.owner()));
-    entries.emplace_hint(
-        entries.end(),
-        token,
-        RingEntry{.owner = owner, .version = entry.version(), .free_count = entry.free_count()});
+    const auto entry = WEFT_TRY(to_entry(item));
+    entries.emplace_hint(entries.end(), token, entry);
   }
   return entries;
 }
@@ -169,6 +176,39 @@ Result<Ring> to_ring(const wire::ipam::Ring& in) {
   }
   auto charter = WEFT_TRY(to_charter(in.charter()));
   return Ring::restore(range, std::move(seeds), std::move(entries), std::move(charter));
+}
+
+void fill(const Ring::Part& part, wire::ipam::RingPart& out) {
+  out.set_basis(part.basis);
+  for (const Ring::Piece& piece : part.pieces) {
+    auto& added = *out.add_entries();
+    fill(piece.span.first, piece.entry, added);
+    if (is_v4_number(piece.span.last)) {
+      added.set_last(v4_of(piece.span.last));
+    } else {
+      append_v6(piece.span.last, *added.mutable_last_v6());
+    }
+  }
+}
+
+Result<Ring::Part> to_part(const wire::ipam::RingPart& in) {
+  (void)WEFT_TRY(check_count(in.entries_size()));
+  Ring::Part part{.basis = in.basis(), .pieces = {}};
+  part.pieces.reserve(static_cast<std::size_t>(in.entries_size()));
+  for (const auto& item : in.entries()) {
+    const auto first = WEFT_TRY(to_number(item.token(), item.token_v6()));
+    const auto last = WEFT_TRY(to_number(item.last(), item.last_v6()));
+    if (first > last || (!part.pieces.empty() && part.pieces.back().span.last >= first)) {
+      return Error{Errc::Invalid, "entries of a part reversed or not in ascending order"};
+    }
+    const auto entry = WEFT_TRY(to_entry(item));
+    (void)WEFT_TRY(check_version(entry.version));
+    part.pieces.push_back({.span = {first, last}, .entry = entry});
+  }
+  if (part.pieces.empty()) {
+    return Error{Errc::Invalid, "part of a ring without entries"};
+  }
+  return part;
 }
 
 }  // namespace weft::ipam

@@ -18,6 +18,7 @@ namespace weft::wire::ipam {
 class Ballot;
 class Charter;
 class Ring;
+class RingPart;
 }  // namespace weft::wire::ipam
 
 namespace weft::ipam {
@@ -35,5 +36,8 @@ Result<Charter> to_charter(const wire::ipam::Charter& in);
 
 void fill(const Ring& ring, wire::ipam::Ring& out);
 Result<Ring> to_ring(const wire::ipam::Ring& in);
+
+void fill(const Ring::Part& part, wire::ipam::RingPart& out);
+Result<Ring::Part> to_part(const wire::ipam::RingPart& in);
 
 }  // namespace weft::ipam

@@ -19,6 +19,7 @@ namespace {
 std::string kind_of(const RingGossip& gossip) {
   return std::visit(overloaded{
                         [](const Ring&) { return "ring"; },
+                        [](const Ring::Part&) { return "part of a ring"; },
                         [](const ElectorClaims&) { return "claims"; },
                         [](const ElectorNews&) { return "claims that changed"; },
                     },

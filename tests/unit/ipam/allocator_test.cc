@@ -293,7 +293,7 @@ TEST(Allocator, GivesABlockToWhoRunsDryAfterStoringIt) {
              .body = SpaceRequest{{.within = Span::of(cidr("10.32.0.0/24")),
                                    .usable = Span::of(cidr("10.32.0.0/24"))}}});
 
-  ASSERT_GE(host.out.size(), 3U);
+  ASSERT_GE(host.out.size(), 2U);
   EXPECT_TRUE(std::holds_alternative<Persist>(host.out[0]));
   const auto said = host.said_to_b();
   ASSERT_EQ(said.size(), 1U);
@@ -483,9 +483,64 @@ TEST(Allocator, ShowsWhoLagsItsRing) {
   std::size_t shown = 0;
   for (const AllocatorAction& action : host.out) {
     const auto* gossip = std::get_if<GossipTo>(&action);
-    shown += gossip != nullptr && gossip->payload == encode(newer) ? 1U : 0U;
+    const Bytes lacking = encode(newer.part({number_of(ip("10.32.0.128"))}));
+    shown += gossip != nullptr && gossip->payload == lacking ? 1U : 0U;
   }
   EXPECT_EQ(shown, 1U);
+}
+
+TEST(Allocator, TellsNeighboursOfGiftsTogether) {
+  Host host;
+  (void)host.allocate("c1", "10.32.0.0/24");
+  for (const char* within : {"10.32.0.128/26", "10.32.0.64/27", "10.32.0.32/28"}) {
+    const Span span = Span::of(cidr(within));
+    host.hear({.id = ++host.last_id, .body = SpaceRequest{{.within = span, .usable = span}}});
+  }
+  host.settle();
+
+  host.now += seconds(1);
+  host.tick();
+
+  std::vector<RingGossip> told;
+  for (const AllocatorAction& action : host.out) {
+    if (const auto* gossip = std::get_if<GossipAll>(&action)) {
+      told.push_back(decode_ring_gossip(gossip->payload).value());
+    }
+  }
+  ASSERT_EQ(told.size(), 1U);
+  Ring heard = *host.allocator->ring();
+  const auto& whole = std::get<Ring>(told[0]);  // Three gifts change most of so small a ring.
+  EXPECT_EQ(whole, heard);
+}
+
+TEST(Allocator, AsksAboutAPartThatDoesNotFitAndKeepsItsRing) {
+  Host host;
+  host.hear(shared_ring());
+  host.settle();
+  Ring theirs = shared_ring();
+  (void)theirs.grant(
+      {number_of(ip("10.32.0.192")), number_of(ip("10.32.0.207"))}, kB, PeerName(0xc));
+  const Ring::Part part = theirs.part({number_of(ip("10.32.0.128"))});
+
+  host.allocator->on_gossip(host.now, kB, Topic::Ring, encode(part), host.out);
+  host.now += seconds(1);
+  host.tick();
+
+  EXPECT_EQ(*host.allocator->ring(), shared_ring());
+  EXPECT_EQ(host.allocator->stats().misfit_count, 1U);
+  EXPECT_THAT(host.said_to_b(),
+              testing::Contains(PeerMessage{.id = 0, .body = RingDigest{shared_ring().digest()}}));
+}
+
+TEST(Allocator, AsksForTheWholeWhenItHearsOfARingForTheFirstTime) {
+  Host host;
+  const Ring theirs = shared_ring();
+
+  host.allocator->on_gossip(
+      host.now, kB, Topic::Ring, encode(theirs.part({number_of(ip("10.32.0.0"))})), host.out);
+
+  EXPECT_EQ(host.allocator->ring(), nullptr);
+  EXPECT_THAT(host.said_to_b(), testing::Contains(PeerMessage{.id = 0, .body = RingDigest{0}}));
 }
 
 TEST(Allocator, StatusListsOurselvesFirstAndWhoIsUnreachable) {
