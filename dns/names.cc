@@ -271,8 +271,14 @@ void Names::on_record(const RecordChanged& change) {
 }
 
 void Names::on_run(PeerName peer, const RunOfNames& run) {
-  set_run(peer, others_[peer], run.run);
-  set_trusted(peer, true);
+  Origin& origin = others_[peer];
+  set_run(peer, origin, run.run);
+  // While a run that we have lost is out of reach, its word comes out of somebody's memory: what it
+  // has withdrawn since may not have come. A run that we have never met had nothing to lose.
+  const bool is_remembered = !reachable_.contains(peer) && origin.missed == run.run;
+  if (run.run == origin.run && !is_remembered) {
+    set_trusted(peer, true);
+  }
 }
 
 void Names::set_trusted(PeerName peer, bool trusted) {
@@ -295,7 +301,7 @@ void Names::on_peer_reachable(TimePoint now, PeerName peer) {
     return;
   }
   const auto at = others_.find(peer);
-  if (at != others_.end() && std::exchange(at->second.missed, false)) {
+  if (at != others_.end() && std::exchange(at->second.missed, std::nullopt)) {
     say_due_ = std::min(say_due_, now + kSayDelay);
   }
   if (at != others_.end() && at->second.trusted) {
@@ -308,7 +314,8 @@ void Names::on_peer_reachable(TimePoint now, PeerName peer) {
 void Names::on_peer_unreachable(PeerName peer) {
   set_trusted(peer, false);
   if (reachable_.erase(peer) > 0) {
-    others_[peer].missed = true;
+    Origin& origin = others_[peer];
+    origin.missed = origin.run;
   }
 }
 

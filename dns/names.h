@@ -122,7 +122,8 @@ class Names {
   struct Origin {
     std::uint64_t run = 0;  // The latest it was heard of.
     bool trusted = false;   // What we hold is all it said when it was last reachable.
-    bool missed = false;    // Was reachable, and may wait for our word once it is again.
+    // The run that was reachable, and may wait for our word once it is again.
+    std::optional<std::uint64_t> missed;
     std::map<NameKey, NamesOfPart> parts;
   };
   using Changed = std::set<std::uint16_t>;  // Parts that are to be published.

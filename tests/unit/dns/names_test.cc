@@ -117,6 +117,62 @@ TEST(Names, WithdrawnWhileSuspendedDoNotComeBack) {
   EXPECT_THAT(two.list(), IsEmpty());
 }
 
+TEST(Names, WithdrawnWhileSuspendedDoNotComeBackByAWordThatAThirdPeerRemembers) {
+  Names one(options(1));
+  Names two(options(2));
+  NamesActions said;
+  ASSERT_TRUE(one.watch(kContainer, {web()}, said).ok());
+  two.on_peer_reachable(kNow, PeerName(1));
+  tell(two, 1, said);
+  give_word(one, two, 1);
+  two.on_peer_unreachable(PeerName(1));
+  give_word(one, two, 1);  // Given to others before it withdrew the name, and passed on by them.
+  NamesActions withdrawn;
+  EXPECT_EQ(one.remove({.owner = kContainer, .address = {}, .name = {}}, withdrawn), 1U);
+
+  two.on_peer_reachable(kNow, PeerName(1));
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+  tell(two, 1, withdrawn);
+  give_word(one, two, 1);
+
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+}
+
+TEST(Names, OfAPeerThatWasStartedAnewAreTrustedBeforeItIsReachable) {
+  Names::Options second = options(1);
+  second.run = 2;
+  Names one(options(1));
+  Names two(options(2));
+  two.on_peer_reachable(kNow, PeerName(1));
+  give_word(one, two, 1);
+  two.on_peer_unreachable(PeerName(1));
+  Names after(second);
+  NamesActions said;
+  ASSERT_TRUE(after.watch(kContainer, {web()}, said).ok());
+  tell(two, 1, said);
+  give_word(after, two, 1);
+
+  two.on_peer_reachable(kNow, PeerName(1));
+
+  EXPECT_TRUE(knows(two, "web.weft.local"));
+}
+
+TEST(Names, AWordOfAnEarlierRunIsNoWordOfTheLater) {
+  Names::Options second = options(1);
+  second.run = 2;
+  Names before(options(1));
+  Names after(second);
+  Names two(options(2));
+  NamesActions said;
+  ASSERT_TRUE(after.watch(kContainer, {web()}, said).ok());
+  tell(two, 1, said);
+  two.on_peer_reachable(kNow, PeerName(1));
+
+  give_word(before, two, 1);
+
+  EXPECT_FALSE(knows(two, "web.weft.local"));
+}
+
 TEST(Names, OfAnEarlierRunAreNotAnswered) {
   Names::Options first = options(1);
   first.run = 1;
