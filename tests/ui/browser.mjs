@@ -29,6 +29,14 @@ export async function openPage(base, executablePath, folder) {
       process.exit(1);
     }
   };
+  // As page.waitForFunction, which the content-security policy stops after its first look.
+  const until = async (check, argument) => {
+    const deadline = Date.now() + WAIT.timeout;
+    while (!(await page.evaluate(check, argument))) {
+      if (Date.now() > deadline) throw new Error(`not within ${WAIT.timeout} ms: ${check}`);
+      await page.waitForTimeout(100);
+    }
+  };
   const button = (name) => page.getByRole('button', { name, exact: true });
   // A shell in the container whose details are open: typed into, answered, and left open.
   const openShell = async (container) => {
@@ -45,5 +53,5 @@ export async function openPage(base, executablePath, folder) {
     await terminal.getByText('Ended').waitFor(WAIT);
     await button('Close terminal').click();
   };
-  return { browser, page, complaints, step, button, openShell, leaveShell, WAIT };
+  return { browser, page, complaints, step, until, button, openShell, leaveShell, WAIT };
 }

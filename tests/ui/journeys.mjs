@@ -8,7 +8,7 @@ import { createRequire } from 'node:module';
 import { openPage } from './browser.mjs';
 
 const [base, executablePath, folder] = process.argv.slice(2);
-const { browser, page, complaints, step, button, openShell, leaveShell, WAIT } = await openPage(base, executablePath, folder);
+const { browser, page, complaints, step, until, button, openShell, leaveShell, WAIT } = await openPage(base, executablePath, folder);
 
 // axe-core runs in the page, past its content-security policy, as playwright's own scripts do.
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -18,6 +18,13 @@ const checkAccessibility = async (where) => {
   const grave = violations.filter((found) => ['serious', 'critical'].includes(found.impact));
   const told = grave.map((found) => `${found.id}: ${found.help}: ${found.nodes.map((node) => node.html).join(' | ')}`);
   assert.deepEqual(told, [], `axe finds nothing serious: ${where}`);
+};
+
+// What a button hands to the browser as a file.
+const saved = async (name, file) => {
+  const [download] = await Promise.all([page.waitForEvent('download', WAIT), button(name).click()]);
+  assert.equal(download.suggestedFilename(), file);
+  return readFile(await download.path(), 'utf8');
 };
 
 await step('the containers of both hosts are there', async () => {
@@ -38,10 +45,21 @@ await step('the table lists them, sorts and finds', async () => {
   const one = await first();
   await button('Name').click();
   assert.notEqual(await first(), one, 'sorting the other way shows another first row');
+  assert.match(page.url(), /sort=-label/);
   await page.getByRole('searchbox').fill('host:h2');
   await page.getByText('1 found').waitFor(WAIT);
   assert.equal(await page.locator('tbody tr').count(), 1);
+  // Pinned, a search stays while the next is asked for; a link has both.
+  await page.getByRole('searchbox').press('Enter');
+  await button('No longer only host:h2').waitFor(WAIT);
+  await page.getByText(/^1 node, 0 edges/).waitFor(WAIT);
+  await page.getByRole('searchbox').fill('web');
+  await page.getByText('Nothing matches.').waitFor(WAIT);
+  assert.match(page.url(), /q=web.*pin=host%3Ah2/);
   await page.getByRole('searchbox').fill('');
+  await button('No longer only host:h2').click();
+  await page.locator('tbody tr', { hasText: 'web' }).first().waitFor(WAIT);
+  assert.match(await saved('Save as CSV', 'weft-containers.csv'), /^Name,Where,CPU.*\r\n(web|db),/);
 });
 
 await step('a row opens the details, with the other end of its connection', async () => {
@@ -112,6 +130,58 @@ await step('every view renders', async () => {
   }
 });
 
+await step('nodes of one host are drawn as one, which opens when clicked', async () => {
+  await page.goto(`${base}/#/processes?o.unconnected=show`);
+  await page.getByText(/^\d+ nodes, /).waitFor(WAIT);
+  await button('by host').click();
+  await page.getByText(/^\d+ nodes, .*drawn as [23]( |$)/).waitFor(WAIT);
+  assert.match(page.url(), /group=hosts/);
+  await page.locator('.canvas[aria-busy=false]').waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/groups.png` });
+  await checkAccessibility('groups');
+  const canvas = page.locator('.canvas');
+  const { x, y, width, height } = await canvas.boundingBox();
+  const isNode = () => canvas.evaluate((box) => box.style.cursor === 'pointer');
+  const findNode = async () => {
+    // Two nodes are in the middle, and wider than these steps.
+    for (let down = height * 0.3; down < height * 0.7; down += 20) {
+      for (let right = width * 0.35; right < width * 0.65; right += 24) {
+        await page.mouse.move(x + right, y + down);
+        if (await isNode()) return { x: x + right, y: y + down };
+      }
+    }
+    return assert.fail('no node is under the pointer anywhere');
+  };
+  const at = await findNode();
+  await page.mouse.click(at.x, at.y);
+  await page.waitForURL(/open=group/, WAIT);
+  assert.equal(await page.getByRole('complementary', { name: 'Details' }).count(), 0);
+  await button('Ungrouped').click();
+  await page.getByText(/^\d+ nodes, \d+ edges?( |$)/).waitFor(WAIT);
+});
+
+await step('edges tell what is asked of them, those of the overlay which way frames go', async () => {
+  await page.goto(`${base}/#/containers`);
+  await button('Round trip').click();
+  await button('Round trip').and(page.locator('[aria-pressed=true]')).waitFor(WAIT);
+  assert.match(page.url(), /edges=rtt/);
+  await page.locator('.canvas[aria-busy=false]').waitFor(WAIT);
+  // Words are drawn on a layer of their own.
+  const hasWords = () => {
+    const layer = document.querySelector('.sigma-edgeLabels');
+    const { data } = layer.getContext('2d').getImageData(0, 0, layer.width, layer.height);
+    return data.some((value) => value > 0);
+  };
+  await until(hasWords);
+  await page.screenshot({ path: `${folder}/edges.png` });
+  const svg = await saved('Save as SVG', 'weft-containers.svg');
+  assert.ok(['<svg ', '>web</text>', '>db</text>', '<line '].every((part) => svg.includes(part)), svg);
+  await page.goto(`${base}/#/weave`);
+  await page.locator('[data-topology=weave][aria-current=page]').waitFor(WAIT);
+  await until(hasWords);
+  await page.screenshot({ path: `${folder}/overlay.png` });
+});
+
 await step('the resources: hosts, what stands on them, and what uses it', async () => {
   await page.locator('[data-topology=hosts]').click();
   await page.locator('[data-topology=weave]').click(); // The overlay has none, and says so.
@@ -162,7 +232,7 @@ await step('the resources: hosts, what stands on them, and what uses it', async 
   // By pointer: wheel and drag, and a drag opens nothing.
   await tile('h1', 1).hover();
   await page.mouse.wheel(0, -1000);
-  await page.waitForFunction((width) => document.querySelector('[role=treeitem]').offsetWidth > width * 3, before.width, WAIT);
+  await until((width) => document.querySelector('[role=treeitem]').offsetWidth > width * 3, before.width);
   await page.mouse.down();
   await page.mouse.move(700, 500, { steps: 5 });
   await page.mouse.up();
@@ -195,7 +265,7 @@ await step('a pause keeps the picture, and what follows it is whole', async () =
     const names = Object.values(nodes).map((node) => node.label);
     return names.includes('comes') && !names.includes('leaves');
   };
-  await page.waitForFunction(isTold, null, WAIT);
+  await until(isTold);
   assert.deepEqual([await row('leaves').count(), await row('comes').count()], [1, 0]);
   await page.getByRole('button', { name: /^Paused/ }).click();
   await row('comes').waitFor(WAIT);
@@ -221,7 +291,7 @@ await step('where drawing is slow the graph is dragged as a picture, and drawn a
   await page.mouse.down();
   await page.mouse.move(x + 520, y + 100, { steps: 12 });
   await page.mouse.up();
-  await page.waitForFunction(() => globalThis.dragged > 20, null, WAIT);
+  await until(() => globalThis.dragged > 20);
   await page.locator('.canvas:not(.moving)').waitFor(WAIT);
   const drawn = await picture.evaluate((canvas) => {
     const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -243,9 +313,23 @@ await step('the theme can be changed', async () => {
 });
 
 await step('with high contrast and without motion', async () => {
-  await page.emulateMedia({ contrast: 'more', reducedMotion: 'reduce', colorScheme: 'dark' });
+  // Playwright's own call knows nothing of contrast.
+  const features = Object.entries({
+    'prefers-contrast': 'more',
+    'prefers-reduced-motion': 'reduce',
+    'prefers-color-scheme': 'dark',
+  }).map(([name, value]) => ({ name, value }));
+  const session = await page.context().newCDPSession(page);
+  await session.send('Emulation.setEmulatedMedia', { features });
+  await page.locator(':root[data-contrast=more]').waitFor(WAIT);
+  await page.screenshot({ path: `${folder}/contrast.png` });
   await checkAccessibility('high contrast');
-  await page.emulateMedia({ contrast: null, reducedMotion: null, colorScheme: 'dark' });
+  await session.detach();
+  await page.emulateMedia({ reducedMotion: null, colorScheme: 'dark' });
+  await page.locator(':root[data-contrast=normal]').waitFor(WAIT);
+  await button('High contrast').click();
+  await page.locator(':root[data-contrast=more]').waitFor(WAIT);
+  await button('High contrast').click();
 });
 
 await step('by keyboard alone: to a row of the table and its details', async () => {

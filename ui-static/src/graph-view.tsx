@@ -5,19 +5,40 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Settings } from 'sigma/settings';
 import type { NodeDisplayData, PartialButFor } from 'sigma/types';
 import { animateNodes } from 'sigma/utils';
-import type { Edge, Summary } from './api';
+import type { Summary } from './api';
 import { paint } from './color';
+import { type Look, type Tone, edgeLook, pathLook } from './edge-look';
 import { ArrowProgram } from './edge-program';
 import * as format from './format';
+import { type DrawnNode, save, svgOf } from './export';
+import type { Drawn } from './groups';
 import type { LayoutRequest, LayoutResult } from './layout.worker';
 import { SHAPES, ShapeProgram } from './node-program';
 import { PictureSigma } from './picture-sigma';
-import { dark, hovered, matches, metric, nodes, reachTo, selected, show } from './state';
+import {
+  contrast,
+  dark,
+  drawn,
+  drawnMatches,
+  edgeMetric,
+  exporter,
+  hovered,
+  metric,
+  openGroup,
+  reachTo,
+  selected,
+  show,
+  standIn,
+  topology,
+} from './state';
 
 const MOVE_MS = 450;
 
 // Of a larger graph only the nodes are drawn while it is moved about: the rest takes longer than a frame.
 const LARGE = 1000;
+
+// More edges than this have no room for words.
+const EDGE_WORDS_MAX = 300;
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
 interface Theme {
@@ -27,6 +48,7 @@ interface Theme {
   edge: string;
   edgeStrong: string;
   edgeFaint: string;
+  tones: Record<Tone, string>;
 }
 
 const theme = (): Theme => {
@@ -39,6 +61,7 @@ const theme = (): Theme => {
     edge: read('--edge'),
     edgeStrong: read('--accent'),
     edgeFaint: read('--edge-faint'),
+    tones: { plain: read('--edge'), good: read('--accent'), warn: read('--warn'), bad: read('--bad') },
   };
 };
 
@@ -50,9 +73,17 @@ function level(node: Summary, id: string): number {
 
 const radius = (count: number): number => (count > 1500 ? 6 : count > 400 ? 9 : count > 120 ? 13 : 18);
 
+// A group is larger than a node, and more so the more it stands for.
+const growth = (node: Drawn): number => (node.members ? 1.2 + 0.35 * Math.log10(node.members.length) : node.stack ? 1.15 : 1);
+
 // The lines of a large graph are thin: thick ones leave no room between them, and filling it takes longer than all else.
-const thickness = (edge: Edge | undefined, count: number): number =>
-  (1.2 + Math.min(5, Math.log10(1 + (edge?.sent ?? 0) + (edge?.received ?? 0)) * 0.6)) * (count > LARGE ? 0.3 : 1);
+const fineness = (count: number): number => (count > LARGE ? 0.3 : 1);
+
+/** Edges of the overlay say which way its frames take, others what they carry. */
+function lookOf(from: Drawn, to: Drawn): Look {
+  const path = topology.peek() === 'weave' ? pathLook(from, to) : undefined;
+  return path ?? edgeLook(from.edges?.[to.id], edgeMetric.peek());
+}
 
 type Label = PartialButFor<NodeDisplayData, 'x' | 'y' | 'size' | 'label' | 'color'> & {
   minor?: string;
@@ -84,6 +115,21 @@ function drawLabel(context: CanvasRenderingContext2D, data: Label, settings: Set
   context.restore();
 }
 
+type End = { x: number; y: number };
+
+function drawEdgeLabel(context: CanvasRenderingContext2D, text: string, from: End, to: End, settings: Settings, look: Theme): void {
+  const x = (from.x + to.x) / 2;
+  const y = (from.y + to.y) / 2 - 5; // Above the line: what nodes are called stands below them.
+  context.font = `${settings.labelSize - 1}px ${settings.labelFont}`;
+  context.textAlign = 'center';
+  context.lineJoin = 'round';
+  context.lineWidth = 4;
+  context.strokeStyle = look.halo;
+  context.strokeText(text, x, y);
+  context.fillStyle = look.dim;
+  context.fillText(text, x, y);
+}
+
 /** Everything of the graph that is not what the nodes say: made once, fed by effects. */
 class Picture {
   readonly graph = new Graph({ type: 'directed' });
@@ -113,6 +159,9 @@ class Picture {
       stagePadding: 90,
       zIndex: true,
       defaultDrawNodeLabel: (context, data, settings) => drawLabel(context, data as Label, settings, this.look),
+      defaultDrawEdgeLabel: (context, edge, from, to, settings) => {
+        if (edge.label) drawEdgeLabel(context, edge.label, from, to, settings, this.look);
+      },
       defaultDrawNodeHover: (context, data, settings) => drawLabel(context, data as Label, settings, this.look),
       nodeReducer: (id, data) => this.reduceNode(id, data),
       edgeReducer: (id, data) => this.reduceEdge(id, data),
@@ -121,7 +170,13 @@ class Picture {
     this.sigma.on('clickNode', ({ node, event }) => {
       const from = selected.peek();
       const isReach = event.original.shiftKey && from && from !== node;
-      if (isReach) reachTo.value = { id: node, label: this.graph.getNodeAttribute(node, 'label') as string };
+      const isGroup = drawn.peek().get(node)?.members !== undefined;
+      if (isGroup) {
+        hovered.value = null; // It is gone from under the pointer.
+        container.style.cursor = '';
+        openGroup(node);
+      }
+      else if (isReach) reachTo.value = { id: node, label: this.graph.getNodeAttribute(node, 'label') as string };
       else show({ node: from === node ? null : node });
     });
     this.sigma.on('clickStage', () => selected.value && show({ node: null }));
@@ -143,14 +198,18 @@ class Picture {
 
   repaint(): void {
     this.look = theme();
-    for (const [id, node] of nodes.peek()) {
+    for (const [id, node] of drawn.peek()) {
       if (this.graph.hasNode(id)) this.graph.mergeNodeAttributes(id, this.attributes(node));
     }
+    // The hint has Sigma take all edges in anew: it cannot repaint those that it has not drawn yet.
+    this.graph.updateEachEdgeAttributes((_, before, from, to) => ({ ...before, ...this.edgeAttributes(from, to) }), {
+      attributes: ['zIndex'],
+    });
     this.sigma.refresh();
   }
 
   focus(): void {
-    const center = hovered.peek() ?? selected.peek();
+    const center = standIn(hovered.peek() ?? selected.peek());
     this.near = new Set(center && this.graph.hasNode(center) ? [center, ...this.graph.neighbors(center)] : []);
     this.sigma.refresh({ skipIndexation: true, schedule: true });
   }
@@ -161,7 +220,7 @@ class Picture {
     void camera.animate(state, { duration: reducedMotion.matches ? 0 : 200 });
   }
 
-  update(view: ReadonlyMap<string, Summary>): void {
+  update(view: ReadonlyMap<string, Drawn>): void {
     for (const id of this.graph.nodes()) if (!view.has(id)) this.graph.dropNode(id);
     for (const [id, node] of view) {
       if (this.graph.hasNode(id)) this.graph.mergeNodeAttributes(id, this.attributes(node));
@@ -173,18 +232,46 @@ class Picture {
         if (!view.has(to) || to === id) continue;
         const key = `${id}\n${to}`;
         wanted.add(key);
-        const size = thickness(node.edges?.[to], view.size);
-        if (this.graph.hasEdge(key)) this.graph.mergeEdgeAttributes(key, { size });
-        else this.graph.addEdgeWithKey(key, id, to, { size });
+        if (this.graph.hasEdge(key)) this.graph.mergeEdgeAttributes(key, this.edgeAttributes(id, to));
+        else this.graph.addEdgeWithKey(key, id, to, this.edgeAttributes(id, to));
       }
     }
     this.sigma.adapt(view.size > LARGE);
     for (const key of this.graph.edges()) if (!wanted.has(key)) this.graph.dropEdge(key);
+    this.sigma.setSetting('renderEdgeLabels', wanted.size <= EDGE_WORDS_MAX);
     const structure = [...view.keys(), ...wanted].sort().join('\t');
     if (structure !== this.structure) {
       this.structure = structure;
       this.layout(false);
     }
+  }
+
+  /** The graph as it stands on the screen, and beyond it. */
+  svg(): string {
+    const at = new Map<string, DrawnNode>();
+    for (const id of this.graph.nodes()) {
+      const data = this.graph.getNodeAttributes(id);
+      if (data['hidden']) continue;
+      at.set(id, {
+        ...this.sigma.graphToViewport({ x: Number(data['x']), y: Number(data['y']) }),
+        radius: this.sigma.scaleSize(Number(data['size'])),
+        label: String(data['label']),
+        minor: String(data['minor']),
+        fill: String(data['color']),
+        stroke: String(data['ring']),
+      });
+    }
+    const edges = this.graph.mapEdges((_, { size, label, tone }, from, to) => {
+      const ends = { from: at.get(from), to: at.get(to) };
+      return { ...ends, width: Number(size), color: this.look.tones[tone as Tone], label: String(label) };
+    });
+    return svgOf({
+      nodes: [...at.values()],
+      edges: edges.flatMap(({ from, to, ...rest }) => (from && to ? [{ from, to, ...rest }] : [])),
+      background: this.look.halo,
+      text: this.look.text,
+      dim: this.look.dim,
+    });
   }
 
   layout(fresh: boolean): void {
@@ -237,7 +324,15 @@ class Picture {
     this.sigma.setCustomBBox({ x, y });
   }
 
-  private attributes(node: Summary): Record<string, unknown> {
+  private edgeAttributes(from: string, to: string): { size: number; label: string; tone: Tone } {
+    const source = drawn.peek().get(from);
+    const target = drawn.peek().get(to);
+    if (!source || !target) return { size: 1, label: '', tone: 'plain' };
+    const { thickness, label, tone } = lookOf(source, target);
+    return { size: thickness * fineness(drawn.peek().size), label, tone };
+  }
+
+  private attributes(node: Drawn): Record<string, unknown> {
     const { ring, body } = paint(node.rank, Boolean(node.pseudo), dark.peek());
     const shown = node.metrics?.find((item) => item.id === metric.peek());
     return {
@@ -246,7 +341,7 @@ class Picture {
       value: shown ? format.metric(shown) : '',
       color: body,
       ring,
-      size: radius(nodes.peek().size) * (node.stack ? 1.15 : 1),
+      size: radius(drawn.peek().size) * growth(node),
       shapeIndex: Math.max(0, SHAPES.indexOf(node.shape)),
       level: level(node, metric.peek()),
       stale: node.stale ?? 0,
@@ -254,12 +349,12 @@ class Picture {
   }
 
   private reduceNode(id: string, data: Record<string, unknown>): Record<string, unknown> {
-    const found = matches.peek();
+    const found = drawnMatches.peek();
     const isFound = !found || found.has(id);
     const isNear = this.near.size === 0 || this.near.has(id);
     const isStrong = isFound && isNear;
     const fade = (isStrong ? 1 : 0.16) * (Number(data['stale']) > 0 ? 0.55 : 1);
-    const isCenter = selected.peek() === id;
+    const isCenter = standIn(selected.peek()) === id;
     return {
       ...data,
       fade,
@@ -272,15 +367,17 @@ class Picture {
 
   private reduceEdge(id: string, data: Record<string, unknown>): Record<string, unknown> {
     const [from, to] = this.graph.extremities(id);
-    const center = hovered.peek() ?? selected.peek();
+    const tone = data['tone'] as Tone;
+    const center = standIn(hovered.peek() ?? selected.peek());
     const touches = center !== null && (from === center || to === center);
-    const found = matches.peek();
+    const found = drawnMatches.peek();
     const isFaint =
       (this.near.size > 0 && !touches) || (found !== null && !(found.has(from ?? '') && found.has(to ?? '')));
     return {
       ...data,
       hidden: isFaint && this.graph.order > LARGE,
-      color: touches ? this.look.edgeStrong : isFaint ? this.look.edgeFaint : this.look.edge,
+      label: isFaint ? '' : data['label'],
+      color: isFaint ? this.look.edgeFaint : tone !== 'plain' ? this.look.tones[tone] : touches ? this.look.edgeStrong : this.look.edge,
       zIndex: touches ? 1 : 0,
     };
   }
@@ -295,18 +392,23 @@ export function GraphView() {
     const made = new Picture(box.current);
     picture.current = made;
     const stops = [
-      effect(() => made.update(nodes.value)),
+      effect(() => made.update(drawn.value)),
       effect(() => {
-        void [dark.value, metric.value];
+        void [dark.value, contrast.value, metric.value, edgeMetric.value];
         // The theme's colours are there once the document has been restyled.
         requestAnimationFrame(() => picture.current === made && made.repaint());
       }),
       effect(() => {
-        void [hovered.value, selected.value, matches.value, nodes.value];
+        void [hovered.value, selected.value, drawnMatches.value, drawn.value];
         made.focus();
       }),
     ];
+    exporter.value = {
+      label: 'Save as SVG',
+      run: () => save(`weft-${topology.peek()}.svg`, 'image/svg+xml', made.svg()),
+    };
     return () => {
+      exporter.value = null;
       picture.current = null;
       for (const stop of stops) stop();
       made.kill();

@@ -11,6 +11,7 @@ import { ResourceView } from './resource-view';
 import {
   type Mode,
   connection,
+  contrast,
   current,
   dark,
   helpOpen,
@@ -22,6 +23,9 @@ import {
   mode,
   nodes,
   paused,
+  pinQuery,
+  pinned,
+  pins,
   query,
   received,
   selected,
@@ -29,9 +33,11 @@ import {
   show,
   start,
   togglePause,
+  toggleContrast,
   toggleTheme,
   topologies,
   topology,
+  unpin,
   visitor,
 } from './state';
 import { TableView } from './table-view';
@@ -100,6 +106,7 @@ function Search() {
           query.value = event.currentTarget.value;
         }}
         onKeyDown={(event) => {
+          if (event.key === 'Enter') pinQuery();
           if (event.key === 'Escape') {
             query.value = '';
             event.currentTarget.blur();
@@ -107,6 +114,20 @@ function Search() {
         }}
       />
       {matches.value ? <span class="found">{matches.value.size} found</span> : <kbd aria-hidden="true">/</kbd>}
+    </div>
+  );
+}
+
+function Pins() {
+  if (pins.value.length === 0) return null;
+  return (
+    <div class="pins" role="group" aria-label="Only what matches">
+      Only
+      {pins.value.map((pin) => (
+        <button type="button" key={pin} class="chip" aria-label={`No longer only ${pin}`} title="No longer" onClick={() => unpin(pin)}>
+          {pin}
+        </button>
+      ))}
     </div>
   );
 }
@@ -162,24 +183,29 @@ function Header() {
         <i aria-hidden="true" />
         {paused.value ? `Paused ${paused.value.toTimeString().slice(0, 8)}` : CONNECTION[connection.value]}
       </button>
-      <button type="button" class="icon" aria-label={dark.value ? 'Light theme' : 'Dark theme'} onClick={toggleTheme}>
-        {dark.value ? '☀' : '☾'}
-      </button>
-      {visitor.value?.login && (
-        <button type="button" class="quiet" title={`${visitor.value.name}, ${visitor.value.role}`} onClick={() => void logOut()}>
-          Log out
+      <div class="tools">
+        <button type="button" class="icon" aria-label={dark.value ? 'Light theme' : 'Dark theme'} onClick={toggleTheme}>
+          {dark.value ? '☀' : '☾'}
         </button>
-      )}
-      <button
-        type="button"
-        class="icon"
-        aria-label="Help"
-        onClick={() => {
-          helpOpen.value = true;
-        }}
-      >
-        ?
-      </button>
+        <button type="button" class="icon" aria-label="High contrast" aria-pressed={contrast.value} onClick={toggleContrast}>
+          ◐
+        </button>
+        {visitor.value?.login && (
+          <button type="button" class="quiet" title={`${visitor.value.name}, ${visitor.value.role}`} onClick={() => void logOut()}>
+            Log out
+          </button>
+        )}
+        <button
+          type="button"
+          class="icon"
+          aria-label="Help"
+          onClick={() => {
+            helpOpen.value = true;
+          }}
+        >
+          ?
+        </button>
+      </div>
     </header>
   );
 }
@@ -197,7 +223,7 @@ function Empty() {
   const isResources = mode.value === 'resources';
   if (isResources && !isResourceful.value) return <NoResources />;
   const isReceived = isResources ? layers.value.hosts !== undefined : received.value;
-  const shown = isResources ? (layers.value.hosts?.size ?? 0) : nodes.value.size;
+  const shown = isResources ? (layers.value.hosts?.size ?? 0) : pinned.value.size;
   if (shown > 0) return null; // What was known stays when the agent is gone.
   if (connection.value === 'lost') {
     return (
@@ -213,6 +239,15 @@ function Empty() {
         <div class="weave" aria-hidden="true" />
         <h2>Asking the hosts</h2>
         <p>Agents look only while somebody watches, so the first picture takes a second.</p>
+      </div>
+    );
+  }
+  if (!isResources && nodes.value.size > 0) {
+    if (mode.value === 'table') return null; // The table says so itself.
+    return (
+      <div class="empty" role="status">
+        <h2>Nothing matches</h2>
+        <p>None of {nodes.value.size} nodes matches all that is asked for above.</p>
       </div>
     );
   }
@@ -244,6 +279,7 @@ function Help() {
         <div><dt><kbd>&lt;</kbd> <kbd>&gt;</kbd> <kbd>q</kbd></dt><dd>previous, next, no metric on the nodes</dd></div>
         <div><dt><kbd>Shift</kbd> click</dt><dd>how the node with the details reaches that one</dd></div>
         <div><dt><kbd>Esc</kbd></dt><dd>close details</dd></div>
+        <div><dt><kbd>Enter</kbd></dt><dd>in the search: show only what matches; several of these must all match</dd></div>
         <div><dt><code>web|db</code></dt><dd>text in any field, as a regular expression</dd></div>
         <div><dt><code>image:nginx</code></dt><dd>text in one field</dd></div>
         <div><dt><code>memory &gt; 50M</code></dt><dd>compare a metric: &lt; &gt; =, with k, m, g, t</dd></div>
@@ -280,6 +316,7 @@ function App() {
   return (
     <>
       <Header />
+      <Pins />
       <main>
         {mode.value === 'graph' ? <GraphView /> : mode.value === 'table' ? <TableView /> : <ResourceView />}
         <Empty />

@@ -24,7 +24,7 @@ const REDRAWN_MS = 600;
 const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
 
 // The layers of which the picture consists, lowest first. Sigma's others show what is under the pointer.
-const LAYERS = ['edges', 'nodes', 'labels'];
+const LAYERS = ['edges', 'edgeLabels', 'nodes', 'labels'];
 
 function drawsInSoftware(gl: WebGLRenderingContext | null | undefined): boolean {
   const names = gl?.getExtension('WEBGL_debug_renderer_info');
@@ -50,6 +50,7 @@ export class PictureSigma extends Sigma {
     this.getMouseCaptor().prependListener('doubleClick', () => this.settle());
     this.getTouchCaptor().prependListener('tap', () => this.settle());
     this.askLessOften();
+    this.forgetGone();
     const canvas = this.getCanvases()['nodes'];
     if (drawsInSoftware(canvas?.getContext('webgl2') ?? canvas?.getContext('webgl'))) this.takePictures();
   }
@@ -77,6 +78,16 @@ export class PictureSigma extends Sigma {
     const settings = { hideEdgesOnMove: hide, hideLabelsOnMove: hide, minEdgeThickness: large ? 0.6 : 1.7 };
     const unchanged = Object.entries(settings).every(([key, value]) => this.getSetting(key as keyof Settings) === value);
     if (!unchanged) this.setSettings(settings);
+  }
+
+  // Sigma answers with what it drew last, and a node of that may be gone.
+  private forgetGone(): void {
+    const asked = this as unknown as { getNodeAtPosition(position: unknown): string | null };
+    const ask = asked.getNodeAtPosition.bind(this);
+    asked.getNodeAtPosition = (position) => {
+      const found = ask(position);
+      return found !== null && this.getGraph().hasNode(found) ? found : null;
+    };
   }
 
   private settle(): void {

@@ -57,14 +57,25 @@ function compile(text: string): Test {
   return (node) => texts(node).some(([, content]) => value.test(content));
 }
 
-/** The ids that match; null if nothing is searched for. */
-export function search(query: string, nodes: Iterable<Summary>): Set<string> | null {
-  const text = query.trim();
-  if (!text) return null;
-  const test = compile(text);
+const compiled = (queries: string[]): Test[] =>
+  queries
+    .map((query) => query.trim())
+    .filter(Boolean)
+    .map(compile);
+
+/** The ids that match all of the searches; null if nothing is searched for. */
+export function search(queries: string[], nodes: Iterable<Summary>): Set<string> | null {
+  const tests = compiled(queries);
+  if (tests.length === 0) return null;
   const found = new Set<string>();
   for (const node of nodes) {
-    if (test(node)) found.add(node.id);
+    if (tests.every((test) => test(node))) found.add(node.id);
   }
   return found;
+}
+
+/** Of the nodes those that match all of the searches. */
+export function narrowed(nodes: ReadonlyMap<string, Summary>, queries: string[]): ReadonlyMap<string, Summary> {
+  const found = search(queries, nodes.values());
+  return found ? new Map([...nodes].filter(([id]) => found.has(id))) : nodes;
 }

@@ -15,8 +15,10 @@ import {
   getVisitor,
   topologyId,
 } from './api';
+import { EDGE_METRICS, type EdgeMetric } from './edge-look';
+import { grouped, groupingOf, standIns } from './groups';
 import type { Extent } from './resource-layout';
-import { search } from './search';
+import { narrowed, search } from './search';
 import { type Connection, type Nodes, applied, follow, isNews } from './stream';
 
 export type Mode = 'graph' | 'table' | 'resources';
@@ -33,15 +35,28 @@ export const selected = signal<string | null>(null);
 // What the selected node is asked to reach: a node, or a name somebody wrote.
 export const reachTo = signal<{ id: string; label: string } | null>(null);
 export const query = signal('');
+export const pins = signal<string[]>([]); // Searches that stay: what does not match all of them is not shown.
 export const options = signal<Record<string, string>>({});
 export const metric = signal('');
 export const extent = signal<Extent>('all'); // Of hosts in the resource view.
+export const edgeMetric = signal<EdgeMetric>('');
+export const grouping = signal<string | null>(null); // As chosen: '' for none, null for what suits the view's size.
+export const openGroups = signal<ReadonlySet<string>>(new Set());
+export const sortBy = signal(''); // The table's column; nothing for its first of numbers.
+export const upwards = signal(false);
 export const hovered = signal<string | null>(null);
 export const helpOpen = signal(false);
 
 const DARK = '(prefers-color-scheme: dark)';
 const storedTheme = localStorage.getItem('weft-theme');
 export const dark = signal(storedTheme ? storedTheme === 'dark' : matchMedia(DARK).matches);
+
+const CONTRAST = matchMedia('(prefers-contrast: more)');
+const storedContrast = localStorage.getItem('weft-contrast');
+export const contrast = signal(storedContrast ? storedContrast === 'more' : CONTRAST.matches);
+
+/** Makes a file of what is shown; set by the view that can. */
+export const exporter = signal<{ label: string; run: () => void } | null>(null);
 
 // What is known.
 export const topologies = signal<Topology[]>([]);
@@ -67,11 +82,15 @@ export const session = signal<Session | null>(null);
 export const isResourceful = computed(() => hasResources(topology.value));
 const areLayersShown = computed(() => mode.value === 'resources' && isResourceful.value);
 
-/** What is searched: in the resource view, everything in it. */
-const searched = computed(() =>
-  mode.value === 'resources' ? Object.values(layers.value).flatMap((layer) => [...layer.values()]) : [...nodes.value.values()],
-);
-export const matches = computed(() => search(query.value, searched.value));
+/** What graph and table are of. */
+export const pinned = computed(() => narrowed(nodes.value, pins.value));
+
+/** What stands out. The resource view shows what hosts have as it is, so there also what is pinned only stands out. */
+export const matches = computed(() => {
+  if (mode.value !== 'resources') return search([query.value], pinned.value.values());
+  const shown = Object.values(layers.value).flatMap((layer) => [...layer.values()]);
+  return search([...pins.value, query.value], shown);
+});
 
 const all = (list: Topology[]): Topology[] => list.flatMap((item) => [item, ...all(item.sub_topologies ?? [])]);
 export const current = computed(() => all(topologies.value).find((item) => topologyId(item) === topology.value));
@@ -83,6 +102,17 @@ export const metrics = computed(() => {
   }
   return [...found.values()];
 });
+
+/** What the graph shows: nodes, and groups of them. */
+export const groupedBy = computed(() => groupingOf(pinned.value, grouping.value));
+export const drawn = computed(() => grouped(pinned.value, groupedBy.value, openGroups.value));
+const groupOf = computed(() => standIns(drawn.value));
+
+/** What stands for a node in the graph. */
+export const standIn = (id: string | null): string | null => (id === null ? null : (groupOf.value.get(id) ?? id));
+export const drawnMatches = computed(
+  () => matches.value && new Set([...matches.value].map((id) => groupOf.value.get(id) ?? id)),
+);
 
 /** The metric of the view that a metric of another view stands for: of processes memory is called otherwise than of hosts. */
 export const metricLike = (id: string): string => {
@@ -114,7 +144,17 @@ function readHash(): void {
     mode.value = MODES.find((known) => known === wanted.get('mode')) ?? 'graph';
     selected.value = wanted.get('node');
     query.value = wanted.get('q') ?? '';
+    const pin = wanted.getAll('pin');
+    if (pin.join('\n') !== pins.value.join('\n')) pins.value = pin;
     metric.value = wanted.get('metric') ?? '';
+    edgeMetric.value = EDGE_METRICS.find(([known]) => known === wanted.get('edges'))?.[0] ?? '';
+    const by = wanted.get('group');
+    grouping.value = by === 'none' ? '' : by;
+    const open = wanted.getAll('open');
+    if (open.join('\n') !== [...openGroups.value].join('\n')) openGroups.value = new Set(open);
+    const sort = wanted.get('sort') ?? '';
+    upwards.value = sort !== '' && !sort.startsWith('-');
+    sortBy.value = sort.replace(/^-/, '');
     extent.value = wanted.get('of') === 'used' ? 'used' : 'all';
     if (JSON.stringify(chosen) !== JSON.stringify(options.value)) options.value = chosen;
   });
@@ -126,7 +166,12 @@ function writeHash(): void {
   if (mode.value !== 'graph') wanted.set('mode', mode.value);
   if (selected.value) wanted.set('node', selected.value);
   if (query.value) wanted.set('q', query.value);
+  for (const pin of pins.value) wanted.append('pin', pin);
   if (metric.value) wanted.set('metric', metric.value);
+  if (edgeMetric.value) wanted.set('edges', edgeMetric.value);
+  if (grouping.value !== null) wanted.set('group', grouping.value || 'none');
+  for (const id of openGroups.value) wanted.append('open', id);
+  if (sortBy.value) wanted.set('sort', `${upwards.value ? '' : '-'}${sortBy.value}`);
   if (extent.value !== 'all') wanted.set('of', extent.value);
   for (const [key, value] of Object.entries(options.value)) wanted.set(`o.${key}`, value);
   const text = wanted.toString();
@@ -143,6 +188,32 @@ export function show(where: { topology?: string; node?: string | null; mode?: Mo
     if (where.node !== undefined) selected.value = where.node;
     if (where.mode) mode.value = where.mode;
   });
+}
+
+/** Groups nodes by their parents in a topology, '' for none; what was opened is closed. */
+export function group(by: string): void {
+  batch(() => {
+    grouping.value = by;
+    openGroups.value = new Set();
+  });
+}
+
+/** Keeps what is searched for, and asks for the next. */
+export function pinQuery(): void {
+  const text = query.value.trim();
+  if (!text) return;
+  batch(() => {
+    if (!pins.value.includes(text)) pins.value = [...pins.value, text];
+    query.value = '';
+  });
+}
+
+export function unpin(pin: string): void {
+  pins.value = pins.value.filter((other) => other !== pin);
+}
+
+export function openGroup(id: string): void {
+  openGroups.value = new Set([...openGroups.value, id]);
 }
 
 export function choose(group: string, value: string): void {
@@ -296,10 +367,14 @@ export function start(): void {
   });
   effect(() => {
     document.documentElement.dataset.theme = dark.value ? 'dark' : 'light';
+    document.documentElement.dataset.contrast = contrast.value ? 'more' : 'normal';
   });
   effect(() => {
     const node = selected.value ? nodes.value.get(selected.value) : undefined;
     document.title = node ? `${node.label} – weft` : `${current.value?.name ?? 'weft'} – weft`;
+  });
+  CONTRAST.addEventListener('change', () => {
+    if (!localStorage.getItem('weft-contrast')) contrast.value = CONTRAST.matches;
   });
   setInterval(() => void refreshMenu(), 5000);
   getVisitor().then(
@@ -313,4 +388,9 @@ export function start(): void {
 export function toggleTheme(): void {
   dark.value = !dark.value;
   localStorage.setItem('weft-theme', dark.value ? 'dark' : 'light');
+}
+
+export function toggleContrast(): void {
+  contrast.value = !contrast.value;
+  localStorage.setItem('weft-contrast', contrast.value ? 'more' : 'normal');
 }

@@ -1,15 +1,13 @@
 // The same nodes as rows: sortable, keyboard-operable, for large views and for screen readers.
-import { signal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { Summary } from './api';
 import { paint } from './color';
+import { csvOf, save } from './export';
 import * as format from './format';
-import { dark, matches, metrics, nodes, selected, show } from './state';
+import { dark, exporter, matches, metrics, pinned, selected, show, sortBy, topology, upwards } from './state';
 
 const ROWS_MAX = 1000;
 const HIDDEN = new Set(['docker_container_id', 'docker_container_state', 'docker_container_command', 'cmdline', 'local_networks']);
-
-const sortBy = signal('');
-const upwards = signal(false);
 
 interface Column {
   id: string;
@@ -66,8 +64,9 @@ function columns(list: Summary[]): Column[] {
   return found;
 }
 
-export function TableView() {
-  const list = [...nodes.value.values()].filter((node) => matches.value?.has(node.id) ?? true);
+/** The rows that are shown, in order, with what their columns are. */
+function table(): { list: Summary[]; all: Column[]; chosen: Column | undefined } {
+  const list = [...pinned.value.values()].filter((node) => matches.value?.has(node.id) ?? true);
   const all = columns(list);
   const chosen = all.find((column) => column.id === sortBy.value) ?? all.find((column) => column.number) ?? all[0];
   const sign = upwards.value ? 1 : -1;
@@ -77,6 +76,22 @@ export function TableView() {
     if (x === y) return a.id < b.id ? -1 : 1;
     return (x < y ? -1 : 1) * sign;
   });
+  return { list, all, chosen };
+}
+
+function csv(): string {
+  const { list, all } = table();
+  return csvOf([all.map((column) => column.label), ...list.map((node) => all.map((column) => column.text(node)))]);
+}
+
+export function TableView() {
+  const { list, all, chosen } = table();
+  useEffect(() => {
+    exporter.value = { label: 'Save as CSV', run: () => save(`weft-${topology.peek()}.csv`, 'text/csv', csv()) };
+    return () => {
+      exporter.value = null;
+    };
+  }, []);
   const sort = (column: Column): void => {
     upwards.value = chosen?.id === column.id ? !upwards.value : !column.number;
     sortBy.value = column.id;

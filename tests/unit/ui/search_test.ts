@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Summary } from '../../../ui-static/src/api';
-import { search } from '../../../ui-static/src/search';
+import { narrowed, search } from '../../../ui-static/src/search';
 
 const web: Summary = {
   id: 'web',
@@ -27,7 +27,7 @@ const db: Summary = {
 };
 
 const found = (query: string): string[] | null => {
-  const ids = search(query, [web, db]);
+  const ids = search([query], [web, db]);
   return ids && [...ids].sort();
 };
 
@@ -50,4 +50,16 @@ test('metrics are compared, with powers of 1024', () => {
   assert.deepEqual(found('memory > 50M'), ['web']);
   assert.deepEqual(found('memory<50m'), ['db']);
   assert.deepEqual(found('memory = 40M'), ['db']);
+});
+
+test('several searches must all match', () => {
+  assert.deepEqual([...(search(['image:nginx|postgres', 'memory > 50M', ' '], [web, db]) ?? [])], ['web']);
+});
+
+test('pinned searches leave only what matches them all', () => {
+  const nodes = new Map([web, db].map((node) => [node.id, node]));
+
+  assert.equal(narrowed(nodes, []), nodes);
+  assert.deepEqual([...narrowed(nodes, ['host:h2']).keys()], ['db']);
+  assert.deepEqual([...narrowed(nodes, ['host:h2', 'nginx']).keys()], []);
 });
