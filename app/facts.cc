@@ -273,6 +273,24 @@ std::string image_name(std::string_view image) {
   return std::string(is_registry ? image.substr(first.size() + 1) : image);
 }
 
+std::optional<Service> service_of(const ContainerFacts& container) {
+  const auto label = [&](const char* key) {
+    const auto found = container.labels.find(key);
+    return found == container.labels.end() ? std::string() : found->second;
+  };
+  const std::string id = label("com.docker.swarm.service.id");
+  std::string name = label("com.docker.swarm.service.name");
+  if (id.empty() || name.empty()) {
+    return std::nullopt;
+  }
+  std::string stack = label("com.docker.stack.namespace");
+  if (!stack.empty() && name.size() > stack.size() + 1 && name.starts_with(stack + "_")) {
+    name.erase(0, stack.size() + 1);
+  }
+  return Service{
+      .id = id + ";<swarm_service>", .label = std::move(name), .stack = std::move(stack)};
+}
+
 Node host_node(const HostReport& host) {
   Node node;
   node.id = host_id(host.origin);
@@ -364,6 +382,9 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
   if (!container.image.empty()) {
     const std::string name = image_name(container.image);
     node.parents.push_back({image_id(name), name, "containers-by-image"});
+  }
+  if (auto service = service_of(container)) {
+    node.parents.push_back({std::move(service->id), std::move(service->label), "swarm-services"});
   }
   node.parents.push_back(host_parent(host));
   if (const std::string names = network_names(container); !names.empty()) {

@@ -2,6 +2,7 @@
 // call it. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "app/view.h"
@@ -17,6 +18,14 @@ std::string network_names(const probe::ContainerFacts& container);  // In order.
 std::string process_label(const probe::ProcessFacts& process);
 // Nothing if the host has none of this id.
 const probe::ContainerFacts* find_container(const probe::HostReport& host, const std::string& id);
+
+// The service of a swarm that a container is a task of, as the engine's labels say.
+struct Service {
+  std::string id;     // Of its node.
+  std::string label;  // Its name, without that of its stack.
+  std::string stack;  // Empty: it is of none.
+};
+std::optional<Service> service_of(const probe::ContainerFacts& container);
 
 Node host_node(const probe::HostReport& host);
 Node container_node(const probe::HostReport& host, const probe::ContainerFacts& container);

@@ -184,6 +184,7 @@ json::array children_json(const Node& node,
       add_children(groups, TopologyId::Processes, node.id, scene, staleness);
       break;
     case TopologyId::ContainersByNetwork:
+    case TopologyId::SwarmServices:
       add_children(groups, TopologyId::Containers, node.id, scene, staleness);
       break;
     case TopologyId::Containers:
@@ -193,7 +194,6 @@ json::array children_json(const Node& node,
     case TopologyId::ProcessesByName:
     case TopologyId::ContainersByHostname:
     case TopologyId::Pods:
-    case TopologyId::SwarmServices:
     case TopologyId::EcsTasks:
     case TopologyId::Weave:
       break;

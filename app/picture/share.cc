@@ -123,6 +123,24 @@ Group group_of(TopologyId topology, const Node& node, const ContainerFacts& cont
   return {.id = network_id(names), .label = names.empty() ? "no network" : names};
 }
 
+// The containers of swarm services alone; nothing else has a place here.
+Share services_share(const HostReport& host) {
+  Share share;
+  for (const ContainerFacts& container : host.containers) {
+    const auto service = service_of(container);
+    if (!service) {
+      continue;
+    }
+    Share::Piece& piece = add_to_group(share,
+                                       {container.id, 0},
+                                       container_node(host, container),
+                                       {.id = service->id, .label = service->label});
+    piece.node.rank = service->stack.empty() ? service->label : service->stack;
+    piece.node.shape = "heptagon";
+  }
+  return share;
+}
+
 Share containers_share(TopologyId topology, const HostReport& host) {
   Share share;
   add_node(share, {}, uncontained(host));
@@ -207,8 +225,9 @@ Share share_of(TopologyId topology, const HostReport& host, const Report& all) {
     }
     case Weave:
       return peer_share(host, all);
-    case Pods:
     case SwarmServices:
+      return services_share(host);
+    case Pods:
     case EcsTasks:
       break;
   }
@@ -225,12 +244,12 @@ std::optional<Seat> seat_of(TopologyId topology, const Party& party) {
     case ContainersByHostname:
     case ContainersByImage:
     case ContainersByNetwork:
+    case SwarmServices:
       return Seat(party.container, 0);
     case Hosts:
       return Seat("", 0);
     case Weave:
     case Pods:
-    case SwarmServices:
     case EcsTasks:
       break;
   }
@@ -263,12 +282,13 @@ Node join(TopologyId topology, const std::map<PeerName, Share::Piece>& pieces) {
 bool is_grouped(TopologyId topology) {
   using enum TopologyId;
   return topology == ProcessesByName || topology == ContainersByHostname
-         || topology == ContainersByImage || topology == ContainersByNetwork;
+         || topology == ContainersByImage || topology == ContainersByNetwork
+         || topology == SwarmServices;
 }
 
 bool shows_connections(TopologyId topology) {
   using enum TopologyId;
-  return topology != Weave && topology != Pods && topology != SwarmServices && topology != EcsTasks;
+  return topology != Weave && topology != Pods && topology != EcsTasks;
 }
 
 std::map<std::string, Node> outside_nodes() {

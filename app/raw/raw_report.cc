@@ -70,6 +70,7 @@ json::array parts_of(std::string_view list) {
 std::string_view raw_topology(std::string_view view) {
   return view == "containers"            ? "container"
          : view == "containers-by-image" ? "container_image"
+         : view == "swarm-services"      ? "swarm_service"
                                          : "host";
 }
 

@@ -114,6 +114,7 @@ function Widths() {
 const GROUP_NAMES: Record<string, string> = {
   hosts: 'by host',
   containers: 'by container',
+  'swarm-services': 'by service',
   'containers-by-image': 'by image',
   'containers-by-network': 'by network',
 };

@@ -221,7 +221,9 @@ class Picture {
   }
 
   update(view: ReadonlyMap<string, Drawn>): void {
-    for (const id of this.graph.nodes()) if (!view.has(id)) this.graph.dropNode(id);
+    const gone = this.graph.filterNodes((id) => !view.has(id));
+    if (gone.length > 0) this.cancel?.(); // It would move them on; where the others go the layout says anew.
+    for (const id of gone) this.graph.dropNode(id);
     for (const [id, node] of view) {
       if (this.graph.hasNode(id)) this.graph.mergeNodeAttributes(id, this.attributes(node));
       else this.graph.addNode(id, { x: 0, y: 0, hidden: true, ...this.attributes(node) });
@@ -342,7 +344,7 @@ class Picture {
       color: body,
       ring,
       size: radius(drawn.peek().size) * growth(node),
-      shapeIndex: Math.max(0, SHAPES.indexOf(node.shape)),
+      shapeIndex: Math.max(0, SHAPES.indexOf(node.shape === 'heptagon' ? 'hexagon' : node.shape)), // As good as alike.
       level: level(node, metric.peek()),
       stale: node.stale ?? 0,
     };

@@ -13,7 +13,7 @@ export const GROUPED_FROM = 400;
 const PREFIX = 'group:';
 
 /** By what nodes can be grouped, the one first that large views are grouped by. */
-const GROUPINGS = ['hosts', 'containers', 'containers-by-image', 'containers-by-network'];
+const GROUPINGS = ['hosts', 'containers', 'swarm-services', 'containers-by-image', 'containers-by-network'];
 
 /** The topologies whose nodes are parents of several of these. */
 export function groupings(nodes: Nodes): string[] {
