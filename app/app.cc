@@ -217,19 +217,22 @@ App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
 
 Delta App::render(const StreamKey& key, Stream& stream, const std::set<std::string>& ids) {
   const ViewBook& view = picture_.view(key.topology);
+  const Filter filter(key.choice);
   const Staleness stale = [this](PeerName host) { return staleness(host); };
+  const SummaryOptions options{
+      .shows_link = [&](const std::string& to) { return view.is_listed(to, filter); }};
   Delta delta;
   for (const std::string& id : ids) {
-    const auto node = view.shown(id, key.choice);
+    const Node* const node = view.shown(id, filter);
     const auto known = stream.rendered.find(id);
-    if (!node) {
+    if (node == nullptr) {
       if (known != stream.rendered.end()) {
         stream.rendered.erase(known);
         delta.removed.push_back(id);
       }
       continue;
     }
-    std::string summary = json::serialize(summary_json(*node, stale));
+    std::string summary = summary_text(*node, stale, options);
     if (known == stream.rendered.end()) {
       delta.added.emplace_back(stream.rendered.emplace(id, std::move(summary)).first->second);
     } else if (known->second != summary) {
@@ -351,11 +354,13 @@ Respond App::answer_topology(RequestId id, const Target& target) {
   }
   const Staleness stale = [this](PeerName host) { return staleness(host); };
   if (target.path.size() == 3) {
-    json::object nodes;
+    std::string nodes;
     for (const auto& [name, node] : filtered(spec->id, choice_of(*spec, target.query)).view) {
-      nodes[name] = summary_json(node, stale);
+      nodes += nodes.empty() ? "" : ",";
+      append_json(nodes, name);
+      nodes += ':' + summary_text(node, stale);
     }
-    return success(id, json::object{{"nodes", std::move(nodes)}});
+    return {.request = id, .status = 200, .body = "{\"nodes\":{" + nodes + "}}"};
   }
   // A node that the options hide is still described.
   const View& view = picture_.view(spec->id).view();
@@ -364,9 +369,8 @@ Respond App::answer_topology(RequestId id, const Target& target) {
     ++stats_.requests_refused;
     return refusal(id, 404, "no such node");
   }
-  return success(
-      id,
-      json::object{{"node", details_json(node->second, spec->id, view, picture_.scene(), stale)}});
+  const std::string details = details_text(node->second, spec->id, view, picture_.scene(), stale);
+  return {.request = id, .status = 200, .body = "{\"node\":" + details + "}"};
 }
 
 Respond App::answer_reach(RequestId id, const Choice& query) {

@@ -39,17 +39,12 @@ void add_row(Node& node, Row row) {
   }
 }
 
-Metric cpu(std::string id, double value, double max) {
-  return {.id = std::move(id),
-          .label = "CPU",
-          .format = "percent",
-          .value = value,
-          .max = max,
-          .priority = 1};
+Metric cpu(std::string_view id, double value, double max) {
+  return {.id = id, .label = "CPU", .format = "percent", .value = value, .max = max, .priority = 1};
 }
 
-Metric memory(std::string id, std::uint64_t value, std::uint64_t max) {
-  return {.id = std::move(id),
+Metric memory(std::string_view id, std::uint64_t value, std::uint64_t max) {
+  return {.id = id,
           .label = "Memory",
           .format = "filesize",
           .value = static_cast<double>(value),
@@ -94,10 +89,8 @@ bool is_system(const ContainerFacts& container) {
 }
 
 std::string port_text(const probe::PortMapping& port) {
-  const std::string_view transport = port.transport == Transport::Tcp ? "tcp" : "udp";
-  return port.outside.port == 0
-             ? fmt::format("{}/{}", port.inside, transport)
-             : fmt::format("{}->{}/{}", port.outside.to_string(), port.inside, transport);
+  const std::string inside = port_label(port.inside, port.transport);
+  return port.outside.port == 0 ? inside : fmt::format("{}->{}", port.outside.to_string(), inside);
 }
 
 control::ContainerPhase phase_of(ContainerState state) {
@@ -191,6 +184,10 @@ Table path_table(const HostReport& host, const Report& report) {
 }
 
 }  // namespace
+
+std::string port_label(std::uint16_t port, Transport transport) {
+  return fmt::format("{}/{}", port, transport == Transport::Tcp ? "tcp" : "udp");
+}
 
 bool is_up(const ContainerFacts& container) {
   return container.state == ContainerState::Running || container.state == ContainerState::Paused;

@@ -10,7 +10,8 @@
 
 namespace weft::app {
 
-bool is_up(const probe::ContainerFacts& container);  // Running, if only to be paused.
+std::string port_label(std::uint16_t port, Transport transport);  // "80/tcp".
+bool is_up(const probe::ContainerFacts& container);               // Running, if only to be paused.
 std::string host_label(const probe::HostReport& host);
 std::string peer_label(const probe::Report& report, PeerName peer);  // Its name if it is not told.
 std::string container_label(const probe::ContainerFacts& container);

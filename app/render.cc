@@ -1,7 +1,6 @@
 #include "app/render.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -9,6 +8,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include "app/facts.h"
 #include "app/picture/share.h"
 
 namespace weft::app {
@@ -17,140 +17,20 @@ namespace json = boost::json;
 
 namespace {
 
-double two_decimals(double value) {
-  constexpr double kHundredths = 100;
-  return std::round(value * kHundredths) / kHundredths;
-}
-
-std::string_view text_of(Transport transport) {
-  return transport == Transport::Tcp ? "tcp" : "udp";
-}
-
-json::array ports_json(const Link& link) {
-  json::array ports;
-  for (const auto& [port, transport] : link.ports) {
-    ports.emplace_back(fmt::format("{}/{}", port, text_of(transport)));
-  }
-  return ports;
-}
-
-json::object metadata_json(const Row& row) {
-  json::object object{
-      {"id", row.id}, {"label", row.label}, {"value", row.value}, {"priority", row.priority}};
-  if (!row.type.empty()) {
-    object["dataType"] = row.type;
-  }
-  constexpr std::size_t kShown = 12;
-  if (row.id == "docker_container_id") {
-    object["truncate"] = kShown;
-  }
-  return object;
-}
-
-json::object metric_json(const Metric& metric) {
-  json::object object{{"id", metric.id},
-                      {"label", metric.label},
-                      {"value", two_decimals(metric.value)},
-                      {"priority", metric.priority},
-                      {"samples", nullptr},
-                      {"min", 0},
-                      {"max", metric.max},
-                      {"url", ""}};
-  if (!metric.format.empty()) {
-    object["format"] = metric.format;
-  }
-  return object;
-}
-
-json::object table_json(const Table& table) {
-  json::array columns;
-  for (const Table::Column& column : table.columns) {
-    columns.push_back(json::object{{"id", column.id}, {"label", column.label}, {"dataType", ""}});
-  }
-  json::array rows;
-  for (const auto& row : table.rows) {
-    json::object entries;
-    for (const auto& [key, value] : row) {
-      entries[key] = value;
-    }
-    rows.push_back(
-        json::object{{"id", fmt::format("row_{}", rows.size())}, {"entries", std::move(entries)}});
-  }
-  return {{"id", table.id},
-          {"label", table.label},
-          {"type", "multicolumn-table"},
-          {"columns", std::move(columns)},
-          {"rows", std::move(rows)}};
-}
-
-template <class Items, class ToJson>
-void put_list(json::object& object, std::string_view key, const Items& items, ToJson to_json) {
-  if (items.empty()) {
-    return;  // Absent rather than empty: clients test for both.
-  }
-  json::array array;
-  for (const auto& item : items) {
-    array.push_back(to_json(item));
-  }
-  object[key] = std::move(array);
-}
-
-void put_links(json::object& object, const Node& node) {
-  if (node.links.empty()) {
-    return;
-  }
-  json::array adjacency;
-  json::object edges;
-  for (const auto& [to, link] : node.links) {
-    adjacency.emplace_back(to);
-    edges[to] = {{"connections", link.facts.count},
-                 {"sent", link.facts.sent_per_second},
-                 {"received", link.facts.received_per_second},
-                 {"retransmits", link.facts.retransmits},
-                 {"rtt_us", link.facts.rtt_us},
-                 {"opened", link.facts.opened},
-                 {"failed", link.facts.failed},
-                 {"sent_total", link.facts.sent},
-                 {"received_total", link.facts.received},
-                 {"ports", ports_json(link)}};
-  }
-  object["adjacency"] = std::move(adjacency);
-  object["edges"] = std::move(edges);
-}
-
 std::string_view child_label(TopologyId topology) {
   return topology == TopologyId::Processes ? "Processes" : "Containers";
 }
 
-// Nodes of one topology that name `parent` among their parents.
-void add_children(json::array& groups,
-                  TopologyId topology,
-                  std::string_view parent,
-                  const Scene& scene,
-                  const Staleness& staleness) {
-  std::map<std::string, Node> all;
-  for (const auto& [name, host] : scene.report.hosts()) {
-    for (auto& [id, piece] : share_of(topology, host, scene.report).pieces) {
-      all.try_emplace(id, std::move(piece.node));
-    }
-  }
-  json::array nodes;
-  std::string_view path;
+std::string_view path_of(TopologyId topology) {
   for (const TopologySpec& spec : topologies()) {
-    path = spec.id == topology ? spec.path : path;
-  }
-  for (const auto& [id, node] : all) {
-    const bool is_child = std::any_of(
-        node.parents.begin(), node.parents.end(), [&](const Parent& p) { return p.id == parent; });
-    if (is_child && !node.stopped) {
-      json::object child = summary_json(node, staleness);
-      child.erase("tables");
-      nodes.push_back(std::move(child));
+    if (spec.id == topology) {
+      return spec.path;
     }
   }
-  if (nodes.empty()) {
-    return;
-  }
+  return "";
+}
+
+json::array child_columns(TopologyId topology) {
   const bool is_process = topology == TopologyId::Processes;
   json::array columns;
   if (is_process) {
@@ -165,18 +45,47 @@ void add_children(json::array& groups,
       json::object{{"id", is_process ? "process_memory_usage_bytes" : "docker_memory_usage"},
                    {"label", "Memory"},
                    {"dataType", "number"}});
-  groups.push_back(json::object{{"id", path},
-                                {"label", child_label(topology)},
-                                {"nodes", std::move(nodes)},
-                                {"topologyId", path},
-                                {"columns", std::move(columns)}});
+  return columns;
 }
 
-json::array children_json(const Node& node,
+// Nodes of one topology that name `parent` among their parents, as one more group.
+void add_children(std::string& groups,
+                  TopologyId topology,
+                  std::string_view parent,
+                  const Scene& scene,
+                  const Staleness& staleness) {
+  std::map<std::string, Node> all;
+  for (const auto& [name, host] : scene.report.hosts()) {
+    for (auto& [id, piece] : share_of(topology, host, scene.report).pieces) {
+      all.try_emplace(id, std::move(piece.node));
+    }
+  }
+  std::string nodes;
+  for (const auto& [id, node] : all) {
+    const bool is_child = std::any_of(
+        node.parents.begin(), node.parents.end(), [&](const Parent& p) { return p.id == parent; });
+    if (is_child && !node.stopped) {
+      nodes += nodes.empty() ? "" : ",";
+      nodes += summary_text(node, staleness, {.tables = false});
+    }
+  }
+  if (!nodes.empty()) {
+    groups += groups.empty() ? "" : ",";
+    groups += fmt::format(
+        R"({{"id":"{0}","label":"{1}","nodes":[{2}],"topologyId":"{0}","columns":{3}}})",
+        path_of(topology),
+        child_label(topology),
+        nodes,
+        json::serialize(child_columns(topology)));
+  }
+}
+
+// The groups of an array.
+std::string children_text(const Node& node,
                           TopologyId topology,
                           const Scene& scene,
                           const Staleness& staleness) {
-  json::array groups;
+  std::string groups;
   switch (topology) {
     case TopologyId::Hosts:
     case TopologyId::ContainersByImage:
@@ -201,16 +110,18 @@ json::array children_json(const Node& node,
   return groups;
 }
 
+std::string ports_text(const Link& link) {
+  std::string text;
+  for (const auto& [port, transport] : link.ports) {
+    text += text.empty() ? "" : ", ";
+    text += port_label(port, transport);
+  }
+  return text;
+}
+
 json::object connection_json(const Node& other, const Link& link) {
   json::array rows;
-  rows.push_back(json::object{{"id", "port"}, {"value", [&] {
-                                                 std::string text;
-                                                 for (const json::value& port : ports_json(link)) {
-                                                   text += text.empty() ? "" : ", ";
-                                                   text += std::string_view(port.as_string());
-                                                 }
-                                                 return text;
-                                               }()}});
+  rows.push_back(json::object{{"id", "port"}, {"value", ports_text(link)}});
   rows.push_back(json::object{{"id", "count"}, {"value", std::to_string(link.facts.count)}});
   rows.push_back(
       json::object{{"id", "sent"}, {"value", std::to_string(link.facts.sent_per_second)}});
@@ -339,50 +250,17 @@ void append_list(std::string& out,
 
 }  // namespace
 
-json::object summary_json(const Node& node, const Staleness& staleness) {
-  json::object object{{"id", node.id},
-                      {"label", node.label},
-                      {"labelMinor", node.label_minor},
-                      {"rank", node.rank},
-                      {"shape", node.shape}};
-  if (node.stack) {
-    object["stack"] = true;
-  }
-  if (node.pseudo) {
-    object["pseudo"] = true;
-  }
-  std::int64_t stale = 0;
-  for (const PeerName host : node.hosts) {
-    stale = std::max(stale, staleness(host));
-  }
-  if (stale > 0) {
-    object["stale"] = stale;
-  }
-  put_list(object, "metadata", node.metadata, metadata_json);
-  put_list(object, "metrics", node.metrics, metric_json);
-  put_list(object, "parents", node.parents, [](const Parent& parent) {
-    return json::object{
-        {"id", parent.id}, {"label", parent.label}, {"topologyId", parent.topology}};
-  });
-  put_list(object, "tables", node.tables, table_json);
-  put_links(object, node);
-  return object;
-}
-
-json::object details_json(const Node& node,
-                          TopologyId topology,
-                          const View& view,
-                          const Scene& scene,
-                          const Staleness& staleness) {
-  std::string_view path;
-  for (const TopologySpec& spec : topologies()) {
-    path = spec.id == topology ? spec.path : path;
-  }
-  json::object object = summary_json(node, staleness);
-  object["controls"] = controls_json(node);
-  object["children"] = children_json(node, topology, scene, staleness);
-  object["connections"] = connections_json(node, path, view);
-  return object;
+std::string details_text(const Node& node,
+                         TopologyId topology,
+                         const View& view,
+                         const Scene& scene,
+                         const Staleness& staleness) {
+  std::string text = summary_text(node, staleness);
+  text.pop_back();  // The brace, which what follows comes before.
+  text += ",\"controls\":" + json::serialize(controls_json(node));
+  text += ",\"children\":[" + children_text(node, topology, scene, staleness) + "]";
+  text += ",\"connections\":" + json::serialize(connections_json(node, path_of(topology), view));
+  return text + "}";
 }
 
 ViewStats stats_of(const View& view, std::size_t filtered) {
@@ -431,7 +309,7 @@ std::string reset_frame(const Rendered& view) {
 std::string delta_frame(const Delta& delta) {
   std::vector<std::string> removed;
   for (const std::string& id : delta.removed) {
-    removed.push_back(json::serialize(json::value(id)));
+    append_json(removed.emplace_back(), id);
   }
   std::string frame = "{";
   append_list(frame, "add", delta.added);

@@ -12,22 +12,18 @@
 
 #include <boost/json/value.hpp>
 
+#include "app/picture/summary.h"
 #include "app/topology.h"
 #include "app/view.h"
 
 namespace weft::app {
 
-// Seconds since a host was heard of; 0 while it is up to date.
-using Staleness = std::function<std::int64_t(PeerName host)>;
-
-boost::json::object summary_json(const Node& node, const Staleness& staleness);
-
-// A node with what is around it: children, connections. `view` is the one it is from.
-boost::json::object details_json(const Node& node,
-                                 TopologyId topology,
-                                 const View& view,
-                                 const Scene& scene,
-                                 const Staleness& staleness);
+// The JSON of a node with what is around it: children, connections. `view` is the one it is from.
+std::string details_text(const Node& node,
+                         TopologyId topology,
+                         const View& view,
+                         const Scene& scene,
+                         const Staleness& staleness);
 
 struct ViewStats {
   std::size_t node_count = 0;

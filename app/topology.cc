@@ -89,34 +89,32 @@ const TopologySpec* find_topology(std::string_view path) {
   return found == kTopologies.end() ? nullptr : found;
 }
 
-bool is_hidden(const Choice& choice, const Node& node) {
-  const auto chosen = [&](std::string_view group) {
+Filter::Filter(const Choice& choice) {
+  const auto is_chosen = [&](std::string_view group, std::string_view value) {
     const auto found = choice.find(group);
-    return found == choice.end() ? std::string_view() : std::string_view(found->second);
+    return found != choice.end() && found->second == value;
   };
-  const bool is_uncontained = node.id.starts_with("pseudo:uncontained:");
-  if (is_uncontained) {
-    return chosen("pseudo") == "hide";
-  }
-  if (node.pseudo) {
-    return false;
-  }
-  return (chosen("system") == "system" && !node.system)
-         || (chosen("system") == "application" && node.system)
-         || (chosen("stopped") == "running" && node.stopped)
-         || (chosen("stopped") == "stopped" && !node.stopped);
+  uncontained_ = is_chosen("pseudo", "hide");
+  unconnected_ = is_chosen("unconnected", "hide");
+  applications_ = is_chosen("system", "system");
+  system_ = is_chosen("system", "application");
+  stopped_ = is_chosen("stopped", "running");
+  running_ = is_chosen("stopped", "stopped");
 }
 
-bool hides_unconnected(const Choice& choice) {
-  const auto unconnected = choice.find("unconnected");
-  return unconnected != choice.end() && unconnected->second == "hide";
+bool Filter::hides(const Node& node) const {
+  if (node.pseudo) {
+    return uncontained_ && node.id.starts_with("pseudo:uncontained:");
+  }
+  return (node.system ? system_ : applications_) || (node.stopped ? stopped_ : running_);
 }
 
 std::size_t apply_choice(const Choice& choice, View& view) {
+  const Filter filter(choice);
   const std::size_t before = view.size();
-  std::erase_if(view, [&](const auto& item) { return is_hidden(choice, item.second); });
+  std::erase_if(view, [&](const auto& item) { return filter.hides(item.second); });
   drop_dangling(view);
-  if (hides_unconnected(choice)) {
+  if (filter.hides_unconnected()) {
     const std::set<std::string> connected = connected_ids(view);
     std::erase_if(view, [&](const auto& item) {
       return !item.second.pseudo && !connected.contains(item.first);

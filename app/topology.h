@@ -63,10 +63,23 @@ struct Scene {
   const Edges& edges;
 };
 
-// By what a node is, wherever its links lead.
-bool is_hidden(const Choice& choice, const Node& node);
-// Whether nodes that talk to nobody are hidden, too.
-bool hides_unconnected(const Choice& choice);
+// What a choice hides, to be asked for many nodes.
+class Filter {
+ public:
+  explicit Filter(const Choice& choice);
+  // By what a node is, wherever its links lead.
+  bool hides(const Node& node) const;
+  // Whether nodes that talk to nobody are hidden, too.
+  bool hides_unconnected() const { return unconnected_; }
+
+ private:
+  bool uncontained_ = false;
+  bool unconnected_ = false;
+  bool system_ = false;
+  bool applications_ = false;
+  bool stopped_ = false;
+  bool running_ = false;
+};
 
 // Drops what the choice hides and pseudo nodes that talk to nobody. Links to dropped nodes go too.
 // Gives the number of nodes dropped by choice.

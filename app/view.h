@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "app/graph.h"
@@ -13,21 +15,21 @@
 
 namespace weft::app {
 
-// A line of facts.
+// A line of facts. What is viewed, here and below, are texts of the program's own.
 struct Row {
-  std::string id;
-  std::string label;
+  std::string_view id;
+  std::string_view label;
   std::string value;
   double priority = 0;
-  std::string type{};  // "number", "datetime", "duration", "ip" or nothing.
+  std::string_view type{};  // "number", "datetime", "duration", "ip" or nothing.
 
   friend bool operator==(const Row&, const Row&) = default;
 };
 
 struct Metric {
-  std::string id;
-  std::string label;
-  std::string format;  // "percent", "filesize" or nothing.
+  std::string_view id;
+  std::string_view label;
+  std::string_view format;  // "percent", "filesize" or nothing.
   double value = 0;
   double max = 0;
   double priority = 0;
@@ -38,7 +40,7 @@ struct Metric {
 struct Parent {
   std::string id;
   std::string label;
-  std::string topology;
+  std::string_view topology;
 
   friend auto operator<=>(const Parent&, const Parent&) = default;
   friend bool operator==(const Parent&, const Parent&) = default;
@@ -47,13 +49,13 @@ struct Parent {
 // Either a list of names and values, or rows of several columns.
 struct Table {
   struct Column {
-    std::string id;
-    std::string label;
+    std::string_view id;
+    std::string_view label;
 
     friend bool operator==(const Column&, const Column&) = default;
   };
-  std::string id;
-  std::string label;
+  std::string_view id;
+  std::string_view label;
   std::vector<Column> columns;
   std::vector<std::map<std::string, std::string>> rows;
 
@@ -72,8 +74,8 @@ struct Node {
   std::string id;
   std::string label;
   std::string label_minor;
-  std::string rank;   // Decides the colour.
-  std::string shape;  // circle, square, hexagon, cloud, …
+  std::string rank;        // Decides the colour.
+  std::string_view shape;  // circle, square, hexagon, cloud, …
   bool stack = false;
   bool pseudo = false;
   bool busy = false;  // Stands for several that talk to each other.

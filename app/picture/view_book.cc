@@ -286,29 +286,29 @@ void ViewBook::cut(Bundle& bundle) {
 
 // What is chosen --------------------------------------------------------------------------------
 
-bool ViewBook::is_listed(const std::string& id, const Choice& choice) const {
+bool ViewBook::is_listed(const std::string& id, const Filter& filter) const {
   const auto node = view_.find(id);
-  return node != view_.end() && !is_hidden(choice, node->second);
+  return node != view_.end() && !filter.hides(node->second);
 }
 
-std::optional<Node> ViewBook::shown(const std::string& id, const Choice& choice) const {
-  if (!is_listed(id, choice)) {
-    return std::nullopt;
+const Node* ViewBook::shown(const std::string& id, const Filter& filter) const {
+  const auto found = view_.find(id);
+  if (found == view_.end() || filter.hides(found->second)) {
+    return nullptr;
   }
-  Node node = view_.at(id);
-  std::erase_if(node.links, [&](const auto& item) { return !is_listed(item.first, choice); });
-  if (node.pseudo || hides_unconnected(choice)) {
-    const std::set<Spot*>& clients = spots_.at(id).clients;
-    const bool is_connected =
-        node.busy || !node.links.empty()
-        || std::any_of(clients.begin(), clients.end(), [&](const Spot* client) {
-             return !is_hidden(choice, *client->node);
-           });
-    if (!is_connected) {
-      return std::nullopt;
-    }
+  const Node& node = found->second;
+  if (node.busy || (!node.pseudo && !filter.hides_unconnected())) {
+    return &node;
   }
-  return node;
+  const std::set<Spot*>& clients = spots_.at(id).clients;
+  const bool is_connected =
+      std::any_of(clients.begin(),
+                  clients.end(),
+                  [&](const Spot* client) { return !filter.hides(*client->node); })
+      || std::any_of(node.links.begin(), node.links.end(), [&](const auto& link) {
+           return is_listed(link.first, filter);
+         });
+  return is_connected ? &node : nullptr;
 }
 
 }  // namespace weft::app

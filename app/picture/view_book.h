@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <map>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -33,8 +32,10 @@ class ViewBook {
   void place_edges(PeerName host, const EdgeBook& edges, const EdgeBook::Changes& changes);
 
   const View& view() const { return view_; }
-  // A node as a choice shows it; nothing if it does not.
-  std::optional<Node> shown(const std::string& id, const Choice& choice) const;
+  // A node, unless the filter hides it (null), with links that are shown if they lead to listed
+  // ones.
+  const Node* shown(const std::string& id, const Filter& filter) const;
+  bool is_listed(const std::string& id, const Filter& filter) const;
 
   // What may look otherwise since the last call, whatever is chosen.
   std::set<std::string> take_changed() { return std::exchange(changed_, {}); }
@@ -79,7 +80,6 @@ class ViewBook {
   void sum_due();
   void sum(Bundle& bundle);
   void cut(Bundle& bundle);
-  bool is_listed(const std::string& id, const Choice& choice) const;
 
   TopologyId topology_;
   View view_;

@@ -115,7 +115,7 @@ void explain(const Row& row, bool is_list, Topology& topology) {
 
 void add_labels(const Table& table, Topology& topology, json::object& values) {
   for (const auto& row : table.rows) {
-    values[table.id + row.at("label")] = latest(row.at("value"));
+    values[std::string(table.id) + row.at("label")] = latest(row.at("value"));
   }
   topology.tables[table.id] = json::object{
       {"id", table.id}, {"label", table.label}, {"prefix", table.id}, {"type", "property-list"}};

@@ -170,8 +170,11 @@ class Follower {
   void hear(const ViewBook& view, const std::set<std::string>& changed) {
     for (const std::string& id : changed) {
       shown_.erase(id);
-      if (auto node = view.shown(id, choice_)) {
-        shown_.emplace(id, std::move(*node));
+      const Filter filter(choice_);
+      if (const Node* const node = view.shown(id, filter)) {
+        Node& copy = shown_.emplace(id, *node).first->second;
+        std::erase_if(copy.links,
+                      [&](const auto& link) { return !view.is_listed(link.first, filter); });
       }
     }
   }
