@@ -442,7 +442,6 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
   Stream& stream = found->second;
   stream.clients.insert(id);
   clients_.emplace(id, std::move(key));
-  (void)picture_.view(spec->id);  // Kept from now on, so that the first frame is soon made.
   if (warm_by_ != kNever) {
     return Ok{};  // The first frame comes when there is something to show.
   }

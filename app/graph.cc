@@ -24,6 +24,7 @@ Edges resolve_edges(const probe::Report& report) {
   for (const auto& [name, host] : report.hosts()) {
     book.update(host);
   }
+  book.settle();
   return book.edges();
 }
 

@@ -42,6 +42,9 @@ void EdgeBook::update(const HostReport& report) {
     change_claims(report.origin, host, std::move(claims));
   }
   change_flows(report.origin, host, report.flows);
+}
+
+void EdgeBook::settle() {
   resolve_due();
   sum_dirty();
 }

@@ -4,7 +4,7 @@
 // An outbound flow names its own end exactly and the other by address. Inbound flows add which
 // process answered, and edges whose other end nobody reports.
 //
-// Always holds: edges() is what resolve_edges() makes of the reports. Pure.
+// Always holds once settled: edges() is what resolve_edges() makes of the reports. Pure.
 #pragma once
 
 #include <cstddef>
@@ -38,14 +38,16 @@ class EdgeBook {
     std::vector<Edges::node_type> gone;
   };
 
-  // Takes the place of what the host said before.
+  // Takes the place of what the host said before; what follows, settle() finds out, for many hosts
+  // at once if they told at once.
   void update(const probe::HostReport& report);
   void forget(PeerName host);
+  void settle();
 
   const Edges& edges() const { return edges_; }
   // Those with an end on that host, in no particular order.
   const std::set<EdgeRef>& touching(PeerName host) const;
-  // Since the last call.
+  // Since the last call. Precondition: settled.
   Changes take_changes();
 
  private:

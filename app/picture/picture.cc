@@ -46,21 +46,42 @@ void Picture::update_known(PeerName name) {
       known_[name] = host_label(*report);
     }
   }
+  if (edges_) {
+    due_.insert(name);
+  }
+}
+
+// Edges first, of all hosts that told of changes, then views.
+void Picture::settle() {
   if (!edges_) {
-    return;
+    edges_.emplace();
+    for (const auto& [name, host] : report_.hosts()) {
+      due_.insert(name);
+    }
   }
-  if (report == nullptr) {
-    edges_->forget(name);
-  } else {
-    edges_->update(*report);
+  const std::set<PeerName> due = std::exchange(due_, {});
+  for (const PeerName name : due) {
+    if (const probe::HostReport* const report = report_.find(name)) {
+      edges_->update(*report);
+    } else {
+      edges_->forget(name);
+    }
   }
+  edges_->settle();
   const EdgeBook::Changes changes = edges_->take_changes();
   for (auto& [topology, view] : views_) {
     if (topology != TopologyId::Weave) {
-      view.update(name, report, report_);
-      view.place_edges(name, *edges_, changes);
+      for (const PeerName name : due) {
+        view.update(name, report_.find(name), report_);
+      }
+      view.settle(*edges_, changes);
     }
   }
+}
+
+Scene Picture::scene() {
+  settle();
+  return {report_, edges_->edges()};
 }
 
 void Picture::due_all_peers() {
@@ -75,37 +96,28 @@ void Picture::update_peers(ViewBook& view) {
   static const EdgeBook kNoEdges;
   for (const PeerName name : std::exchange(due_peers_, {})) {
     view.update(name, report_.find(name), report_);
-    view.place_edges(name, kNoEdges, {});
   }
-}
-
-EdgeBook& Picture::edges() {
-  if (!edges_) {
-    edges_.emplace();
-    for (const auto& [name, host] : report_.hosts()) {
-      edges_->update(host);
-    }
-    (void)edges_->take_changes();  // Views are filled from all edges.
-  }
-  return *edges_;
+  view.settle(kNoEdges, {});
 }
 
 ViewBook& Picture::view(TopologyId topology) {
-  const auto [found, is_new] = views_.try_emplace(topology, topology);
-  ViewBook& view = found->second;
   if (topology == TopologyId::Weave) {
+    const auto [found, is_new] = views_.try_emplace(topology, topology);
     if (is_new) {
       due_all_peers();
     }
-    update_peers(view);
-  } else if (is_new) {
-    for (const auto& [name, host] : report_.hosts()) {
-      view.update(name, &host, report_);
-      view.place_edges(name, edges(), {});
-    }
-    (void)edges();  // From now on, they are kept also where no host has told of any.
+    update_peers(found->second);
+    return found->second;
   }
-  return view;
+  settle();
+  const auto [found, is_new] = views_.try_emplace(topology, topology);
+  if (is_new) {
+    for (const auto& [name, host] : report_.hosts()) {
+      found->second.update(name, &host, report_);
+    }
+    found->second.settle(*edges_, {});
+  }
+  return found->second;
 }
 
 void Picture::keep_only(const std::set<TopologyId>& topologies) {
@@ -118,6 +130,7 @@ void Picture::keep_only(const std::set<TopologyId>& topologies) {
   });
   if (!needs_edges) {
     edges_.reset();
+    due_.clear();
   }
 }
 

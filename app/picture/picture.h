@@ -23,10 +23,11 @@ class Picture {
   Picture(const Picture&) = delete;
   Picture& operator=(const Picture&) = delete;
 
-  // What this host says changed, or it is not there any more.
+  // What this host says changed, or it is not there any more. What follows is found out when
+  // somebody asks, for many hosts at once if they told at once.
   void update(PeerName host);
 
-  Scene scene() { return {report_, edges().edges()}; }
+  Scene scene();
   // Made at the first call, and kept from then on.
   ViewBook& view(TopologyId topology);
   // Drops the other views; without any, edges too.
@@ -37,13 +38,14 @@ class Picture {
   void touch(PeerName host);
 
  private:
-  EdgeBook& edges();
+  void settle();
   void update_known(PeerName host);
   void due_all_peers();
   void update_peers(ViewBook& view);
 
   const probe::Report& report_;
   std::map<PeerName, std::string> known_;  // Hosts and what they are called.
+  std::set<PeerName> due_;
   std::optional<EdgeBook> edges_;
   std::map<TopologyId, ViewBook> views_;
   // The overlay's view names peers, so all of it may change with one name: it waits until it is

@@ -28,21 +28,14 @@ ViewBook::Spot& ViewBook::spot(const std::string& id) {
 }
 
 void ViewBook::update(PeerName name, const probe::HostReport* report, const probe::Report& all) {
+  updated_.insert(name);
   Host& host = hosts_[name];
   Share share = report == nullptr ? Share() : share_of(topology_, *report, all);
-  std::map<Seat, std::string> places = std::move(share.places);
-  for (const std::string& id : host.pieces) {
-    if (!share.pieces.contains(id)) {
-      host.left.insert(id);
-    }
-  }
-  for (const std::string& id : host.left) {
-    host.pieces.erase(id);
-  }
+  remove_pieces(name, host, share);
   for (auto& [id, piece] : share.pieces) {
     put(name, host, id, std::move(piece));
   }
-  for (const auto& [seat, id] : places) {
+  for (const auto& [seat, id] : share.places) {
     Spot* const at = &spot(id);
     Spot*& place = host.places[seat];
     if (place != at) {
@@ -51,7 +44,7 @@ void ViewBook::update(PeerName name, const probe::HostReport* report, const prob
     }
   }
   std::erase_if(host.places, [&](const auto& item) {
-    if (places.contains(item.first)) {
+    if (share.places.contains(item.first)) {
       return false;
     }
     host.moved.insert(item.first);
@@ -59,17 +52,27 @@ void ViewBook::update(PeerName name, const probe::HostReport* report, const prob
   });
 }
 
-void ViewBook::put(PeerName name, Host& host, std::string id, Share::Piece piece) {
+void ViewBook::remove_pieces(PeerName name, Host& host, const Share& share) {
+  std::erase_if(host.pieces, [&](const std::string& id) {
+    if (share.pieces.contains(id)) {
+      return false;
+    }
+    spots_.at(id).pieces.erase(name);
+    due_spots_.insert(id);
+    return true;
+  });
+}
+
+void ViewBook::put(PeerName name, Host& host, const std::string& id, Share::Piece piece) {
   Spot& at = spot(id);
-  host.left.erase(id);
-  host.pieces.insert(std::move(id));
+  host.pieces.insert(id);
   if (at.is_outside) {
     return;  // Something is called as the Internet is.
   }
   const auto [found, is_new] = at.pieces.try_emplace(name);
   if (is_new || found->second != piece) {
     found->second = std::move(piece);
-    compose(at);
+    due_spots_.insert(id);
   }
 }
 
@@ -107,18 +110,16 @@ void ViewBook::touch(PeerName name) {
 }
 
 // Precondition: no edge is placed at a node that no host has a piece of.
-void ViewBook::drop_empty(const std::set<std::string>& ids) {
-  for (const std::string& id : ids) {
-    const auto at = spots_.find(id);
-    if (at == spots_.end() || at->second.is_outside || !at->second.pieces.empty()) {
-      continue;
-    }
-    WEFT_ASSERT(at->second.clients.empty());
-    WEFT_ASSERT(!shows_connections(topology_) || at->second.node->links.empty());
-    spots_.erase(at);
-    view_.erase(id);
-    changed_.insert(id);
+void ViewBook::drop_if_empty(const std::string& id) {
+  const auto at = spots_.find(id);
+  if (at->second.is_outside || !at->second.pieces.empty()) {
+    return;
   }
+  WEFT_ASSERT(at->second.clients.empty());
+  WEFT_ASSERT(!shows_connections(topology_) || at->second.node->links.empty());
+  spots_.erase(at);
+  view_.erase(id);
+  changed_.insert(id);
 }
 
 // Links -----------------------------------------------------------------------------------------
@@ -161,40 +162,51 @@ ViewBook::Bundle* ViewBook::bundle_of(const EdgeKey& key) {
   return &bundle;
 }
 
-void ViewBook::place_edges(PeerName name, const EdgeBook& edges, const EdgeBook::Changes& changes) {
-  Host& host = hosts_[name];
-  if (shows_connections(topology_)) {
-    for (const Edges::node_type& gone : changes.gone) {
-      take_away(&gone.key());
+void ViewBook::settle(const EdgeBook& edges, const EdgeBook::Changes& changes) {
+  const std::set<std::string> spots = std::exchange(due_spots_, {});
+  for (const std::string& id : spots) {
+    if (Spot& at = spots_.at(id); !at.pieces.empty()) {
+      compose(at);
     }
-    const auto has_moved = [&](const Party& party) {
-      const bool is_ours = party.kind == Party::Kind::Known && party.host == name;
-      const auto seat = is_ours ? seat_of(topology_, party) : std::nullopt;
-      return seat && host.moved.contains(*seat);
-    };
-    if (!host.moved.empty()) {
-      for (const EdgeRef& edge : edges.touching(name)) {
-        if (has_moved(edge.key->from) || has_moved(edge.key->to)) {
-          place(edge);
-        }
-      }
+  }
+  for (const Edges::node_type& gone : changes.gone) {
+    take_away(&gone.key());
+  }
+  const std::set<PeerName> updated = std::exchange(updated_, {});
+  if (shows_connections(topology_)) {
+    for (const PeerName name : updated) {
+      place_moved(name, hosts_.at(name), edges);
     }
     for (const EdgeRef& edge : changes.changed) {
       place(edge);
     }
-    sum_due();
   }
-  host.moved.clear();
-  for (const std::string& id : host.left) {
-    Spot& at = spot(id);
-    at.pieces.erase(name);
-    if (!at.pieces.empty()) {
-      compose(at);
+  sum_due();
+  for (const std::string& id : spots) {
+    drop_if_empty(id);
+  }
+  for (const PeerName name : updated) {
+    Host& host = hosts_.at(name);
+    host.moved.clear();
+    if (host.pieces.empty()) {
+      hosts_.erase(name);
     }
   }
-  drop_empty(std::exchange(host.left, {}));
-  if (host.pieces.empty()) {
-    hosts_.erase(name);
+}
+
+void ViewBook::place_moved(PeerName name, Host& host, const EdgeBook& edges) {
+  const auto has_moved = [&](const Party& party) {
+    const bool is_ours = party.kind == Party::Kind::Known && party.host == name;
+    const auto seat = is_ours ? seat_of(topology_, party) : std::nullopt;
+    return seat && host.moved.contains(*seat);
+  };
+  if (host.moved.empty()) {
+    return;
+  }
+  for (const EdgeRef& edge : edges.touching(name)) {
+    if (has_moved(edge.key->from) || has_moved(edge.key->to)) {
+      place(edge);
+    }
   }
 }
 

@@ -27,9 +27,10 @@ class ViewBook {
   ViewBook& operator=(const ViewBook&) = delete;
 
   // Takes the place of what a host said before; nothing remains of one that says nothing any more
-  // (null). `all` has the hosts' reports, `edges` what they come to.
+  // (null). `all` has the hosts' reports. To be settled before anything is asked.
   void update(PeerName host, const probe::HostReport* report, const probe::Report& all);
-  void place_edges(PeerName host, const EdgeBook& edges, const EdgeBook::Changes& changes);
+  // With the edges that the reports come to, and what changed in them.
+  void settle(const EdgeBook& edges, const EdgeBook::Changes& changes);
 
   const View& view() const { return view_; }
   // A node, unless the filter hides it (null), with links that are shown if they lead to listed
@@ -63,15 +64,16 @@ class ViewBook {
   struct Host {
     std::map<Seat, Spot*> places;
     std::set<std::string> pieces;
-    std::set<Seat> moved;        // Places that came, went or lead elsewhere: whose edges to place.
-    std::set<std::string> left;  // Nodes that it has no piece of any more.
+    std::set<Seat> moved;  // Places that came, went or lead elsewhere: whose edges to place.
   };
 
   Spot& spot(const std::string& id);
-  void put(PeerName name, Host& host, std::string id, Share::Piece piece);
+  void put(PeerName name, Host& host, const std::string& id, Share::Piece piece);
+  void remove_pieces(PeerName name, Host& host, const Share& share);
   void compose(Spot& spot);
+  void place_moved(PeerName name, Host& host, const EdgeBook& edges);
   void touch_around(const Spot& spot);
-  void drop_empty(const std::set<std::string>& ids);
+  void drop_if_empty(const std::string& id);
   Spot* spot_of(const Party& party, bool is_client);
   Bundle* bundle_of(const EdgeKey& key);
   void place(const EdgeRef& edge);
@@ -87,7 +89,9 @@ class ViewBook {
   std::map<PeerName, Host> hosts_;
   std::map<std::pair<Spot*, Spot*>, Bundle> bundles_;
   std::map<const EdgeKey*, Position> positions_;
-  std::vector<Bundle*> due_;
+  std::set<PeerName> updated_;       // Hosts since it was settled.
+  std::set<std::string> due_spots_;  // To be composed.
+  std::vector<Bundle*> due_;         // To be summed.
   std::set<std::string> changed_;
 };
 

@@ -201,7 +201,14 @@ class Followed {
     }
   }
 
+  // Several hosts may tell before somebody asks.
   void step() {
+    for (std::uint32_t i = 0; i <= chance_.below(3); ++i) {
+      change_a_host();
+    }
+  }
+
+  void change_a_host() {
     const PeerName name = chance_.host();
     if (chance_.one_in(12)) {
       report_.forget(name);
