@@ -93,8 +93,6 @@ class DockerEvents {
   TimePoint next_deadline() const { return due_; }
 
   bool is_watching() const { return state_ == State::Open; }
-  // Whether dockerd has said which containers run, since the stream was opened.
-  bool has_listed() const { return listed_; }
   // As dockerd last said. True while nothing is known, as with dockerd away.
   bool may_run(const std::string& container) const;
   Stats stats() const { return stats_; }
