@@ -331,15 +331,14 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
 }
 
 // One family after the other, as the format wants it.
-void add_paths(const router::DatapathStatus& datapath, bool has_sealed, Page& page) {
+void add_paths(const router::DatapathStatus& datapath, Page& page) {
   for (const router::PathStatus& path : datapath.paths) {
-    const bool is_sealed = has_sealed && path.path.way != router::Way::Clear;
     page.gauge("weft_path",
                "1 for the path that frames to a peer take; 0 if nothing answers on it.",
                path.lost ? 0 : 1,
                {{"peer", path.peer.to_string()},
                 {"path", to_string(path.path)},
-                {"encrypted", is_sealed ? "yes" : "no"}});
+                {"encrypted", path.encrypted ? "yes" : "no"}});
   }
   for (const router::PathStatus& path : datapath.paths) {
     page.counter("weft_path_switches_total",
@@ -448,7 +447,7 @@ std::string metrics_text(const AgentStatus& status) {
     add_ipam_v6(*status.ipam_v6, page);
   }
   add_datapath(status.datapath, page);
-  add_paths(status.datapath, status.sealed.has_value(), page);
+  add_paths(status.datapath, page);
   if (status.dns) {
     add_dns(*status.dns, page);
   }

@@ -22,8 +22,7 @@ constexpr std::chrono::seconds kScrapeLease(60);
 constexpr std::chrono::seconds kScrapeInterval(10);
 
 probe::PathFacts path_facts(const router::PathStatus& status,
-                            const router::DatapathStatus& datapath,
-                            bool is_encrypting) {
+                            const router::DatapathStatus& datapath) {
   using std::chrono::microseconds;
   const auto mtu = datapath.path_mtus.find(status.peer);
   const bool is_relayed = status.path.way == router::Way::Relay;
@@ -31,7 +30,7 @@ probe::PathFacts path_facts(const router::PathStatus& status,
   return {.peer = status.peer,
           .way = is_relayed ? "relay" : to_string(status.path),
           .via = status.path.via,
-          .encrypted = is_encrypting && status.path.way != router::Way::Clear,
+          .encrypted = status.encrypted,
           .lost = status.lost,
           .rtt_us = static_cast<std::uint32_t>(
               std::min<std::int64_t>(rtt, std::numeric_limits<std::uint32_t>::max())),
@@ -185,7 +184,7 @@ probe::OverlayFacts Agent::overlay_facts() const {
                            .reason = connection.reason});
   }
   for (const router::PathStatus& status : datapath.paths) {
-    facts.paths.push_back(path_facts(status, datapath, sealed_ != nullptr));
+    facts.paths.push_back(path_facts(status, datapath));
   }
   if (docker_) {
     for (const plugin::Port& port : docker_->driver().ports()) {

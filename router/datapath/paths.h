@@ -85,6 +85,7 @@ struct PathStatus {
   std::optional<Duration> rtt;  // Of the path in use, there and back.
   std::uint64_t switches = 0;
   std::vector<PathEvent> history;  // Oldest first.
+  bool encrypted = false;          // On every hop. Filled in by who knows whether there are keys.
 };
 
 struct PathsStats {

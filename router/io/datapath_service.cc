@@ -368,6 +368,9 @@ DatapathStatus DatapathService::Impl::status() const {
     status.fast_path = fast_path_->stats();
   }
   status.paths = paths_->status();
+  for (PathStatus& path : status.paths) {
+    path.encrypted = options_.sealed != nullptr && path.path.way != Way::Clear;
+  }
   status.path_stats = paths_->stats();
   status.relays = relays_;
   status.now = clock_.now();

@@ -59,6 +59,7 @@ assert_encrypted() {
   inside h1 c1 ping -c 3 -i 0.2 -s 1300 -p 6672616d626f7a656e766c616169 "$there" >/dev/null
   status_is h1 '[.encryption.peers[] | select(.path == "encrypted" and .state == "up" and .packets_in > 0)] | length == 1' ||
     fail "status shows no encrypted peer: $(on h1 weft status)"
+  status_is h1 '[.datapath.paths[] | select(.encrypted)] | length == 1' || fail "status shows a path in clear: $(on h1 weft status paths)"
 }
 
 step "the capture begins before the agents do"

@@ -32,7 +32,7 @@ path_is() {  # HOST fastdp|encrypted
 }
 
 # Having agreed is not yet going that way: probes come first.
-goes_in_clear() { status_is "$1" '[.datapath.paths[] | select(.path == "clear" and .lost == false)] | length == 1'; }
+goes_in_clear() { status_is "$1" '[.datapath.paths[] | select(.path == "clear" and .lost == false and .encrypted == false)] | length == 1'; }
 
 both_reach() {
   wait_until 10 "h1 reaches h2" guest_pings h1 10.34.0.2

@@ -44,6 +44,7 @@ AgentStatus busy_status() {
   path.peer = PeerName(2);
   path.path = {router::Way::Relay, PeerName(3)};
   path.switches = 2;
+  path.encrypted = true;
   status.datapath.paths = {path};
   status.datapath.traffic[PeerName(2)].bytes_out = 4711;
   status.sealed.emplace();
