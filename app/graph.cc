@@ -16,6 +16,8 @@ EdgeFacts& EdgeFacts::operator+=(const EdgeFacts& other) {
   failed += other.failed;
   sent += other.sent;
   received += other.received;
+  packets_sent += other.packets_sent;
+  packets_received += other.packets_received;
   return *this;
 }
 

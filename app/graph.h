@@ -55,6 +55,8 @@ struct EdgeFacts {
   std::uint64_t failed = 0;
   std::uint64_t sent = 0;  // Bytes.
   std::uint64_t received = 0;
+  std::uint64_t packets_sent = 0;  // As of flows (probe/report/report.h).
+  std::uint64_t packets_received = 0;
 
   EdgeFacts& operator+=(const EdgeFacts& other);
   friend bool operator==(const EdgeFacts&, const EdgeFacts&) = default;

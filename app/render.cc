@@ -130,6 +130,10 @@ json::object connection_json(const Node& other, const Link& link) {
   rows.push_back(json::object{{"id", "rtt_us"}, {"value", std::to_string(link.facts.rtt_us)}});
   rows.push_back(
       json::object{{"id", "retransmits"}, {"value", std::to_string(link.facts.retransmits)}});
+  rows.push_back(
+      json::object{{"id", "packets_sent"}, {"value", std::to_string(link.facts.packets_sent)}});
+  rows.push_back(json::object{{"id", "packets_received"},
+                              {"value", std::to_string(link.facts.packets_received)}});
   rows.push_back(json::object{{"id", "opened"}, {"value", std::to_string(link.facts.opened)}});
   rows.push_back(json::object{{"id", "failed"}, {"value", std::to_string(link.facts.failed)}});
   return {{"id", other.id},
@@ -161,6 +165,8 @@ json::object connections_table(std::string_view id,
             column("received", "Received B/s", false),
             column("rtt_us", "RTT µs", false),
             column("retransmits", "Retransmits", false),
+            column("packets_sent", "Packets sent", false),
+            column("packets_received", "Packets received", false),
             column("opened", "Opened", false),
             column("failed", "Failed", false)}},
           {"connections", std::move(connections)}};

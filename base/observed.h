@@ -60,6 +60,9 @@ struct ObservedSocket {
   Opened opened = Opened::Unknown;
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::uint32_t packets_sent =
+      0;  // Segments of TCP, those without data and those sent anew included.
+  std::uint32_t packets_received = 0;
   std::uint32_t rtt_us = 0;
   std::uint32_t retransmits = 0;
 
@@ -72,8 +75,10 @@ struct ObservedTrack {
   Endpoint client{};
   Endpoint asked{};              // Whom the client asked.
   Endpoint server{};             // Who answers: another where the address is translated.
-  std::uint64_t bytes_sent = 0;  // By the client; 0 unless the kernel accounts.
+  std::uint64_t bytes_sent = 0;  // By the client; 0 unless the kernel accounts, as are packets.
   std::uint64_t bytes_received = 0;
+  std::uint64_t packets_sent = 0;
+  std::uint64_t packets_received = 0;
 
   friend bool operator==(const ObservedTrack&, const ObservedTrack&) = default;
 };
@@ -102,6 +107,9 @@ struct ObservedConnections {
   std::uint64_t failed = 0;  // Refused, or never answered.
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;
+  std::uint64_t packets_sent =
+      0;  // Of TCP as a socket's; of UDP datagrams, where bytes are counted.
+  std::uint64_t packets_received = 0;
   std::uint64_t retransmits = 0;
   std::uint32_t rtt_us = 0;  // Of the last.
 

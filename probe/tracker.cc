@@ -45,6 +45,19 @@ double percent_of(Duration used, Duration elapsed) {
   return kPercent * static_cast<double>(used.count()) / static_cast<double>(elapsed.count());
 }
 
+template <class Observed>  // A socket, connections of a kind, or a track as its client sees it.
+Traffic traffic_of(const Observed& observed) {
+  return {.sent = observed.bytes_sent,
+          .received = observed.bytes_received,
+          .packets_sent = observed.packets_sent,
+          .packets_received = observed.packets_received};
+}
+
+Traffic traffic_of(const ObservedTrack& track, Direction direction) {
+  const Traffic of_client = traffic_of(track);
+  return direction == Direction::Outbound ? of_client : of_client.reversed();
+}
+
 // Of which connections it is one, whoever it belongs to.
 FlowKey kind_of(const FlowKey& key) {
   FlowKey kind = key;
@@ -114,19 +127,6 @@ void Tracker::note_containers(const Sample& sample, HostReport& out) {
   }
   for (auto& [id, container] : known) {
     out.containers.push_back(std::move(container));
-  }
-}
-
-void Tracker::Traffic::add(const Traffic& more) {
-  sent += more.sent;
-  received += more.received;
-}
-
-void Tracker::Traffic::take_from(Traffic& other) {
-  const Traffic taken{std::min(sent, other.sent), std::min(received, other.received)};
-  for (Traffic* const side : {this, &other}) {
-    side->sent -= taken.sent;
-    side->received -= taken.received;
   }
 }
 
@@ -304,11 +304,11 @@ void Tracker::sum_sockets(const Sample& sample, Sums& sums) {
         continue;
       }
       const bool is_counted = socket.opened != Opened::Unknown;
-      const Traffic now{socket.bytes_sent, socket.bytes_received};
+      const Traffic now = traffic_of(socket);
       const auto before = told_.find(socket.inode);
       const Traffic base = before == told_.end() ? Traffic{} : before->second.traffic;
-      if (has_previous_ && now.sent >= base.sent && now.received >= base.received) {
-        sum.traffic.add({now.sent - base.sent, now.received - base.received});
+      if (has_previous_) {
+        sum.traffic.add_since(base, now);
       }
       if (has_previous_ && !is_counted && before == told_.end()) {
         ++sum.facts.opened;
@@ -340,7 +340,7 @@ void Tracker::sum_ended(const Sample& sample, Sums& sums) {
       continue;
     }
     const FlowKey key = key_of(connections);
-    Traffic ended{connections.bytes_sent, connections.bytes_received};
+    Traffic ended = traffic_of(connections);
     std::uint64_t unseen = connections.closed;
     for (Past* const past : {&ahead[kind_of(key)], &gone_[kind_of(key)]}) {
       ended.take_from(past->traffic);
@@ -391,7 +391,7 @@ void Tracker::sum_datagrams(const Sample& sample, Sums& sums) {
     addressed.local = own_address(key_of(talk));
     const FlowKey key = key_of(addressed);
     Sum& sum = sums[key];
-    sum.traffic.add({talk.bytes_sent, talk.bytes_received});
+    sum.traffic.add(traffic_of(talk));
     // A connected socket may have been counted as one.
     sum.facts.opened = std::max(sum.facts.opened, talk.opened);
     sum.facts.count = std::max(sum.facts.count, static_cast<std::uint32_t>(talk.closed));
@@ -425,6 +425,8 @@ void Tracker::add_totals(TimePoint now, const Sums& sums, HostReport& out) {
     facts.failed = total.failed;
     facts.sent = total.traffic.sent;
     facts.received = total.traffic.received;
+    facts.packets_sent = total.traffic.packets_sent;
+    facts.packets_received = total.traffic.packets_received;
   }
 }
 
@@ -486,13 +488,11 @@ FlowKey Tracker::unwrapped(FlowKey key) const {
 
 void Tracker::sum_track(const FlowKey& key, const ObservedTrack& track, Sum& sum) const {
   const TrackId id(track.client, track.server, key.direction);
-  const bool is_client = key.direction == Direction::Outbound;
-  const Traffic now{is_client ? track.bytes_sent : track.bytes_received,
-                    is_client ? track.bytes_received : track.bytes_sent};
+  const Traffic now = traffic_of(track, key.direction);
   const auto before = tracked_.find(id);
   const Traffic base = before == tracked_.end() ? Traffic{} : before->second;
-  if (has_previous_ && now.sent >= base.sent && now.received >= base.received) {
-    sum.traffic.add({now.sent - base.sent, now.received - base.received});
+  if (has_previous_) {
+    sum.traffic.add_since(base, now);
   }
 }
 
@@ -537,9 +537,7 @@ void Tracker::sum_tracks(const Sample& sample, Sums& sums) {
       if (told == known.end() || !sample.counts_octets_of_datagrams) {
         sum_track(key, track, sum);
       }
-      tracked.emplace(id,
-                      is_client ? Traffic{track.bytes_sent, track.bytes_received}
-                                : Traffic{track.bytes_received, track.bytes_sent});
+      tracked.emplace(id, traffic_of(track, direction));
     }
   }
   tracked_ = std::move(tracked);

@@ -27,6 +27,7 @@
 #include "base/time.h"
 #include "probe/report/report.h"
 #include "probe/sample.h"
+#include "probe/traffic.h"
 
 namespace weft::probe {
 
@@ -44,13 +45,6 @@ class Tracker {
   struct Place {                                               // Whose an address is, on this host.
     std::string container;                                     // Empty: the host's.
     std::uint64_t netns = 0;
-  };
-  struct Traffic {
-    std::uint64_t sent = 0;
-    std::uint64_t received = 0;
-
-    void add(const Traffic& more);
-    void take_from(Traffic& other);  // As much of it as there is, away from both.
   };
   // What has been told of connections that have ended.
   struct Past {

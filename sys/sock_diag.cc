@@ -136,6 +136,8 @@ int on_message(const nlmsghdr* message, void* data) {
     if (has_fin(diag->idiag_state) && socket.bytes_received > 0) {
       --socket.bytes_received;
     }
+    socket.packets_sent = info.tcpi_segs_out;
+    socket.packets_received = info.tcpi_segs_in;
     socket.rtt_us = info.tcpi_rtt;
     socket.retransmits = info.tcpi_total_retrans;
   }

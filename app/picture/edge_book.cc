@@ -24,13 +24,16 @@ EdgeFacts outward(const FlowFacts& flow) {
           .opened = flow.opened,
           .failed = flow.failed,
           .sent = flow.sent,
-          .received = flow.received};
+          .received = flow.received,
+          .packets_sent = flow.packets_sent,
+          .packets_received = flow.packets_received};
 }
 
 EdgeFacts inward(const FlowFacts& flow) {
   EdgeFacts facts = outward(flow);
   std::swap(facts.sent_per_second, facts.received_per_second);
   std::swap(facts.sent, facts.received);
+  std::swap(facts.packets_sent, facts.packets_received);
   return facts;
 }
 

@@ -147,6 +147,8 @@ void put_link(std::string& out, const Link& link) {
   put_number(out, "failed", link.facts.failed);
   put_number(out, "sent_total", link.facts.sent);
   put_number(out, "received_total", link.facts.received);
+  put_number(out, "packets_sent", link.facts.packets_sent);
+  put_number(out, "packets_received", link.facts.packets_received);
   put_name(out, "ports");
   out += '[';
   for (const auto& [port, transport] : link.ports) {

@@ -282,7 +282,9 @@ json::object connection_json(const Connection& connection,
           {"opened", facts.opened},
           {"failed", facts.failed},
           {"sent_total", facts.sent},
-          {"received_total", facts.received}};
+          {"received_total", facts.received},
+          {"packets_sent", facts.packets_sent},
+          {"packets_received", facts.packets_received}};
 }
 
 // One of the two, with those of its processes that talk to the other.

@@ -27,7 +27,7 @@ export function cluster(count) {
     if (next(4) === 0) asked.add(next(count));
     asked.delete(index);
     const adjacency = [...asked].filter((other) => other < count).map(id);
-    const edge = { connections: 1 + next(9), sent: next(1e6), received: next(1e6), retransmits: 0, rtt_us: 200, opened: 10, failed: 0, sent_total: 0, received_total: 0, ports: ['80/tcp'] };
+    const edge = { connections: 1 + next(9), sent: next(1e6), received: next(1e6), retransmits: 0, rtt_us: 200, opened: 10, failed: 0, packets_sent: 9, packets_received: 9, sent_total: 0, received_total: 0, ports: ['80/tcp'] };
     return {
       id: id(index),
       label: `service-${service}-${index % perService}`,

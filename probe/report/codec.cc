@@ -131,6 +131,8 @@ void put(const FlowKey& key,
   out.set_failed(flow.failed);
   out.set_sent_total(flow.sent);
   out.set_received_total(flow.received);
+  out.set_packets_sent(flow.packets_sent);
+  out.set_packets_received(flow.packets_received);
 }
 
 void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
@@ -452,7 +454,9 @@ Result<Ok> tables(const wire::probe::Report& in, HostReport& out) {
                           .opened = item.opened(),
                           .failed = item.failed(),
                           .sent = item.sent_total(),
-                          .received = item.received_total()};
+                          .received = item.received_total(),
+                          .packets_sent = item.packets_sent(),
+                          .packets_received = item.packets_received()};
     if (!out.flows.emplace(WEFT_TRY(flow_key(out, item)), facts).second) {
       return invalid("a flow stated twice");
     }

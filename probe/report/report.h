@@ -133,6 +133,8 @@ struct FlowFacts {
   std::uint64_t failed = 0;  // Refused, or never answered.
   std::uint64_t sent = 0;    // Bytes.
   std::uint64_t received = 0;
+  std::uint64_t packets_sent = 0;  // Segments of TCP, those without data included, and datagrams.
+  std::uint64_t packets_received = 0;
 
   friend bool operator==(const FlowFacts&, const FlowFacts&) = default;
 };

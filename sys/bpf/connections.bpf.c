@@ -87,6 +87,8 @@ struct tcp_sock {
   __u64 bytes_sent;
   __u64 bytes_retrans;
   __u32 srtt_us;
+  __u32 segs_in;
+  __u32 segs_out;
   __u32 total_retrans;
 };
 struct pid_namespace {
@@ -306,6 +308,8 @@ static __always_inline void note_closed(const struct sock* sk,
     // The kernel counts a FIN, which takes a sequence number, as an octet.
     const __u64 fin = (sk->__sk_common.skc_flags >> SOCK_DONE) & 1;
     __sync_fetch_and_add(&flow->received, tcp->bytes_received - fin);
+    __sync_fetch_and_add(&flow->packets_sent, tcp->segs_out);
+    __sync_fetch_and_add(&flow->packets_received, tcp->segs_in);
     __sync_fetch_and_add(&flow->retransmits, tcp->total_retrans);
     flow->rtt_us = tcp->srtt_us >> 3;  // The kernel keeps it eightfold (net/ipv4/tcp_input.c).
   }
@@ -524,6 +528,7 @@ static __always_inline void note_octets(const struct weft_flow_key* key, int oct
   struct weft_flow* flow = flow_of(key);
   if (flow) {
     __sync_fetch_and_add(sends ? &flow->sent : &flow->received, octets);
+    __sync_fetch_and_add(sends ? &flow->packets_sent : &flow->packets_received, 1);
   }
 }
 

@@ -65,6 +65,8 @@ ObservedConnections to_connections(const weft_flow_key& key, const weft_flow& fl
           .failed = flow.failed,
           .bytes_sent = flow.sent,
           .bytes_received = flow.received,
+          .packets_sent = flow.packets_sent,
+          .packets_received = flow.packets_received,
           .retransmits = flow.retransmits,
           .rtt_us = static_cast<std::uint32_t>(flow.rtt_us)};
 }

@@ -61,6 +61,8 @@ struct weft_flow {
   __u64 failed; /* Never answered, or refused. */
   __u64 sent;   /* Bytes, of those that closed; of UDP as they are said. */
   __u64 received;
+  __u64 packets_sent; /* Segments of TCP, datagrams of UDP; counted as octets are. */
+  __u64 packets_received;
   __u64 retransmits;
   __u64 rtt_us; /* Of the last that closed. */
 };

@@ -122,14 +122,15 @@ std::optional<Ends> ends_in(const nlattr* tuple) {
               .target = {*target, ntohs(*target_port)}};
 }
 
-std::uint64_t bytes_in(const nlattr* counters) {
-  const auto found = Attributes<CTA_COUNTERS_MAX + 1>::of_nest(counters);
+std::uint64_t count_in(const nlattr* attribute) {
   constexpr unsigned kHalf = 32;
-  const auto bytes = number_in<std::uint64_t>(found.at[CTA_COUNTERS_BYTES]).value_or(0);
-  const auto low = ntohl(static_cast<std::uint32_t>(bytes >> kHalf));
-  const auto high = ntohl(static_cast<std::uint32_t>(bytes));
+  const auto count = number_in<std::uint64_t>(attribute).value_or(0);
+  const auto low = ntohl(static_cast<std::uint32_t>(count >> kHalf));
+  const auto high = ntohl(static_cast<std::uint32_t>(count));
   return static_cast<std::uint64_t>(high) << kHalf | low;
 }
+
+using Counters = Attributes<CTA_COUNTERS_MAX + 1>;
 
 struct Dump {
   std::uint32_t udp_seconds = 0;
@@ -163,12 +164,16 @@ int on_message(const nlmsghdr* message, void* data) {
       return MNL_CB_OK;
     }
   }
+  const auto sent = Counters::of_nest(parts.at[CTA_COUNTERS_ORIG]);
+  const auto received = Counters::of_nest(parts.at[CTA_COUNTERS_REPLY]);
   dump.out.push_back({.transport = is_udp ? Transport::Udp : Transport::Tcp,
                       .client = asked->source,
                       .asked = asked->target,
                       .server = answered->source,
-                      .bytes_sent = bytes_in(parts.at[CTA_COUNTERS_ORIG]),
-                      .bytes_received = bytes_in(parts.at[CTA_COUNTERS_REPLY])});
+                      .bytes_sent = count_in(sent.at[CTA_COUNTERS_BYTES]),
+                      .bytes_received = count_in(received.at[CTA_COUNTERS_BYTES]),
+                      .packets_sent = count_in(sent.at[CTA_COUNTERS_PACKETS]),
+                      .packets_received = count_in(received.at[CTA_COUNTERS_PACKETS])});
   return MNL_CB_OK;
 }
 

@@ -168,17 +168,20 @@ def octets(port):
     see.nodes("processes")
     wait_for("the agent looks", lambda: str(server.pid) in {node.split(";")[-1] for node in see.nodes("processes")})
 
-    def carried():
-        with open("/sys/class/net/lo/statistics/tx_bytes", encoding="ascii") as file:
+    def carried(what):
+        with open(f"/sys/class/net/lo/statistics/tx_{what}", encoding="ascii") as file:
             return int(file.read())
 
-    before = carried()
+    before = carried("bytes")
+    packets_before = carried("packets")
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(bytes(size))
     wait_for("all octets", lambda: sum(edge["sent_total"] for _, _, edge in edges_of(port)) >= size)
-    after = carried()
+    after = carried("bytes")
     assert sum(edge["sent_total"] for _, _, edge in edges_of(port)) == size, edges_of(port)
     assert after - before >= size, "the interface carried them, and headers"
+    [packets] = [edge["packets_sent"] + edge["packets_received"] for _, _, edge in edges_of(port)]
+    assert size / 65536 <= packets <= carried("packets") - packets_before, packets
     server.kill()
     octets_of_short(port + 1)
 
@@ -201,6 +204,9 @@ def octets_of_short(port):
 
     wait_for("all octets of short connections", is_all)
     assert [sum(values) for values in carried] == [count, count * 1000, count * 500], carried
+    # The client's SYN, its data and its FIN, and what acknowledges.
+    packets = sum(edge["packets_sent"] for _, _, edge in edges_of(port))
+    assert 3 * count <= packets <= 6 * count, packets
     server.kill()
 
 

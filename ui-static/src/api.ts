@@ -32,6 +32,8 @@ export interface Edge {
   failed: number;
   sent_total: number;
   received_total: number;
+  packets_sent: number;
+  packets_received: number;
   ports: string[];
 }
 

@@ -52,7 +52,7 @@ const cellOf = (connection: Connection, column: string): string =>
   format.cell(column, connection.metadata.find((item) => item.id === column)?.value ?? '');
 
 /** Trouble, and what there is a count of only while BPF counts: columns that are worth their room when there is something in them. */
-const RARE = new Set(['retransmits', 'opened', 'failed']);
+const RARE = new Set(['retransmits', 'packets_sent', 'packets_received', 'opened', 'failed']);
 
 const isShown = (column: Column, connections: Connection[]): boolean =>
   !RARE.has(column.id) || connections.some((item) => item.metadata.some((cell) => cell.id === column.id && cell.value !== '0'));

@@ -46,6 +46,8 @@ function sum(a: Edge | undefined, b: Edge): Edge {
     failed: a.failed + b.failed,
     sent_total: a.sent_total + b.sent_total,
     received_total: a.received_total + b.received_total,
+    packets_sent: a.packets_sent + b.packets_sent,
+    packets_received: a.packets_received + b.packets_received,
     ports: [...new Set([...a.ports, ...b.ports])],
   };
 }

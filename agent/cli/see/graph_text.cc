@@ -153,6 +153,8 @@ std::string edges_text(const json::value& view) {
                     std::to_string(number_at(edge, "failed")),
                     bytes_text(static_cast<double>(number_at(edge, "sent"))) + "/s",
                     bytes_text(static_cast<double>(number_at(edge, "received"))) + "/s",
+                    std::to_string(number_at(edge, "packets_sent")),
+                    std::to_string(number_at(edge, "packets_received")),
                     std::to_string(number_at(edge, "retransmits")),
                     std::to_string(number_at(edge, "rtt_us"))});
   });
@@ -166,6 +168,8 @@ std::string edges_text(const json::value& view) {
                "FAILED",
                "SENT",
                "RECEIVED",
+               "PACKETS SENT",
+               "PACKETS RECEIVED",
                "RETRANSMITS",
                "RTT µs"});
   constexpr std::size_t kNames = 3;

@@ -188,10 +188,19 @@ class FakeWorld final : public World {
     processes_.present_host.cpu_count = 1;
     processes_.present_host.memory_total_bytes = 1;
     processes_.holders[7] = scene.pid;
-    sockets_.present[0] = {
-        {.listening = true, .local = scene.listener},
-        {.local = scene.client, .remote = scene.listener, .inode = 7, .bytes_sent = 5},
-        {.local = scene.listener, .remote = scene.client, .inode = 8, .bytes_received = 5}};
+    sockets_.present[0] = {{.listening = true, .local = scene.listener},
+                           {.local = scene.client,
+                            .remote = scene.listener,
+                            .inode = 7,
+                            .bytes_sent = 5,
+                            .packets_sent = 3,
+                            .packets_received = 2},
+                           {.local = scene.listener,
+                            .remote = scene.client,
+                            .inode = 8,
+                            .bytes_received = 5,
+                            .packets_sent = 2,
+                            .packets_received = 3}};
     return scene;
   }
 
@@ -207,9 +216,12 @@ class FakeWorld final : public World {
     client.port = 5000;
     client.opened = client.closed = times;
     client.bytes_sent = 5 * times;
+    client.packets_sent = 4 * times;
+    client.packets_received = 3 * times;
     ObservedConnections server = client;
     server.opening = {.opened = Opened::There, .pid = 0};
     std::swap(server.bytes_sent, server.bytes_received);
+    std::swap(server.packets_sent, server.packets_received);
     connections_.happened = {client, server};
   }
 
@@ -222,9 +234,11 @@ class FakeWorld final : public World {
     client.port = 5000;
     client.opened = client.closed = 1;
     client.bytes_sent = 5 * times;
+    client.packets_sent = times;
     ObservedConnections server = client;
     server.opening.opened = Opened::There;
     std::swap(server.bytes_sent, server.bytes_received);
+    std::swap(server.packets_sent, server.packets_received);
     client.local = with_peer ? client.remote : client.local;
     connections_.happened = {client, server};
     return client.port;
@@ -272,6 +286,8 @@ TYPED_TEST(SourcesContract, ShowsAListenerAndBothEndsOfAConnection) {
   ASSERT_NE(server, sockets.value().end());
   EXPECT_EQ(client->inode, scene.client_inode);
   EXPECT_EQ(server->bytes_received, 5U);
+  EXPECT_GE(client->packets_sent, 2U);
+  EXPECT_EQ(server->packets_received, client->packets_sent);
 }
 
 TYPED_TEST(SourcesContract, NamesTheProcessThatHoldsASocket) {
@@ -312,10 +328,12 @@ ObservedConnections of_end(const std::vector<ObservedConnections>& all,
       const std::uint64_t opened_before = sum.opened;
       const std::uint64_t closed_before = sum.closed;
       const std::uint64_t sent_before = sum.bytes_sent;
+      const std::uint64_t packets_before = sum.packets_sent;
       sum = connections;
       sum.opened += opened_before;
       sum.closed += closed_before;
       sum.bytes_sent += sent_before;
+      sum.packets_sent += packets_before;
     }
   }
   return sum;
@@ -337,6 +355,7 @@ TYPED_TEST(SourcesContract, CountsEveryShortConnectionAtBothEndsAsOneKind) {
   EXPECT_EQ(client.opened, kTimes);
   EXPECT_EQ(client.closed, kTimes);
   EXPECT_EQ(client.bytes_sent, 5U * kTimes);
+  EXPECT_GE(client.packets_sent, 3U * kTimes);  // At least SYN, data and FIN.
   EXPECT_EQ(client.opening.pid, scene.pid);
   EXPECT_EQ(client.opening.parent, scene.parent);
   EXPECT_EQ(client.remote, scene.listener.address);
@@ -399,6 +418,9 @@ void expect_a_conversation(World& world, bool with_peer) {
     EXPECT_EQ(found.front().remote, Ip::parse("127.0.0.1").value());
     EXPECT_EQ(found.front().bytes_sent, end == Opened::Here ? octets : 0);
     EXPECT_EQ(found.front().bytes_received, end == Opened::Here ? 0 : octets);
+    // Counted where octets are, five to a datagram.
+    EXPECT_EQ(found.front().packets_sent, found.front().bytes_sent / 5);
+    EXPECT_EQ(found.front().packets_received, found.front().bytes_received / 5);
   }
 }
 

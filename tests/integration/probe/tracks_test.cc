@@ -162,7 +162,8 @@ class FakeWorld final : public World {
                                .asked = said.asked,
                                .server = said.server,
                                .bytes_sent = kSaid,
-                               .bytes_received = 0});
+                               .bytes_received = 0,
+                               .packets_sent = 1});
   }
 
   FakeTracks tracks_;
@@ -198,6 +199,7 @@ TYPED_TEST(TracksContract, ShowsDatagramsBetweenSocketsThatAreNotConnected) {
   EXPECT_EQ(track->server, said.server);
   EXPECT_GE(track->bytes_sent, kSaid);  // The kernel counts headers, too.
   EXPECT_EQ(track->bytes_received, 0U);
+  EXPECT_EQ(track->packets_sent, 1U);
 }
 
 TYPED_TEST(TracksContract, ShowsWhoAnswersWhereTheServersAddressIsTranslated) {

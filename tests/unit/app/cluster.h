@@ -100,7 +100,9 @@ inline probe::Report cluster() {
       .sent_per_second = 100,
       .received_per_second = 900,
       .retransmits = 1,
-      .rtt_us = 300};
+      .rtt_us = 300,
+      .packets_sent = 12,
+      .packets_received = 9};
   one.flows[flow(Inbound, kWeb, 100, "10.32.0.1", "198.51.100.7", 80)] = {.count = 2};
   one.flows[flow(Outbound, kWeb, 100, "10.32.0.1", "203.0.113.9", 443)] = {.count = 1};
   one.overlay.links = {{.address = "192.0.2.2:6783",

@@ -131,6 +131,55 @@ TEST(Tracker, TurnsBytesIntoRates) {
   EXPECT_EQ(second.flows.begin()->second.received_per_second, 10U);
 }
 
+TEST(Tracker, CountsPacketsOfWhatIsOpenAndOfWhatHasEndedOnce) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.opened = Opened::Here;
+  (void)tracker.digest(sample(1s, {socket}));
+  socket.packets_sent = 30;
+  socket.packets_received = 20;
+  const HostReport open = tracker.digest(sample(2s, {socket}));
+  Sample third = sample(3s, {});
+  ObservedConnections closed;
+  closed.opening.opened = Opened::Here;
+  closed.netns = kNetns;
+  closed.local = socket.local.address;
+  closed.remote = socket.remote.address;
+  closed.port = socket.remote.port;
+  closed.closed = 1;
+  closed.packets_sent = 32;
+  closed.packets_received = 21;
+  third.connections = {closed};
+
+  const HostReport ended = tracker.digest(third);
+
+  ASSERT_THAT(open.flows, SizeIs(1));
+  EXPECT_EQ(open.flows.begin()->second.packets_sent, 30U);
+  EXPECT_EQ(open.flows.begin()->second.packets_received, 20U);
+  std::uint64_t sent = 0;
+  for (const auto& [key, facts] : ended.flows) {
+    sent += facts.packets_sent;
+  }
+  EXPECT_EQ(sent, 32U);
+}
+
+TEST(Tracker, LeavesOutSegmentsWhoseCounterHasBegunAnew) {
+  Tracker tracker;
+  ObservedSocket socket = connected("10.0.0.1:40000", "10.0.0.2:80", 7);
+  socket.packets_sent = 0xffffffff;
+  (void)tracker.digest(sample(1s, {socket}));
+  socket.bytes_sent = 100;
+  socket.packets_sent = 5;
+  socket.packets_received = 2;
+
+  const HostReport report = tracker.digest(sample(2s, {socket}));
+
+  const auto& facts = report.flows.begin()->second;
+  EXPECT_EQ(facts.sent, 100U);
+  EXPECT_EQ(facts.packets_sent, 0U);
+  EXPECT_EQ(facts.packets_received, 2U);
+}
+
 TEST(Tracker, GivesConnectionsToTheContainerOfTheirNamespace) {
   Tracker tracker;
   Sample look = sample(1s, {connected("10.0.0.1:40000", "10.0.0.2:80", 7)});
