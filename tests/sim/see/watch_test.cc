@@ -24,6 +24,11 @@ using std::chrono_literals::operator""ms;
 constexpr std::uint64_t kSeeds = 20;
 
 struct Host {
+  explicit Host(PeerName self)
+      : name(self),
+        probe({.self = self, .incarnation = Incarnation(1), .version = "0"}),
+        app({.self = self, .version = "0", .hostname = "h"}) {}
+
   PeerName name;
   probe::Probe probe;
   app::App app;
@@ -37,14 +42,7 @@ class Cluster {
   Cluster(std::uint64_t seed, std::uint64_t size) : world_(seed) {
     for (std::uint64_t i = 1; i <= size; ++i) {
       const PeerName name(i);
-      hosts_.emplace(
-          name,
-          std::make_unique<Host>(
-              Host{name,
-                   probe::Probe({.self = name, .incarnation = Incarnation(1), .version = "0"}),
-                   app::App({.self = name, .version = "0", .hostname = "h"}),
-                   0,
-                   {}}));
+      hosts_.emplace(name, std::make_unique<Host>(name));
     }
     tick();
   }
