@@ -13,6 +13,8 @@ const quiet: Edge = {
   failed: 0,
   sent_total: 0,
   received_total: 0,
+  packets_sent: 0,
+  packets_received: 0,
   ports: [],
 };
 const look = (metric: EdgeMetric, rest: Partial<Edge>) => edgeLook({ ...quiet, ...rest }, metric);

@@ -15,6 +15,8 @@ const edge = (rest: Partial<Edge>): Edge => ({
   failed: 0,
   sent_total: 0,
   received_total: 0,
+  packets_sent: 0,
+  packets_received: 0,
   ports: [],
   ...rest,
 });
