@@ -65,6 +65,12 @@ class EdgeBook {
     std::map<probe::FlowKey, Flow> flows;
     Claims claims;
   };
+  // What an edge is the sum of.
+  struct Tellers {
+    std::vector<Flow*> flows;
+    bool is_dirty = false;  // To be summed.
+  };
+  using Reader = std::pair<std::uint64_t, Flow*>;
   // Both ends, whichever their processes.
   using End = std::tuple<Party::Kind, PeerName, std::string>;
   using Coarse = std::tuple<End, End, Transport>;
@@ -81,8 +87,10 @@ class EdgeBook {
   void resolve_outbound(Flow& flow);
   void resolve_inbound(Flow& flow);
   void set_reads(Flow& flow, Reads reads);
+  void add_readers();
   void tell(Flow& flow, const EdgeKey& key);
   void untell(Flow& flow);
+  void dirty(Edges::iterator edge);
   void sum_dirty();
   static Coarse coarse(const EdgeKey& key);
   static std::uint64_t read_key(const Coarse& coarse);
@@ -90,15 +98,16 @@ class EdgeBook {
   std::map<PeerName, Host> hosts_;
   Directory directory_;
   Edges edges_;
-  std::map<const EdgeKey*, std::vector<Flow*>> flows_of_;
+  std::map<const EdgeKey*, Tellers> tellers_;
   std::map<PeerName, std::set<EdgeRef>> touching_;
   std::map<Coarse, std::uint32_t> reported_;  // By clients' hosts.
   // Who read what, to be asked by what.
-  std::set<std::pair<std::uint64_t, Flow*>> readers_;
+  std::set<Reader> readers_;
+  std::vector<Reader> new_readers_;         // Not yet among them; there are none once settled.
   std::set<std::pair<Ip, Flow*>> outside_;  // Flows that read networks, by remote address.
   std::vector<Flow*> due_outbound_;
   std::vector<Flow*> due_inbound_;
-  std::map<const EdgeKey*, Edges::iterator> dirty_;
+  std::vector<Edges::iterator> dirty_;
   Changes changes_;
 };
 
