@@ -168,20 +168,21 @@ def octets(port):
     see.nodes("processes")
     wait_for("the agent looks", lambda: str(server.pid) in {node.split(";")[-1] for node in see.nodes("processes")})
 
-    def carried(what):
-        with open(f"/sys/class/net/lo/statistics/tx_{what}", encoding="ascii") as file:
+    def carried():
+        with open("/sys/class/net/lo/statistics/tx_bytes", encoding="ascii") as file:
             return int(file.read())
 
-    before = carried("bytes")
-    packets_before = carried("packets")
+    before = carried()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(bytes(size))
     wait_for("all octets", lambda: sum(edge["sent_total"] for _, _, edge in edges_of(port)) >= size)
-    after = carried("bytes")
+    after = carried()
     assert sum(edge["sent_total"] for _, _, edge in edges_of(port)) == size, edges_of(port)
     assert after - before >= size, "the interface carried them, and headers"
-    [packets] = [edge["packets_sent"] + edge["packets_received"] for _, _, edge in edges_of(port)]
-    assert size / 65536 <= packets <= carried("packets") - packets_before, packets
+    packets = sum(edge["packets_sent"] + edge["packets_received"] for _, _, edge in edges_of(port))
+    # No fewer than the largest segments there are, no more than the least ones and a word for each. What the
+    # interface counts is fewer: a packet there may be several segments.
+    assert size / 65536 <= packets <= 2 * size / 536, packets
     server.kill()
     octets_of_short(port + 1)
 
@@ -204,9 +205,9 @@ def octets_of_short(port):
 
     wait_for("all octets of short connections", is_all)
     assert [sum(values) for values in carried] == [count, count * 1000, count * 500], carried
-    # The client's SYN, its data and its FIN, and what acknowledges.
+    # The client's SYN, its data and its FIN, what acknowledges, and a few that are sent anew.
     packets = sum(edge["packets_sent"] for _, _, edge in edges_of(port))
-    assert 3 * count <= packets <= 6 * count, packets
+    assert 3 * count <= packets <= 10 * count, packets
     server.kill()
 
 
