@@ -276,20 +276,26 @@ std::optional<std::uint64_t> last_of_docker(const std::vector<NftRuleState>& rul
 
 enum class Place : std::uint8_t { Head, BehindDocker };
 
+// None of a chain that is not there yet, which the transaction then makes.
+Result<std::vector<NftRuleState>> rules_of(Nftables& nftables,
+                                           const NftChain& chain,
+                                           NftTransaction& transaction) {
+  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
+  if (found) {
+    return nftables.rules(chain);
+  }
+  transaction.add_table(chain, kComment);
+  transaction.add_chain(chain, kComment);
+  return std::vector<NftRuleState>();
+}
+
 // Those of `wanted` that the chain lacks.
 Result<Ok> ensure_in(Nftables& nftables,
                      const NftChain& chain,
                      const std::vector<NftRule>& wanted,
                      Place place) {
   NftTransaction transaction;
-  std::vector<NftRuleState> rules;
-  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
-  if (!found) {
-    transaction.add_table(chain, kComment);
-    transaction.add_chain(chain, kComment);
-  } else {
-    rules = WEFT_TRY(nftables.rules(chain));
-  }
+  auto rules = WEFT_TRY(rules_of(nftables, chain, transaction));
   bool is_complete = true;
   const auto behind = place == Place::Head ? std::nullopt : last_of_docker(rules);
   for (const NftRule& rule : wanted) {
@@ -313,14 +319,7 @@ Result<Ok> ensure_exactly(Nftables& nftables,
                           const std::string& bridge,
                           const std::vector<NftRule>& wanted) {
   NftTransaction transaction;
-  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
-  std::vector<NftRuleState> rules;
-  if (!found) {
-    transaction.add_table(chain, kComment);
-    transaction.add_chain(chain, kComment);
-  } else {
-    rules = WEFT_TRY(nftables.rules(chain));
-  }
+  auto rules = WEFT_TRY(rules_of(nftables, chain, transaction));
   std::erase_if(rules, [&bridge](const NftRuleState& rule) { return !is_of(bridge, rule); });
   const bool is_same = std::equal(
       rules.begin(),
@@ -426,14 +425,7 @@ Result<Ok> ensure_at_head(Nftables& nftables,
                           const NftChain& chain,
                           const std::vector<NftRule>& wanted) {
   NftTransaction transaction;
-  std::vector<NftRuleState> rules;
-  const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
-  if (!found) {
-    transaction.add_table(chain, kComment);
-    transaction.add_chain(chain, kComment);
-  } else {
-    rules = WEFT_TRY(nftables.rules(chain));
-  }
+  auto rules = WEFT_TRY(rules_of(nftables, chain, transaction));
   const auto is_same = [](const NftRule& rule, const NftRuleState& is) {
     return is.comment == rule.comment;
   };
