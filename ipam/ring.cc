@@ -38,6 +38,16 @@ class Hash {
   std::uint64_t state_ = 0xcbf29ce484222325;
 };
 
+// Begins with which ring it is, and by which decree.
+Hash decree_hash(std::uint64_t seed_id, const Charter& charter) {
+  Hash hash;
+  hash.add(seed_id);
+  hash.add(charter.number);
+  hash.add(charter.ballot.round);
+  hash.add(charter.ballot.proposer.number());
+  return hash;
+}
+
 Result<Ok> check_charter(const Charter& charter, const Span& range) {
   const auto& council = charter.council;
   const bool ascending =
@@ -432,11 +442,7 @@ std::uint64_t Ring::seed_id() const {
 }
 
 std::uint64_t Ring::basis() const {
-  Hash hash;
-  hash.add(seed_id());
-  hash.add(charter_.number);
-  hash.add(charter_.ballot.round);
-  hash.add(charter_.ballot.proposer.number());
+  Hash hash = decree_hash(seed_id(), charter_);
   for (const PeerName& member : charter_.council) {
     hash.add(member.number());
   }
@@ -451,11 +457,7 @@ std::uint64_t Ring::basis() const {
 }
 
 std::uint64_t Ring::digest() const {
-  Hash hash;
-  hash.add(seed_id());
-  hash.add(charter_.number);
-  hash.add(charter_.ballot.round);
-  hash.add(charter_.ballot.proposer.number());
+  Hash hash = decree_hash(seed_id(), charter_);
   for (const auto& [token, entry] : entries_) {
     hash.add_address(token);
     hash.add(entry.owner.number());
