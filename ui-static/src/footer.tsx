@@ -45,22 +45,37 @@ function Stats() {
   );
 }
 
+interface SwitchProps<Id extends string> {
+  name: string;
+  choices: readonly (readonly [id: Id, label: string])[];
+  /** Nothing: none is pressed. */
+  pressed: string | null;
+  press: (id: Id) => void;
+}
+
+function Switch<Id extends string>({ name, choices, pressed, press }: SwitchProps<Id>) {
+  return (
+    <div class="switch small" role="group" aria-label={name}>
+      {choices.map(([id, label]) => (
+        <button type="button" key={id} aria-pressed={pressed === id} onClick={() => press(id)}>
+          {label}
+        </button>
+      ))}
+    </div>
+  );
+}
+
 function Options() {
   return (
     <>
       {current.value?.options.map((group) => (
-        <div class="switch small" role="group" aria-label={group.id} key={group.id}>
-          {group.options.map((option) => (
-            <button
-              type="button"
-              key={option.value}
-              aria-pressed={optionValue(group) === option.value}
-              onClick={() => choose(group.id, option.value)}
-            >
-              {option.label}
-            </button>
-          ))}
-        </div>
+        <Switch
+          key={group.id}
+          name={group.id}
+          choices={group.options.map((option) => [option.value, option.label])}
+          pressed={optionValue(group)}
+          press={(id) => choose(group.id, id)}
+        />
       ))}
     </>
   );
@@ -79,34 +94,22 @@ function Widths() {
   ] as const;
   return (
     <>
-      <div class="switch small" role="group" aria-label="Metric of the boxes">
-        {kinds.map(([id, label]) => (
-          <button
-            type="button"
-            key={id}
-            aria-pressed={kind === id}
-            onClick={() => {
-              metric.value = metrics.value.find((found) => kindOf(found.id) === id)?.id ?? id;
-            }}
-          >
-            {label}
-          </button>
-        ))}
-      </div>
-      <div class="switch small" role="group" aria-label="Width of hosts">
-        {extents.map(([id, label]) => (
-          <button
-            type="button"
-            key={id}
-            aria-pressed={extent.value === id}
-            onClick={() => {
-              extent.value = id;
-            }}
-          >
-            {label}
-          </button>
-        ))}
-      </div>
+      <Switch
+        name="Metric of the boxes"
+        choices={kinds}
+        pressed={kind}
+        press={(id) => {
+          metric.value = metrics.value.find((found) => kindOf(found.id) === id)?.id ?? id;
+        }}
+      />
+      <Switch
+        name="Width of hosts"
+        choices={extents}
+        pressed={extent.value}
+        press={(id) => {
+          extent.value = id;
+        }}
+      />
     </>
   );
 }
@@ -123,13 +126,12 @@ function Groups() {
   const there = groupings(pinned.value);
   if (there.length === 0) return null;
   return (
-    <div class="switch small" role="group" aria-label="Groups of nodes">
-      {['', ...there].map((by) => (
-        <button type="button" key={by} aria-pressed={groupedBy.value === by && openGroups.value.size === 0} onClick={() => group(by)}>
-          {GROUP_NAMES[by] ?? 'Ungrouped'}
-        </button>
-      ))}
-    </div>
+    <Switch
+      name="Groups of nodes"
+      choices={['', ...there].map((by) => [by, GROUP_NAMES[by] ?? 'Ungrouped'])}
+      pressed={openGroups.value.size === 0 ? groupedBy.value : null}
+      press={group}
+    />
   );
 }
 
@@ -139,36 +141,24 @@ function GraphOptions() {
     <>
       <Groups />
       {metrics.value.length > 0 && (
-        <div class="switch small" role="group" aria-label="Metric on the nodes">
-          {metrics.value.map((found) => (
-            <button
-              type="button"
-              key={found.id}
-              aria-pressed={metric.value === found.id}
-              onClick={() => {
-                metric.value = metric.value === found.id ? '' : found.id;
-              }}
-            >
-              {found.label}
-            </button>
-          ))}
-        </div>
+        <Switch
+          name="Metric on the nodes"
+          choices={metrics.value.map((found) => [found.id, found.label])}
+          pressed={metric.value}
+          press={(id) => {
+            metric.value = metric.value === id ? '' : id;
+          }}
+        />
       )}
       {topology.value !== 'weave' && (
-        <div class="switch small" role="group" aria-label="Metric on the edges">
-          {EDGE_METRICS.map(([id, label]) => (
-            <button
-              type="button"
-              key={id}
-              aria-pressed={edgeMetric.value === id}
-              onClick={() => {
-                edgeMetric.value = edgeMetric.value === id ? '' : id;
-              }}
-            >
-              {label}
-            </button>
-          ))}
-        </div>
+        <Switch
+          name="Metric on the edges"
+          choices={EDGE_METRICS}
+          pressed={edgeMetric.value}
+          press={(id) => {
+            edgeMetric.value = edgeMetric.value === id ? '' : id;
+          }}
+        />
       )}
     </>
   );

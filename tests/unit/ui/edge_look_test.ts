@@ -2,21 +2,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Edge, Summary } from '../../../ui-static/src/api';
 import { type EdgeMetric, edgeLook, pathLook } from '../../../ui-static/src/edge-look';
+import { QUIET } from './edges';
 
-const quiet: Edge = {
-  connections: 1,
-  sent: 0,
-  received: 0,
-  retransmits: 0,
-  rtt_us: 0,
-  opened: 0,
-  failed: 0,
-  sent_total: 0,
-  received_total: 0,
-  packets_sent: 0,
-  packets_received: 0,
-  ports: [],
-};
+const quiet: Edge = { ...QUIET, connections: 1 };
 const look = (metric: EdgeMetric, rest: Partial<Edge>) => edgeLook({ ...quiet, ...rest }, metric);
 
 test('an edge says nothing unasked, and is thicker the more it carries', () => {

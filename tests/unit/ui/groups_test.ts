@@ -2,24 +2,11 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Edge, Summary } from '../../../ui-static/src/api';
 import { GROUPED_FROM, type Drawn, grouped, groupingOf, groupings, standIns } from '../../../ui-static/src/groups';
+import { QUIET } from './edges';
 
 const CLOSED = new Set<string>();
 
-const edge = (rest: Partial<Edge>): Edge => ({
-  connections: 0,
-  sent: 0,
-  received: 0,
-  retransmits: 0,
-  rtt_us: 0,
-  opened: 0,
-  failed: 0,
-  sent_total: 0,
-  received_total: 0,
-  packets_sent: 0,
-  packets_received: 0,
-  ports: [],
-  ...rest,
-});
+const edge = (rest: Partial<Edge>): Edge => ({ ...QUIET, ...rest });
 
 const container = (id: string, host: string, to: Record<string, Edge> = {}): Summary => ({
   id,
