@@ -108,6 +108,8 @@ class Agent {
   void keep_dns_open();
   void tell_dns_clients_later();
   void watch_containers();
+  Result<Ok> restore_container_names();
+  void drop_containers_that_ended();
   void on_container(const plugin::ContainerNames& container);
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
@@ -223,6 +225,7 @@ class Agent {
   std::vector<Exposure> exposed_;
   std::optional<std::vector<sys::AddressRun>> kept_;  // As the data path knows them.
   KeptNames kept_names_;
+  KeptNames container_names_{kContainerNamesTable};
   bool names_are_due_ = false;                // To be written to the store.
   bool clients_are_due_ = false;              // To be told to DNS.
   std::unique_ptr<sys::HttpServer> metrics_;  // Nothing without --metrics-addr.

@@ -47,6 +47,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   if (agent->config_.docker) {
     WEFT_TRY(agent->start_docker());
     agent->watch_containers();
+    WEFT_TRY(agent->restore_container_names());
   } else {
     WEFT_TRY(agent->datapath_->set_gateways({}));  // Those of an earlier run have no networks.
   }

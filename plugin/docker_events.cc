@@ -204,15 +204,16 @@ void DockerEvents::on_event(std::string_view line, EventsActions& out) {
     stats_.malformed += is_network ? 0U : 1U;  // Networks have events of their own.
     return;
   }
-  if (text_at(*event, {"Action"}) == "die") {
+  const bool has_died = text_at(*event, {"Action"}) == "die";
+  if (has_died) {
     // At once; whether it runs again is asked all the same.
     out.push_back(ContainerNames{.container = id, .entries = {}, .running = false});
-    if (const auto known = containers_.find(id); known != containers_.end()) {
-      known->second.told = false;
-      known->second.names.clear();
-    }
   }
   inspect(id, out);
+  if (const auto known = containers_.find(id); has_died && known != containers_.end()) {
+    known->second.told_running = false;
+    known->second.names.clear();
+  }
 }
 
 void DockerEvents::list(EventsActions& out) {
@@ -314,8 +315,8 @@ void DockerEvents::on_inspected(const std::string& id,
     ++stats_.over_limit;
     said->entries.resize(options_.names_max);
   }
-  if (!container.told || container.names != said->entries) {
-    container.told = true;
+  if (container.told_running != true || container.names != said->entries) {
+    container.told_running = true;
     container.names = said->entries;
     said->container = id;
     out.push_back(std::move(*said));
@@ -323,7 +324,8 @@ void DockerEvents::on_inspected(const std::string& id,
 }
 
 void DockerEvents::on_stopped(const std::string& id, EventsActions& out) {
-  if (containers_.at(id).told) {
+  // Also of what nobody was told of: its names may be remembered from before a restart.
+  if (containers_.at(id).told_running != false) {
     out.push_back(ContainerNames{.container = id, .entries = {}, .running = false});
   }
   containers_.erase(id);

@@ -93,6 +93,8 @@ class DockerEvents {
   TimePoint next_deadline() const { return due_; }
 
   bool is_watching() const { return state_ == State::Open; }
+  // Whether dockerd has said which containers run, since the stream was opened.
+  bool has_listed() const { return listed_; }
   // As dockerd last said. True while nothing is known, as with dockerd away.
   bool may_run(const std::string& container) const;
   Stats stats() const { return stats_; }
@@ -103,8 +105,8 @@ class DockerEvents {
   struct Container {
     bool asked = false;    // An inspect is queued or under way.
     bool changed = false;  // Since it was sent: its answer says nothing.
-    bool told = false;     // That it runs, and its names:
-    std::vector<ContainerNames::Entry> names;
+    std::optional<bool> told_running{};  // Nothing: nobody was told of it.
+    std::vector<ContainerNames::Entry> names;  // As told.
   };
 
   void on_event(std::string_view line, EventsActions& out);

@@ -45,18 +45,37 @@ bool fits(const KeptNames::Kept& kept, const dns::Names::Filter& filter) {
 
 }  // namespace
 
-Result<KeptNames> KeptNames::load(const StoreTable& table) {
-  KeptNames names;
-  for (const auto& [key, row] : table) {
-    names.all_.insert(WEFT_TRY(parse_key(key)));
+Result<Ok> KeptNames::load(const StoreTable& rows) {
+  std::set<Kept> names;
+  for (const auto& [key, row] : rows) {
+    names.insert(WEFT_TRY(parse_key(key)));
   }
-  return names;
+  all_ = std::move(names);
+  return Ok{};
 }
 
 void KeptNames::add(const std::string& owner, const dns::NameEntry& entry) {
   const auto [kept, is_new] = all_.emplace(owner, entry);
   if (is_new) {
-    changes_.push_back({.table = kNamesTable, .key = to_key(*kept), .value = Bytes()});
+    changes_.push_back({.table = table_, .key = to_key(*kept), .value = Bytes()});
+  }
+}
+
+void KeptNames::replace(const std::string& owner, const std::vector<dns::NameEntry>& entries) {
+  const std::set<dns::NameEntry> wanted(entries.begin(), entries.end());
+  const auto of_owner = all_.lower_bound(Kept(owner, dns::NameEntry{}));
+  std::vector<Kept> gone;
+  for (auto at = of_owner; at != all_.end() && at->first == owner; ++at) {
+    if (!wanted.contains(at->second)) {
+      gone.push_back(*at);
+    }
+  }
+  for (const Kept& kept : gone) {
+    changes_.push_back({.table = table_, .key = to_key(kept), .value = std::nullopt});
+    all_.erase(kept);
+  }
+  for (const dns::NameEntry& entry : wanted) {
+    add(owner, entry);
   }
 }
 
@@ -66,7 +85,7 @@ void KeptNames::remove(const dns::Names::Filter& filter) {
       ++at;
       continue;
     }
-    changes_.push_back({.table = kNamesTable, .key = to_key(*at), .value = std::nullopt});
+    changes_.push_back({.table = table_, .key = to_key(*at), .value = std::nullopt});
     at = all_.erase(at);
   }
 }

@@ -1,7 +1,10 @@
 // DNS in the agent: where it listens, and whose names it is told.
 #include <array>
 #include <chrono>
+#include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 
 #include <boost/asio/steady_timer.hpp>
@@ -24,6 +27,9 @@ constexpr std::chrono::milliseconds kKeepDelay{100};
 
 // By then dockerd has said which containers run, if it says anything.
 constexpr std::chrono::seconds kContainersKnown{30};
+
+// How soon after dockerd has said which containers run the names of others go.
+constexpr std::chrono::milliseconds kListedLook{200};
 
 // Docker may come up after us.
 constexpr std::chrono::seconds kListenRetry{1};
@@ -142,7 +148,7 @@ void Agent::watch_containers() {
 // once it is known that they did.
 Result<Ok> Agent::restore_names() {
   const StoreTable rows = WEFT_TRY(host_.store.load(kNamesTable));
-  kept_names_ = WEFT_TRY(KeptNames::load(rows));
+  WEFT_TRY(kept_names_.load(rows));
   for (const auto& [owner, entry] : kept_names_.all()) {
     if (const auto added = dns_->add(owner, entry); !added.ok()) {
       log::warning("name not restored", {"name", entry.name.to_string()}, {"why", added.error()});
@@ -158,6 +164,61 @@ Result<Ok> Agent::restore_names() {
     }
   });
   return Ok{};
+}
+
+// As Docker called its containers before the restart, for those whose interfaces are there: the
+// engine may be away while they run on. What it says replaces this.
+Result<Ok> Agent::restore_container_names() {
+  if (!dns_) {
+    return Ok{};
+  }
+  const StoreTable rows = WEFT_TRY(host_.store.load(kContainerNamesTable));
+  WEFT_TRY(container_names_.load(rows));
+  std::set<Ip> alive;
+  for (const plugin::Port& port : docker_->driver().ports()) {
+    for (const Cidr& address :
+         datapath_->has_port(port.host) ? port.addresses : std::vector<Cidr>()) {
+      alive.insert(address.address());
+    }
+  }
+  std::map<std::string, std::vector<dns::NameEntry>> names;
+  for (const auto& [owner, entry] : container_names_.all()) {
+    if (alive.contains(entry.address)) {
+      names[owner].push_back(entry);
+    }
+  }
+  for (const auto& [owner, entries] : names) {
+    if (const auto watched = dns_->watch(owner, entries); !watched.ok()) {
+      log::warning("names not restored", {"container", owner}, {"why", watched.error()});
+    }
+  }
+  drop_containers_that_ended();
+  return Ok{};
+}
+
+// Once the engine says which run: it tells of the others no more.
+void Agent::drop_containers_that_ended() {
+  if (container_names_.all().empty()) {
+    return;
+  }
+  if (watch_->events().has_listed()) {
+    std::set<std::string> ended;
+    for (const auto& [owner, entry] : container_names_.all()) {
+      if (!may_run(owner)) {
+        ended.insert(owner);
+      }
+    }
+    for (const std::string& owner : ended) {
+      on_container({.container = owner, .entries = {}, .running = false});
+    }
+    return;
+  }
+  auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kListedLook);
+  timer->async_wait([this, timer](const boost::system::error_code& error) {
+    if (!error) {
+      drop_containers_that_ended();
+    }
+  });
 }
 
 void Agent::drop_names_of_the_dead() {
@@ -186,7 +247,11 @@ void Agent::keep_names_later() {
   timer->async_wait([this, timer](const boost::system::error_code& error) {
     names_are_due_ = false;
     if (!error) {
-      remember(kept_names_.take_changes());
+      StoreBatch changes = kept_names_.take_changes();
+      for (auto& change : container_names_.take_changes()) {
+        changes.push_back(std::move(change));
+      }
+      remember(changes);
     }
   });
 }
@@ -201,6 +266,7 @@ void Agent::on_container(const plugin::ContainerNames& container) {
     if (weave_ipam_api_) {
       weave_ipam_api_->on_death(container.container);
     }
+    container_names_.replace(container.container, {});
     remove_names({.owner = container.container, .address = {}, .name = {}});
     return;
   }
@@ -215,7 +281,10 @@ void Agent::on_container(const plugin::ContainerNames& container) {
     log::warning("container without its names",
                  {"container", container.container},
                  {"why", watched.error()});
+    return;
   }
+  container_names_.replace(container.container, entries);
+  keep_names_later();
 }
 
 Result<Ok> Agent::add_name(const NameRequest& request) {

@@ -68,6 +68,7 @@ lab engine h2 kill
 assert_equal "$(names h1 server)" "$ADDRESS" "the name of the server while its engine is away"
 kill_agent h2
 launch h2
+wait_until 5 "the agent that starts beside no engine knows the name" has_name h1 server "$ADDRESS"
 lab engine h2 start
 end_unbroken_stream
 assert_equal "$(address_of h2 server)" "$ADDRESS" "the address of the server"

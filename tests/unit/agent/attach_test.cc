@@ -124,7 +124,9 @@ TEST(KeptNames, OutliveARestartUntilTheyAreTakenBack) {
   names.add("weave:extern", db);
   StoreTable table = table_of(names.take_changes());
 
-  EXPECT_EQ(KeptNames::load(table).value().all(), names.all());
+  KeptNames restored;
+  ASSERT_TRUE(restored.load(table).ok());
+  EXPECT_EQ(restored.all(), names.all());
   EXPECT_THAT(names.take_changes(), IsEmpty());
 
   names.remove({.owner = {}, .address = {}, .name = dns::Name::parse("web.WEFT.local").value()});
@@ -134,10 +136,34 @@ TEST(KeptNames, OutliveARestartUntilTheyAreTakenBack) {
   EXPECT_EQ(names.take_changes().size(), 2U);
 }
 
+TEST(KeptNames, OfAContainerAreReplacedAsAWhole) {
+  const auto entry = [](const char* name, const char* address) {
+    return dns::NameEntry{.name = dns::Name::parse(name).value(),
+                          .address = Ip::parse(address).value()};
+  };
+  KeptNames names(kContainerNamesTable);
+  names.replace("c1", {entry("web.weft.local", "10.32.0.1"), entry("web.weft.local", "10.40.0.1")});
+  names.replace("c2", {entry("db.weft.local", "10.32.0.2")});
+  (void)names.take_changes();
+
+  names.replace("c1",
+                {entry("web.weft.local", "10.40.0.1"), entry("shop.weft.local", "10.40.0.1")});
+
+  EXPECT_THAT(names.all(),
+              ElementsAre(KeptNames::Kept("c1", entry("web.weft.local", "10.40.0.1")),
+                          KeptNames::Kept("c1", entry("shop.weft.local", "10.40.0.1")),
+                          KeptNames::Kept("c2", entry("db.weft.local", "10.32.0.2"))));
+  const StoreBatch changes = names.take_changes();
+  EXPECT_EQ(changes.size(), 2U);  // One gone, one new: what stays is not written again.
+  EXPECT_EQ(changes.front().table, kContainerNamesTable);
+  names.replace("c1", {});
+  EXPECT_EQ(names.all().size(), 1U);
+}
+
 TEST(KeptNames, RefuseWhatIsNoRow) {
   for (const std::string key :
        {"", "c1", "c1 web. 10.0.0.1", "c1 web. x 0", "c1 w 10.0.0.1 70000"}) {
-    EXPECT_FALSE(KeptNames::load({{Bytes(key.begin(), key.end()), Bytes()}}).ok()) << key;
+    EXPECT_FALSE(KeptNames().load({{Bytes(key.begin(), key.end()), Bytes()}}).ok()) << key;
   }
 }
 

@@ -196,6 +196,29 @@ TEST_F(DockerEventsTest, AreCheckedAgainstAListNowAndThen) {
   EXPECT_THAT(take_said(), ElementsAre(gone(kWeb)));
 }
 
+// Its names may be remembered from before a restart, and dockerd still have listed it.
+TEST_F(DockerEventsTest, TellTheEndOfWhatNobodyWasToldOf) {
+  running_ = {{kWeb, "web"}};
+  events_.on_stream_open(now_, out_);
+  const auto list = std::get<AskDocker>(out_.front());
+  out_.clear();
+  answer(list);
+  EXPECT_TRUE(events_.has_listed());
+  EXPECT_TRUE(events_.may_run(kWeb));
+  running_.clear();
+
+  settle();
+
+  EXPECT_THAT(take_said(), ElementsAre(gone(kWeb)));
+  EXPECT_FALSE(events_.may_run(kWeb));
+}
+
+TEST_F(DockerEventsTest, TellOnceThatSomethingUnknownHasDied) {
+  open();
+  tell(event("die", kWeb));
+  EXPECT_THAT(take_said(), ElementsAre(gone(kWeb)));
+}
+
 TEST_F(DockerEventsTest, OutrunAnAnswerThatIsUnderWay) {
   open();
   running_ = {{kWeb, "web"}};
