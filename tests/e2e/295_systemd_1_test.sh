@@ -15,6 +15,7 @@ find_systemd() {
 is_serving() { box weft status --json >"$SCRATCH/status"; }
 has_restarted() { [[ $(shown NRestarts) == 1 ]] && is_serving; }
 shown() { box systemctl show --value -p "$1" weft; }
+listens_for_dns() { box weft status --json | jq -e ".dns.address == \"172.17.0.1:53\"" >/dev/null; }
 field() { jq -r "$1" "$SCRATCH/status"; }
 
 step "systemd boots with the unit"
@@ -45,6 +46,13 @@ box sh -c 'unshare -n sleep 1000 >/dev/null 2>&1 & echo $!' >"$SCRATCH/guest"
 address=$(box weft attach "pid:$(cat "$SCRATCH/guest")")
 box weft expose >/dev/null
 wait_until 5 "the host reaches the container" box ping -c 1 -W 1 "$address"
+
+step "DNS listens at port 53 of Docker's bridge, as soon as there is one"
+box ip link add docker0 type bridge
+box ip addr add 172.17.0.1/16 dev docker0
+wait_until 5 "DNS listens" listens_for_dns
+box weft dns-add 192.0.2.7 -h printer.weft.local
+assert_equal "$(box weft dns-lookup printer)" 192.0.2.7 "a name"
 
 step "reload says what is wrong, or that all is well"
 assert_fails box systemctl reload weft >/dev/null
