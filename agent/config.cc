@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "dns/message.h"
+#include "plugin/proxy/container.h"
 #include "router/connector.h"
 #include "router/mesh.h"
 
@@ -161,6 +162,22 @@ Result<Ok> place_apis(const Settings& settings, Config& config) {
   return Ok{};
 }
 
+// Containers made through the proxy follow from Docker's events when they start by themselves.
+Result<Ok> take_proxy(const Settings& settings, Config& config) {
+  config.proxy = {.places = WEFT_TRY(plugin::proxy::parse_places(settings.text("docker-proxy"))),
+                  .default_allocation = !settings.flag("proxy-no-default-ipalloc"),
+                  .dns = !settings.flag("proxy-without-dns"),
+                  .rewrite_hosts = !settings.flag("proxy-no-rewrite-hosts"),
+                  .multicast_route = !settings.flag("proxy-no-multicast-route"),
+                  .hostname_label = settings.text("proxy-hostname-from-label"),
+                  .hostname_match = settings.text("proxy-hostname-match"),
+                  .hostname_replacement = settings.text("proxy-hostname-replacement")};
+  if (!config.docker && !config.proxy.places.empty()) {
+    return Error{Errc::Invalid, "--docker-proxy serves Docker, and --no-docker does not"};
+  }
+  return plugin::proxy::check_hostname_match(config.proxy.hostname_match);
+}
+
 // Where the UI is, who may come, and what they may do.
 Result<Ok> take_ui(const Settings& settings, Config& config) {
   if (settings.text("ui-listen") != "off") {
@@ -232,6 +249,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.docker_plugin_socket = settings.text("docker-plugin-socket");
   config.docker_swarm_socket = settings.text("docker-swarm-socket");
   config.docker_socket = settings.text("docker-socket");
+  WEFT_TRY(take_proxy(settings, config));
   WEFT_TRY(take_ui(settings, config));
   const StatePlace state = WEFT_TRY(place_state(settings));
   config.state_dir = state.folder;

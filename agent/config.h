@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "dns/name.h"
+#include "plugin/proxy/place.h"
 #include "sys/posix/host_paths.h"
 
 namespace weft::agent {
@@ -57,6 +58,18 @@ struct CertificateFiles {
   std::string key;
 };
 
+// The Docker API proxy.
+struct ProxyConfig {
+  std::vector<plugin::proxy::Place> places;  // None: there is no proxy.
+  bool default_allocation = true;
+  bool dns = true;
+  bool rewrite_hosts = true;
+  bool multicast_route = true;
+  std::string hostname_label;
+  std::string hostname_match;
+  std::string hostname_replacement;
+};
+
 struct Config {
   std::optional<PeerName> name;
   std::string nickname;
@@ -86,6 +99,7 @@ struct Config {
   std::string docker_plugin_socket;
   std::string docker_swarm_socket;
   std::string docker_socket;
+  ProxyConfig proxy;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string ui_token_file;          // Empty: no token.
   std::string ui_users_file;          // Empty: no accounts.

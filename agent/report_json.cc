@@ -180,6 +180,10 @@ json::object to_report(const AgentStatus& status) {
                         {"DriverName", status.docker->swarm_driver},
                         {"MeshDriverName", status.docker->driver}};
   }
+  if (!status.proxy_addresses.empty()) {
+    report["Proxy"] = {
+        {"Addresses", json::array(status.proxy_addresses.begin(), status.proxy_addresses.end())}};
+  }
   report["Weft"] = to_json(status);
   return report;
 }

@@ -62,6 +62,7 @@ struct AgentStatus {
   std::optional<DockerStatus> docker;          // Nothing with --no-docker.
   std::optional<ProcessUsage> process{};       // Nothing where procfs does not say.
   std::vector<HttpStatus> http{};
+  std::vector<std::string> proxy_addresses{};  // Of the Docker API proxy.
 };
 
 boost::json::object to_json(const AgentStatus& status);

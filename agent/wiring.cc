@@ -510,6 +510,9 @@ AgentStatus Agent::status() const {
                                  .network_count = docker_->driver().network_count(),
                                  .port_count = docker_->driver().ports().size()};
   }
+  if (proxy_) {
+    status.proxy_addresses = proxy_->addresses();
+  }
   status.process = read_process_usage();
   const std::array<std::pair<const char*, const sys::HttpServer*>, 4> servers{
       {{"control", control_.get()},

@@ -28,6 +28,7 @@
 #include "agent/ipam/guests.h"
 #include "agent/password_file.h"
 #include "agent/placement.h"
+#include "agent/proxy/docker_proxy.h"
 #include "app/io/app_service.h"
 #include "base/entropy.h"
 #include "base/result.h"
@@ -213,6 +214,7 @@ class Agent {
   std::unique_ptr<dns::DnsService> dns_;         // Nothing with --no-dns.
   std::string dns_reason_;                       // Why it does not listen.
   std::unique_ptr<plugin::DockerWatch> watch_;   // Nothing with --no-docker.
+  std::unique_ptr<DockerProxy> proxy_;           // Outlives the control API, which it calls.
   std::unique_ptr<sys::HttpServer> control_;
   std::map<RequestId, RequestId> asked_;  // Docker's calls that wait for an address: ipam's ids.
   FoundGuests found_guests_;

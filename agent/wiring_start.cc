@@ -60,6 +60,9 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   agent->start_app(seat);
   // Last, because who can connect to it takes us for ready.
   WEFT_TRY(agent->start_control(std::move(exits.stop)));
+  if (!agent->config_.proxy.places.empty()) {
+    agent->proxy_ = WEFT_TRY(DockerProxy::start(host.io.get_executor(), agent->config_));
+  }
   return agent;
 }
 

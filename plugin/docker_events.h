@@ -103,9 +103,9 @@ class DockerEvents {
  private:
   enum class State : std::uint8_t { Waiting, Opening, Open };
   struct Container {
-    bool asked = false;    // An inspect is queued or under way.
-    bool changed = false;  // Since it was sent: its answer says nothing.
-    std::optional<bool> told_running{};  // Nothing: nobody was told of it.
+    bool asked = false;                        // An inspect is queued or under way.
+    bool changed = false;                      // Since it was sent: its answer says nothing.
+    std::optional<bool> told_running{};        // Nothing: nobody was told of it.
     std::vector<ContainerNames::Entry> names;  // As told.
   };
 

@@ -9,7 +9,9 @@
 #include "agent/cli/client.h"
 #include "agent/config.h"
 #include "agent/identity.h"
+#include "agent/proxy/docker_proxy.h"
 #include "base/result.h"
+#include "plugin/proxy/io/wait_program.h"
 #include "router/io/datapath_service.h"
 #include "sys/firewall.h"
 #include "sys/http_server.h"
@@ -92,6 +94,8 @@ Result<Ok> reset(const Settings& settings) {
   if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
     (void)WEFT_TRY(remove_socket(swarm));
   }
+  const sys::HostPaths host = host_paths(settings);
+  plugin::proxy::remove_wait_program(host.here(wait_folder(state.folder, host)));
   remove_directory(state.folder);
   remove_directory(run_dir);
   return Ok{};

@@ -140,7 +140,12 @@ void Agent::watch_containers() {
       plugin::DockerEvents::Options{
           .is_ours =
               [this](const std::string& endpoint) { return docker_->driver().has_port(endpoint); }},
-      [this](const plugin::ContainerNames& container) { on_container(container); },
+      [this](const plugin::ContainerNames& container) {
+        on_container(container);
+        if (proxy_ && container.running) {
+          proxy_->on_running(container.container);
+        }
+      },
       [this] { probe_->on_change(); });
 }
 

@@ -98,6 +98,20 @@ HttpResponse report(const HttpRequest& request, const AgentStatus& status) {
   return text(rendered.error().code == Errc::Invalid ? 400 : 500, rendered.error().what + "\n");
 }
 
+HttpResponse proxy_addresses(const HttpRequest& request, const AgentStatus& status) {
+  if (status.proxy_addresses.empty()) {
+    return no_page();
+  }
+  if (request.method != "GET") {
+    return text(405, "");
+  }
+  std::string lines;
+  for (const std::string& address : status.proxy_addresses) {
+    lines += address + "\n";
+  }
+  return text(200, std::move(lines));
+}
+
 HttpResponse status_page(std::string_view path, const AgentStatus& status) {
   constexpr std::string_view kStatus = "/status";
   path.remove_prefix(std::min(path.size(), kStatus.size() + 1));
@@ -177,6 +191,9 @@ HttpResponse handle_weave(const HttpRequest& request,
   }
   if (path.starts_with("/expose/")) {
     return handle_attach(request, attach);
+  }
+  if (path == "/proxyaddrs") {
+    return proxy_addresses(request, hooks.status());
   }
   if (path == "/connect" || path == "/forget") {
     if (request.method != "POST") {

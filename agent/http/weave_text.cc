@@ -126,6 +126,10 @@ std::string summary(const AgentStatus& status) {
     text += line("TTL", fmt::format("{}", status.dns->ttl_seconds));
     text += line("Entries", fmt::format("{}", status.dns->names.size()));
   }
+  if (!status.proxy_addresses.empty()) {
+    text += "\n" + line("Service", "proxy")
+            + line("Address", fmt::format("{}", fmt::join(status.proxy_addresses, ", ")));
+  }
   if (status.docker) {
     text +=
         "\n" + line("Service", "plugin (legacy)") + line("DriverName", status.docker->swarm_driver);

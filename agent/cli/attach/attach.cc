@@ -170,7 +170,9 @@ Result<Ok> plug(const Settings& settings,
   return Ok{};
 }
 
-Result<std::vector<Cidr>> attach(const Settings& settings) {
+}  // namespace
+
+Result<std::vector<Cidr>> attach_container(const Settings& settings) {
   const Subject subject = WEFT_TRY(subject_of(settings));
   const Container& container = subject.container;
   const std::vector<std::string> extra = WEFT_TRY(extra_hosts(settings.text("add-host")));
@@ -198,6 +200,8 @@ Result<std::vector<Cidr>> attach(const Settings& settings) {
   }
   return addresses;
 }
+
+namespace {
 
 Result<std::vector<Cidr>> detach(const Settings& settings) {
   const Subject subject = WEFT_TRY(subject_of(settings));
@@ -228,7 +232,7 @@ ExitCode report_addresses(const Result<std::vector<Cidr>>& addresses) {
 }
 
 ExitCode run_attach(const Settings& settings) {
-  return report_addresses(attach(settings));
+  return report_addresses(attach_container(settings));
 }
 
 ExitCode run_detach(const Settings& settings) {

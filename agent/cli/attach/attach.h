@@ -10,6 +10,9 @@
 
 namespace weft::agent {
 
+// What `attach` does, for settings of that command.
+Result<std::vector<Cidr>> attach_container(const Settings& settings);
+
 ExitCode run_attach(const Settings& settings);
 ExitCode run_detach(const Settings& settings);
 ExitCode run_expose(const Settings& settings);

@@ -262,7 +262,21 @@ int status(Words words) {
   return 0;
 }
 
+// Where the proxy of Docker's API is first; nothing if there is none.
+std::optional<std::string> proxy_address() {
+  constexpr int kTimeoutSeconds = 3;
+  const auto lines = ask_agent(control_settings(), "GET", "/weave/proxyaddrs", kTimeoutSeconds);
+  return lines.ok() ? std::optional(lines.value().substr(0, lines.value().find('\n')))
+                    : std::nullopt;
+}
+
 int stop() {
+  const auto host = environment("DOCKER_HOST");
+  if (host && !host->empty() && host == proxy_address()) {
+    fmt::print(stderr,
+               "WARNING: DOCKER_HOST is the weave proxy, which stops now; "
+               "eval $(weave env --restore) first\n");
+  }
   remove_docker_network();
   return run({"stop"});
 }
@@ -290,10 +304,18 @@ int reset(Words words) {
   return run(std::move(all));
 }
 
-// There is no proxy of Docker's API: plugin and `attach` do what it did.
+// For the shell to evaluate.
 int env(Words words) {
   if (words.empty()) {
-    fmt::print(stderr, "There is no Docker API proxy; use docker run --net=weave\n");
+    const auto address = proxy_address();
+    const std::string present = environment("DOCKER_HOST").value_or("");
+    if (!address) {
+      fmt::print(stderr, "The weave proxy is not running.\n");
+    } else if (*address == present) {
+      fmt::print("export DOCKER_HOST={}\n", *address);
+    } else {
+      fmt::print("export DOCKER_HOST={} ORIG_DOCKER_HOST={}\n", *address, present);
+    }
     return 0;
   }
   const auto original = environment("ORIG_DOCKER_HOST");
@@ -302,6 +324,16 @@ int env(Words words) {
     return 1;
   }
   fmt::print("DOCKER_HOST={}\n", *original);
+  return 0;
+}
+
+// For docker's command line.
+int config() {
+  const auto address = proxy_address();
+  if (!address) {
+    return 1;
+  }
+  fmt::print("-H={}\n", *address);
   return 0;
 }
 
@@ -335,7 +367,7 @@ std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
     return env(rest);
   }
   if (verb == "config") {
-    return 1;  // As Weave without its proxy.
+    return config();
   }
   if (verb == "dns-args") {
     return run({"dns-args", "--dns-domain=weave.local."});

@@ -69,9 +69,9 @@ constexpr std::array kFlags{
     Flag{"db-prefix", Fate::Value},
     Flag{"proc-path", Fate::Value},
     Flag{"host-root", Fate::Value},
-    Flag{"hostname-from-label", Fate::Ignored},
-    Flag{"hostname-match", Fate::Ignored},
-    Flag{"hostname-replacement", Fate::Ignored},
+    Flag{"hostname-from-label", Fate::Renamed, "proxy-hostname-from-label"},
+    Flag{"hostname-match", Fate::Renamed, "proxy-hostname-match"},
+    Flag{"hostname-replacement", Fate::Renamed, "proxy-hostname-replacement"},
     Flag{"tlscacert", Fate::Ignored},
     Flag{"tlscert", Fate::Ignored},
     Flag{"tlskey", Fate::Ignored},
@@ -79,18 +79,18 @@ constexpr std::array kFlags{
     Flag{"peer-discovery-url", Fate::Ignored},
     Flag{"advertise-address", Fate::Ignored},
     Flag{"profile", Fate::Ignored},
-    Flag{"H", Fate::Ignored},
-    Flag{"proxy", Fate::IgnoredSwitch},
+    Flag{"H", Fate::Special},
+    Flag{"proxy", Fate::Special},
     Flag{"no-restart", Fate::IgnoredSwitch},
     Flag{"no-detect-tls", Fate::IgnoredSwitch},
     Flag{"no-bridged-fastdp", Fate::IgnoredSwitch},
-    Flag{"no-multicast-route", Fate::IgnoredSwitch},
-    Flag{"no-default-ipalloc", Fate::IgnoredSwitch},
-    Flag{"no-rewrite-hosts", Fate::IgnoredSwitch},
+    Flag{"no-multicast-route", Fate::RenamedSwitch, "proxy-no-multicast-route"},
+    Flag{"no-default-ipalloc", Fate::RenamedSwitch, "proxy-no-default-ipalloc"},
+    Flag{"no-rewrite-hosts", Fate::RenamedSwitch, "proxy-no-rewrite-hosts"},
     Flag{"rewrite-inspect", Fate::IgnoredSwitch},
-    Flag{"without-dns", Fate::IgnoredSwitch},
-    Flag{"tls", Fate::IgnoredSwitch},
-    Flag{"tlsverify", Fate::IgnoredSwitch},
+    Flag{"without-dns", Fate::RenamedSwitch, "proxy-without-dns"},
+    Flag{"tls", Fate::Special},
+    Flag{"tlsverify", Fate::Special},
     Flag{"expect-npc", Fate::Switch},
     Flag{"pkt-debug", Fate::IgnoredSwitch},
     Flag{"plugin-v2", Fate::IgnoredSwitch},
@@ -118,7 +118,8 @@ constexpr std::array<std::string_view, 3> kDefaults{
 
 bool is_switch(const Flag& flag) {
   return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch
-         || flag.fate == Fate::IgnoredSwitch || flag.name == "plugin" || flag.name == "awsvpc";
+         || flag.fate == Fate::IgnoredSwitch || flag.name == "plugin" || flag.name == "awsvpc"
+         || flag.name == "proxy" || flag.name == "tls" || flag.name == "tlsverify";
 }
 
 bool is_on(const std::string& value) {
@@ -174,6 +175,7 @@ class Translation {
       }
       WEFT_TRY(take(*flag, value));
     }
+    WEFT_TRY(place_proxy());
     place_sockets();
     return std::move(launch_);
   }
@@ -185,6 +187,23 @@ class Translation {
     launch_.words.insert(launch_.words.begin(),
                          {fmt::format("--docker-plugin-socket={}", sockets.plugin),
                           fmt::format("--docker-swarm-socket={}", sockets.swarm)});
+  }
+
+  // As Weave's script launched it, unless words say otherwise.
+  Result<Ok> place_proxy() {
+    if (!is_proxied_ || !has_docker_) {
+      return Ok{};
+    }
+    if (is_proxy_secure_) {
+      return Error{Errc::Invalid,
+                   "--tls: the proxy listens at Unix sockets and loopback addresses, in clear "
+                   "(expected --proxy=false, or neither --tls nor --tlsverify)"};
+    }
+    if (proxy_places_.empty()) {
+      proxy_places_ = weave_sockets(host_root_).proxy;
+    }
+    add("docker-proxy", proxy_places_);
+    return Ok{};
   }
 
   void read_environment() {
@@ -237,15 +256,20 @@ class Translation {
       add("name", expand_peer_name(value));
     } else if (name == "ipalloc-init") {
       add("ipalloc-init", expand_init(value));
-    } else if (name == "plugin") {
-      if (!is_on(value)) {
+    } else if (name == "plugin" || (name == "docker-api" && value.empty())) {
+      if (!is_on(value) || value.empty()) {
+        has_docker_ = false;
         add("no-docker", "true");
       }
+    } else if (name == "H") {
+      proxy_places_ += (proxy_places_.empty() ? "" : ",") + value;
+    } else if (name == "proxy") {
+      is_proxied_ = is_on(value);
+    } else if (name == "tls" || name == "tlsverify") {
+      is_proxy_secure_ = is_on(value);
     } else if (name == "docker-api") {
       constexpr std::string_view kUnix = "unix://";
-      if (value.empty()) {
-        add("no-docker", "true");
-      } else if (value.starts_with(kUnix)) {
+      if (value.starts_with(kUnix)) {
         add("docker-socket", value.substr(kUnix.size()));
       } else {
         return Error{Errc::Invalid, fmt::format("--docker-api {} (expected unix://PATH)", value)};
@@ -264,6 +288,10 @@ class Translation {
 
   const Environment& environment_;
   std::string host_root_;
+  std::string proxy_places_;  // As -H said.
+  bool is_proxied_ = true;
+  bool is_proxy_secure_ = false;
+  bool has_docker_ = true;
   WeaveLaunch launch_;
 };
 
@@ -272,7 +300,8 @@ class Translation {
 WeaveSockets weave_sockets(const std::string& host_root) {
   const sys::HostPaths host{.root = host_root};
   return {.plugin = host.here("/run/docker/plugins/weavemesh.sock"),
-          .swarm = host.here("/run/docker/plugins/weave.sock")};
+          .swarm = host.here("/run/docker/plugins/weave.sock"),
+          .proxy = host.here("/var/run/weave/weave.sock")};
 }
 
 Result<WeaveLaunch> translate_launch(std::span<const std::string> words,

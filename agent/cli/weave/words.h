@@ -29,6 +29,7 @@ Result<WeaveLaunch> translate_launch(std::span<const std::string> words,
 struct WeaveSockets {
   std::string plugin;
   std::string swarm;
+  std::string proxy;  // And where clients looked for its proxy of Docker's API.
 };
 WeaveSockets weave_sockets(const std::string& host_root);
 

@@ -97,20 +97,48 @@ TEST_F(WeaveWords, PassEveryFlagOnThatScriptsDependOn) {
 }
 
 TEST_F(WeaveWords, LeaveOutWhatWeftHasNot) {
-  const auto words = launch({"--no-restart",
-                             "--proxy=false",
-                             "-H",
-                             "tcp://0.0.0.0:12375",
+  const auto words =
+      launch({"--no-restart", "--bufsz", "8", "--rewrite-inspect", "h1"}).value().words;
+
+  EXPECT_THAT(words, Contains("h1"));
+  EXPECT_THAT(words, Not(Contains(HasSubstr("restart"))));
+  EXPECT_THAT(words, Not(Contains(HasSubstr("bufsz"))));
+  EXPECT_THAT(words, Not(Contains("8")));
+  EXPECT_THAT(words, Not(Contains(HasSubstr("inspect"))));
+}
+
+TEST_F(WeaveWords, LaunchTheDockerProxyWhereWeaveHadIt) {
+  EXPECT_THAT(launch({}).value().words, Contains("--docker-proxy=/var/run/weave/weave.sock"));
+  EXPECT_THAT(launch({"-H", "unix:///run/a.sock", "-H=tcp://127.0.0.1:12375"}).value().words,
+              Contains("--docker-proxy=unix:///run/a.sock,tcp://127.0.0.1:12375"));
+  for (const char* off : {"--proxy=false", "--plugin=false", "--docker-api="}) {
+    EXPECT_THAT(launch({off}).value().words, Not(Contains(HasSubstr("docker-proxy")))) << off;
+  }
+  EXPECT_FALSE(launch({"--tlsverify"}).ok());
+  EXPECT_TRUE(launch({"--tlsverify", "--proxy=false"}).ok());
+}
+
+TEST_F(WeaveWords, SayWhatTheProxyDoes) {
+  const auto words = launch({"--hostname-from-label=host",
                              "--hostname-match",
-                             "(.*)",
-                             "--rewrite-inspect",
-                             "h1"})
+                             "web-(.*)",
+                             "--hostname-replacement=$1",
+                             "--no-default-ipalloc",
+                             "--no-rewrite-hosts",
+                             "--without-dns",
+                             "--no-multicast-route"})
                          .value()
                          .words;
 
-  EXPECT_EQ(words.back(), "h1");
-  EXPECT_THAT(words, Not(Contains(HasSubstr("12375"))));
-  EXPECT_THAT(words, Not(Contains("(.*)")));
+  for (const char* word : {"--proxy-hostname-from-label=host",
+                           "--proxy-hostname-match=web-(.*)",
+                           "--proxy-hostname-replacement=$1",
+                           "--proxy-no-default-ipalloc=true",
+                           "--proxy-no-rewrite-hosts=true",
+                           "--proxy-without-dns=true",
+                           "--proxy-no-multicast-route=true"}) {
+    EXPECT_THAT(words, Contains(word));
+  }
 }
 
 TEST_F(WeaveWords, KeepThePasswordOutOfTheCommandLine) {

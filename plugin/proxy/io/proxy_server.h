@@ -1,0 +1,53 @@
+// Serves Docker's API and hands it on to the engine, octet by octet and both ways at once, but for
+// the calls of plugin/proxy/call.h: of those a request may be changed, or its answer held back.
+//
+// Runs on threads of its own, so that an image that is loaded keeps nobody waiting. Who may connect
+// commands the engine: only Unix sockets (owner root:`group`, 0660) and loopback addresses are
+// listened at, there others than this host's are cut off and web pages refused. Limits:
+// connections_max, heads of 64 KiB, bodies that are looked into of 4 MiB.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "plugin/proxy/call.h"
+#include "plugin/proxy/place.h"
+
+namespace weft::plugin::proxy {
+
+class ProxyServer {
+ public:
+  struct Options {
+    std::vector<Place> places;
+    std::string docker_socket;
+    std::string group = "docker";
+    std::size_t connections_max = 1024;
+  };
+  // Run on threads of the proxy, several at a time; may block.
+  struct Hooks {
+    // The body to hand on; an Error is the client's answer.
+    std::function<Result<std::string>(const Call& call, const std::string& body)> on_create;
+    // The container runs; whoever started it hears so when this returns.
+    std::function<Result<Ok>(const std::string& container)> on_started;
+  };
+
+  static Result<std::unique_ptr<ProxyServer>> start(Options options, Hooks hooks);
+  ProxyServer(const ProxyServer&) = delete;
+  ProxyServer& operator=(const ProxyServer&) = delete;
+  ~ProxyServer();  // Waits for hooks that run.
+
+  std::vector<std::string> addresses() const;
+  // On one of the threads that hooks run on, as they do.
+  void work(std::function<void()> job);
+
+ private:
+  class Impl;
+  explicit ProxyServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weft::plugin::proxy
