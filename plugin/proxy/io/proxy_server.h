@@ -25,7 +25,8 @@ class ProxyServer {
     std::vector<Place> places;
     std::string docker_socket;
     std::string group = "docker";
-    std::size_t connections_max = 1024;
+    // Two descriptors each, of the 1,024 that a process has where nobody says otherwise.
+    std::size_t connections_max = 200;
   };
   // Run on threads of the proxy, several at a time; may block.
   struct Hooks {
