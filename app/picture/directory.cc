@@ -17,6 +17,7 @@ using probe::Direction;
 using probe::FlowKey;
 using probe::HostReport;
 using probe::PortMapping;
+using probe::ProcessFacts;
 
 // What kinds of things there are to read.
 enum Kind : std::uint64_t {
@@ -91,6 +92,88 @@ void difference(const Items& before, const Items& after, Remove remove, Add add)
   std::for_each(only.begin(), only.end(), add);
 }
 
+// A process of a container, none of another or of none.
+const ProcessFacts* process_in(const HostReport& host,
+                               const std::string& container,
+                               std::uint32_t pid) {
+  const auto found = std::lower_bound(
+      host.processes.begin(),
+      host.processes.end(),
+      pid,
+      [](const ProcessFacts& process, std::uint32_t of) { return process.pid < of; });
+  const bool is_there =
+      found != host.processes.end() && found->pid == pid && found->container == container;
+  return is_there ? &*found : nullptr;
+}
+
+// From the process up, as far as its container goes. The host's first process has begun all others
+// and serves for none of them.
+std::vector<std::uint32_t> ancestry(const HostReport& host,
+                                    const std::string& container,
+                                    std::uint32_t pid) {
+  constexpr std::size_t kDepthMax = 32;  // What hosts tell may be a circle.
+  constexpr std::uint32_t kInit = 1;
+  std::vector<std::uint32_t> pids;
+  const ProcessFacts* process = process_in(host, container, pid);
+  while (process != nullptr && process->pid != kInit && pids.size() < kDepthMax) {
+    pids.push_back(process->pid);
+    process = process_in(host, container, process->parent);
+  }
+  return pids;
+}
+
+// The closest that all of them descend from, who may be one of them; those that have ended do not
+// count, unless the host tells only some of its processes. 0 if there is none.
+std::uint32_t common_parent(const HostReport& host,
+                            const std::string& container,
+                            const std::set<std::uint32_t>& pids) {
+  std::vector<std::uint32_t> common;
+  for (const std::uint32_t pid : pids) {
+    const std::vector<std::uint32_t> own = ancestry(host, container, pid);
+    if (own.empty() && host.folded.processes > 0) {
+      return 0;
+    }
+    if (own.empty()) {
+      continue;
+    }
+    if (common.empty()) {
+      common = own;
+      continue;
+    }
+    std::erase_if(common, [&](std::uint32_t one) {
+      return std::find(own.begin(), own.end(), one) == own.end();
+    });
+    if (common.empty()) {
+      return 0;
+    }
+  }
+  return common.empty() ? 0 : common.front();
+}
+
+void claim_shared(const HostReport& host, Claims& claims) {
+  using Service = std::tuple<Transport, std::uint16_t, std::string_view>;
+  std::vector<std::pair<Service, std::uint32_t>> servers;
+  for (const auto& [key, facts] : host.flows) {
+    if (key.direction == Direction::Inbound && key.pid != 0) {
+      servers.push_back({{key.transport, key.port, key.container}, key.pid});
+    }
+  }
+  std::sort(servers.begin(), servers.end());
+  for (auto at = servers.begin(); at != servers.end();) {
+    const Service service = at->first;
+    std::set<std::uint32_t> pids;
+    for (; at != servers.end() && at->first == service; ++at) {
+      pids.insert(at->second);
+    }
+    const auto& [transport, port, container] = service;
+    const std::string id(container);
+    const std::uint32_t parent = pids.size() > 1 ? common_parent(host, id, pids) : 0;
+    if (parent != 0) {
+      claims.shared.emplace_back(transport, port, id, parent);
+    }
+  }
+}
+
 }  // namespace
 
 ReadKey& ReadKey::add(std::uint64_t number) {
@@ -152,6 +235,7 @@ Claims claims_of(const HostReport& host) {
   sort(claims.own);
   sort(claims.networks);
   sort(claims.on_host_network);
+  claim_shared(host, claims);
   return claims;
 }
 
@@ -230,7 +314,27 @@ Directory::Affected Directory::change(PeerName host, const Claims& before, const
       [&](const std::string& id) {
         affected.all |= count_in(on_host_network_, ContainerAt(host, id));
       });
+  change_shared(host, before, after);
   return affected;
+}
+
+void Directory::change_shared(PeerName host, const Claims& before, const Claims& after) {
+  const auto service_of = [host](const auto& item) {
+    return Service(host, std::get<2>(item), std::get<0>(item), std::get<1>(item));
+  };
+  difference(
+      before.shared,
+      after.shared,
+      [&](const auto& item) {
+        const Service service = service_of(item);
+        shared_.erase(service);
+        touch(true, key_of_service(kService, service).value());
+      },
+      [&](const auto& item) {
+        const Service service = service_of(item);
+        shared_.insert_or_assign(service, std::get<3>(item));
+        touch(true, key_of_service(kService, service).value());
+      });
 }
 
 void Directory::add_flow(PeerName host, const FlowKey& key, const Claims& claims) {
@@ -358,10 +462,18 @@ std::optional<Directory::Answerer> Directory::answerer(const Place& place,
                                                 : exact->second.value();
 }
 
-// The process that answers: the one with a connection from this very address, else the only one.
-std::uint32_t Directory::server_pid(const Service& service, const Ip& from, Reads& reads) const {
+// Of several that answer.
+std::uint32_t Directory::parent_of_servers(const Service& service, Reads& reads) const {
   reads.keys.push_back(key_of_service(kService, service).value());
+  const auto found = shared_.find(service);
+  return found == shared_.end() ? 0 : found->second;
+}
+
+// The process that answers: the one with a connection from this very address, else the only one,
+// else the parent of them all.
+std::uint32_t Directory::server_pid(const Service& service, const Ip& from, Reads& reads) const {
   reads.keys.push_back(key_of_service(kServiceForClient, service).add(from).value());
+  const std::uint32_t parent = parent_of_servers(service, reads);
   const auto found = servers_.find(service);
   if (found == servers_.end()) {
     return 0;
@@ -369,7 +481,7 @@ std::uint32_t Directory::server_pid(const Service& service, const Ip& from, Read
   const auto exact = found->second.of_client.find(from);
   const std::uint32_t* const pid =
       exact == found->second.of_client.end() ? found->second.of_all.value() : exact->second.value();
-  return pid == nullptr ? 0 : *pid;
+  return pid == nullptr ? parent : *pid;
 }
 
 bool Directory::is_local_network(const Ip& address) const {
@@ -437,6 +549,10 @@ EdgeKey Directory::outbound_edge(PeerName host, const FlowKey& key, Reads& reads
     if (found) {
       target.party.container = found->first;
       target.party.pid = found->second;
+      if (target.party.pid == 0) {
+        target.party.pid = parent_of_servers(
+            {target.party.host, target.party.container, key.transport, key.port}, reads);
+      }
     } else {
       target.party.pid =
           server_pid({target.party.host, target.party.container, key.transport, target.port},

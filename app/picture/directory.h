@@ -34,6 +34,9 @@ struct Claims {
   std::vector<Ip> own;
   std::vector<Cidr> networks;                // Attached, and the overlay's.
   std::vector<std::string> on_host_network;  // Containers.
+  // Services that several processes answer for, and who is the parent of all of these: a server
+  // that forks, or hands connections to workers.
+  std::vector<std::tuple<Transport, std::uint16_t, std::string, std::uint32_t>> shared;
 
   friend bool operator==(const Claims&, const Claims&) = default;
 };
@@ -107,12 +110,14 @@ class Directory {
   std::vector<Place> answered_places(PeerName host,
                                      const probe::FlowKey& key,
                                      const Claims& claims) const;
+  void change_shared(PeerName host, const Claims& before, const Claims& after);
   void add_server(PeerName host, const probe::FlowKey& key);
   void remove_server(PeerName host, const probe::FlowKey& key);
   std::optional<PeerName> host_at(PeerName reporter, const Ip& address) const;
   bool is_local_network(const Ip& address) const;
   std::optional<Answerer> answerer(const Place& place, const Ip& from, Reads& reads) const;
   std::uint32_t server_pid(const Service& service, const Ip& from, Reads& reads) const;
+  std::uint32_t parent_of_servers(const Service& service, Reads& reads) const;
   void touch(bool has_changed, std::uint64_t key);
 
   std::map<Scoped, Agreed<std::string>> local_;  // By address on their host.
@@ -123,6 +128,7 @@ class Directory {
   std::map<Cidr, std::uint32_t> networks_;  // Attached to some host, or the overlay.
   std::map<ContainerAt, std::uint32_t> on_host_network_;
   std::map<Service, Servers> servers_;
+  std::map<Service, std::uint32_t> shared_;
   std::map<Place, Answers> answering_;
   std::map<Inside, std::uint32_t> asked_;  // Outbound flows.
   std::vector<std::uint64_t> touched_;

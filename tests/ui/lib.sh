@@ -24,3 +24,11 @@ talking_containers() {
   on h1 docker exec -d web sh -c "while :; do (while :; do echo hello; sleep 0.2; done) | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 1; done"
   on h1 docker exec -d web sh -c "while :; do echo short | socat - TCP:$(address_of h2 db):5432 >/dev/null; sleep 0.5; done"
 }
+
+# In the view of processes the connection leads to the server that listens, whichever of its children has it.
+process_edge() {
+  on h1 curl -sf --unix-socket /run/weft/weft.sock http://weft/api/topology/processes | jq -e '
+    def within($container): .label == "socat" and any(.parents[]; .topologyId == "containers" and .label == $container);
+    [.nodes[] | select(within("db")) | .id] as $servers
+    | any(.nodes[] | select(within("web")) | (.adjacency // [])[]; . as $to | $servers | index($to))' >/dev/null
+}

@@ -199,15 +199,41 @@ TEST(Graph, TellsContainersApartThatShareANetworkNamespace) {
       edges.contains({party(kHost1, kWeb, 7), party(kHost1, kDb, 8), Transport::Tcp, 9000}));
 }
 
-TEST(Graph, NamesNoProcessWhereSeveralMayHaveAnswered) {
-  HostReport one = *cluster().find(kHost1);
+// A server in `kDb` of which two processes have connections with one client.
+HostReport server_of_two(std::uint32_t parent_of_one, std::uint32_t parent_of_other) {
   HostReport two = *cluster().find(kHost2);
-  two.flows[flow(Inbound, kDb, 101, "10.40.0.1", "10.32.0.1", 5432)] = {.count = 1};
+  two.processes = {{.pid = 100, .parent = 1, .name = "dbd", .container = kDb},
+                   {.pid = 101, .parent = parent_of_one, .name = "dbd", .container = kDb},
+                   {.pid = 102, .parent = parent_of_other, .name = "dbd", .container = kDb}};
+  two.flows.clear();
+  for (const std::uint32_t pid : {101U, 102U}) {
+    two.flows[flow(Inbound, kDb, pid, "10.40.0.1", "10.32.0.1", 5432)] = {.count = 1};
+  }
+  return two;
+}
 
-  const Edges edges = resolve_edges(report_of({one, two}));
+bool leads_to(const HostReport& server, std::uint32_t pid) {
+  const Edges edges = resolve_edges(report_of({*cluster().find(kHost1), server}));
+  return edges.contains({party(kHost1, kWeb, 100), party(kHost2, kDb, pid), Transport::Tcp, 5432});
+}
 
-  EXPECT_TRUE(
-      edges.contains({party(kHost1, kWeb, 100), party(kHost2, kDb, 0), Transport::Tcp, 5432}));
+TEST(Graph, NamesTheParentWhereSeveralOfItsProcessesAnswer) {
+  EXPECT_TRUE(leads_to(server_of_two(100, 100), 100)) << "workers of one";
+  EXPECT_TRUE(leads_to(server_of_two(100, 101), 101)) << "one has forked the other";
+}
+
+TEST(Graph, NamesTheOneThatIsLeftOfAServerThatForks) {
+  HostReport server = server_of_two(100, 100);
+  server.processes.pop_back();
+  EXPECT_TRUE(leads_to(server, 101));
+
+  server.folded.processes = 1;
+  EXPECT_TRUE(leads_to(server, 0)) << "who is not told need not have ended";
+}
+
+TEST(Graph, NamesNoProcessWhereSeveralMayHaveAnswered) {
+  EXPECT_TRUE(leads_to(server_of_two(1, 1), 0)) << "of nobody in common but the first of the host";
+  EXPECT_TRUE(leads_to(server_of_two(102, 101), 101)) << "a circle has an end";
 }
 
 TEST(Graph, ResolvesAnyReportToPartiesThatItHas) {
