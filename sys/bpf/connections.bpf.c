@@ -64,7 +64,7 @@ typedef struct {
 } possible_net_t;
 struct in6_addr {
   union {
-    __u8 u6_addr8[16];
+    __be32 u6_addr32[4];
   } in6_u;
 };
 struct sock_common {
@@ -106,6 +106,7 @@ struct nsproxy {
   struct net* net_ns;
 };
 struct task_struct {
+  int tgid;
   struct nsproxy* nsproxy;
   struct task_struct* real_parent;
   struct task_struct* group_leader;
@@ -113,8 +114,11 @@ struct task_struct {
 };
 #pragma clang attribute pop
 
-// Inode of the agent's own process namespace.
+// Inode of the process namespace that processes are told in.
 const volatile __u32 weft_pid_namespace = 0;
+
+// include/linux/proc_ns.h: that of the host, in which every process has the number of its own.
+#define PROC_PID_INIT_INO 0xeffffffcU
 
 // weft_sent and weft_received are attached.
 const volatile __u32 weft_has_lengths = 0;
@@ -127,11 +131,12 @@ struct {
   __type(value, struct weft_flow);
 } weft_flows SEC(".maps");
 
-// By the cookie of a socket, which sock_diag shows, too.
+// By the cookie of a socket, which sock_diag shows, too. Each connection puts in one entry at each
+// of its ends and takes it out again: with room made beforehand (7 MB of the kernel's memory while
+// somebody looks) that costs the programs that connect a quarter less of all this.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, WEFT_OPENERS_MAX);
-  __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, __u64);
   __type(value, struct weft_flow_key);
 } weft_openers SEC(".maps");
@@ -198,11 +203,17 @@ static __always_inline __u32 pid_of(struct task_struct* task) {
 }
 
 static __always_inline __u32 own_pid(void) {
+  if (weft_pid_namespace == PROC_PID_INIT_INO) {
+    return bpf_get_current_pid_tgid() >> 32;
+  }
   return pid_of((struct task_struct*)bpf_get_current_task());
 }
 
 static __always_inline __u32 parent_pid(void) {
   struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  if (weft_pid_namespace == PROC_PID_INIT_INO) {
+    return BPF_CORE_READ(task, group_leader, real_parent, tgid);
+  }
   return pid_of(BPF_CORE_READ(task, group_leader, real_parent));
 }
 
@@ -212,6 +223,14 @@ static __always_inline void map_v4(__u8* out, __be32 address) {
   __builtin_memcpy(out + 12, &address, sizeof address);
 }
 
+static __always_inline void copy_v6(__u8* out, const struct in6_addr* address) {
+  for (int i = 0; i < 4; ++i) {
+    const __be32 part = address->in6_u.u6_addr32[i];
+    __builtin_memcpy(out + i * sizeof part, &part, sizeof part);
+  }
+}
+
+// The socket is one that a tracepoint gave, whose fields are loaded as they are.
 static __always_inline void describe(
     const struct sock* sk, __u32 pid, __u8 outbound, __u8 transport, struct weft_flow_key* key) {
   const struct sock_common* common = &sk->__sk_common;
@@ -219,14 +238,21 @@ static __always_inline void describe(
     map_v4(key->local, common->skc_rcv_saddr);
     map_v4(key->remote, common->skc_daddr);
   } else {
-    BPF_CORE_READ_INTO(&key->local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
-    BPF_CORE_READ_INTO(&key->remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+    copy_v6(key->local, &common->skc_v6_rcv_saddr);
+    copy_v6(key->remote, &common->skc_v6_daddr);
   }
-  key->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+  key->netns = common->skc_net.net->ns.inum;
   key->pid = pid;
   key->port = outbound ? bpf_ntohs(common->skc_dport) : common->skc_num;
   key->transport = transport;
   key->outbound = outbound;
+}
+
+// It may have been chosen late.
+static __always_inline int has_no_local_address(const struct weft_flow_key* key) {
+  __u32 last;
+  __builtin_memcpy(&last, key->local + sizeof key->local - sizeof last, sizeof last);
+  return last == 0;
 }
 
 static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key) {
@@ -329,8 +355,9 @@ static __always_inline void on_connect(const struct sock* sk, __u64 cookie) {
 static __always_inline void on_established(const struct sock* sk, int before, __u64 cookie) {
   struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
   if (known) {
-    // The address of our own end may have been chosen late.
-    describe(sk, known->pid, 1, IPPROTO_TCP, known);
+    if (has_no_local_address(known)) {
+      describe(sk, known->pid, 1, IPPROTO_TCP, known);
+    }
     note_opened(known);
   } else if (before == TCP_SYN_RECV) {
     struct weft_flow_key key = {};
