@@ -160,11 +160,19 @@ export interface About {
   hosts: Host[];
 }
 
+/** Of a view that is being made: how many hosts it shows. */
+export interface Loading {
+  hosts: number;
+  of: number;
+}
+
 export interface Delta {
   add: Summary[] | null;
   update: Summary[] | null;
   remove: string[] | null;
   reset?: boolean;
+  /** Nothing: all there is has been told. */
+  loading?: Loading;
 }
 
 /** The last part of a topology's URL. */

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Control, Details, Role } from './api';
 import { perform } from './api';
-import { session, show, visitor } from './state';
+import { beginSession, show, visitor } from './state';
 
 const RANK: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 const ERROR_MS = 10000;
@@ -31,14 +31,7 @@ export function Controls({ node }: { node: Details }) {
     setPending(control.id);
     try {
       const result = await perform(control);
-      if (result.pipe) {
-        session.value = {
-          pipe: result.pipe,
-          title: `${control.human}: ${node.label}`,
-          rawTty: result.raw_tty ?? false,
-          resize: result.resize_tty_control ? { ...control, id: result.resize_tty_control } : undefined,
-        };
-      }
+      beginSession(result, control, `${control.human}: ${node.label}`);
       if (result.removedNode) show({ node: null });
     } catch (failure) {
       setError(failure instanceof Error ? failure.message : String(failure));

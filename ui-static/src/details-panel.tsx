@@ -3,9 +3,13 @@ import type { Column, Connection, Details, Summary, Table } from './api';
 import { paint } from './color';
 import { Controls } from './controls';
 import * as format from './format';
+import { useMore } from './more';
 import { ReachSection } from './reach';
 import { Spark } from './spark';
 import { dark, details, metric, missing, nodes, samplesOf, selected, show, topology } from './state';
+
+/** Of a table, before somebody asks for more. */
+const ROWS = 50;
 
 function Metrics({ node }: { node: Summary }) {
   if (!node.metrics?.length) return null;
@@ -58,6 +62,7 @@ const isShown = (column: Column, connections: Connection[]): boolean =>
   !RARE.has(column.id) || connections.some((item) => item.metadata.some((cell) => cell.id === column.id && cell.value !== '0'));
 
 function Connections({ table }: { table: NonNullable<Details['connections']>[number] }) {
+  const [shown, more] = useMore(table.connections.length, ROWS, selected.value ?? '');
   if (table.connections.length === 0) return null;
   const columns = table.columns.filter((column) => isShown(column, table.connections));
   const arrow = table.id === 'incoming-connections' ? '←' : '→';
@@ -78,7 +83,7 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
           </tr>
         </thead>
         <tbody>
-          {table.connections.map((connection) => (
+          {table.connections.slice(0, shown).map((connection) => (
             <tr key={connection.id}>
               <td>
                 <button type="button" class="link" onClick={() => show({ node: connection.nodeId })} title={connection.labelMinor}>
@@ -94,6 +99,7 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
           ))}
         </tbody>
       </table>
+      {more}
     </section>
   );
 }
@@ -112,6 +118,7 @@ function sortKey(node: Summary, column: Column | undefined): number {
 function Children({ group }: { group: NonNullable<Details['children']>[number] }) {
   const by = group.columns.find((column) => column.defaultSort);
   const list = [...group.nodes].sort((a, b) => sortKey(b, by) - sortKey(a, by));
+  const [shown, more] = useMore(list.length, ROWS, selected.value ?? '');
   return (
     <section>
       <h3>
@@ -129,7 +136,7 @@ function Children({ group }: { group: NonNullable<Details['children']>[number] }
           </tr>
         </thead>
         <tbody>
-          {list.slice(0, 50).map((node) => (
+          {list.slice(0, shown).map((node) => (
             <tr key={node.id}>
               <td>
                 <button type="button" class="link" title={node.labelMinor} onClick={() => show({ topology: group.topologyId, node: node.id })}>
@@ -145,12 +152,13 @@ function Children({ group }: { group: NonNullable<Details['children']>[number] }
           ))}
         </tbody>
       </table>
-      {list.length > 50 && <p class="note">{list.length - 50} more</p>}
+      {more}
     </section>
   );
 }
 
 function Tables({ table }: { table: Table }) {
+  const [shown, more] = useMore(table.rows.length, ROWS, selected.value ?? '');
   if (table.rows.length === 0) return null;
   return (
     <section>
@@ -164,7 +172,7 @@ function Tables({ table }: { table: Table }) {
           </tr>
         </thead>
         <tbody>
-          {table.rows.map((row) => (
+          {table.rows.slice(0, shown).map((row) => (
             <tr key={row.id}>
               {table.columns.map((column) => (
                 <td key={column.id}>{row.entries[column.id]}</td>
@@ -173,6 +181,7 @@ function Tables({ table }: { table: Table }) {
           ))}
         </tbody>
       </table>
+      {more}
     </section>
   );
 }

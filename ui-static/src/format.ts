@@ -1,5 +1,5 @@
 // Numbers, durations and dates for people.
-import type { Metric, Row } from './api';
+import type { Loading, Metric, Row } from './api';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -19,6 +19,12 @@ export function metric(m: Pick<Metric, 'format' | 'value'>): string {
   if (m.format === 'percent') return `${m.value < 10 ? m.value.toFixed(1) : Math.round(m.value)} %`;
   return m.value.toFixed(2);
 }
+
+/** How far a view is that is being made. */
+export const loading = ({ hosts, of }: Loading): string =>
+  hosts < of
+    ? `Showing ${hosts.toLocaleString('en')} of ${counted(of, 'host')}`
+    : `All of ${counted(of, 'host')}; connections follow`;
 
 export function duration(seconds: number): string {
   const days = Math.floor(seconds / 86400);

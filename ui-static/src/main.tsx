@@ -6,6 +6,7 @@ import type { Topology } from './api';
 import { logOut, topologyId } from './api';
 import { DetailsPanel } from './details-panel';
 import { Footer } from './footer';
+import * as format from './format';
 import { GraphView } from './graph-view';
 import { ResourceView } from './resource-view';
 import {
@@ -17,6 +18,7 @@ import {
   helpOpen,
   isResourceful,
   layers,
+  loading,
   matches,
   metric,
   metrics,
@@ -251,6 +253,15 @@ function Empty() {
       </div>
     );
   }
+  if (!isResources && loading.value) {
+    return (
+      <div class="empty" role="status">
+        <div class="weave" aria-hidden="true" />
+        <h2>{format.loading(loading.value)}</h2>
+        <p>What is found is shown here.</p>
+      </div>
+    );
+  }
   const filtered = current.value?.stats.filtered_nodes ?? 0;
   return (
     <div class="empty" role="status">
@@ -323,6 +334,11 @@ function App() {
         {connection.value === 'lost' && nodes.value.size > 0 && (
           <p class="banner" role="alert">
             Disconnected: this is how it was. Trying again…
+          </p>
+        )}
+        {connection.value === 'live' && loading.value && pinned.value.size > 0 && (
+          <p class="banner progress" role="status">
+            {format.loading(loading.value)}
           </p>
         )}
         <DetailsPanel />

@@ -3,8 +3,10 @@
 import { batch, computed, effect, signal } from '@preact/signals';
 import {
   type About,
+  type ControlResult,
   type Delta,
   type Details,
+  type Loading,
   type Metric,
   type Summary,
   type Topology,
@@ -65,19 +67,40 @@ export const nodes = signal<Nodes>(new Map());
 export const layers = signal<Partial<Record<Layer, Nodes>>>({});
 export const connection = signal<Connection>('connecting');
 export const received = signal(false); // The first frame of this topology is here.
+export const loading = signal<Loading | null>(null); // What is known is a part.
 export const details = signal<Details | null>(null);
 export const missing = signal(false); // The selected node is gone.
 export const paused = signal<Date | null>(null); // Since when what is shown stays as it was.
 export const visitor = signal<Visitor | null>(null);
+
+export interface ControlOf {
+  probeId: string;
+  nodeId: string;
+  id: string;
+}
 
 /** A pipe to a terminal or to a log, and what it is of. */
 export interface Session {
   pipe: string;
   title: string;
   rawTty: boolean;
-  resize?: { probeId: string; nodeId: string; id: string };
+  resize?: ControlOf;
+  /** What began it. */
+  control: ControlOf;
 }
 export const session = signal<Session | null>(null);
+
+/** Shows what a control opened, if it did. */
+export function beginSession(result: ControlResult, { probeId, nodeId, id }: ControlOf, title: string): void {
+  if (!result.pipe) return;
+  session.value = {
+    pipe: result.pipe,
+    title,
+    rawTty: result.raw_tty ?? false,
+    resize: result.resize_tty_control ? { probeId, nodeId, id: result.resize_tty_control } : undefined,
+    control: { probeId, nodeId, id },
+  };
+}
 
 export const isResourceful = computed(() => hasResources(topology.value));
 const areLayersShown = computed(() => mode.value === 'resources' && isResourceful.value);
@@ -240,13 +263,18 @@ function sample(node: Summary): void {
 // The streams ------------------------------------------------------------------------------------
 
 function apply(delta: Delta): void {
-  if (!isNews(delta) || (paused.value && received.value)) return;
+  if (paused.value && received.value) return;
+  if (!isNews(delta)) {
+    loading.value = delta.loading ?? null;
+    return;
+  }
   for (const node of [...(delta.add ?? []), ...(delta.update ?? [])]) sample(node);
   for (const id of delta.remove ?? []) {
     for (const key of samples.keys()) if (key.startsWith(`${id}\n`)) samples.delete(key);
   }
   batch(() => {
     nodes.value = applied(nodes.value, delta);
+    loading.value = delta.loading ?? null;
     received.value = true;
   });
 }
@@ -341,6 +369,7 @@ export function start(): void {
     batch(() => {
       nodes.value = new Map();
       received.value = false;
+      loading.value = null;
       connection.value = 'connecting';
     });
     connect();

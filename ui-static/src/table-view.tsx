@@ -4,9 +4,10 @@ import type { Summary } from './api';
 import { paint } from './color';
 import { csvOf, save } from './export';
 import * as format from './format';
+import { useMore } from './more';
 import { dark, exporter, matches, metrics, pinned, selected, show, sortBy, topology, upwards } from './state';
 
-const ROWS_MAX = 1000;
+const ROWS = 1000;
 const HIDDEN = new Set(['docker_container_id', 'docker_container_state', 'docker_container_command', 'cmdline', 'local_networks']);
 
 interface Column {
@@ -86,6 +87,7 @@ function csv(): string {
 
 export function TableView() {
   const { list, all, chosen } = table();
+  const [shown, more] = useMore(list.length, ROWS, topology.value);
   useEffect(() => {
     exporter.value = { label: 'Save as CSV', run: () => save(`weft-${topology.peek()}.csv`, 'text/csv', csv()) };
     return () => {
@@ -117,7 +119,7 @@ export function TableView() {
           </tr>
         </thead>
         <tbody>
-          {list.slice(0, ROWS_MAX).map((node) => (
+          {list.slice(0, shown).map((node) => (
             <tr
               key={node.id}
               class={`${selected.value === node.id ? 'selected' : ''} ${node.stale ? 'stale' : ''}`}
@@ -139,7 +141,7 @@ export function TableView() {
           ))}
         </tbody>
       </table>
-      {list.length > ROWS_MAX && <p class="note">{list.length - ROWS_MAX} more rows; a search shortens the list.</p>}
+      {more}
       {list.length === 0 && <p class="note">Nothing matches.</p>}
     </div>
   );

@@ -1,7 +1,7 @@
 // A terminal or a log at the bottom of the page, over a pipe. What draws it is loaded when first needed.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { openPipe, perform } from './api';
-import { type Session, dark, session as current } from './state';
+import { type Session, beginSession, dark, session as current } from './state';
 
 const SCROLLBACK = 10000;
 const THEMES = {
@@ -100,14 +100,30 @@ function run(box: HTMLElement, session: Session, onState: (state: State) => void
 export function TerminalPanel({ session }: { session: Session }) {
   const box = useRef<HTMLDivElement>(null);
   const [state, setState] = useState<State>('opening');
+  const [error, setError] = useState('');
+  const openAgain = async (): Promise<void> => {
+    setError('');
+    setState('opening');
+    try {
+      beginSession(await perform(session.control), session.control, session.title);
+    } catch (failure) {
+      setState('ended');
+      setError(failure instanceof Error ? failure.message : String(failure));
+    }
+  };
   useEffect(() => (box.current ? run(box.current, session, setState) : undefined), [session]);
   return (
     <section class="pipe" aria-label={session.title}>
       <header>
         <h2>{session.title}</h2>
         <span role="status" class={`pipe-state ${state}`}>
-          {STATES[state]}
+          {error || STATES[state]}
         </span>
+        {state === 'ended' && (
+          <button type="button" class="quiet" onClick={() => void openAgain()}>
+            Open again
+          </button>
+        )}
         <span class="grow" />
         <button
           type="button"
