@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
+#include <span>
 #include <utility>
 
 #include <boost/json/serialize.hpp>
@@ -40,8 +42,19 @@ constexpr milliseconds kPushDelay(10);
 constexpr milliseconds kPushSpacingPerHost(25);
 constexpr milliseconds kPushSpacingMax(250);
 
-// An unchanged view still sends a frame this often, so that both ends know the other lives.
-constexpr seconds kAliveEvery(5);
+// Streams do not wait so long: by then they are told what there is.
+constexpr milliseconds kFirstFrameMax(100);
+
+// What is done in one go, before the loop does its other work: about 10 ms of a CPU, in nodes and
+// flows (bench/views).
+constexpr std::size_t kSliceWork = 3000;
+// A node as text costs as much as so many.
+constexpr std::size_t kTextWork = 4;
+
+// Counting the nodes of a view that nobody watches takes making it. Of a large cluster these counts
+// stay for so long per host beyond those that are counted at once.
+constexpr milliseconds kCountedPerHost(30);
+constexpr std::size_t kCountedAtOnce = 20;
 
 // A host is called late when three of its reports are missing, and forgotten a minute after it left
 // the mesh.
@@ -60,28 +73,6 @@ Respond success(RequestId id, const json::value& body) {
   return {.request = id, .status = 200, .body = json::serialize(body)};
 }
 
-// Scope's rule: without any query no option filters; with one, groups that are not named take their
-// defaults, and a value that does not exist switches its group off.
-Choice choice_of(const TopologySpec& spec, const Choice& query) {
-  Choice choice;
-  if (query.empty()) {
-    return choice;
-  }
-  for (const OptionGroup& group : spec.options) {
-    const auto asked = query.find(group.id);
-    const std::string_view value =
-        asked == query.end() ? group.fallback : std::string_view(asked->second);
-    const bool is_known =
-        std::any_of(group.values.begin(), group.values.end(), [&](const OptionValue& known) {
-          return known.value == value;
-        });
-    if (is_known) {
-      choice.emplace(group.id, value);
-    }
-  }
-  return choice;
-}
-
 }  // namespace
 
 App::App(Options options) : options_(std::move(options)) {}
@@ -95,6 +86,7 @@ void App::look(TimePoint now, AppActions& out) {
   }
   looking_ = true;
   warm_by_ = now + kWarmUpMax;
+  first_by_ = now + kFirstFrameMax;
   renew_ = now + kRenewEvery;
   out.emplace_back(AskPeers{});
 }
@@ -113,7 +105,10 @@ void App::stop_looking(AppActions& out) {
   size_.clear();
   size_of_all_ = 0;
   peers_.clear();
+  is_asked_ = false;
   picture_.clear();
+  counted_.clear();
+  is_behind_ = false;
   ages_.clear();
 }
 
@@ -134,10 +129,13 @@ void App::on_peers(TimePoint now, const std::vector<PeerFacts>& peers, AppAction
     return;
   }
   peers_.clear();
+  is_asked_ = !peers.empty();
+  awaited_ = 0;
   const Bytes watch = probe::encode_watch({.lease = kLease, .interval = interval()});
   for (const PeerFacts& peer : peers) {
     peers_.emplace(peer.name, peer);
     if (peer.reachable) {
+      awaited_ += heard_.contains(peer.name) ? 0U : 1U;
       out.emplace_back(SendWatch{peer.name, watch});
     }
   }
@@ -175,23 +173,20 @@ void App::on_report(TimePoint now, PeerName from, ByteView message, AppActions& 
     return;
   }
   ++stats_.reports;
-  heard_[from] = now;
+  if (heard_.insert_or_assign(from, now).second) {
+    const auto peer = peers_.find(from);
+    awaited_ -= peer != peers_.end() && peer->second.reachable ? 1U : 0U;
+  }
   size_of_all_ -= std::exchange(size_[from], message.size());
   size_of_all_ += message.size();
   if (report_.merge(std::move(*report))) {
     picture_.update(from);
     push_ = std::min(push_, std::max(now + kPushDelay, last_push_ + spacing()));
   }
-  if (warm_by_ != kNever && is_warm()) {
+  if (warm_by_ != kNever && is_asked_ && awaited_ == 0) {
     warm_by_ = now;
     on_deadline(now, out);
   }
-}
-
-bool App::is_warm() const {
-  return !peers_.empty() && std::all_of(peers_.begin(), peers_.end(), [this](const auto& item) {
-    return !item.second.reachable || heard_.contains(item.first);
-  });
 }
 
 std::int64_t App::staleness(PeerName host) const {
@@ -208,48 +203,6 @@ std::int64_t App::staleness(PeerName host) const {
 }
 
 // Views ------------------------------------------------------------------------------------------
-
-App::Filtered App::filtered(TopologyId topology, const Choice& choice) {
-  Filtered filtered{.view = picture_.view(topology).view()};
-  filtered.dropped = apply_choice(choice, filtered.view);
-  return filtered;
-}
-
-Delta App::render(const StreamKey& key, Stream& stream, const std::set<std::string>& ids) {
-  const ViewBook& view = picture_.view(key.topology);
-  const Filter filter(key.choice);
-  const Staleness stale = [this](PeerName host) { return staleness(host); };
-  const SummaryOptions options{
-      .shows_link = [&](const std::string& to) { return view.is_listed(to, filter); }};
-  Delta delta;
-  for (const std::string& id : ids) {
-    const Node* const node = view.shown(id, filter);
-    const auto known = stream.rendered.find(id);
-    if (node == nullptr) {
-      if (known != stream.rendered.end()) {
-        stream.rendered.erase(known);
-        delta.removed.push_back(id);
-      }
-      continue;
-    }
-    std::string summary = summary_text(*node, stale, options);
-    if (known == stream.rendered.end()) {
-      delta.added.emplace_back(stream.rendered.emplace(id, std::move(summary)).first->second);
-    } else if (known->second != summary) {
-      known->second = std::move(summary);
-      delta.updated.emplace_back(known->second);
-    }
-  }
-  return delta;
-}
-
-void App::render_all(const StreamKey& key, Stream& stream) {
-  std::set<std::string> ids;
-  for (const auto& [id, node] : picture_.view(key.topology).view()) {
-    ids.insert(ids.end(), id);
-  }
-  (void)render(key, stream, ids);
-}
 
 void App::grow_old() {
   std::map<PeerName, std::int64_t> ages;
@@ -274,53 +227,73 @@ void App::on_request(TimePoint now, RequestId id, std::string_view target, AppAc
   now_ = now;
   ++stats_.requests;
   look(now, out);
-  if (warm_by_ == kNever) {
-    out.emplace_back(answer(id, target));
-    return;
-  }
   if (waiting_.size() >= options_.waiting_max || target.size() > kTargetMax) {
-    ++stats_.requests_refused;
-    out.emplace_back(refusal(id, 503, "too many requests are waiting"));
+    refuse(id, 503, "too many requests are waiting", out);
     return;
   }
-  waiting_.push_back({.request = id, .target = std::string(target)});
-}
-
-void App::answer_waiting(AppActions& out) {
-  for (const Waiting& waiting : std::exchange(waiting_, {})) {
-    out.emplace_back(answer(waiting.request, waiting.target));
+  waiting_.push_back({.request = id, .target = std::string(target), .rounds = picture_.rounds()});
+  if (warm_by_ == kNever) {
+    slice(out);
   }
 }
 
-Respond App::answer(RequestId id, std::string_view text) {
-  const auto target = parse_target(text);
+void App::refuse(RequestId id, unsigned status, std::string_view what, AppActions& out) {
+  ++stats_.requests_refused;
+  out.emplace_back(refusal(id, status, what));
+}
+
+// Answers what can be answered. What the first of the others needs is made next.
+App::Needs App::serve(std::size_t& work, AppActions& out) {
+  Needs first;
+  std::vector<Waiting> still;
+  for (Waiting& waiting : waiting_) {
+    if (const Needs needs = answer(waiting, work, out)) {
+      first = first ? first : needs;
+      still.push_back(std::move(waiting));
+    }
+  }
+  waiting_ = std::move(still);
+  return first;
+}
+
+App::Needs App::answer(Waiting& waiting, std::size_t& work, AppActions& out) {
+  const RequestId id = waiting.request;
+  const auto target = parse_target(waiting.target);
   if (!target.ok()) {
-    ++stats_.requests_refused;
-    return refusal(id, 400, target.error().what);
+    refuse(id, 400, target.error().what, out);
+    return {};
   }
   const auto call = find_call("GET", target.value().path);
   if (!call.ok()) {
-    ++stats_.requests_refused;
-    return refusal(id, call.error().code == Errc::NotFound ? 404 : 405, call.error().what);
+    refuse(id, call.error().code == Errc::NotFound ? 404 : 405, call.error().what, out);
+    return {};
   }
   switch (call.value()) {
     case Call::About:
-      return {.request = id, .status = 200, .body = api_json()};
+      out.emplace_back(Respond{.request = id, .status = 200, .body = api_json()});
+      return {};
     case Call::Probes:
-      return success(id, probes_json());
+      out.emplace_back(success(id, probes_json()));
+      return {};
     case Call::Report:
-      return success(id, raw_report_json(report_));
+      out.emplace_back(success(id, raw_report_json(report_)));
+      return {};
     case Call::Topologies:
-      return {.request = id, .status = 200, .body = menu_json(target.value().query)};
+      return answer_menu(waiting, target.value().query, out);
     case Call::Topology:
     case Call::Node:
-      return answer_topology(id, target.value());
+      return answer_topology(waiting, target.value(), work, out);
     case Call::Reach:
-      return answer_reach(id, target.value().query);
+      // Of the views that have edges the one that costs least.
+      if (!picture_.shows_all(TopologyId::Hosts, waiting.rounds)) {
+        return TopologyId::Hosts;
+      }
+      out.emplace_back(answer_reach(id, target.value().query));
+      return {};
     case Call::Stream:
     case Call::Pipe:
-      ++stats_.requests_refused;
-      return refusal(id, 400, "this path is a WebSocket");
+      refuse(id, 400, "this path is a WebSocket", out);
+      return {};
     // Only browsers have these, and the shell keeps them.
     case Call::Visitor:
     case Call::Control:
@@ -330,8 +303,8 @@ Respond App::answer(RequestId id, std::string_view text) {
     case Call::Logout:
       break;
   }
-  ++stats_.requests_refused;
-  return refusal(id, 404, "no such path here");
+  refuse(id, 404, "no such path here", out);
+  return {};
 }
 
 json::array App::probes_json() const {
@@ -346,36 +319,98 @@ json::array App::probes_json() const {
   return probes;
 }
 
-Respond App::answer_topology(RequestId id, const Target& target) {
-  const TopologySpec* spec = find_topology(target.path[2]);
+App::Needs App::answer_topology(Waiting& waiting,
+                                const Target& target,
+                                std::size_t& work,
+                                AppActions& out) {
+  const TopologySpec* const spec = find_topology(target.path[2]);
   if (spec == nullptr) {
-    ++stats_.requests_refused;
-    return refusal(id, 404, "no such topology");
+    refuse(waiting.request, 404, "no such topology", out);
+    return {};
   }
+  if (!picture_.contains(spec->id)) {
+    waiting.text.clear();  // The view was dropped for another.
+  }
+  if (waiting.text.empty() && !picture_.shows_all(spec->id, waiting.rounds)) {
+    return spec->id;
+  }
+  if (target.path.size() > 3) {
+    answer_node(waiting.request, target, *spec, out);
+    return {};
+  }
+  const Filter filter(choice_of(*spec, target.query));
+  if (!add_nodes(waiting, picture_.view_so_far(spec->id), filter, work)) {
+    return spec->id;
+  }
+  out.emplace_back(Respond{
+      .request = waiting.request, .status = 200, .body = "{\"nodes\":{" + waiting.text + "}}"});
+  return {};
+}
+
+// True if there are no more.
+bool App::add_nodes(Waiting& waiting,
+                    const ViewBook& view,
+                    const Filter& filter,
+                    std::size_t& work) {
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  if (target.path.size() == 3) {
-    std::string nodes;
-    for (const auto& [name, node] : filtered(spec->id, choice_of(*spec, target.query)).view) {
-      nodes += nodes.empty() ? "" : ",";
-      append_json(nodes, name);
-      nodes += ':' + summary_text(node, stale);
+  const SummaryOptions options{
+      .shows_link = [&](const std::string& to) { return view.is_listed(to, filter); }};
+  auto at = waiting.text.empty() ? view.view().begin() : view.view().upper_bound(waiting.last_node);
+  for (; at != view.view().end() && work > 0; ++at) {
+    waiting.last_node = at->first;
+    if (const Node* const node = view.shown(at->first, filter)) {
+      waiting.text += waiting.text.empty() ? "" : ",";
+      append_json(waiting.text, at->first);
+      waiting.text += ':' + summary_text(*node, stale, options);
+      work -= std::min(work, kTextWork);
     }
-    return {.request = id, .status = 200, .body = "{\"nodes\":{" + nodes + "}}"};
   }
-  // A node that the options hide is still described.
-  const View& view = picture_.view(spec->id).view();
+  return at == view.view().end();
+}
+
+// One that the options hide is described all the same.
+void App::answer_node(RequestId id,
+                      const Target& target,
+                      const TopologySpec& spec,
+                      AppActions& out) {
+  const View& view = picture_.view_so_far(spec.id).view();
   const auto node = view.find(target.path[3]);
   if (node == view.end()) {
-    ++stats_.requests_refused;
-    return refusal(id, 404, "no such node");
+    refuse(id, 404, "no such node", out);
+    return;
   }
-  const std::string details = details_text(node->second, spec->id, view, picture_.scene(), stale);
-  return {.request = id, .status = 200, .body = "{\"node\":" + details + "}"};
+  const Staleness stale = [this](PeerName host) { return staleness(host); };
+  const std::string details = details_text(node->second, spec.id, view, report_, stale);
+  out.emplace_back(Respond{.request = id, .status = 200, .body = "{\"node\":" + details + "}"});
+}
+
+// Views are counted one after the other, so that they need not all be there.
+App::Needs App::answer_menu(Waiting& waiting, const Choice& query, AppActions& out) {
+  const std::size_t hosts = report_.hosts().size();
+  const Duration lasts = kCountedPerHost * (hosts - std::min(hosts, kCountedAtOnce));
+  const auto key_of = [&](const TopologySpec& spec) {
+    return std::pair(spec.id, choice_of(spec, query));
+  };
+  for (const std::span<const TopologySpec> all = topologies(); waiting.step < all.size();
+       ++waiting.step) {
+    const TopologySpec& spec = all[waiting.step];
+    Counted& counted = counted_[key_of(spec)];
+    if (picture_.shows_all(spec.id, waiting.rounds)) {
+      const Filter filter(std::get<1>(key_of(spec)));
+      counted = {.at = now_, .stats = picture_.view_so_far(spec.id).stats(filter)};
+    } else if (counted.at == TimePoint() || now_ - counted.at >= lasts) {
+      return spec.id;
+    }
+  }
+  const auto stats = [&](const TopologySpec& spec) { return counted_.at(key_of(spec)).stats; };
+  out.emplace_back(Respond{
+      .request = waiting.request, .status = 200, .body = json::serialize(topologies_json(stats))});
+  return {};
 }
 
 Respond App::answer_reach(RequestId id, const Choice& query) {
   const auto reach =
-      reach_json(query, picture_.scene(), [this](PeerName host) { return staleness(host); });
+      reach_json(query, picture_.scene_so_far(), [this](PeerName host) { return staleness(host); });
   if (!reach.ok()) {
     ++stats_.requests_refused;
     return refusal(id, reach.error().code == Errc::NotFound ? 404 : 400, reach.error().what);
@@ -406,13 +441,6 @@ std::string App::api_json() const {
                                       {"hosts", std::move(hosts)}});
 }
 
-std::string App::menu_json(const Choice& query) {
-  return json::serialize(topologies_json([&](const TopologySpec& spec) {
-    const Filtered result = filtered(spec.id, choice_of(spec, query));
-    return stats_of(result.view, result.dropped);
-  }));
-}
-
 // Streams ----------------------------------------------------------------------------------------
 
 Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, AppActions& out) {
@@ -432,73 +460,77 @@ Result<Ok> App::on_client(TimePoint now, ClientId id, std::string_view text, App
   if (spec == nullptr) {
     return refuse(Errc::NotFound, "no such stream");
   }
-  StreamKey key{.topology = spec->id, .choice = choice_of(*spec, target.value().query)};
-  if (clients_.size() >= options_.clients_max
-      || (streams_.size() >= options_.streams_max && !streams_.contains(key))) {
+  Streams::Key key{.topology = spec->id, .choice = choice_of(*spec, target.value().query)};
+  if (streams_.client_count() >= options_.clients_max
+      || (streams_.count() >= options_.streams_max && !streams_.contains(key))) {
     return refuse(Errc::Exhausted, "too many clients");
   }
   look(now, out);
-  const auto [found, is_first] = streams_.try_emplace(key);
-  Stream& stream = found->second;
-  stream.clients.insert(id);
-  clients_.emplace(id, std::move(key));
-  if (warm_by_ != kNever) {
-    return Ok{};  // The first frame comes when there is something to show.
+  std::vector<SendFrame> frames;
+  streams_.add(id, key, picture_, moment(), frames);
+  send(std::move(frames), out);
+  if (is_showing()) {
+    slice(out);
   }
-  if (is_first) {
-    render_all(found->first, stream);
-    stream.last_frame = now;
-  }
-  ++stats_.frames;
-  out.emplace_back(
-      SendFrame{id, std::make_shared<const std::string>(reset_frame(stream.rendered))});
   return Ok{};
 }
 
-void App::on_client_gone(ClientId id) {
-  const auto client = clients_.find(id);
-  if (client == clients_.end()) {
-    return;
+void App::send(std::vector<SendFrame> frames, AppActions& out) {
+  for (SendFrame& frame : frames) {
+    ++stats_.frames;
+    out.emplace_back(std::move(frame));
   }
-  const auto stream = streams_.find(client->second);
-  stream->second.clients.erase(id);
-  if (stream->second.clients.empty()) {
-    streams_.erase(stream);
-  }
-  clients_.erase(client);
 }
 
 void App::push(TimePoint now, AppActions& out) {
   push_ = kNever;
   last_push_ = now;
   grow_old();
-  std::map<TopologyId, std::set<std::string>> changed;
-  std::set<TopologyId> topologies;
-  for (const auto& [key, stream] : streams_) {
-    if (topologies.insert(key.topology).second) {
-      changed.emplace(key.topology, picture_.view(key.topology).take_changed());
+  slice(out);
+}
+
+// Edges wait until all hosts have told, or had the time to.
+Picture::Stage App::stage() const {
+  return is_warm() ? Picture::Stage::All : Picture::Stage::Nodes;
+}
+
+Streams::Moment App::moment() const {
+  return {.now = now_,
+          .is_warm = is_warm(),
+          .awaited = awaited_,
+          .told = report_.hosts().size(),
+          .staleness = [this](PeerName host) { return staleness(host); }};
+}
+
+void App::slice(AppActions& out) {
+  std::size_t work = kSliceWork;
+  Needs needs;
+  do {
+    needs = is_warm() ? serve(work, out) : Needs();
+    std::set<TopologyId> wanted = streams_.topologies();
+    if (needs) {
+      wanted.insert(*needs);
     }
-  }
-  picture_.keep_only(topologies);
-  for (auto& [key, stream] : streams_) {
-    const bool is_first = !stream.last_frame;
-    Delta delta;
-    if (is_first) {
-      render_all(key, stream);
-    } else {
-      delta = render(key, stream, changed.at(key.topology));
-      if (delta.empty() && now - *stream.last_frame < kAliveEvery) {
-        continue;
-      }
+    picture_.keep_only(wanted);
+    for (const TopologyId topology : wanted) {
+      picture_.want(topology);
     }
-    const auto frame = std::make_shared<const std::string>(is_first ? reset_frame(stream.rendered)
-                                                                    : delta_frame(delta));
-    stream.last_frame = now;
-    for (const ClientId client : stream.clients) {
-      ++stats_.frames;
-      out.emplace_back(SendFrame{client, frame});
-    }
-  }
+    picture_.advance(work, stage());
+  } while (needs && work > 0);
+  streams_.note_changes(picture_);
+  std::size_t nodes = kSliceWork / kTextWork;
+  std::vector<SendFrame> frames;
+  streams_.tell(picture_, moment(), nodes, frames);
+  send(std::move(frames), out);
+  is_behind_ = needs || !picture_.is_done(stage());
+}
+
+TimePoint App::next_slice() const {
+  return is_behind_ ? now_ : streams_.next_frame();
+}
+
+void App::on_client_gone(ClientId id) {
+  streams_.remove(id);
 }
 
 void App::on_deadline(TimePoint now, AppActions& out) {
@@ -506,7 +538,7 @@ void App::on_deadline(TimePoint now, AppActions& out) {
   if (!looking_) {
     return;
   }
-  if (!clients_.empty()) {
+  if (streams_.client_count() > 0) {
     look_until_ = now + kLinger;
   }
   if (look_until_ <= now && waiting_.empty()) {
@@ -515,8 +547,7 @@ void App::on_deadline(TimePoint now, AppActions& out) {
   }
   if (warm_by_ <= now) {
     warm_by_ = kNever;
-    push(now, out);
-    answer_waiting(out);
+    push_ = now;
   }
   if (renew_ <= now) {
     renew_ = now + kRenewEvery;
@@ -524,8 +555,13 @@ void App::on_deadline(TimePoint now, AppActions& out) {
     // What grows old without news, and clients that wait for a sign of life.
     push_ = std::min(push_, now + kPushDelay);
   }
-  if (push_ <= now && warm_by_ == kNever) {
+  if (!is_showing()) {
+    return;
+  }
+  if (push_ <= now) {
     push(now, out);
+  } else if (next_slice() <= now) {
+    slice(out);
   }
 }
 
@@ -533,20 +569,16 @@ TimePoint App::next_deadline() const {
   if (!looking_) {
     return kNever;
   }
-  const TimePoint push = warm_by_ == kNever ? push_ : kNever;
-  const TimePoint end = clients_.empty() ? look_until_ : kNever;
-  return std::min({renew_, warm_by_, push, end});
+  const TimePoint news = std::min(push_, next_slice());
+  const TimePoint show = is_showing() ? news : std::max(news, first_by_);
+  const TimePoint end = streams_.client_count() == 0 ? look_until_ : kNever;
+  return std::min({renew_, warm_by_, show, end});
 }
 
 void App::check_invariants() const {
-  WEFT_ASSERT(clients_.size() <= options_.clients_max);
-  WEFT_ASSERT(streams_.size() <= options_.streams_max);
-  std::size_t subscribed = 0;
-  for (const auto& [key, stream] : streams_) {
-    WEFT_ASSERT(!stream.clients.empty());
-    subscribed += stream.clients.size();
-  }
-  WEFT_ASSERT(subscribed == clients_.size());
+  WEFT_ASSERT(streams_.client_count() <= options_.clients_max);
+  WEFT_ASSERT(streams_.count() <= options_.streams_max);
+  streams_.check_invariants();
   WEFT_ASSERT(looking_ || (report_.hosts().empty() && waiting_.empty()));
 }
 

@@ -3,19 +3,21 @@
 //
 // Nobody looking costs nothing: hosts are asked (probe::Watch) only while a client is connected, or
 // for kLinger after a request. The first request after a pause waits until the hosts have answered,
-// kWarmUpMax at most. What a change shows otherwise is rendered once per stream, however many watch
-// it; the views themselves are kept by app/picture/.
+// kWarmUpMax at most. Views are kept by app/picture/, and what a change shows otherwise is told by
+// app/streams.h.
+//
+// What is much to do is done in slices, between which the loop does its other work: streams are
+// told in parts, requests wait until the views they are about are whole.
 // Sans-IO; the shell is app/io/app_service.h.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -24,18 +26,16 @@
 #include "app/picture/picture.h"
 #include "app/render.h"
 #include "app/request.h"
+#include "app/streams.h"
 #include "app/topology.h"
 #include "base/bytes.h"
 #include "base/peer_name.h"
 #include "base/request.h"
 #include "base/result.h"
-#include "base/strong_id.h"
 #include "base/time.h"
 #include "probe/report/report.h"
 
 namespace weft::app {
-
-using ClientId = StrongId<struct ClientIdTag>;
 
 // Answer a request. Bodies are JSON.
 struct Respond {
@@ -44,11 +44,6 @@ struct Respond {
   std::string body;
 
   friend bool operator==(const Respond&, const Respond&) = default;
-};
-// One text frame for a WebSocket client; many clients may share it.
-struct SendFrame {
-  ClientId client;
-  std::shared_ptr<const std::string> frame;
 };
 // Tell which peers there are: answer with on_peers().
 struct AskPeers {
@@ -114,47 +109,48 @@ class App {
   void check_invariants() const;
 
  private:
-  struct StreamKey {
-    TopologyId topology = TopologyId::Hosts;
-    Choice choice;
-
-    friend auto operator<=>(const StreamKey&, const StreamKey&) = default;
-  };
-  struct Stream {
-    std::set<ClientId> clients;
-    Rendered rendered;                    // What the clients know.
-    std::optional<TimePoint> last_frame;  // Nothing before the first.
-  };
+  // A request that is not answered yet, and how far its answer is.
   struct Waiting {
     RequestId request;
     std::string target;
+    std::uint64_t rounds = 0;  // Of the picture when it came.
+    std::size_t step = 0;      // Counted topologies of the menu.
+    std::string text{};        // Nodes of a topology, up to this one:
+    std::string last_node{};
   };
-  struct Filtered {
-    View view;
-    std::size_t dropped = 0;
+  struct Counted {
+    TimePoint at{};
+    ViewStats stats;
   };
+  // What is missing to answer a request.
+  using Needs = std::optional<TopologyId>;
 
   void look(TimePoint now, AppActions& out);
   void stop_looking(AppActions& out);
-  bool is_warm() const;
-  void answer_waiting(AppActions& out);
   void push(TimePoint now, AppActions& out);
+  void slice(AppActions& out);
+  Needs serve(std::size_t& work, AppActions& out);
+  Streams::Moment moment() const;
+  Picture::Stage stage() const;
+  TimePoint next_slice() const;
+  bool is_warm() const { return warm_by_ == kNever; }
+  bool is_showing() const { return is_warm() || now_ >= first_by_; }
+  void send(std::vector<SendFrame> frames, AppActions& out);
   void forget_lost(TimePoint now);
   Duration interval() const;
   Duration spacing() const;
   std::int64_t staleness(PeerName host) const;
 
-  Respond answer(RequestId id, std::string_view target);
-  Respond answer_topology(RequestId id, const Target& target);
+  // Answers, or tells what is missing.
+  Needs answer(Waiting& waiting, std::size_t& work, AppActions& out);
+  Needs answer_topology(Waiting& waiting, const Target& target, std::size_t& work, AppActions& out);
+  Needs answer_menu(Waiting& waiting, const Choice& query, AppActions& out);
+  void answer_node(RequestId id, const Target& target, const TopologySpec& spec, AppActions& out);
   Respond answer_reach(RequestId id, const Choice& query);
+  void refuse(RequestId id, unsigned status, std::string_view what, AppActions& out);
+  bool add_nodes(Waiting& waiting, const ViewBook& view, const Filter& filter, std::size_t& work);
   std::string api_json() const;
   boost::json::array probes_json() const;
-  std::string menu_json(const Choice& query);
-
-  Filtered filtered(TopologyId topology, const Choice& choice);
-  // Renders these nodes anew. What it gives refers to the stream's rendering.
-  Delta render(const StreamKey& key, Stream& stream, const std::set<std::string>& ids);
-  void render_all(const StreamKey& key, Stream& stream);
   // Tells the views whose data is of another age.
   void grow_old();
 
@@ -168,13 +164,17 @@ class App {
   bool looking_ = false;
   TimePoint look_until_{};
   TimePoint warm_by_ = kNever;  // When those who wait are answered with what there is.
+  TimePoint first_by_{};        // When streams are told what there is, warm or not.
+  std::size_t awaited_ = 0;     // Hosts that are asked, and have not answered.
+  bool is_asked_ = false;       // Peers are known.
   TimePoint renew_ = kNever;
   TimePoint push_ = kNever;
   TimePoint last_push_{};
   std::map<PeerName, std::int64_t> ages_;  // Of hosts that were late at the last push.
   std::vector<Waiting> waiting_;
-  std::map<StreamKey, Stream> streams_;
-  std::map<ClientId, StreamKey> clients_;
+  bool is_behind_ = false;  // There is more to do than the last slice did.
+  std::map<std::pair<TopologyId, Choice>, Counted> counted_;
+  Streams streams_;
   Picture picture_{report_};
   Stats stats_;
 };

@@ -48,22 +48,26 @@ json::array child_columns(TopologyId topology) {
   return columns;
 }
 
-// Nodes of one topology that name `parent` among their parents, as one more group.
+// Nodes of one topology that name `parent` among their parents, as one more group. All of them are
+// on the hosts whose data the parent is.
 void add_children(std::string& groups,
                   TopologyId topology,
-                  std::string_view parent,
-                  const Scene& scene,
+                  const Node& parent,
+                  const probe::Report& report,
                   const Staleness& staleness) {
   std::map<std::string, Node> all;
-  for (const auto& [name, host] : scene.report.hosts()) {
-    for (auto& [id, piece] : share_of(topology, host, scene.report).pieces) {
+  for (const PeerName name : parent.hosts) {
+    const probe::HostReport* const host = report.find(name);
+    Share share = host == nullptr ? Share() : share_of(topology, *host, report);
+    for (auto& [id, piece] : share.pieces) {
       all.try_emplace(id, std::move(piece.node));
     }
   }
   std::string nodes;
   for (const auto& [id, node] : all) {
-    const bool is_child = std::any_of(
-        node.parents.begin(), node.parents.end(), [&](const Parent& p) { return p.id == parent; });
+    const bool is_child = std::any_of(node.parents.begin(),
+                                      node.parents.end(),
+                                      [&](const Parent& p) { return p.id == parent.id; });
     if (is_child && !node.stopped) {
       nodes += nodes.empty() ? "" : ",";
       nodes += summary_text(node, staleness, {.tables = false});
@@ -83,21 +87,21 @@ void add_children(std::string& groups,
 // The groups of an array.
 std::string children_text(const Node& node,
                           TopologyId topology,
-                          const Scene& scene,
+                          const probe::Report& report,
                           const Staleness& staleness) {
   std::string groups;
   switch (topology) {
     case TopologyId::Hosts:
     case TopologyId::ContainersByImage:
-      add_children(groups, TopologyId::Containers, node.id, scene, staleness);
-      add_children(groups, TopologyId::Processes, node.id, scene, staleness);
+      add_children(groups, TopologyId::Containers, node, report, staleness);
+      add_children(groups, TopologyId::Processes, node, report, staleness);
       break;
     case TopologyId::ContainersByNetwork:
     case TopologyId::SwarmServices:
-      add_children(groups, TopologyId::Containers, node.id, scene, staleness);
+      add_children(groups, TopologyId::Containers, node, report, staleness);
       break;
     case TopologyId::Containers:
-      add_children(groups, TopologyId::Processes, node.id, scene, staleness);
+      add_children(groups, TopologyId::Processes, node, report, staleness);
       break;
     case TopologyId::Processes:
     case TopologyId::ProcessesByName:
@@ -254,31 +258,25 @@ void append_list(std::string& out,
   out += ']';
 }
 
+void append_loading(std::string& out, const std::optional<Loading>& loading) {
+  if (loading) {
+    out += fmt::format(R"(,"loading":{{"hosts":{},"of":{}}})", loading->hosts, loading->of);
+  }
+}
+
 }  // namespace
 
 std::string details_text(const Node& node,
                          TopologyId topology,
                          const View& view,
-                         const Scene& scene,
+                         const probe::Report& report,
                          const Staleness& staleness) {
   std::string text = summary_text(node, staleness);
   text.pop_back();  // The brace, which what follows comes before.
   text += ",\"controls\":" + json::serialize(controls_json(node));
-  text += ",\"children\":[" + children_text(node, topology, scene, staleness) + "]";
+  text += ",\"children\":[" + children_text(node, topology, report, staleness) + "]";
   text += ",\"connections\":" + json::serialize(connections_json(node, path_of(topology), view));
   return text + "}";
-}
-
-ViewStats stats_of(const View& view, std::size_t filtered) {
-  ViewStats stats{.node_count = view.size(),
-                  .nonpseudo_node_count = 0,
-                  .edge_count = 0,
-                  .filtered_nodes = filtered};
-  for (const auto& [id, node] : view) {
-    stats.nonpseudo_node_count += node.pseudo ? 0 : 1;
-    stats.edge_count += node.links.size();
-  }
-  return stats;
 }
 
 json::array topologies_json(const std::function<ViewStats(const TopologySpec&)>& stats) {
@@ -300,7 +298,7 @@ json::array topologies_json(const std::function<ViewStats(const TopologySpec&)>&
   return array;
 }
 
-std::string reset_frame(const Rendered& view) {
+std::string reset_frame(const Rendered& view, const std::optional<Loading>& loading) {
   std::vector<std::string_view> all;
   all.reserve(view.size());
   for (const auto& [id, summary] : view) {
@@ -308,11 +306,12 @@ std::string reset_frame(const Rendered& view) {
   }
   std::string frame = "{";
   append_list(frame, "add", all);
-  frame += ",\"update\":null,\"remove\":null,\"reset\":true}";
-  return frame;
+  frame += ",\"update\":null,\"remove\":null,\"reset\":true";
+  append_loading(frame, loading);
+  return frame + '}';
 }
 
-std::string delta_frame(const Delta& delta) {
+std::string delta_frame(const Delta& delta, const std::optional<Loading>& loading) {
   std::vector<std::string> removed;
   for (const std::string& id : delta.removed) {
     append_json(removed.emplace_back(), id);
@@ -323,8 +322,8 @@ std::string delta_frame(const Delta& delta) {
   append_list(frame, "update", delta.updated);
   frame += ',';
   append_list(frame, "remove", {removed.begin(), removed.end()});
-  frame += '}';
-  return frame;
+  append_loading(frame, loading);
+  return frame + '}';
 }
 
 }  // namespace weft::app

@@ -1,11 +1,12 @@
 // Views as the JSON that Weave Scope's clients read (docs/adr/0015). Pure.
 //
 // What Scope does not have is added under names it does not use: "edges" (what each adjacency
-// carries) and "stale" (seconds since the host spoke).
+// carries), "stale" (seconds since the host spoke) and, in frames, "loading".
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,10 @@
 #include <boost/json/value.hpp>
 
 #include "app/picture/summary.h"
+#include "app/picture/view_book.h"
 #include "app/topology.h"
 #include "app/view.h"
+#include "probe/report/report.h"
 
 namespace weft::app {
 
@@ -22,18 +25,8 @@ namespace weft::app {
 std::string details_text(const Node& node,
                          TopologyId topology,
                          const View& view,
-                         const Scene& scene,
+                         const probe::Report& report,
                          const Staleness& staleness);
-
-struct ViewStats {
-  std::size_t node_count = 0;
-  std::size_t nonpseudo_node_count = 0;
-  std::size_t edge_count = 0;
-  std::size_t filtered_nodes = 0;
-
-  friend bool operator==(const ViewStats&, const ViewStats&) = default;
-};
-ViewStats stats_of(const View& view, std::size_t filtered);
 
 // The menu: an array of topologies with their options, sub-topologies and counts.
 boost::json::array topologies_json(const std::function<ViewStats(const TopologySpec&)>& stats);
@@ -48,9 +41,15 @@ struct Delta {
   bool empty() const { return added.empty() && updated.empty() && removed.empty(); }
 };
 
+// How much of a view there is while it is being made: hosts whose nodes are in it.
+struct Loading {
+  std::size_t hosts = 0;
+  std::size_t of = 0;
+};
+
 // Frames of the WebSocket.
-std::string reset_frame(const Rendered& view);
+std::string reset_frame(const Rendered& view, const std::optional<Loading>& loading = {});
 // Empty `add`, `update` and `remove` are null, which tells "nothing changed, still alive".
-std::string delta_frame(const Delta& delta);
+std::string delta_frame(const Delta& delta, const std::optional<Loading>& loading = {});
 
 }  // namespace weft::app

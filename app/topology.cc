@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <set>
 
 namespace weft::app {
 namespace {
@@ -56,26 +55,6 @@ constexpr std::array kTopologies{
     TopologySpec{Weave, "weave", "Weave Net", "hosts", 4, false, {}},
 };
 
-std::set<std::string> connected_ids(const View& view) {
-  std::set<std::string> ids;
-  for (const auto& [id, node] : view) {
-    if (node.busy) {
-      ids.insert(id);
-    }
-    for (const auto& [to, link] : node.links) {
-      ids.insert(id);
-      ids.insert(to);
-    }
-  }
-  return ids;
-}
-
-void drop_dangling(View& view) {
-  for (auto& [id, node] : view) {
-    std::erase_if(node.links, [&](const auto& item) { return !view.contains(item.first); });
-  }
-}
-
 }  // namespace
 
 std::span<const TopologySpec> topologies() {
@@ -109,23 +88,26 @@ bool Filter::hides(const Node& node) const {
   return (node.system ? system_ : applications_) || (node.stopped ? stopped_ : running_);
 }
 
-std::size_t apply_choice(const Choice& choice, View& view) {
-  const Filter filter(choice);
-  const std::size_t before = view.size();
-  std::erase_if(view, [&](const auto& item) { return filter.hides(item.second); });
-  drop_dangling(view);
-  if (filter.hides_unconnected()) {
-    const std::set<std::string> connected = connected_ids(view);
-    std::erase_if(view, [&](const auto& item) {
-      return !item.second.pseudo && !connected.contains(item.first);
-    });
+// Scope's rule: without any query no option filters; with one, groups that are not named take their
+// defaults, and a value that does not exist switches its group off.
+Choice choice_of(const TopologySpec& spec, const Choice& query) {
+  Choice choice;
+  if (query.empty()) {
+    return choice;
   }
-  const std::size_t dropped = before - view.size();
-  const std::set<std::string> connected = connected_ids(view);
-  std::erase_if(view, [&](const auto& item) {
-    return item.second.pseudo && !connected.contains(item.first);
-  });
-  return dropped;
+  for (const OptionGroup& group : spec.options) {
+    const auto asked = query.find(group.id);
+    const std::string_view value =
+        asked == query.end() ? group.fallback : std::string_view(asked->second);
+    const bool is_known =
+        std::any_of(group.values.begin(), group.values.end(), [&](const OptionValue& known) {
+          return known.value == value;
+        });
+    if (is_known) {
+      choice.emplace(group.id, value);
+    }
+  }
+  return choice;
 }
 
 }  // namespace weft::app

@@ -81,9 +81,8 @@ class Filter {
   bool running_ = false;
 };
 
-// Drops what the choice hides and pseudo nodes that talk to nobody. Links to dropped nodes go too.
-// Gives the number of nodes dropped by choice.
-std::size_t apply_choice(const Choice& choice, View& view);
+// What a query chooses of a topology's options.
+Choice choice_of(const TopologySpec& spec, const Choice& query);
 
 // Ids of nodes (Scope's forms).
 std::string host_id(PeerName host);

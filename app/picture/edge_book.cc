@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "base/assert.h"
 
@@ -37,9 +38,17 @@ EdgeFacts inward(const FlowFacts& flow) {
   return facts;
 }
 
+template <class Item>
+Item take_last(std::vector<Item>& items) {
+  const Item last = items.back();
+  items.pop_back();
+  return last;
+}
+
 }  // namespace
 
 void EdgeBook::update(const HostReport& report) {
+  WEFT_ASSERT(!is_settling_);
   Host& host = hosts_[report.origin];
   if (Claims claims = claims_of(report); claims != host.claims) {
     change_claims(report.origin, host, std::move(claims));
@@ -48,8 +57,8 @@ void EdgeBook::update(const HostReport& report) {
 }
 
 void EdgeBook::settle() {
-  resolve_due();
-  sum_dirty();
+  std::size_t work = std::numeric_limits<std::size_t>::max();
+  WEFT_ASSERT(settle(work));
 }
 
 void EdgeBook::forget(PeerName host) {
@@ -61,10 +70,9 @@ void EdgeBook::forget(PeerName host) {
   }
 }
 
-const std::set<EdgeRef>& EdgeBook::touching(PeerName host) const {
-  static const std::set<EdgeRef> kNone;
+std::span<const EdgeRef> EdgeBook::touching(PeerName host) const {
   const auto found = touching_.find(host);
-  return found == touching_.end() ? kNone : found->second;
+  return found == touching_.end() ? std::span<const EdgeRef>() : found->second;
 }
 
 EdgeBook::Changes EdgeBook::take_changes() {
@@ -110,8 +118,8 @@ void EdgeBook::change_flows(PeerName name, Host& host, const std::map<FlowKey, F
       Flow& flow = old->second;
       if (flow.facts != facts) {
         flow.facts = facts;
-        if (flow.is_told) {
-          dirty(flow.edge);
+        if (flow.tellers != nullptr) {
+          dirty(*flow.tellers);
         }
       }
       ++old;
@@ -150,16 +158,11 @@ void EdgeBook::due(Flow& flow) {
 }
 
 void EdgeBook::due_readers(std::uint64_t key) {
-  for (auto at = readers_.lower_bound({key, nullptr}); at != readers_.end() && at->first == key;
-       ++at) {
-    due(*at->second);
-  }
+  readers_.for_each(key, [this](Flow& flow) { due(flow); });
 }
 
-void EdgeBook::resolve_due() {
-  for (const std::uint64_t key : directory_.take_touched()) {
-    due_readers(key);
-  }
+void EdgeBook::due_touched() {
+  touched_ = directory_.take_touched();
   for (const Cidr& network : directory_.take_touched_networks()) {
     const Ip last = network.last();
     for (auto at = outside_.lower_bound({network.first(), nullptr});
@@ -168,32 +171,39 @@ void EdgeBook::resolve_due() {
       due(*at->second);
     }
   }
-  for (Flow* const flow : std::exchange(due_outbound_, {})) {
-    resolve_outbound(*flow);
-  }
-  // Whom clients have told of is known from here on.
-  for (Flow* const flow : std::exchange(due_inbound_, {})) {
-    resolve_inbound(*flow);
-  }
-  WEFT_ASSERT(due_outbound_.empty());
-  WEFT_ASSERT(due_inbound_.empty());
-  add_readers();
 }
 
-// At the end, and at once: a first picture has some for each flow, which fill an empty set in a
-// tenth of the time in order. Nobody asks for them earlier, since what outbound flows change is
-// read by inbound ones alone, and those are resolved after them.
-void EdgeBook::add_readers() {
-  std::sort(new_readers_.begin(), new_readers_.end());
-  readers_.insert(new_readers_.begin(), new_readers_.end());
-  new_readers_.clear();
+// What outbound flows change is read by inbound ones alone, so these come after them: whom clients
+// have told of is known by then.
+bool EdgeBook::settle(std::size_t& work) {
+  if (!std::exchange(is_settling_, true)) {
+    due_touched();
+  }
+  for (; !touched_.empty() && work > 0; --work) {
+    due_readers(take_last(touched_));
+  }
+  if (!touched_.empty()) {
+    return false;
+  }
+  for (; !due_outbound_.empty() && work > 0; --work) {
+    resolve_outbound(*take_last(due_outbound_));
+  }
+  for (; due_outbound_.empty() && !due_inbound_.empty() && work > 0; --work) {
+    resolve_inbound(*take_last(due_inbound_));
+  }
+  const bool is_resolved = due_outbound_.empty() && due_inbound_.empty();
+  for (; is_resolved && !dirty_.empty() && work > 0; --work) {
+    sum(*take_last(dirty_));
+  }
+  is_settling_ = !is_resolved || !dirty_.empty();
+  return !is_settling_;
 }
 
 void EdgeBook::resolve_outbound(Flow& flow) {
   flow.is_due = false;
   Reads reads;
   const EdgeKey key = directory_.outbound_edge(flow.host, *flow.key, reads);
-  set_reads(flow, std::move(reads));
+  set_reads(flow, reads);
   tell(flow, key);
 }
 
@@ -220,7 +230,7 @@ void EdgeBook::resolve_inbound(Flow& flow) {
   // Its client may be another container of the same network namespace.
   const bool is_known =
       !is_outside && (may_be_masked || directory_.is_asked(flow.host, key, reads) || is_reported());
-  set_reads(flow, std::move(reads));
+  set_reads(flow, reads);
   if (is_known) {
     untell(flow);
   } else {
@@ -228,24 +238,30 @@ void EdgeBook::resolve_inbound(Flow& flow) {
   }
 }
 
-void EdgeBook::set_reads(Flow& flow, Reads reads) {
-  if (flow.reads == reads) {
-    return;
+void EdgeBook::set_reads(Flow& flow, const Reads& reads) {
+  const bool are_same = std::equal(
+      flow.reads.begin(),
+      flow.reads.end(),
+      reads.keys.begin(),
+      reads.keys.end(),
+      [this](Readers<Flow>::Slot slot, std::uint64_t key) { return readers_.key(slot) == key; });
+  if (!are_same) {
+    for (const Readers<Flow>::Slot slot : flow.reads) {
+      readers_.remove(slot);
+    }
+    flow.reads.clear();
+    flow.reads.reserve(reads.keys.size());
+    for (const std::uint64_t key : reads.keys) {
+      flow.reads.push_back(readers_.add(key, &flow));
+    }
   }
-  for (const std::uint64_t key : flow.reads.keys) {
-    readers_.erase({key, &flow});
-  }
-  if (flow.reads.networks != reads.networks) {
+  if (std::exchange(flow.reads_networks, reads.networks) != reads.networks) {
     if (reads.networks) {
       outside_.emplace(flow.key->remote, &flow);
     } else {
       outside_.erase({flow.key->remote, &flow});
     }
   }
-  for (const std::uint64_t key : reads.keys) {
-    new_readers_.emplace_back(key, &flow);
-  }
-  flow.reads = std::move(reads);
 }
 
 // Edges -----------------------------------------------------------------------------------------
@@ -266,24 +282,20 @@ std::uint64_t EdgeBook::read_key(const Coarse& coarse) {
 }
 
 void EdgeBook::tell(Flow& flow, const EdgeKey& key) {
-  if (flow.is_told && flow.edge->first == key) {
+  if (flow.tellers != nullptr && flow.tellers->edge->first == key) {
     return;
   }
   untell(flow);
   const auto [edge, is_new] = edges_.try_emplace(key);
+  Tellers& tellers = tellers_[&edge->first];
   if (is_new) {
-    for (const Party* const end : {&edge->first.from, &edge->first.to}) {
-      if (end->kind == Party::Kind::Known) {
-        touching_[end->host].insert({&edge->first, &edge->second});
-      }
-    }
+    tellers.edge = edge;
+    touch(tellers);
   }
-  std::vector<Flow*>& flows = tellers_[&edge->first].flows;
-  flow.is_told = true;
-  flow.edge = edge;
-  flow.index = flows.size();
-  flows.push_back(&flow);
-  dirty(edge);
+  flow.tellers = &tellers;
+  flow.index = tellers.flows.size();
+  tellers.flows.push_back(&flow);
+  dirty(tellers);
   if (flow.key->direction == Direction::Outbound) {
     if (const Coarse pair = coarse(key); count_in(reported_, pair)) {
       due_readers(read_key(pair));
@@ -292,54 +304,103 @@ void EdgeBook::tell(Flow& flow, const EdgeKey& key) {
 }
 
 void EdgeBook::untell(Flow& flow) {
-  if (!std::exchange(flow.is_told, false)) {
+  Tellers* const tellers = std::exchange(flow.tellers, nullptr);
+  if (tellers == nullptr) {
     return;
   }
-  const auto edge = flow.edge;
-  std::vector<Flow*>& flows = tellers_.at(&edge->first).flows;
+  std::vector<Flow*>& flows = tellers->flows;
   flows.back()->index = flow.index;
   flows[flow.index] = flows.back();
   flows.pop_back();
-  dirty(edge);
+  dirty(*tellers);
   if (flow.key->direction == Direction::Outbound) {
-    if (const Coarse pair = coarse(edge->first); count_out(reported_, pair)) {
+    if (const Coarse pair = coarse(tellers->edge->first); count_out(reported_, pair)) {
       due_readers(read_key(pair));
     }
   }
 }
 
-void EdgeBook::dirty(Edges::iterator edge) {
-  if (!std::exchange(tellers_.at(&edge->first).is_dirty, true)) {
-    dirty_.push_back(edge);
+void EdgeBook::dirty(Tellers& tellers) {
+  if (!std::exchange(tellers.is_dirty, true)) {
+    dirty_.push_back(&tellers);
   }
 }
 
-void EdgeBook::sum_dirty() {
-  for (const Edges::iterator edge : std::exchange(dirty_, {})) {
-    const EdgeKey* const key = &edge->first;
-    const auto tellers = tellers_.find(key);
-    tellers->second.is_dirty = false;
-    if (tellers->second.flows.empty()) {
-      tellers_.erase(tellers);
-      for (const Party* const end : {&key->from, &key->to}) {
-        const auto touching = touching_.find(end->host);
-        if (end->kind == Party::Kind::Known && touching != touching_.end()) {
-          touching->second.erase({key, &edge->second});
-          if (touching->second.empty()) {
-            touching_.erase(touching);
-          }
-        }
-      }
-      changes_.gone.push_back(edges_.extract(edge));
-      continue;
-    }
-    EdgeFacts sum;
-    for (const Flow* const flow : tellers->second.flows) {
-      const bool is_outbound = flow->key->direction == Direction::Outbound;
-      sum += is_outbound ? outward(flow->facts) : inward(flow->facts);
-    }
-    edge->second = sum;
-    changes_.changed.push_back({key, &edge->second});
+void EdgeBook::sum(Tellers& tellers) {
+  tellers.is_dirty = false;
+  if (tellers.flows.empty()) {
+    drop(tellers);
+    return;
+  }
+  EdgeFacts sum;
+  for (const Flow* const flow : tellers.flows) {
+    const bool is_outbound = flow->key->direction == Direction::Outbound;
+    sum += is_outbound ? outward(flow->facts) : inward(flow->facts);
+  }
+  auto& [key, facts] = *tellers.edge;
+  facts = sum;
+  changes_.changed.push_back({&key, &facts});
+}
+
+void EdgeBook::drop(Tellers& tellers) {
+  const auto edge = tellers.edge;
+  untouch(edge->first, tellers);
+  tellers_.erase(&edge->first);
+  changes_.gone.push_back(edges_.extract(edge));
+}
+
+// Which edges touch a host ------------------------------------------------------------------------
+
+namespace {
+
+bool is_on(const Party& party, PeerName host) {
+  return party.kind == Party::Kind::Known && party.host == host;
+}
+
+bool is_known(const Party& party) {
+  return party.kind == Party::Kind::Known;
+}
+
+// Both ends on one host touch it once.
+bool touches_twice(const EdgeKey& key) {
+  return is_known(key.to) && !is_on(key.from, key.to.host);
+}
+
+}  // namespace
+
+void EdgeBook::touch(Tellers& tellers) {
+  const auto& [key, facts] = *tellers.edge;
+  if (is_known(key.from)) {
+    std::vector<EdgeRef>& edges = touching_[key.from.host];
+    tellers.index_from = edges.size();
+    edges.push_back({&key, &facts});
+  }
+  if (touches_twice(key)) {
+    std::vector<EdgeRef>& edges = touching_[key.to.host];
+    tellers.index_to = edges.size();
+    edges.push_back({&key, &facts});
+  }
+}
+
+void EdgeBook::untouch(const EdgeKey& key, const Tellers& tellers) {
+  if (is_known(key.from)) {
+    untouch(key.from.host, tellers.index_from);
+  }
+  if (touches_twice(key)) {
+    untouch(key.to.host, tellers.index_to);
+  }
+}
+
+void EdgeBook::untouch(PeerName host, std::size_t index) {
+  const auto found = touching_.find(host);
+  std::vector<EdgeRef>& edges = found->second;
+  const EdgeKey& moved = *edges.back().key;
+  Tellers& tellers = tellers_.at(&moved);
+  (is_on(moved.from, host) ? tellers.index_from : tellers.index_to) = index;
+  edges[index] = edges.back();
+  edges.pop_back();
+  if (edges.empty()) {
+    touching_.erase(found);
   }
 }
 

@@ -156,7 +156,7 @@ ViewBook::Bundle* ViewBook::bundle_of(const EdgeKey& key) {
       return nullptr;
     }
   }
-  Bundle& bundle = bundles_[{from, to}];
+  Bundle& bundle = from->bundles[to];
   bundle.from = from;
   bundle.to = to;
   return &bundle;
@@ -293,7 +293,7 @@ void ViewBook::cut(Bundle& bundle) {
     bundle.to->clients.erase(bundle.from);
     changed_.insert(bundle.to->node->id);
   }
-  bundles_.erase({bundle.from, bundle.to});
+  bundle.from->bundles.erase(bundle.to);
 }
 
 // What is chosen --------------------------------------------------------------------------------
@@ -304,23 +304,61 @@ bool ViewBook::is_listed(const std::string& id, const Filter& filter) const {
 }
 
 const Node* ViewBook::shown(const std::string& id, const Filter& filter) const {
-  const auto found = view_.find(id);
-  if (found == view_.end() || filter.hides(found->second)) {
+  const auto found = spots_.find(id);
+  return found == spots_.end() ? nullptr : shown(found->second, filter);
+}
+
+const Node* ViewBook::shown(const Spot& spot, const Filter& filter) const {
+  const Node& node = *spot.node;
+  if (filter.hides(node)) {
     return nullptr;
   }
-  const Node& node = found->second;
   if (node.busy || (!node.pseudo && !filter.hides_unconnected())) {
     return &node;
   }
-  const std::set<Spot*>& clients = spots_.at(id).clients;
   const bool is_connected =
-      std::any_of(clients.begin(),
-                  clients.end(),
+      std::any_of(spot.clients.begin(),
+                  spot.clients.end(),
                   [&](const Spot* client) { return !filter.hides(*client->node); })
       || std::any_of(node.links.begin(), node.links.end(), [&](const auto& link) {
            return is_listed(link.first, filter);
          });
   return is_connected ? &node : nullptr;
+}
+
+// Links are those of all nodes that are listed, less those that lead to one that is not.
+ViewStats ViewBook::stats(const Filter& filter) const {
+  ViewStats stats;
+  for (const auto& [id, spot] : spots_) {
+    const Node& node = *spot.node;
+    if (filter.hides(node)) {
+      ++stats.filtered_nodes;
+      stats.edge_count -= static_cast<std::size_t>(
+          std::count_if(spot.clients.begin(), spot.clients.end(), [&](const Spot* client) {
+            return !filter.hides(*client->node);
+          }));
+      continue;
+    }
+    stats.edge_count += node.links.size();
+    if (shown(spot, filter) != nullptr) {
+      ++stats.node_count;
+      stats.nonpseudo_node_count += node.pseudo ? 0U : 1U;
+    } else {
+      stats.filtered_nodes += node.pseudo ? 0U : 1U;
+    }
+  }
+  return stats;
+}
+
+bool ViewBook::let_go(std::size_t& work) {
+  for (; !spots_.empty() && work > 0; --work) {
+    spots_.erase(spots_.begin());
+    view_.erase(view_.begin());
+  }
+  for (; !positions_.empty() && work > 0; --work) {
+    positions_.erase(positions_.begin());
+  }
+  return spots_.empty() && positions_.empty();
 }
 
 }  // namespace weft::app

@@ -20,6 +20,16 @@
 
 namespace weft::app {
 
+// What a choice leaves of a view.
+struct ViewStats {
+  std::size_t node_count = 0;
+  std::size_t nonpseudo_node_count = 0;
+  std::size_t edge_count = 0;
+  std::size_t filtered_nodes = 0;
+
+  friend bool operator==(const ViewStats&, const ViewStats&) = default;
+};
+
 class ViewBook {
  public:
   explicit ViewBook(TopologyId topology);
@@ -37,25 +47,32 @@ class ViewBook {
   // ones.
   const Node* shown(const std::string& id, const Filter& filter) const;
   bool is_listed(const std::string& id, const Filter& filter) const;
+  ViewStats stats(const Filter& filter) const;
 
   // What may look otherwise since the last call, whatever is chosen.
   std::set<std::string> take_changed() { return std::exchange(changed_, {}); }
   // What is said of this host's nodes changed: its age.
   void touch(PeerName host);
 
+  // Lets go of nodes, as many as `work`, which it takes them from; true if there are none left. To
+  // be destroyed afterwards: a view of thousands of nodes takes a while to free.
+  bool let_go(std::size_t& work);
+
  private:
-  struct Spot {
-    Node* node = nullptr;  // In view_.
-    std::map<PeerName, Share::Piece> pieces;
-    std::set<Spot*> clients;  // Whose links lead here.
-    bool is_outside = false;
-  };
+  struct Spot;
   // All edges from one node to another.
   struct Bundle {
     Spot* from = nullptr;
     Spot* to = nullptr;
     std::vector<EdgeRef> edges;
     bool is_due = false;  // To be summed.
+  };
+  struct Spot {
+    Node* node = nullptr;  // In view_.
+    std::map<PeerName, Share::Piece> pieces;
+    std::map<const Spot*, Bundle> bundles;  // By where its edges lead.
+    std::set<Spot*> clients;                // Whose links lead here.
+    bool is_outside = false;
   };
   struct Position {
     Bundle* bundle = nullptr;
@@ -73,6 +90,7 @@ class ViewBook {
   void compose(Spot& spot);
   void place_moved(PeerName name, Host& host, const EdgeBook& edges);
   void touch_around(const Spot& spot);
+  const Node* shown(const Spot& spot, const Filter& filter) const;
   void drop_if_empty(const std::string& id);
   Spot* spot_of(const Party& party, bool is_client);
   Bundle* bundle_of(const EdgeKey& key);
@@ -87,7 +105,6 @@ class ViewBook {
   View view_;
   std::map<std::string, Spot> spots_;
   std::map<PeerName, Host> hosts_;
-  std::map<std::pair<Spot*, Spot*>, Bundle> bundles_;
   std::map<const EdgeKey*, Position> positions_;
   std::set<PeerName> updated_;       // Hosts since it was settled.
   std::set<std::string> due_spots_;  // To be composed.

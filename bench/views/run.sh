@@ -27,8 +27,10 @@ figures() {  # NAME TITLE
   echo "views: $2"
   row "merge of a host's report (ms)" "$(spread "$1" merge 1 2)"
   for view in "${VIEWS[@]}"; do
-    row "$view: change, first frame (ms)" "$(spread "$1" "$view.change" 1 1), $(median "$1" "$view.first_frame")"
+    row "$view: change (ms)" "$(spread "$1" "$view.change" 1 1)"
+    row "$view: first frame, whole, longest slice (ms)" "$(median "$1" "$view.first_frame"), $(median "$1" "$view.whole"), $(median "$1" "$view.slice")"
   done
+  row "the menu, with counts of all views; longest slice (ms)" "$(median "$1" menu), $(median "$1" menu.slice)"
   row "memory at most (MB)" "$(median "$1" megabytes)"
 }
 

@@ -11,6 +11,7 @@
 
 #include "app/picture/edge_book.h"
 #include "base/rng.h"
+#include "tests/unit/app/chosen.h"
 #include "tests/unit/app/cluster.h"
 
 namespace weft::app {
@@ -78,7 +79,7 @@ class Chance {
                 .direction = one_in(2) ? probe::Direction::Inbound : probe::Direction::Outbound,
                 .netns = below(2),
                 .container = container(),
-                .pid = below(3),
+                .pid = one_in(3) ? 0 : 2 + below(3),
                 .local = address(),
                 .remote = address(),
                 .port = port()};
@@ -107,13 +108,18 @@ class Chance {
   }
 
   void change_process(HostReport& report) {
-    const std::uint32_t pid = 1 + below(3);
+    const std::uint32_t pid = 2 + below(3);
     const bool was_there =
         std::erase_if(report.processes, [&](const auto& p) { return p.pid == pid; }) > 0;
     if (!was_there || one_in(2)) {
-      report.processes.push_back(
-          {.pid = pid, .name = one_in(2) ? "httpd" : "sh", .container = container()});
+      report.processes.push_back({.pid = pid,
+                                  .parent = below(4),
+                                  .name = one_in(2) ? "httpd" : "sh",
+                                  .container = container()});
     }
+    std::sort(report.processes.begin(), report.processes.end(), [](const auto& a, const auto& b) {
+      return a.pid < b.pid;
+    });
   }
 
   void change(HostReport& report) {
@@ -179,6 +185,8 @@ class Follower {
     }
   }
 
+  void forget() { shown_.clear(); }
+
   View expected(View all) const {
     (void)apply_choice(choice_, all);
     return all;
@@ -205,6 +213,29 @@ class Followed {
   void step() {
     for (std::uint32_t i = 0; i <= chance_.below(3); ++i) {
       change_a_host();
+      do_a_part();
+    }
+  }
+
+  // Views are made a part at a time, and dropped at any time.
+  void do_a_part() {
+    const std::span<const TopologySpec> all = topologies();
+    if (chance_.one_in(8)) {
+      const TopologyId kept = all[chance_.below(std::uint32_t(all.size()))].id;
+      picture_.keep_only({kept});
+      for (Follower& follower : followers_) {
+        if (follower.topology() != kept) {
+          follower.forget();
+        }
+      }
+    }
+    if (chance_.one_in(4)) {
+      picture_.want(all[chance_.below(std::uint32_t(all.size()))].id);
+    }
+    using enum Picture::Stage;
+    for (std::uint32_t i = chance_.below(4); i > 0; --i) {
+      std::size_t work = 1 + chance_.below(12);
+      picture_.advance(work, chance_.one_in(4) ? Nodes : All);
     }
   }
 
@@ -228,6 +259,7 @@ class Followed {
   void check() {
     Picture fresh(report_);
     ASSERT_EQ(picture_.scene().edges, fresh.scene().edges) << "seed " << seed_;
+    ASSERT_TRUE(picture_.is_done(Picture::Stage::All));
     for (const TopologySpec& spec : topologies()) {
       ViewBook& view = picture_.view(spec.id);
       const View& expected = fresh.view(spec.id).view();

@@ -10,6 +10,7 @@
 
 #include "app/picture/picture.h"
 #include "app/render.h"
+#include "tests/unit/app/chosen.h"
 #include "tests/unit/app/cluster.h"
 
 namespace weft::app {
@@ -171,11 +172,8 @@ TEST_F(TopologyTest, GroupsContainersByTheNetworksTheyAreOn) {
   const Node& gateway = rendered.at("bridge, weft-net;<network>");
   EXPECT_EQ(gateway.metadata.back().value, "172.17.0.0/16");
   EXPECT_TRUE(gateway.links.contains(net.id));
-  const Edges edges;
-  const boost::json::value details = boost::json::parse(
-      details_text(net, TopologyId::ContainersByNetwork, rendered, {report_, edges}, [](PeerName) {
-        return 0;
-      }));
+  const boost::json::value details = boost::json::parse(details_text(
+      net, TopologyId::ContainersByNetwork, rendered, report_, [](PeerName) { return 0; }));
   EXPECT_EQ(details.at("children").at(0).at("nodes").as_array().size(), 2U);
 }
 
