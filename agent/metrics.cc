@@ -321,6 +321,10 @@ void add_datapath(const router::DatapathStatus& datapath, Page& page) {
       {"decapsulated", fast.decapsulated},
       {"slow", fast.slow},
       {"esp", fast.esp},
+      {"lane_sealed", fast.lane_sealed},
+      {"lane_opened", fast.lane_opened},
+      {"lane_forged", fast.lane_forged},
+      {"lane_replayed", fast.lane_replayed},
       {"refused", fast.refused}};
   for (const auto& [fate, count] : packets) {
     page.counter("weft_fast_path_packets_total",

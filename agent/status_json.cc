@@ -279,6 +279,10 @@ json::object to_json(const router::DatapathStatus& datapath, const AgentStatus& 
             {"fast_refused", fast.refused},
             {"fast_sealed", fast.sealed},
             {"fast_esp", fast.esp},
+            {"fast_lane_sealed", fast.lane_sealed},
+            {"fast_lane_opened", fast.lane_opened},
+            {"fast_lane_forged", fast.lane_forged},
+            {"fast_lane_replayed", fast.lane_replayed},
             {"fast_relayed", fast.relayed},
             {"relayed", datapath.relays.passed_on},
             {"relays_limited", datapath.relays.limited},
@@ -300,6 +304,7 @@ json::object to_json(const router::SealedPeerStatus& peer,
           {"endpoint", peer.endpoint.to_string()},
           {"cipher", peer.clear ? "" : peer.cipher},
           {"esp", peer.esp},
+          {"lane", peer.lane},
           {"reason", peer.clear ? "both hosts are in trusted subnets" : "a password is set"},
           {"packets_out", peer.packets_out},
           {"packets_in", peer.packets_in},
@@ -321,7 +326,8 @@ json::object drops_to_json(const router::SealedWorkerStats& worker) {
           {"replayed", of(Replayed)},
           {"not_authentic", of(NotAuthentic)},
           {"deliver_failed", of(DeliverFailed)},
-          {"relayed_too_often", of(RelayedTooOften)}};
+          {"relayed_too_often", of(RelayedTooOften)},
+          {"passed_kernel", of(PassedKernel)}};
 }
 
 json::object to_json(const router::SealedStatus& sealed,

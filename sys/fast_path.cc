@@ -248,22 +248,30 @@ Result<Ok> detach(std::uint32_t ifindex, bpf_tc_attach_point point, const std::s
 
 class KernelFastPath final : public FastPath {
  public:
-  KernelFastPath(const fast_path& skeleton, bool guard)
+  KernelFastPath(const fast_path& skeleton, bool guard, bool has_lane)
       : has_guard_(guard),
         port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
         underlay_(duplicate(bpf_program__fd(skeleton.progs.weft_underlay))),
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
         to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
         guard_(duplicate(bpf_program__fd(skeleton.progs.weft_guard))),
+        seal_(duplicate(bpf_program__fd(skeleton.progs.weft_seal))),
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
-        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_4))),
-        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_4))),
+        peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_5))),
+        counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_5))),
         traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))),
-        neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_1))) {
+        neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_1))),
+        slots_(make_slots(skeleton)) {
     for_each_entry<weft_address, weft_peer>(
         peers_.get(), [this](const weft_address& address, const weft_peer& peer) {
-          slots_.insert_or_assign(ip_of(address), peer.slot);
+          slots_->adopt(ip_of(address), peer.slot);
         });
+    if (has_lane) {
+      lane_ = make_kernel_lane({.agent = bpf_map__fd(skeleton.maps.weft_lane_agent_1),
+                                .sealing = bpf_map__fd(skeleton.maps.weft_sealing_1),
+                                .opening = bpf_map__fd(skeleton.maps.weft_opening_1)},
+                               slots_);
+    }
   }
 
   Entries entries() const override {
@@ -310,6 +318,10 @@ class KernelFastPath final : public FastPath {
     return attach(underlay_.get(), ifindex, BPF_TC_INGRESS);
   }
 
+  Result<Ok> attach_lane(std::uint32_t ifindex) override {
+    return attach(seal_.get(), ifindex, BPF_TC_INGRESS);
+  }
+
   Result<Ok> set_local(Mac mac, std::uint32_t ifindex) override {
     weft_endpoint endpoint{};
     endpoint.kind = WEFT_ENDPOINT_LOCAL;
@@ -340,18 +352,15 @@ class KernelFastPath final : public FastPath {
     peer.source = key_of(route.source);
     peer.next = key_of(route.next);
     peer.flags = (route.slow ? WEFT_PEER_SLOW : 0U) | (route.on_link ? WEFT_PEER_ON_LINK : 0U);
-    peer.slot = slot_of(underlay);
+    peer.slot = slots_->take(underlay);
     peer.frame_max = route.limit.frame_max;
     peer.reports = route.limit.reports;
     return put(peers_.get(), key_of(underlay), peer);
   }
 
-  Result<Ok> set_sealed_peer(const Ip& underlay,
-                             std::uint32_t device,
-                             Trust trust,
-                             SizeLimit limit) override {
-    std::uint32_t flags = WEFT_PEER_SEALED;
-    switch (trust) {
+  Result<Ok> set_sealed_peer(const Ip& underlay, const SealedRoute& route) override {
+    std::uint32_t flags = WEFT_PEER_SEALED | (route.on_link ? WEFT_PEER_ON_LINK : 0U);
+    switch (route.trust) {
       case Trust::Refuse:
         break;
       case Trust::Accept:
@@ -361,24 +370,26 @@ class KernelFastPath final : public FastPath {
         flags |= WEFT_PEER_ESP;
         break;
     }
-    return put_sealed(underlay, device, flags, limit);
+    return put_sealed(underlay, route, flags);
   }
 
   Result<Ok> set_esp_peer(const Ip& underlay, std::uint32_t vxlan, SizeLimit limit) override {
-    return put_sealed(underlay, vxlan, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT, limit);
+    SealedRoute route;
+    route.device = vxlan;
+    route.limit = limit;
+    return put_sealed(underlay, route, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT);
   }
 
   Result<Ok> drop_peer(const Ip& underlay) override {
-    slots_.erase(underlay);
+    slots_->release(underlay);
     return erase(peers_.get(), key_of(underlay));
   }
 
   TrafficStats traffic(const Ip& underlay) const override {
     TrafficStats total;
-    const auto slot = slots_.find(underlay);
+    const std::optional<std::uint32_t> slot = slots_->find(underlay);
     std::vector<weft_traffic> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    if (slot == slots_.end()
-        || bpf_map_lookup_elem(traffic_.get(), &slot->second, values.data()) != 0) {
+    if (!slot || bpf_map_lookup_elem(traffic_.get(), &*slot, values.data()) != 0) {
       return total;
     }
     for (const weft_traffic& value : values) {
@@ -402,21 +413,27 @@ class KernelFastPath final : public FastPath {
     stats.relayed = sum(WEFT_COUNTER_RELAYED);
     stats.too_big = sum(WEFT_COUNTER_TOO_BIG);
     stats.arp_answered = sum(WEFT_COUNTER_ARP);
+    stats.lane_sealed = sum(WEFT_COUNTER_LANE_SEALED);
+    stats.lane_opened = sum(WEFT_COUNTER_LANE_OPENED);
+    stats.lane_forged = sum(WEFT_COUNTER_LANE_FORGED);
+    stats.lane_replayed = sum(WEFT_COUNTER_LANE_REPLAYED);
     return stats;
   }
 
+  std::shared_ptr<KernelLane> lane() const override { return lane_; }
+
  private:
-  Result<Ok> put_sealed(const Ip& underlay,
-                        std::uint32_t device,
-                        std::uint32_t flags,
-                        SizeLimit limit) {
+  Result<Ok> put_sealed(const Ip& underlay, const SealedRoute& route, std::uint32_t flags) {
+    const bool has_lane = lane_ && underlay.is_v4() && route.source.is_v4();
     weft_peer peer{};
-    peer.ifindex = device;
+    peer.ifindex = route.device;
+    peer.source = key_of(route.source);
     peer.next = key_of(underlay);
     peer.flags = flags;
-    peer.slot = slot_of(underlay);
-    peer.frame_max = limit.frame_max;
-    peer.reports = limit.reports;
+    peer.slot = slots_->take(underlay);
+    peer.frame_max = route.limit.frame_max;
+    peer.reports = route.limit.reports;
+    peer.wire = has_lane ? route.ifindex : 0;
     return put(peers_.get(), key_of(underlay), peer);
   }
 
@@ -438,25 +455,17 @@ class KernelFastPath final : public FastPath {
     return Ok{};
   }
 
-  // Kept as long as the peer; a new one begins with what the last one in its place counted,
-  // cleared.
-  std::uint32_t slot_of(const Ip& underlay) {
-    const auto known = slots_.find(underlay);
-    if (known != slots_.end()) {
-      return known->second;
-    }
-    std::set<std::uint32_t> taken;
-    for (const auto& [ip, slot] : slots_) {
-      taken.insert(slot);
-    }
-    std::uint32_t free = 0;
-    while (taken.contains(free)) {
-      ++free;
-    }
-    const std::vector<weft_traffic> zero(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    (void)bpf_map_update_elem(traffic_.get(), &free, zero.data(), BPF_ANY);  // Only a counter.
-    slots_.emplace(underlay, free);
-    return free;
+  // Shared with the lane, which may outlive the fast path. Nobody is told of failures: the places
+  // exist, as those of any array.
+  static std::shared_ptr<PeerSlots> make_slots(const fast_path& skeleton) {
+    const auto traffic = std::make_shared<Fd>(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1)));
+    const auto sealing = std::make_shared<Fd>(duplicate(bpf_map__fd(skeleton.maps.weft_sealing_1)));
+    return std::make_shared<PeerSlots>([traffic, sealing](std::uint32_t slot) {
+      const std::vector<weft_traffic> none(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+      (void)bpf_map_update_elem(traffic->get(), &slot, none.data(), BPF_ANY);
+      const weft_sealing no_key{};
+      (void)bpf_map_update_elem(sealing->get(), &slot, &no_key, BPF_F_LOCK);
+    });
   }
 
   std::uint64_t sum(std::uint32_t counter) const {
@@ -477,12 +486,14 @@ class KernelFastPath final : public FastPath {
   Fd from_vx_;
   Fd to_vx_;
   Fd guard_;
+  Fd seal_;
   Fd endpoints_;
   Fd peers_;
   Fd counters_;
   Fd traffic_;
   Fd neighbors_;
-  std::map<Ip, std::uint32_t> slots_;
+  std::shared_ptr<PeerSlots> slots_;
+  std::shared_ptr<KernelLane> lane_;
 };
 
 // True if no filter at all is left in this direction.
@@ -527,7 +538,9 @@ struct CloseSkeleton {
 
 }  // namespace
 
-Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& options) {
+namespace {
+
+Result<std::unique_ptr<FastPath>> load(const FastPath::Options& options) {
   const BpfLog log;
   // The skeleton holds a copy of the object file; only descriptors survive this function.
   const std::unique_ptr<fast_path, CloseSkeleton> skeleton(fast_path__open());
@@ -536,9 +549,13 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
   }
   skeleton->rodata->weft_vni = options.vni;
   skeleton->rodata->weft_port_number = options.port;
+  skeleton->rodata->weft_sealed_port = options.sealed_port;
+
+  const bool has_lane = options.sealed_port != 0;
+  bpf_program__set_autoload(skeleton->progs.weft_seal, has_lane);
   reuse_maps({skeleton->maps.weft_endpoint_1,
-              skeleton->maps.weft_peer_4,
-              skeleton->maps.weft_counter_4,
+              skeleton->maps.weft_peer_5,
+              skeleton->maps.weft_counter_5,
               skeleton->maps.weft_traffic_1,
               skeleton->maps.weft_neighbor_1});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
@@ -546,7 +563,21 @@ Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& option
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),
                  -error};
   }
-  return std::unique_ptr<FastPath>(std::make_unique<KernelFastPath>(*skeleton, options.guard));
+  return std::unique_ptr<FastPath>(
+      std::make_unique<KernelFastPath>(*skeleton, options.guard, has_lane));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FastPath>> load_fast_path(const FastPath::Options& options) {
+  Result<std::unique_ptr<FastPath>> loaded = load(options);
+  if (loaded.ok() || options.sealed_port == 0) {
+    return loaded;
+  }
+  // The cipher asks more of a verifier than the rest.
+  FastPath::Options without = options;
+  without.sealed_port = 0;
+  return load(without);
 }
 
 Result<Ok> detach_fast_path() {

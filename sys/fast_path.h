@@ -12,20 +12,25 @@
 
 #include "base/address.h"
 #include "base/result.h"
+#include "sys/bpf/kernel_lane.h"
 
 namespace weft::sys {
 
 struct FastPathStats {
-  std::uint64_t local = 0;         // Frames redirected to a local container.
-  std::uint64_t encapsulated = 0;  // Frames sent to the underlay by BPF.
-  std::uint64_t decapsulated = 0;  // Frames delivered from the underlay by BPF.
-  std::uint64_t slow = 0;          // Frames left to the bridge.
-  std::uint64_t refused = 0;       // VXLAN of our VNI from an unknown or a sealed peer, dropped.
-  std::uint64_t sealed = 0;        // Frames handed to the agent to be sealed.
-  std::uint64_t esp = 0;           // Frames handed to the VXLAN device, for the kernel to seal.
-  std::uint64_t relayed = 0;       // Frames of other peers passed on to others.
-  std::uint64_t arp_answered = 0;  // Questions for addresses elsewhere.
-  std::uint64_t too_big = 0;       // Frames larger than their path carries, handed to the agent.
+  std::uint64_t local = 0;          // Frames redirected to a local container.
+  std::uint64_t encapsulated = 0;   // Frames sent to the underlay by BPF.
+  std::uint64_t decapsulated = 0;   // Frames delivered from the underlay by BPF.
+  std::uint64_t slow = 0;           // Frames left to the bridge.
+  std::uint64_t refused = 0;        // VXLAN of our VNI from an unknown or a sealed peer, dropped.
+  std::uint64_t sealed = 0;         // Frames handed to the agent to be sealed.
+  std::uint64_t esp = 0;            // Frames handed to the VXLAN device, for the kernel to seal.
+  std::uint64_t relayed = 0;        // Frames of other peers passed on to others.
+  std::uint64_t arp_answered = 0;   // Questions for addresses elsewhere.
+  std::uint64_t too_big = 0;        // Frames larger than their path carries, handed to the agent.
+  std::uint64_t lane_sealed = 0;    // Small frames that BPF sealed,
+  std::uint64_t lane_opened = 0;    // and opened;
+  std::uint64_t lane_forged = 0;    // that were altered or forged, dropped;
+  std::uint64_t lane_replayed = 0;  // that had been there before, dropped.
 };
 
 // With one peer's containers, as far as BPF saw it; what a relay delivers counts as the relay's.
@@ -44,6 +49,7 @@ class FastPath {
     std::uint32_t vni = 0;
     std::uint16_t port = 0;  // UDP port of VXLAN.
     bool guard = false;      // What leaves the underlay's devices for sealed peers is watched, too.
+    std::uint16_t sealed_port = 0;  // Of the encrypted data path: BPF seals small frames. 0: not.
   };
   struct Entries {
     std::map<Mac, Ip> remotes;
@@ -64,6 +70,8 @@ class FastPath {
   virtual Result<Ok> attach_vxlan(std::uint32_t ifindex) = 0;  // The external-mode device.
   virtual Result<Ok> attach_underlay(
       std::uint32_t ifindex) = 0;  // A device peers are reached through.
+  // The end at which small frames arrive that BPF is to seal. Precondition: lane().
+  virtual Result<Ok> attach_lane(std::uint32_t ifindex) = 0;
 
   virtual Result<Ok> set_local(Mac mac, std::uint32_t ifindex) = 0;
   virtual Result<Ok> set_remote(Mac mac, const Ip& underlay) = 0;
@@ -91,14 +99,23 @@ class FastPath {
   // Frames for the peer appear to arrive on the device. VXLAN from it is refused; or believed all
   // the same; or believed behind the VXLAN device, where the kernel lets only what was sealed in.
   enum class Trust : std::uint8_t { Refuse, Accept, Esp };
-  virtual Result<Ok> set_sealed_peer(const Ip& underlay,
-                                     std::uint32_t device,
-                                     Trust trust,
-                                     SizeLimit limit) = 0;
+  struct SealedRoute {
+    std::uint32_t device = 0;
+    Trust trust = Trust::Refuse;
+    SizeLimit limit{};
+    // The route there, for small frames that BPF seals; ifindex 0: it seals none.
+    std::uint32_t ifindex = 0;
+    Ip source;
+    bool on_link = false;
+  };
+  virtual Result<Ok> set_sealed_peer(const Ip& underlay, const SealedRoute& route) = 0;
   // Frames for the peer go out of the VXLAN device, and the kernel seals them. VXLAN from it as
   // with Trust::Esp.
   virtual Result<Ok> set_esp_peer(const Ip& underlay, std::uint32_t vxlan, SizeLimit limit) = 0;
   virtual Result<Ok> drop_peer(const Ip& underlay) = 0;
+
+  // Keys of small frames; nothing: the kernel refused the programs, or they were not asked for.
+  virtual std::shared_ptr<KernelLane> lane() const = 0;
 
   virtual FastPathStats stats() const = 0;
   virtual TrafficStats traffic(const Ip& underlay) const = 0;

@@ -111,13 +111,14 @@ std::string encryption_summary(const json::value& encryption) {
   for (const json::value& peer : encryption.at("peers").as_array()) {
     const std::string_view cipher = text_at(peer, "cipher");
     text += line("Peer",
-                 fmt::format("{} {} {}{}{}{} ({})",
+                 fmt::format("{} {} {}{}{}{}{} ({})",
                              peer_label(peer, "name"),
                              text_at(peer, "path"),
                              text_at(peer, "state"),
                              cipher.empty() ? "" : ", ",
                              cipher,
                              flag_at(peer, "esp") ? ", ESP agreed" : "",
+                             flag_at(peer, "lane") ? ", small frames in the kernel" : "",
                              text_at(peer, "reason")));
   }
   return text;

@@ -5,6 +5,7 @@
 //   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
 //   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
 //   weft_guard     underlay device, egress     refuses VXLAN that should have been sealed (ESP)
+//   weft_seal      the lane's end, ingress     seals small frames (router/bpf/kernel_lane.bpf.h)
 //
 // Every program returns TC_ACT_UNSPEC for what is not its business, so that other filters on the
 // device still see it, and so that the bridge or the stack handles it. What the bridge truth would
@@ -30,6 +31,7 @@
 
 const volatile __u32 weft_vni = 0;
 const volatile __u16 weft_port_number = 0;
+const volatile __u16 weft_sealed_port = 0;  // Of the encrypted data path; 0: there is none.
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
@@ -45,14 +47,14 @@ struct {
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct weft_address);
   __type(value, struct weft_peer);
-} weft_peer_4 SEC(".maps");
+} weft_peer_5 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, WEFT_COUNTERS);
   __type(key, __u32);
   __type(value, __u64);
-} weft_counter_4 SEC(".maps");
+} weft_counter_5 SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -78,7 +80,7 @@ struct {
 } weft_bulk_1 SEC(".maps");
 
 static __always_inline void count(__u32 counter) {
-  __u64* value = bpf_map_lookup_elem(&weft_counter_4, &counter);
+  __u64* value = bpf_map_lookup_elem(&weft_counter_5, &counter);
   if (value) {
     *value += 1;
   }
@@ -111,7 +113,7 @@ static __always_inline struct weft_endpoint* endpoint_of(struct __sk_buff* skb) 
 }
 
 static __always_inline const struct weft_peer* peer_of(const struct weft_endpoint* endpoint) {
-  return bpf_map_lookup_elem(&weft_peer_4, &endpoint->underlay);
+  return bpf_map_lookup_elem(&weft_peer_5, &endpoint->underlay);
 }
 
 static __always_inline int is_sealed(const struct weft_peer* peer) {
@@ -224,6 +226,8 @@ static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_
   return send_to(peer);
 }
 
+#include "router/bpf/kernel_lane.bpf.h"
+
 // Answers for containers elsewhere, so that new ones are met also while the agent stands still.
 // What is not known goes on to the agent.
 static __always_inline int answer_arp(struct __sk_buff* skb) {
@@ -286,7 +290,13 @@ SEC("tc") int weft_port(struct __sk_buff* skb) {
       // As if it had arrived on that device: the agent's packet socket hears it there.
       count(WEFT_COUNTER_SEALED);
       count_out(peer, skb->len);
-      skb->mark = lane_of(skb);
+      const __u32 lane = lane_of(skb);
+      const __u32 way_in =
+          weft_sealed_port != 0 && lane == WEFT_LANE_EXPRESS ? lane_for(skb, peer) : 0;
+      if (way_in != 0) {
+        return bpf_redirect(way_in, 0);
+      }
+      skb->mark = lane;
       return bpf_redirect(peer->ifindex, BPF_F_INGRESS);
     }
     return encapsulate(skb, peer);
@@ -342,6 +352,11 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
       && bpf_skb_pull_data(skb, WEFT_ENCAP_FRAME_SIZE)) {
     return TC_ACT_UNSPEC;
   }
+  struct weft_lane_datagram sealed;
+  if (weft_sealed_port != 0
+      && weft_parse_lane(start_of(skb), end_of(skb), skb->len, weft_sealed_port, &sealed)) {
+    return open_small(skb, &sealed);
+  }
   struct weft_vxlan vxlan;
   if (!weft_parse_vxlan(start_of(skb), end_of(skb), weft_port_number, &vxlan)
       || vxlan.vni != weft_vni) {
@@ -350,7 +365,7 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   // Strangers, and packets that are routed through this host to another, are not decided here: the
   // stack forwards them, or hands them to the VXLAN device, where weft_from_vx refuses strangers.
   const struct weft_address source = weft_mapped(vxlan.source);
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_4, &source);
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_5, &source);
   if (is_refused(peer)) {
     return refuse();  // Forged, or of a peer that is not configured as we are.
   }
@@ -399,7 +414,7 @@ SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   } else {
     return refuse();
   }
-  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_4, &source);
+  const struct weft_peer* peer = bpf_map_lookup_elem(&weft_peer_5, &source);
   if (key.tunnel_id != weft_vni || !peer || is_refused_inside(peer)) {
     return refuse();
   }
@@ -420,7 +435,7 @@ static __always_inline const struct weft_peer* peer_behind_vx(struct __sk_buff* 
       return 0;
     }
     const struct weft_address address = weft_mapped(ipv4);
-    return bpf_map_lookup_elem(&weft_peer_4, &address);
+    return bpf_map_lookup_elem(&weft_peer_5, &address);
   }
   const struct weft_endpoint* endpoint = endpoint_of(skb);
   return endpoint && endpoint->kind == WEFT_ENDPOINT_REMOTE ? peer_of(endpoint) : 0;
@@ -469,10 +484,27 @@ SEC("tc") int weft_guard(struct __sk_buff* skb) {
     return TC_ACT_UNSPEC;
   }
   const struct weft_address destination = weft_mapped(ip + WEFT_IPV4_DESTINATION);
-  if (is_refused(bpf_map_lookup_elem(&weft_peer_4, &destination))) {
+  if (is_refused(bpf_map_lookup_elem(&weft_peer_5, &destination))) {
     return refuse();
   }
   return TC_ACT_UNSPEC;
+}
+
+// Small frames for peers, their checksums complete. What cannot be sealed any more, the agent
+// seals.
+SEC("tc") int weft_seal(struct __sk_buff* skb) {
+  const struct weft_endpoint* endpoint = endpoint_of(skb);
+  const struct weft_peer* peer =
+      endpoint && endpoint->kind == WEFT_ENDPOINT_REMOTE ? peer_of(endpoint) : 0;
+  if (!is_sealed(peer)) {
+    return refuse();
+  }
+  const int verdict = seal_small(skb, peer);
+  if (verdict != TC_ACT_UNSPEC) {
+    return verdict;
+  }
+  skb->mark = WEFT_LANE_EXPRESS;
+  return bpf_redirect(peer->ifindex, BPF_F_INGRESS);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -5,6 +5,7 @@
 // field increments it, and an agent that finds another layout starts afresh.
 #pragma once
 
+#include <linux/bpf.h>
 #include <linux/types.h>
 
 // 500 hosts of 130 containers each. The table takes memory per entry in use, not per slot.
@@ -60,7 +61,7 @@ struct weft_peer {
   __u32 slot;                // Its place in the table of traffic.
   __u32 frame_max;           // The largest frame its path carries; 0: not known.
   __u32 reports;             // The device that hears of larger ones, for the agent to answer.
-  __u32 zero;
+  __u32 wire;                // The device that what BPF seals for it leaves by; 0: none does.
 };
 
 // What was exchanged with one peer's containers by the fast path. One place each in a per-CPU
@@ -84,6 +85,60 @@ struct weft_traffic {
 // Flows are told apart by hash; two that share a place wait together.
 #define WEFT_FLOWS 4096
 
+// Small frames of sparse flows are sealed and opened by BPF (docs/adr/0082). The tables of it are
+// the agent's of this run alone: never adopted.
+
+// Sessions with a peer: in use, the one before, and the next.
+#define WEFT_OPENINGS_MAX (3 * WEFT_PEERS_MAX)
+// Of counters: 1,984 datagrams may arrive in any order.
+#define WEFT_LANE_WINDOW_WORDS 32
+// No key seals more.
+#define WEFT_LANE_COUNTER_MAX (1ULL << 28)
+// More of them in one millisecond are cheaper in batches, by the agent: for so long after that,
+// since a flood comes in bursts where its sender shares a processor. Nanoseconds.
+#define WEFT_LANE_PER_MS 64
+#define WEFT_LANE_FLOOD_MEMORY 50000000
+#define WEFT_MS 1000000
+
+// What the agent says of itself. The only entry of an array.
+struct weft_lane_agent {
+  __u64 alive_until;  // CLOCK_MONOTONIC; nothing is sealed or opened afterwards. Nanoseconds.
+  __u32 port;         // Out of this device frames go to be sealed: it completes their checksums.
+  __u32 device;       // The agent hears frames here, and what it sends here goes to the bridge.
+};
+
+// How to seal for a peer: one place each in an array, as of traffic.
+struct weft_sealing {
+  struct bpf_spin_lock lock;
+  __u32 receiver;  // The peer's index of the session; 0: none.
+  __u32 key[8];
+  __u64 counter;  // The next. Drawn under the lock, together with the key.
+  __u64 expires;  // CLOCK_MONOTONIC.
+  __u64 octets;   // Of frames sealed.
+  __u64 since;    // The millisecond that is being counted began.
+  __u64 flood_until;
+  __u32 count;  // Frames in it.
+  __u16 udp_source;
+  __u16 udp_destination;
+};
+
+// Which counters have been seen (RFC 6479).
+struct weft_lane_window {
+  __u64 next;  // One above the highest accepted.
+  __u64 words[WEFT_LANE_WINDOW_WORDS];
+};
+
+// How to open what names our index of a session.
+struct weft_opening {
+  struct bpf_spin_lock lock;
+  __u32 zero;
+  __u32 key[8];
+  __u64 expires;
+  __u64 packets;
+  __u64 octets;  // Of frames opened.
+  struct weft_lane_window window;
+};
+
 // A frame of the agent's own for the VXLAN device (__sk_buff.mark), with a checksum for the
 // underlay device to compute: its inner IPv4 destination is the peer's underlay address
 // (router/checksums/checksum_probe.h). "wefc"
@@ -100,7 +155,11 @@ enum weft_counter {
   WEFT_COUNTER_TOO_BIG = 7,
   WEFT_COUNTER_ARP = 8,
   WEFT_COUNTER_ESP = 9,
-  WEFT_COUNTERS = 10,
+  WEFT_COUNTER_LANE_SEALED = 10,
+  WEFT_COUNTER_LANE_OPENED = 11,
+  WEFT_COUNTER_LANE_FORGED = 12,
+  WEFT_COUNTER_LANE_REPLAYED = 13,
+  WEFT_COUNTERS = 14,
 };
 
 #ifdef __cplusplus
@@ -113,3 +172,5 @@ WEFT_MAPS_ASSERT(sizeof(struct weft_address) == 16);
 WEFT_MAPS_ASSERT(sizeof(struct weft_endpoint) == 24);
 WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 56);
 WEFT_MAPS_ASSERT(sizeof(struct weft_traffic) == 32);
+WEFT_MAPS_ASSERT(sizeof(struct weft_sealing) == 88);
+WEFT_MAPS_ASSERT(sizeof(struct weft_opening) == 328);

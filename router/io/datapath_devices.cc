@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "router/io/datapath_impl.h"
 #include "sys/firewall.h"
+#include "sys/link/checksum_offload.h"
 
 namespace weft::router {
 
@@ -65,7 +66,10 @@ void DatapathService::Impl::load_programs() {
     reason_ = "switched off";
   } else {
     Result<std::unique_ptr<sys::FastPath>> loaded = sys::load_fast_path(
-        {.vni = options_.vni, .port = options_.vxlan_port, .guard = is_esp_possible()});
+        {.vni = options_.vni,
+         .port = options_.vxlan_port,
+         .guard = is_esp_possible(),
+         .sealed_port = options_.sealed != nullptr ? options_.sealed->port() : std::uint16_t{0}});
     if (loaded.ok()) {
       fast_path_ = std::move(loaded).value();
       return;
@@ -149,6 +153,33 @@ Result<Ok> DatapathService::Impl::ensure_seal() {
       tell_fast_path(peer);
     }
   }
+  return ensure_lane();
+}
+
+// The pair of devices that small frames pass to be sealed in the kernel: see
+// router/bpf/kernel_lane.bpf.h. Without it the agent seals them.
+Result<Ok> DatapathService::Impl::ensure_lane() {
+  const std::shared_ptr<sys::KernelLane> lane = fast_path_ ? fast_path_->lane() : nullptr;
+  if (!lane) {
+    return netdev_.remove_link(lane_port_);
+  }
+  WEFT_TRY(netdev_.ensure_veth({.name = lane_port_,
+                                .peer = lane_end_,
+                                .peer_mac = seal_mac(options_.self),
+                                .mtu = mtu_,
+                                .peer_is_silent = true}));
+  const std::optional<LinkInfo> port = WEFT_TRY(netdev_.find_link(lane_port_));
+  const std::optional<LinkInfo> end = WEFT_TRY(netdev_.find_link(lane_end_));
+  if (!port || !end) {
+    return Error{Errc::NotFound, fmt::format("link {} is gone", lane_end_)};
+  }
+  if (end->index != lane_index_) {
+    WEFT_TRY(sys::set_checksum_offload(lane_port_, false));
+    WEFT_TRY(fast_path_->attach_lane(end->index));
+    lane_index_ = end->index;
+  }
+  lane->set_devices(port->index, seal_index_);
+  options_.sealed->set_lane(lane);
   return Ok{};
 }
 
@@ -348,9 +379,16 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
     using enum sys::FastPath::Trust;
     const auto otherwise = esp_.contains(peer) ? Esp : Refuse;
     // Also without a route: nothing may leave past the agent.
+    // Through a relay the agent seals, and counts the hops.
+    const bool is_straight = path && path_to(peer).way == Way::Sealed;
     note("peer in the fast path",
-         fast_path_->set_sealed_peer(
-             peer, seal_index_, is_clear_allowed(peer) ? Accept : otherwise, size_limit(peer)));
+         fast_path_->set_sealed_peer(peer,
+                                     {.device = seal_index_,
+                                      .trust = is_clear_allowed(peer) ? Accept : otherwise,
+                                      .limit = size_limit(peer),
+                                      .ifindex = is_straight ? path->ifindex : 0,
+                                      .source = path ? path->source : Ip(),
+                                      .on_link = path && path->on_link}));
     return;
   }
   const std::optional<ClearRelay> relay = clear_relay(path_to(peer));

@@ -44,6 +44,8 @@ inline constexpr std::string_view kTapSuffix = "-tap";
 inline constexpr std::string_view kVxlanSuffix = "-vx";
 inline constexpr std::string_view kSealPortSuffix = "-sp";
 inline constexpr std::string_view kSealEndSuffix = "-se";
+inline constexpr std::string_view kLanePortSuffix = "-lp";
+inline constexpr std::string_view kLaneEndSuffix = "-le";
 
 class DatapathService::Impl {
  public:
@@ -61,6 +63,8 @@ class DatapathService::Impl {
         tap_name_(options_.bridge + std::string(kTapSuffix)),
         seal_port_(options_.bridge + std::string(kSealPortSuffix)),
         seal_end_(options_.bridge + std::string(kSealEndSuffix)),
+        lane_port_(options_.bridge + std::string(kLanePortSuffix)),
+        lane_end_(options_.bridge + std::string(kLaneEndSuffix)),
         timer_(executor_),
         exposed_(options_.exposed),
         kept_(options_.kept),
@@ -102,6 +106,7 @@ class DatapathService::Impl {
   bool delivers_sealed() const { return options_.sealed != nullptr && !options_.policies; }
   Result<Ok> ensure_vxlan();
   Result<Ok> ensure_seal();
+  Result<Ok> ensure_lane();
   bool is_clear_allowed(const Ip& peer) const {
     return options_.sealed == nullptr || clear_.contains(peer);
   }
@@ -189,6 +194,8 @@ class DatapathService::Impl {
   std::string tap_name_;
   std::string seal_port_;
   std::string seal_end_;
+  std::string lane_port_;
+  std::string lane_end_;
   boost::asio::steady_timer timer_;
 
   std::unique_ptr<sys::FastPath> fast_path_;  // Nothing in bridge mode.
@@ -197,6 +204,7 @@ class DatapathService::Impl {
   std::uint32_t bridge_index_ = 0;
   std::uint32_t vxlan_index_ = 0;
   std::uint32_t seal_index_ = 0;  // Of the end that the sealing thread listens on.
+  std::uint32_t lane_index_ = 0;  // Of the end at which BPF seals.
   std::map<Mac, Ip> remotes_;     // Of containers elsewhere.
   std::set<Ip> clear_;            // Peers that agreed to go in clear, where others are sealed.
   std::set<Ip> esp_;              // Peers whose VXLAN the kernels seal, if it is sent.

@@ -16,6 +16,7 @@
 #include "router/datapath/ethernet.h"
 #include "router/datapath/ip.h"
 #include "router/io/esp/esp_path.h"
+#include "router/io/lane/lane_path.h"
 #include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/core_driver.h"
@@ -84,6 +85,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     return Ok{};
   }
 
+  std::uint16_t port() const { return options_.port; }
+
   void set_peer(PeerName name, const Sessions::PeerSpec& spec) {
     Peer& peer = peer_of(name);
     if (peer.underlay != spec.endpoint.address) {
@@ -94,6 +97,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     by_underlay_.insert_or_assign(spec.endpoint.address, name);
     Sessions::PeerSpec offered = spec;
     offered.esp = esp_ != nullptr && spec.endpoint.address.is_v4();
+    offered.lane = lane_ != nullptr && spec.endpoint.address.is_v4() && !peer.is_lane_missed;
+    peer.spec = spec;
     feed([&](Sessions& core, TimePoint now, SessionActions& out) {
       core.set_peer(now, name, offered, out);
     });
@@ -131,6 +136,12 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
             }
           });
         });
+  }
+
+  void set_lane(std::shared_ptr<sys::KernelLane> lane) {
+    if (!lane_) {
+      lane_ = std::make_unique<LanePath>(std::move(lane), LanePath::Options{.port = options_.port});
+    }
   }
 
   void set_source(const Ip& underlay, const Ip& source) {
@@ -206,6 +217,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                             .clear = session.clear,
                             .handshaking = session.handshaking,
                             .esp = session.esp,
+                            .lane = session.lane,
                             .cipher = session.cipher ? describe(*session.cipher) : ""};
       if (const auto it = peers_.find(session.peer); it != peers_.end()) {
         const SealedPeerState& state = *it->second.state;
@@ -213,11 +225,19 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
         peer.packets_in = state.received_data.get();
         peer.bytes_out = state.sent_bytes.get();
         peer.bytes_in = state.received_bytes.get();
+        if (lane_) {
+          const LanePath::Traffic lane = lane_->traffic(it->second.underlay);
+          peer.packets_out += lane.sealed.packets;
+          peer.packets_in += lane.opened.packets;
+          peer.bytes_out += lane.sealed.octets;
+          peer.bytes_in += lane.opened.octets;
+        }
       }
       status.peers.push_back(std::move(peer));
     }
     status.esp = esp_ != nullptr;
     status.esp_failure = esp_ ? esp_->failure() : "";
+    status.lane = lane_ != nullptr;
     status.sessions = sessions_->stats();
     status.worker = worker_->stats();
     return status;
@@ -231,6 +251,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     Endpoint endpoint;       // Where its packets go.
     std::shared_ptr<SealedSession> session;
     std::uint64_t esp_packets = 0;  // Under it, by the kernel, when last asked.
+    Sessions::PeerSpec spec;
+    bool is_lane_missed = false;  // What it sealed by BPF comes where ours does not look.
   };
   using Driver = sys::CoreDriver<Sessions, SessionAction, std::function<void(SessionAction)>>;
 
@@ -258,13 +280,17 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                       .underlay = {},
                       .endpoint = {},
                       .session = nullptr,
-                      .esp_packets = 0})
+                      .esp_packets = 0,
+                      .spec = {}})
         .first->second;
   }
 
   void forget_underlay(PeerName name, const Peer& peer) {
     if (esp_) {
       esp_->forget(peer.underlay);
+    }
+    if (lane_) {
+      lane_->forget(peer.underlay);
     }
     const auto it = by_underlay_.find(peer.underlay);
     if (it != by_underlay_.end() && it->second == name) {
@@ -368,7 +394,11 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                      worker_->send_keepalive(peer_of(a.peer).slot);
                    },
                    [this](const SetEndpoint& a) {
-                     peer_of(a.peer).endpoint = a.endpoint;
+                     Peer& peer = peer_of(a.peer);
+                     peer.endpoint = a.endpoint;
+                     if (lane_) {
+                       lane_->stop(peer.underlay);
+                     }
                      keys_changed();
                    },
                    [this](const AgreeClear& a) { agree_clear(a); },
@@ -394,6 +424,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     if (const Peer& peer = peer_of(action.peer); esp_ && peer.endpoint.address == peer.underlay) {
       esp_->add(peer.underlay, action);
     }
+    if (lane_) {
+      lane_->add(peer_of(action.peer).underlay, action);
+    }
     // What is sealed under it may arrive before this turn of the executor is over.
     keys_changed();
     publish();
@@ -412,6 +445,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     if (esp_) {
       esp_->use(peer.underlay, action.local);
     }
+    if (lane_) {
+      lane_->use(peer.underlay, action.local, peer.endpoint);
+    }
     keys_changed();
     look_later();
   }
@@ -423,6 +459,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     }
     if (esp_) {
       esp_->remove(action.local);
+    }
+    if (lane_) {
+      lane_->remove(action.local);
     }
     keyring_.erase(action.local);
     keys_changed();
@@ -448,6 +487,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   // -------------------------------------------------------------------------------
 
   void on_events() {
+    std::set<SessionIndex> missed;
     for (SealedEvent& event : worker_->take_events()) {
       feed([&](Sessions& core, TimePoint now, SessionActions& out) {
         std::visit(
@@ -460,11 +500,30 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                 [&](const SessionConfirmed& e) { core.on_confirmed(now, e.local, out); },
                 [&](const PeerMoved& e) { core.on_moved(e.local, e.from, out); },
                 [&](const UnknownSession& e) { core.on_unknown(now, e.from, out); },
+                [&](const LaneMissed& e) { missed.insert(e.local); },
             },
             event);
       });
     }
+    for (const SessionIndex local : missed) {
+      give_up_lane(local);
+    }
     look_later();
+  }
+
+  // Its packets arrive by a device without our programs, or in pieces. The next session is without.
+  void give_up_lane(SessionIndex local) {
+    const auto session = keyring_.find(local);
+    if (session == keyring_.end()) {
+      return;  // It was late, and its keys were gone from the kernel.
+    }
+    const PeerName name = session->second->peer->name;
+    const auto it = peers_.find(name);
+    if (it != peers_.end() && !std::exchange(it->second.is_lane_missed, true)) {
+      log::warning("small frames sealed by the peer's kernel pass ours by, so agents seal them",
+                   {"peer", name});
+      set_peer(name, Sessions::PeerSpec(it->second.spec));
+    }
   }
 
   void look_later() {
@@ -488,6 +547,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       }
     }
     bool is_any = false;
+    if (lane_) {
+      lane_->keep_alive();
+    }
     const bool is_esp_asked = esp_ && ++looks_ % kEspLooks == 0;
     for (auto& [name, peer] : peers_) {
       if (!peer.session) {
@@ -498,12 +560,13 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
         peer.esp_packets = esp_->look(peer.underlay);
       }
       const SealedPeerState& state = *peer.state;
+      const LanePath::Traffic lane = lane_ ? lane_->traffic(peer.underlay) : LanePath::Traffic{};
       const Sessions::Activity activity{
-          .sent_data = state.sent_data.get(),
-          .sent = state.sent.get(),
-          .received_data = state.received_data.get(),
-          .received = state.received.get(),
-          .counter = std::max(peer.session->counter.get(), peer.esp_packets)};
+          .sent_data = state.sent_data.get() + lane.sealed.packets,
+          .sent = state.sent.get() + lane.sealed.packets,
+          .received_data = state.received_data.get() + lane.opened.packets,
+          .received = state.received.get() + lane.opened.packets,
+          .counter = std::max({peer.session->counter.get(), peer.esp_packets, lane.counter})};
       feed([&, peer_name = name](Sessions& core, TimePoint now, SessionActions& out) {
         core.on_activity(now, peer_name, activity, out);
       });
@@ -521,7 +584,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   bool is_looking_ = false;
   OnClear on_clear_;
   OnEsp on_esp_;
-  std::unique_ptr<EspPath> esp_;  // Nothing where the kernel's is not offered.
+  std::unique_ptr<EspPath> esp_;    // Nothing where the kernel's is not offered.
+  std::unique_ptr<LanePath> lane_;  // Nothing where BPF does not seal.
   std::uint32_t looks_ = 0;
 
   std::map<PeerName, Peer> peers_;
@@ -576,6 +640,14 @@ bool SealedPath::has_esp() const {
 
 void SealedPath::on_esp(std::uint16_t vxlan_port, OnEsp on_esp) {
   impl_->on_esp(vxlan_port, std::move(on_esp));
+}
+
+void SealedPath::set_lane(std::shared_ptr<sys::KernelLane> lane) {
+  impl_->set_lane(std::move(lane));
+}
+
+std::uint16_t SealedPath::port() const {
+  return impl_->port();
 }
 
 void SealedPath::set_source(const Ip& underlay, const Ip& source) {

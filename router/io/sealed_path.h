@@ -22,6 +22,7 @@
 #include "router/io/sealed_worker.h"
 #include "router/keys.h"
 #include "router/sealed/sessions.h"
+#include "sys/bpf/kernel_lane.h"
 #include "sys/clock.h"
 #include "sys/xfrm/xfrm.h"
 
@@ -34,6 +35,7 @@ struct SealedPeerStatus {
   bool clear = false;  // Both sides agreed to send in clear.
   bool handshaking = false;
   bool esp = false;    // The kernels may seal for each other.
+  bool lane = false;   // BPF may, small frames.
   std::string cipher;  // Of the session in use, such as "aes-256-gcm (intel-ipsec-mb)".
   std::uint64_t packets_out = 0;
   std::uint64_t packets_in = 0;
@@ -46,6 +48,7 @@ struct SealedStatus {
   std::vector<std::string> ciphers;  // Best first, with the speed found at the start.
   bool esp = false;                  // Peers are offered the kernel's.
   std::string esp_failure;           // What the kernel refused last of it.
+  bool lane = false;                 // Peers are offered BPF's sealing of small frames.
   std::vector<SealedPeerStatus> peers;
   SessionStats sessions;
   SealedWorkerStats worker;
@@ -78,6 +81,8 @@ class SealedPath {
                                                    const Options& options);
   ~SealedPath();
 
+  std::uint16_t port() const;
+
   // Who is there.
   void set_peer(PeerName peer, const Sessions::PeerSpec& spec);
   void remove_peer(PeerName peer);
@@ -95,6 +100,8 @@ class SealedPath {
   void set_local(Mac mac, std::uint32_t ifindex);
   void set_remote(Mac mac, const Ip& underlay);
   void drop_mac(Mac mac);
+  // Peers are offered the kernel's lane from here on: BPF seals and opens small frames.
+  void set_lane(std::shared_ptr<sys::KernelLane> lane);
   // Frames for the peer at `underlay` are sealed for the one at `next`, which passes them on.
   void set_next(const Ip& underlay, const Ip& next);
   // How large an IP packet the path to the peer carries.

@@ -31,6 +31,7 @@ enum class SealedDrop : std::uint8_t {
   NotAuthentic,   // Altered, forged, or sealed under another key.
   DeliverFailed,  // The container's interface took no more frames.
   RelayedTooOften,
+  PassedKernel,  // Sealed by the peer's kernel, and not seen by ours.
   Count,
 };
 inline constexpr std::size_t kSealedDrops = static_cast<std::size_t>(SealedDrop::Count);
@@ -81,6 +82,7 @@ struct SealedSession {
   Counter counter;  // The next packet's. Never used twice: only the thread draws from it.
   ReplayWindow window;
   bool is_confirmed = false;
+  bool is_lane_missed = false;  // Told.
 };
 
 // No session seals more than this: four times the volume at which it is renewed, far below what the

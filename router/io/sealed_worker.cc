@@ -389,6 +389,12 @@ class SealedWorker::Impl {
       return drop(SealedDrop::UnknownIndex);
     }
     SealedSession& session = *keys_->sessions[index];
+    if (header->lane == Lane::Kernel) {
+      if (!std::exchange(session.is_lane_missed, true)) {
+        tell(LaneMissed{session.local});
+      }
+      return drop(SealedDrop::PassedKernel);
+    }
     if (!session.window.is_fresh(header->counter)) {
       return drop(SealedDrop::Replayed);
     }

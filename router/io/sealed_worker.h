@@ -45,8 +45,16 @@ struct PeerMoved {
 struct UnknownSession {
   Endpoint from;
 };
-using SealedEvent =
-    std::variant<HandshakeArrived, SessionWanted, SessionConfirmed, PeerMoved, UnknownSession>;
+// A datagram that BPF should have opened came to the thread.
+struct LaneMissed {
+  SessionIndex local = 0;
+};
+using SealedEvent = std::variant<HandshakeArrived,
+                                 SessionWanted,
+                                 SessionConfirmed,
+                                 PeerMoved,
+                                 UnknownSession,
+                                 LaneMissed>;
 
 struct SealedWorkerStats {
   std::array<std::uint64_t, kSealedDrops> drops{};

@@ -12,18 +12,39 @@ Duration rekey_after(const Session& session, const Sessions::Options& options) {
 
 }  // namespace
 
+Session Session::of(const Choice& choice, SessionIndex local, const Psk& psk, TimePoint born) {
+  return {.local = local,
+          .initiator = false,
+          .cipher = choice.cipher,
+          .psk = psk,
+          .esp = choice.esp,
+          .lane = choice.lane,
+          .born = born};
+}
+
 Proposal SessionPeer::propose(const Sessions::Options& options, std::uint64_t serial) const {
   return {.incarnation = options.incarnation.value(),
           .serial = serial,
           .ciphers = options.ciphers,
           .clear = spec.clear,
-          .esp = spec.esp};
+          .esp = spec.esp,
+          .lane = spec.lane};
 }
 
 // What both sides would do. Kernels do not seal what goes in clear.
 Choice SessionPeer::choose(CipherId cipher, const Proposal& proposal) const {
   const bool is_clear = spec.clear && proposal.clear;
-  return {.cipher = cipher, .clear = is_clear, .esp = spec.esp && proposal.esp && !is_clear};
+  return {.cipher = cipher,
+          .clear = is_clear,
+          .esp = spec.esp && proposal.esp && !is_clear,
+          .lane = spec.lane && proposal.lane};
+}
+
+Choice SessionPeer::agree(const Choice& choice) const {
+  return {.cipher = choice.cipher,
+          .clear = spec.clear && choice.clear,
+          .esp = spec.esp && choice.esp && !choice.clear,
+          .lane = spec.lane && choice.lane};
 }
 
 void SessionPeer::observe(TimePoint now,
@@ -86,6 +107,7 @@ PeerSessionStatus SessionPeer::status(PeerName name) const {
           .cipher = current ? std::optional(current->cipher) : std::nullopt,
           .clear = clear,
           .esp = current && current->esp,
+          .lane = current && current->lane,
           .handshaking = handshake.has_value(),
           .attempts = attempts};
 }

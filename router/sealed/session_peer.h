@@ -18,9 +18,12 @@ struct Session {
   SessionIndex local = 0;
   bool initiator = false;
   CipherId cipher = CipherId::Aes256Gcm;
-  Psk psk;           // Of the password it stands on.
-  bool esp = false;  // The kernels may seal under keys of it.
+  Psk psk;            // Of the password it stands on.
+  bool esp = false;   // The kernels may seal under keys of it;
+  bool lane = false;  // BPF may, small frames.
   TimePoint born{};
+
+  static Session of(const Choice& choice, SessionIndex local, const Psk& psk, TimePoint born);
 };
 
 // One attempt of ours.
@@ -55,6 +58,8 @@ struct SessionPeer {
 
   Proposal propose(const Sessions::Options& options, std::uint64_t serial) const;
   Choice choose(CipherId cipher, const Proposal& proposal) const;
+  // Of what the responder chose, what we would do as well.
+  Choice agree(const Choice& choice) const;
   void observe(TimePoint now, const Sessions::Activity& seen, const Sessions::Options& options);
   // The session in use should be renewed.
   bool is_worn(TimePoint now, const Sessions::Options& options) const;

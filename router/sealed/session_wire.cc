@@ -23,6 +23,7 @@ constexpr std::size_t kResponseSize = kHeadSize + 8 + kResponseNoise + Handshake
 constexpr std::size_t kCookieSize = kHeadSize + 4 + 24 + 32;
 constexpr std::uint8_t kClear = 1;
 constexpr std::uint8_t kEsp = 2;
+constexpr std::uint8_t kLane = 4;
 static_assert(std::max({kInitiationSize, kResponseSize, kCookieSize}) <= kHandshakeDatagramMax);
 
 constexpr std::string_view kFirstLabel = "weft data code";
@@ -88,9 +89,10 @@ void write_data_header(const DataHeader& header, std::uint8_t* out) {
 
 std::optional<DataHeader> read_data_header(ByteView datagram) {
   constexpr std::uint32_t kStart = static_cast<std::uint32_t>(DatagramType::Data) << 24;
-  constexpr std::uint32_t kLaneBit = 1U << 16;
+  constexpr std::uint32_t kLaneOctet = 0xffU << 16;
   if (datagram.size() < kDataHeaderSize + kAeadTagSize
-      || (read32(datagram.data()) & ~kLaneBit) != kStart) {
+      || (read32(datagram.data()) & ~kLaneOctet) != kStart
+      || datagram[1] > static_cast<std::uint8_t>(Lane::Kernel)) {
     return std::nullopt;
   }
   const std::uint8_t* at = datagram.data();
@@ -146,8 +148,11 @@ Result<CookieReply> decode_cookie(ByteView datagram) {
 
 namespace {
 
-std::uint8_t flags_of(bool clear, bool esp) {
-  return static_cast<std::uint8_t>((clear ? kClear : 0U) | (esp ? kEsp : 0U));
+// Of a proposal or a choice.
+template <class Willing>
+std::uint8_t flags_of(const Willing& willing) {
+  return static_cast<std::uint8_t>((willing.clear ? kClear : 0U) | (willing.esp ? kEsp : 0U)
+                                   | (willing.lane ? kLane : 0U));
 }
 
 }  // namespace
@@ -159,14 +164,12 @@ Bytes encode(const Proposal& proposal) {
   for (std::size_t i = 0; i < kCiphersMax; ++i) {
     writer.u8(i < proposal.ciphers.size() ? static_cast<std::uint8_t>(proposal.ciphers[i]) : 0);
   }
-  return writer.u8(flags_of(proposal.clear, proposal.esp)).take();
+  return writer.u8(flags_of(proposal)).take();
 }
 
 Bytes encode(const Choice& choice) {
   Writer writer;
-  return writer.u8(static_cast<std::uint8_t>(choice.cipher))
-      .u8(flags_of(choice.clear, choice.esp))
-      .take();
+  return writer.u8(static_cast<std::uint8_t>(choice.cipher)).u8(flags_of(choice)).take();
 }
 
 namespace {
@@ -193,6 +196,7 @@ Result<Proposal> decode_proposal(ByteView bytes) {
   const std::uint8_t flags = WEFT_TRY(reader.u8());
   proposal.clear = (flags & kClear) != 0;
   proposal.esp = (flags & kEsp) != 0;
+  proposal.lane = (flags & kLane) != 0;
   return proposal;
 }
 
@@ -204,7 +208,10 @@ Result<Choice> decode_choice(ByteView bytes) {
     return Error{Errc::Invalid, fmt::format("cipher {} was not proposed", number)};
   }
   const std::uint8_t flags = WEFT_TRY(reader.u8());
-  return Choice{.cipher = *cipher, .clear = (flags & kClear) != 0, .esp = (flags & kEsp) != 0};
+  return Choice{.cipher = *cipher,
+                .clear = (flags & kClear) != 0,
+                .esp = (flags & kEsp) != 0,
+                .lane = (flags & kLane) != 0};
 }
 
 std::optional<CipherId> choose_cipher(const std::vector<CipherId>& ours,

@@ -27,13 +27,15 @@ inline constexpr std::uint8_t kSessionVersion = 1;
 // The prologue of every handshake: Noise's way of binding both to one protocol.
 inline constexpr std::string_view kSessionPrologue = "weft data 1";
 
-// Data: type, lane (0 bulk, 1 express), two zero octets, the receiver's index, the counter.
-// Authenticated, not sealed. The lane says which of the receiver's queues it waits in.
+// Data: type, lane (0 bulk, 1 express, 2 kernel), two zero octets, the receiver's index, the
+// counter. Authenticated, not sealed. The lane says which of the receiver's queues it waits in, or
+// that it waits in none: its kernel opens it, under keys and counters of its own
+// (router/bpf/kernel_lane.h).
 inline constexpr std::size_t kDataHeaderSize = 16;
 // What one sealed packet has more than its frame: header, offload header, tag.
 inline constexpr std::size_t kSealOverhead = kDataHeaderSize + 4 + kAeadTagSize;
 
-enum class Lane : std::uint8_t { Bulk = 0, Express = 1 };
+enum class Lane : std::uint8_t { Bulk = 0, Express = 1, Kernel = 2 };
 
 struct DataHeader {
   std::uint32_t receiver = 0;
@@ -84,6 +86,7 @@ struct Proposal {
   std::vector<CipherId> ciphers;  // Best first.
   bool clear = false;             // Would send in clear to this peer.
   bool esp = false;               // The kernels could seal for each other (router/io/esp/).
+  bool lane = false;              // BPF could seal small frames (router/bpf/kernel_lane.h).
 
   friend bool operator==(const Proposal&, const Proposal&) = default;
 };
@@ -92,6 +95,7 @@ struct Choice {
   CipherId cipher = CipherId::Aes256Gcm;
   bool clear = false;
   bool esp = false;
+  bool lane = false;
 
   friend bool operator==(const Choice&, const Choice&) = default;
 };

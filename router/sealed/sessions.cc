@@ -65,6 +65,10 @@ class Sessions::Impl {
     if (clear_changed && !spec.clear) {
       agree(name, it->second, false, out);
     }
+    // What its kernel seals does not arrive.
+    if (!spec.lane && it->second.current && it->second.current->lane) {
+      initiate_if_idle(now, name, it->second, out);
+    }
     // Consent must be known before there is traffic to apply it to.
     if (spec.clear && !it->second.clear) {
       initiate_if_idle(now, name, it->second, out);
@@ -347,12 +351,7 @@ class Sessions::Impl {
     HandshakeCodes(psk, peer.spec.key).append(datagram, std::nullopt);
     move(name, peer, answer.to, out);
     drop(name, peer.next, out);
-    peer.next = Session{.local = response.sender,
-                        .initiator = false,
-                        .cipher = answer.choice.cipher,
-                        .psk = psk,
-                        .esp = answer.choice.esp,
-                        .born = now};
+    peer.next = Session::of(answer.choice, response.sender, psk, now);
     ++stats_.handshakes;
     add(name, *peer.next, answer.remote, noise, out);
     agree(name, peer, answer.choice.clear, out);
@@ -392,12 +391,11 @@ class Sessions::Impl {
       return;
     }
     const PeerName name = found->second;
-    const Session session{.local = peer->handshake->local,
-                          .initiator = true,
-                          .cipher = choice.value().cipher,
-                          .psk = gate_.password(peer->handshake->password),
-                          .esp = peer->spec.esp && choice.value().esp && !choice.value().clear,
-                          .born = now};
+    Session session = Session::of(peer->agree(choice.value()),
+                                  peer->handshake->local,
+                                  gate_.password(peer->handshake->password),
+                                  now);
+    session.initiator = true;
     peer->password = peer->handshake->password;
     peer->handshake.reset();  // Its index lives on as the session's.
     peer->attempts = 0;
@@ -452,7 +450,8 @@ class Sessions::Impl {
                              .cipher = session.cipher,
                              .send_key = keys.send.key(),
                              .receive_key = keys.receive.key(),
-                             .esp = session.esp});
+                             .esp = session.esp,
+                             .lane = session.lane});
   }
 
   void begin_use(PeerName name, SessionPeer& peer, SessionActions& out) {

@@ -53,7 +53,8 @@ struct AddSession {
   CipherId cipher = CipherId::Aes256Gcm;
   Secret send_key;
   Secret receive_key;
-  bool esp = false;  // The kernels may seal under keys derived from these; indexes are their SPIs.
+  bool esp = false;   // The kernels may seal under keys derived from these; indexes are their SPIs.
+  bool lane = false;  // BPF may seal small frames under keys derived from these.
 };
 // Seal what leaves for the peer under this one.
 struct UseSession {
@@ -118,7 +119,8 @@ struct PeerSessionStatus {
   Endpoint endpoint;
   std::optional<CipherId> cipher;  // Of the session in use.
   bool clear = false;              // Agreed to go in clear.
-  bool esp = false;                // Agreed that kernels may seal.
+  bool esp = false;                // Agreed that kernels may seal;
+  bool lane = false;               // that BPF may, small frames.
   bool handshaking = false;
   std::uint32_t attempts = 0;  // Of the present handshake.
 };
@@ -161,6 +163,7 @@ class Sessions {
     Endpoint endpoint;
     bool clear = false;  // We are willing to send to it in clear.
     bool esp = false;    // Our kernel could seal for it, and open what its kernel has sealed.
+    bool lane = false;   // The same of BPF and small frames.
   };
   void set_peer(TimePoint now, PeerName peer, const PeerSpec& spec, SessionActions& out);
   void remove_peer(PeerName peer, SessionActions& out);

@@ -74,6 +74,13 @@ there=$(address_of h2 c2)
 step "containers on two hosts reach each other"
 assert_encrypted
 
+step "the kernel sealed what is small, and none of it was lost or forged"
+inside h1 c1 ping -c 50 -i 0.01 -q "$there" | grep -q ' 0% packet loss' || fail "pings were lost"
+for host in h1 h2; do
+  status_is "$host" '.datapath.stats | .fast_lane_sealed >= 50 and .fast_lane_opened >= 50 and .fast_lane_forged == 0 and .fast_lane_replayed == 0' ||
+    fail "the kernel's lane on $host: $(on "$host" weft status --json | jq -c .datapath.stats)"
+done
+
 step "a TCP stream outlives a restart of either agent"
 start_stream 10
 for host in h1 h2; do

@@ -7,7 +7,7 @@
 #include <sodium.h>
 
 #include "base/log.h"
-#include "router/sealed/esp_key.h"
+#include "router/sealed/kernel_keys.h"
 
 namespace weft::router {
 

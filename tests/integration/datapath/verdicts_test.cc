@@ -170,7 +170,7 @@ class VerdictsTest : public ::testing::Test {
 
   std::uint64_t counted(std::uint32_t counter) {
     std::vector<std::uint64_t> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    bpf_map_lookup_elem(bpf_map__fd(programs_->maps.weft_counter_4), &counter, values.data());
+    bpf_map_lookup_elem(bpf_map__fd(programs_->maps.weft_counter_5), &counter, values.data());
     return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
   }
 
@@ -189,7 +189,7 @@ class VerdictsTest : public ::testing::Test {
     peer.next = underlay;
     peer.frame_max = 1464;
     peer.reports = 1;
-    bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_peer_4), &underlay, &peer, BPF_ANY);
+    bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_peer_5), &underlay, &peer, BPF_ANY);
   }
 
   std::unique_ptr<fast_path, CloseSkeleton> programs_;

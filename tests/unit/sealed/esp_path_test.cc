@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "router/sealed/esp_key.h"
+#include "router/sealed/kernel_keys.h"
 #include "sys/fake/fake_xfrm.h"
 
 namespace weft::router {
