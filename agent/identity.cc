@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -107,7 +108,8 @@ Result<std::optional<PeerName>> choose_name(std::optional<PeerName> stored,
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
                                 std::optional<PeerName> wanted,
-                                std::optional<PeerName> remembers) {
+                                std::optional<PeerName> remembers,
+                                StoreBatch also) {
   const StoreTable table = WEFT_TRY(store.load(kIdentityTable));
   Identity identity;
   const std::optional<PeerName> name = WEFT_TRY(name_in(table));
@@ -135,6 +137,7 @@ Result<Identity> claim_identity(sys::Store& store,
   if (identity.has_lost_store) {
     batch.push_back(identity_write(kLostStore, Bytes()));
   }
+  std::move(also.begin(), also.end(), std::back_inserter(batch));
   (void)WEFT_TRY(store.apply(batch));
   return identity;
 }
@@ -168,6 +171,11 @@ Result<std::vector<std::string>> load_targets(sys::Store& store) {
 }
 
 Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& targets) {
+  const StoreBatch batch = WEFT_TRY(replaced_targets(store, targets));
+  return store.apply(batch);
+}
+
+Result<StoreBatch> replaced_targets(sys::Store& store, const std::vector<std::string>& targets) {
   const StoreTable table = WEFT_TRY(store.load(kTargetsTable));
   StoreBatch batch;
   for (const auto& [target, value] : table) {
@@ -176,7 +184,7 @@ Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& ta
   for (const std::string& target : targets) {
     batch.push_back({kTargetsTable, to_bytes(target), Bytes()});
   }
-  return store.apply(batch);
+  return batch;
 }
 
 Result<Ok> add_targets(sys::Store& store, const std::vector<std::string>& targets) {
@@ -208,8 +216,8 @@ Result<Ok> mark_ended(sys::Store& store) {
   return store.apply({{kIdentityTable, to_bytes("running"), std::nullopt}});
 }
 
-Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge) {
-  return store.apply({identity_write("bridge", to_bytes(bridge))});
+StoreWrite bridge_row(const std::string& bridge) {
+  return identity_write("bridge", to_bytes(bridge));
 }
 
 Result<std::optional<std::string>> remembered_bridge(sys::Store& store) {

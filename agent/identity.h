@@ -30,7 +30,8 @@ struct Identity {
 Result<Identity> claim_identity(sys::Store& store,
                                 Entropy& entropy,
                                 std::optional<PeerName> wanted,
-                                std::optional<PeerName> remembers = std::nullopt);
+                                std::optional<PeerName> remembers = std::nullopt,
+                                StoreBatch also = {});
 
 // The name the store knows, if it knows one.
 Result<std::optional<PeerName>> stored_name(sys::Store& store);
@@ -51,6 +52,8 @@ Result<Ok> outrun(sys::Store& store, Incarnation earlier);
 // Peers an operator named, in the order of their text.
 Result<std::vector<std::string>> load_targets(sys::Store& store);
 Result<Ok> replace_targets(sys::Store& store, const std::vector<std::string>& targets);
+// What that would write.
+Result<StoreBatch> replaced_targets(sys::Store& store, const std::vector<std::string>& targets);
 Result<Ok> add_targets(sys::Store& store, const std::vector<std::string>& targets);
 Result<Ok> remove_targets(sys::Store& store, const std::vector<std::string>& targets);
 
@@ -60,7 +63,7 @@ Result<Ok> mark_running(sys::Store& store);
 Result<Ok> mark_ended(sys::Store& store);
 
 // The bridge of the last run, so that `weft reset` finds it without being told.
-Result<Ok> remember_bridge(sys::Store& store, const std::string& bridge);
+StoreWrite bridge_row(const std::string& bridge);
 Result<std::optional<std::string>> remembered_bridge(sys::Store& store);
 
 }  // namespace weft::agent

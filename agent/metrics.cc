@@ -136,6 +136,35 @@ void add_connections(const AgentStatus& status, Page& page) {
       "weft_connections_max", "Limit of connections.", static_cast<double>(status.connections_max));
 }
 
+// What an allocator and others say to each other, and what of it came to nothing.
+void add_allocator(const ipam::AllocatorStats& stats, const std::string& family, Page& page) {
+  const std::vector<std::pair<std::string, std::uint64_t>> refused{
+      {"malformed", stats.invalid_count},
+      {"conflict", stats.conflict_count},
+      {"misfit", stats.misfit_count},
+      {"limit", stats.refused_count},
+      {"oversized", stats.oversized_count}};
+  for (const auto& [reason, count] : refused) {
+    page.counter("weft_ipam_refused_total",
+                 "Messages, rings and requests of the address manager that were not taken.",
+                 count,
+                 {{"family", family}, {"reason", reason}});
+  }
+  const std::vector<std::pair<std::string, std::uint64_t>> space{{"asked", stats.asked_count},
+                                                                 {"granted", stats.granted_count},
+                                                                 {"denied", stats.denied_count}};
+  for (const auto& [fate, count] : space) {
+    page.counter("weft_ipam_space_requests_total",
+                 "Requests for space: of ours, and what became of others'.",
+                 count,
+                 {{"family", family}, {"fate", fate}});
+  }
+  page.counter("weft_ipam_decrees_total",
+               "Decrees of the council that this peer brought about.",
+               stats.decree_count,
+               {{"family", family}});
+}
+
 void add_ipam(const AgentStatus& status, Page& page) {
   double used = 0;
   double unreachable = 0;
@@ -162,6 +191,7 @@ void add_ipam(const AgentStatus& status, Page& page) {
   page.gauge("weave_ipam_pending_claims",
              "Number of pending claims.",
              static_cast<double>(status.ipam.pending_claim_count));
+  add_allocator(status.ipam.stats, "ipv4", page);
 }
 
 // Weave's names are those of IPv4, which is all it had.
@@ -181,6 +211,7 @@ void add_ipam_v6(const ipam::AllocatorStatus& ipam, Page& page) {
   page.gauge("weft_ipam_v6_pending",
              "Requests that wait for an IPv6 address.",
              static_cast<double>(ipam.pending_count));
+  add_allocator(ipam.stats, "ipv6", page);
 }
 
 void add_peers(const AgentStatus& status, Page& page) {

@@ -69,8 +69,10 @@ Result<Ok> ensure_directory(const std::string& path, ::mode_t mode) {
 
 // Peers given by hand replace those of the last run, unless that was cut off: then it is a service
 // manager that starts the agent again as it did before, and an operator may have named others
-// since.
-Result<std::vector<std::string>> choose_targets(sys::Store& store, const Config& config) {
+// since. What is to be written is said in `out`.
+Result<std::vector<std::string>> choose_targets(sys::Store& store,
+                                                const Config& config,
+                                                StoreBatch& out) {
   if (config.targets.empty()) {
     return load_targets(store);
   }
@@ -80,7 +82,7 @@ Result<std::vector<std::string>> choose_targets(sys::Store& store, const Config&
     log::info("the last run was cut off: its peers are kept", {"count", targets.size()});
     return targets;
   }
-  WEFT_TRY(replace_targets(store, config.targets));
+  out = WEFT_TRY(replaced_targets(store, config.targets));
   return config.targets;
 }
 
@@ -176,14 +178,19 @@ Result<Ok> Runner::take_seat() {
     seat_.passwords = WEFT_TRY(read_password_file(config_.password_file));
   }
   const auto bridge = WEFT_TRY(netdev_->find_link(config_.bridge));
-  seat_.identity = WEFT_TRY(claim_identity(
-      *store_, entropy_, config_.name, bridge ? name_of_bridge(*bridge) : std::nullopt));
+  StoreBatch also;  // All in one transaction.
+  seat_.targets = WEFT_TRY(choose_targets(*store_, config_, also));
+  also.push_back(bridge_row(config_.bridge));
+  seat_.identity = WEFT_TRY(claim_identity(*store_,
+                                           entropy_,
+                                           config_.name,
+                                           bridge ? name_of_bridge(*bridge) : std::nullopt,
+                                           std::move(also)));
   if (seat_.identity.is_new && seat_.identity.has_lost_store) {
     log::warning("the state of this host was lost; its bridge has kept its name",
                  {"name", seat_.identity.name});
   }
-  seat_.targets = WEFT_TRY(choose_targets(*store_, config_));
-  return remember_bridge(*store_, config_.bridge);
+  return Ok{};
 }
 
 std::optional<Failure> Runner::start() {
@@ -247,7 +254,7 @@ void Runner::run() {
   } else if (config_.plaintext_data) {
     log::warning("containers' traffic is not encrypted", {"because", "--plaintext-data"});
   }
-  give_back_memory();  // What starting needed and running does not; then what joining did.
+  // What starting and joining needed and running does not.
   boost::asio::steady_timer settled(io_, kSettledAfter);
   settled.async_wait([](const boost::system::error_code& error) {
     if (!error) {

@@ -37,6 +37,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -48,6 +49,10 @@
 #include "base/overloaded.h"
 
 namespace weft::agent {
+
+Agent::~Agent() {
+  remember(unsaved_places_);
+}
 
 // From the mesh -------------------------------------------------------------------------------
 
@@ -123,7 +128,7 @@ void Agent::on_record(const RecordChanged& change) {
       } else {
         StoreBatch changes;
         placement_.forget(change.origin, changes);
-        remember(changes);
+        remember_places(std::move(changes));
         datapath_->set_underlay(change.origin, std::nullopt);
         if (sealed_) {
           sealed_->remove_peer(change.origin);
@@ -150,7 +155,22 @@ void Agent::place_peers() {
       place_peer(*peer, placement_.choose(name, peer->underlay, changes));
     }
   }
-  remember(changes);
+  remember_places(std::move(changes));
+}
+
+// A cluster that starts is met in a second or two, a few peers at a time: one sync of the disk is
+// enough for many of them.
+void Agent::remember_places(StoreBatch changes) {
+  constexpr std::chrono::milliseconds kPlacesDelay{500};
+  if (!changes.empty() && unsaved_places_.empty()) {
+    auto timer = std::make_shared<boost::asio::steady_timer>(host_.io, kPlacesDelay);
+    timer->async_wait([this, timer](const boost::system::error_code& error) {
+      if (!error) {
+        remember(std::exchange(unsaved_places_, {}));
+      }
+    });
+  }
+  std::move(changes.begin(), changes.end(), std::back_inserter(unsaved_places_));
 }
 
 // Who it is before where it is: frames for it wait until both are known.

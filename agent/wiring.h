@@ -83,6 +83,7 @@ class Agent {
                                               Config config,
                                               const Seat& seat,
                                               Exits exits);
+  ~Agent();
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
 
@@ -160,6 +161,7 @@ class Agent {
   bool is_linked(PeerName peer) const;
   std::optional<PeerName> next_hop(PeerName peer) const;
   void remember(const StoreBatch& changes);
+  void remember_places(StoreBatch changes);
 
   // dns/wiring_dns.cc
   Result<Ok> restore_names();
@@ -238,7 +240,8 @@ class Agent {
   std::string http_token_;
   std::optional<sys::Certificate> http_certificate_;
   std::set<router::Target> old_friends_;  // Targets of the first seconds that no operator named.
-  std::set<PeerName> unplaced_;           // Peers whose place on the underlay is to be looked up.
+  StoreBatch unsaved_places_;
+  std::set<PeerName> unplaced_;  // Peers whose place on the underlay is to be looked up.
 };
 
 }  // namespace weft::agent

@@ -310,7 +310,10 @@ void Allocator::Impl::seek(TimePoint now, AllocatorActions& out) {
         now, Ring::share_out(options_.range, options_.seeds), std::nullopt, Knowledge::Whole, out);
     return;
   }
-  apply(now, consensus_->start(now), options_.self, out);
+  using Turn = Consensus::Turn;
+  const bool is_ours = first_elector() == options_.self && !consensus_->is_under_way();
+  const Turn turn = is_ours || options_.observer ? Turn::Ours : Turn::Others;
+  apply(now, consensus_->start(now, turn), options_.self, out);
 }
 
 std::optional<Span> Allocator::Impl::usable_of(const Waiting& waiting) const {
@@ -491,7 +494,8 @@ AllocatorStatus Allocator::Impl::status() const {
                          .default_subnet = options_.default_subnet,
                          .ranges = {},
                          .pending_count = waiting_.size(),
-                         .conflict = conflict_};
+                         .conflict = conflict_,
+                         .stats = stats()};
   for (const auto& waiting : waiting_) {
     status.pending_claim_count += std::holds_alternative<WaitingClaim>(waiting) ? 1U : 0U;
   }

@@ -64,6 +64,19 @@ struct RangeStatus {
   bool reachable = true;
 };
 
+// What happened since the start.
+struct AllocatorStats {
+  std::uint64_t invalid_count = 0;    // Messages that did not decode.
+  std::uint64_t conflict_count = 0;   // Rings refused, wholly or in part.
+  std::uint64_t misfit_count = 0;     // Parts of rings that did not fit ours; we asked.
+  std::uint64_t refused_count = 0;    // Requests, peers and electors beyond a limit.
+  std::uint64_t granted_count = 0;    // Blocks given away.
+  std::uint64_t denied_count = 0;     // Questions for space answered with no.
+  std::uint64_t asked_count = 0;      // Questions put to others.
+  std::uint64_t oversized_count = 0;  // Payloads of ours too large to send.
+  std::uint64_t decree_count = 0;     // Decrees that we brought about.
+};
+
 struct AllocatorStatus {
   enum class State : std::uint8_t {
     Idle,
@@ -85,19 +98,7 @@ struct AllocatorStatus {
   // The last disagreement with another peer's ring: other range, other seeds, an address owned
   // twice. Such a ring is not taken over; everything else goes on.
   std::string conflict;
-};
-
-// What happened since the start.
-struct AllocatorStats {
-  std::uint64_t invalid_count = 0;    // Messages that did not decode.
-  std::uint64_t conflict_count = 0;   // Rings refused, wholly or in part.
-  std::uint64_t misfit_count = 0;     // Parts of rings that did not fit ours; we asked.
-  std::uint64_t refused_count = 0;    // Requests, peers and electors beyond a limit.
-  std::uint64_t granted_count = 0;    // Blocks given away.
-  std::uint64_t denied_count = 0;     // Questions for space answered with no.
-  std::uint64_t asked_count = 0;      // Questions put to others.
-  std::uint64_t oversized_count = 0;  // Payloads of ours too large to send.
-  std::uint64_t decree_count = 0;     // Decrees that we brought about.
+  AllocatorStats stats{};
 };
 
 class Ring;

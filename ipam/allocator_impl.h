@@ -178,6 +178,7 @@ class Allocator::Impl {
                  AllocatorActions& out);
   void apply(TimePoint now, Consensus::Change change, PeerName from, AllocatorActions& out);
   void owe_claims(TimePoint now, PeerName peer, const std::set<PeerName>& electors);
+  PeerName first_elector() const;
   Duration news_delay() const;
   void flush_claims(AllocatorActions& out);
 

@@ -11,10 +11,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The first retry waits long enough for one round over a slow mesh; rivals' random delays grow
-// apart until one of them finishes undisturbed.
+// The first retry waits long enough for one round over a slow mesh, and for so many electors to be
+// heard on a busy one; rivals' random delays grow apart until one of them finishes undisturbed.
 constexpr Duration kRetryMin = milliseconds(400);
+constexpr Duration kRetryPerElector = milliseconds(10);
 constexpr Duration kRetryMax = std::chrono::seconds(10);
+
+// Whose turn it is has begun by then, or is not there any more.
+constexpr Duration kTurnMax = milliseconds(600);
+// An election that gets on for so long without coming to an end has rivals enough already.
+constexpr Duration kPatienceMax = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -30,12 +36,31 @@ Consensus::Consensus(Options options, Memory memory, Rng rng) : options_(options
   }
 }
 
-Consensus::Change Consensus::start(TimePoint now) {
+Duration Consensus::jitter(Duration most) {
+  return milliseconds(rng_.below(static_cast<std::uint32_t>(most / milliseconds(1)) + 1));
+}
+
+Duration Consensus::retry_min() const {
+  return kRetryMin + kRetryPerElector * static_cast<int>(claims_.size());
+}
+
+Consensus::Change Consensus::start(TimePoint now, Turn turn) {
   if (due_ != kNever) {
     return {};
   }
-  delay_ = kRetryMin;
-  return propose(now);
+  delay_ = retry_min();
+  if (turn == Turn::Ours) {
+    return propose(now);
+  }
+  due_ = now + kTurnMax + jitter(kTurnMax);
+  patient_until_ = now + kPatienceMax;
+  return {.nudge = true};
+}
+
+void Consensus::on_progress(TimePoint now) {
+  if (due_ != kNever && now < patient_until_) {
+    due_ = std::max(due_, now + kTurnMax + jitter(kTurnMax));
+  }
 }
 
 Consensus::Change Consensus::on_deadline(TimePoint now) {
@@ -46,8 +71,8 @@ Consensus::Change Consensus::on_deadline(TimePoint now) {
 }
 
 Consensus::Change Consensus::propose(TimePoint now) {
-  const auto jitter = rng_.below(static_cast<std::uint32_t>(delay_ / milliseconds(1)) + 1);
-  due_ = now + delay_ + milliseconds(jitter);
+  due_ = now + delay_ + jitter(delay_);
+  patient_until_ = now;  // From here on it is ours.
   delay_ = std::min(delay_ * 2, kRetryMax);
   if (options_.observer) {
     return {.provoke = true};
@@ -89,7 +114,8 @@ Consensus::Change Consensus::merge(const ElectorClaims& theirs, Extent extent) {
       }
       mine = claims_.emplace_hint(mine, peer, claim);
       change.news.insert(peer);
-      change.memory = true;
+      // Until we vote, to forget it is not to have heard of it yet.
+      change.memory = change.memory || (!options_.observer && own().promised.round > 0);
       continue;
     }
     // Both parts only rise, so the later claim of one elector is the greater pair.

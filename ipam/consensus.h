@@ -70,12 +70,18 @@ class Consensus {
     std::set<PeerName> news{};       // Whose claims changed.
     std::set<PeerName> they_lack{};  // Whose claims they do not have, or not as they are.
     bool provoke = false;            // An observer needs a ring: the electors should hear.
+    bool nudge = false;              // It is another's turn, who should hear that we need a ring.
   };
+  // Proposals that cross keep each other from being chosen: whose turn it is proposes at once, the
+  // others only if nothing comes of it.
+  enum class Turn : std::uint8_t { Ours, Others };
 
   Consensus(Options options, Memory memory, Rng rng);
 
   // We need a ring: proposes now and again, after a random delay, until chosen() or stop().
-  Change start(TimePoint now);
+  Change start(TimePoint now, Turn turn = Turn::Ours);
+  // Claims of others change: while their election gets on we do not disturb it.
+  void on_progress(TimePoint now);
   void stop() { due_ = kNever; }
   Change merge(const ElectorClaims& theirs, Extent extent);
   Change on_deadline(TimePoint now);
@@ -97,6 +103,8 @@ class Consensus {
 
  private:
   Change propose(TimePoint now);
+  Duration jitter(Duration most);
+  Duration retry_min() const;
   // Follows promises and acceptances until nothing changes. True if our claim did.
   bool settle();
   bool promise_highest();
@@ -110,6 +118,7 @@ class Consensus {
   ElectorClaims claims_;  // Always has ourselves, unless we observe.
   TimePoint due_ = kNever;
   Duration delay_{};
+  TimePoint patient_until_{};  // At most so long.
   std::uint64_t refused_count_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,9 @@ Result<Ok> parse(ByteView payload, google::protobuf::MessageLite& message) {
 using Proposals = std::map<Ballot, std::vector<PeerName>>;
 
 Result<Proposals> to_proposals(const wire::ipam::Election& in) {
+  if (static_cast<std::size_t>(in.proposals_size()) > kElectorMax) {
+    return Error{Errc::Invalid, fmt::format("{} proposals", in.proposals_size())};
+  }
   Proposals proposals;
   for (const auto& proposal : in.proposals()) {
     const auto ballot = WEFT_TRY(to_ballot(proposal.ballot()));
@@ -55,7 +59,8 @@ Result<Proposals> to_proposals(const wire::ipam::Election& in) {
   return proposals;
 }
 
-Result<ElectorClaim> to_claim(const wire::ipam::ElectorClaim& in, const Proposals& proposals) {
+// What these electors have promised and accepted alike.
+Result<ElectorClaim> to_claim(const wire::ipam::ElectorClaims& in, const Proposals& proposals) {
   const auto promised = WEFT_TRY(to_ballot(in.promised()));
   if (!in.has_accepted()) {
     return ElectorClaim{.promised = promised, .accepted = {}, .electors = {}};
@@ -68,20 +73,45 @@ Result<ElectorClaim> to_claim(const wire::ipam::ElectorClaim& in, const Proposal
   return ElectorClaim{.promised = promised, .accepted = accepted, .electors = proposal->second};
 }
 
-Result<ElectorClaims> to_claims(const wire::ipam::Election& in) {
-  if (static_cast<std::size_t>(in.claims_size()) > kElectorMax
-      || in.proposals_size() > in.claims_size()) {
-    return Error{Errc::Invalid,
-                 fmt::format("{} claims, {} proposals", in.claims_size(), in.proposals_size())};
+constexpr std::size_t kNameSize = 6;
+
+Result<std::vector<PeerName>> to_names(const std::string& octets) {
+  if (octets.empty() || octets.size() % kNameSize != 0 || octets.size() > kElectorMax * kNameSize) {
+    return Error{Errc::Invalid, fmt::format("{} octets of electors' names", octets.size())};
   }
+  std::vector<PeerName> names;
+  names.reserve(octets.size() / kNameSize);
+  std::uint64_t number = 0;
+  for (std::size_t at = 0; at < octets.size(); ++at) {
+    number = number << 8U | static_cast<std::uint8_t>(octets[at]);
+    if (at % kNameSize == kNameSize - 1) {
+      names.emplace_back(std::exchange(number, 0));
+    }
+  }
+  return names;
+}
+
+void append_name(PeerName name, std::string& octets) {
+  for (std::size_t left = kNameSize; left > 0; --left) {
+    octets.push_back(static_cast<char>(name.number() >> (8 * (left - 1))));
+  }
+}
+
+Result<ElectorClaims> to_claims(const wire::ipam::Election& in) {
   const auto proposals = WEFT_TRY(to_proposals(in));
   ElectorClaims claims;
-  for (const auto& entry : in.claims()) {
-    const auto elector = WEFT_TRY(to_peer(entry.elector()));
-    auto claim = WEFT_TRY(to_claim(entry, proposals));
-    if (!claims.emplace(elector, std::move(claim)).second) {
-      return Error{Errc::Invalid, "elector repeated"};
+  for (const auto& group : in.claims()) {
+    const auto claim = WEFT_TRY(to_claim(group, proposals));
+    const auto names = WEFT_TRY(to_names(group.electors()));
+    for (const PeerName& name : names) {
+      if (!claims.emplace(name, claim).second || claims.size() > kElectorMax) {
+        return Error{Errc::Invalid, "elector repeated, or one too many"};
+      }
     }
+  }
+  if (proposals.size() > claims.size()) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} claims, {} proposals", claims.size(), proposals.size())};
   }
   return claims;
 }
@@ -334,14 +364,22 @@ void fill_council(const PeerMessage& message, wire::ipam::PeerMessage& out) {
 
 void fill(const ElectorClaims& claims, wire::ipam::Election& election) {
   std::map<Ballot, const std::vector<PeerName>*> proposals;
+  std::map<std::pair<Ballot, Ballot>, std::string> groups;
   for (const auto& [elector, claim] : claims) {
-    auto& added = *election.add_claims();
-    added.set_elector(elector.number());
-    fill(claim.promised, *added.mutable_promised());
+    append_name(elector, groups[{claim.promised, claim.accepted}]);
     if (claim.accepted.round > 0) {
-      fill(claim.accepted, *added.mutable_accepted());
       proposals.emplace(claim.accepted, &claim.electors);
     }
+  }
+  for (auto& [ballots, names] : groups) {
+    auto& added = *election.add_claims();
+    if (ballots.first.round > 0) {
+      fill(ballots.first, *added.mutable_promised());
+    }
+    if (ballots.second.round > 0) {
+      fill(ballots.second, *added.mutable_accepted());
+    }
+    added.set_electors(std::move(names));
   }
   for (const auto& [ballot, electors] : proposals) {
     auto& added = *election.add_proposals();

@@ -172,7 +172,8 @@ Ring::Ring(const Cidr& range, std::vector<PeerName> seeds, Entries entries, Char
     : range_(range),
       seeds_(std::move(seeds)),
       entries_(std::move(entries)),
-      charter_(std::move(charter)) {}
+      charter_(std::move(charter)),
+      basis_(compute_basis()) {}
 
 Ring Ring::share_out(const Cidr& range, std::vector<PeerName> seeds) {
   WEFT_ASSERT(check_range(range).ok());
@@ -355,6 +356,7 @@ Ring::Merged Ring::replace_if_older(const Ring& theirs) {
   result.replaced = true;
   entries_ = theirs.entries_;
   charter_ = theirs.charter_;
+  basis_ = theirs.basis_;
   return result;
 }
 
@@ -441,7 +443,12 @@ std::uint64_t Ring::seed_id() const {
   return hash.value();
 }
 
-std::uint64_t Ring::basis() const {
+void Ring::set_charter(Charter charter) {
+  charter_ = std::move(charter);
+  basis_ = compute_basis();
+}
+
+std::uint64_t Ring::compute_basis() const {
   Hash hash = decree_hash(seed_id(), charter_);
   for (const PeerName& member : charter_.council) {
     hash.add(member.number());

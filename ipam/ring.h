@@ -114,7 +114,7 @@ class Ring {
   // What the owner of the entry at this token says about its free space. Precondition: it exists.
   void set_free_count(Uint128 token, std::uint64_t free_count);
 
-  void set_charter(Charter charter) { charter_ = std::move(charter); }
+  void set_charter(Charter charter);
 
   // Precondition: inside the range.
   PeerName owner(Uint128 address) const;
@@ -128,7 +128,7 @@ class Ring {
   // Identifies the first sharing: the range and the seeds.
   std::uint64_t seed_id() const;
   // Identifies what parts are parts of: the first sharing and the decree.
-  std::uint64_t basis() const;
+  std::uint64_t basis() const { return basis_; }
   // Equal for equal rings; different, in all likelihood, for different ones. Never 0.
   std::uint64_t digest() const;
   const Entries& entries() const { return entries_; }
@@ -144,6 +144,7 @@ class Ring {
   // Makes `token` the start of an entry; returns true if it was none.
   bool split_at(Uint128 token);
   Result<Ok> check_compatible(const Ring& theirs) const;
+  std::uint64_t compute_basis() const;
   Merged replace_if_older(const Ring& theirs);
   static void merge_entry(Uint128 token, const RingEntry& entry, Entries& merged, Merged& result);
 
@@ -151,6 +152,7 @@ class Ring {
   std::vector<PeerName> seeds_;
   Entries entries_;
   Charter charter_;
+  std::uint64_t basis_ = 0;  // Follows from the range, the seeds and the charter.
 };
 
 }  // namespace weft::ipam

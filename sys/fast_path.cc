@@ -79,6 +79,19 @@ weft_address key_of(const Ip& ip) {
   return key;
 }
 
+weft_neighbor_key neighbor_key_of(const Ip& ip) {
+  return {WEFT_ADDRESS_BITS, key_of(ip)};
+}
+
+// Where a peer's traffic is counted by each processor.
+std::vector<std::uint32_t> places_of(std::uint32_t slot) {
+  std::vector<std::uint32_t> places(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  for (std::size_t cpu = 0; cpu < places.size(); ++cpu) {
+    places[cpu] = static_cast<std::uint32_t>(cpu) * WEFT_PEERS_MAX + slot;
+  }
+  return places;
+}
+
 Mac mac_of(const weft_mac& key) {
   return Mac(std::to_array(key.octets));
 }
@@ -259,8 +272,8 @@ class KernelFastPath final : public FastPath {
         endpoints_(duplicate(bpf_map__fd(skeleton.maps.weft_endpoint_1))),
         peers_(duplicate(bpf_map__fd(skeleton.maps.weft_peer_5))),
         counters_(duplicate(bpf_map__fd(skeleton.maps.weft_counter_5))),
-        traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1))),
-        neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_1))),
+        traffic_(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_2))),
+        neighbors_(duplicate(bpf_map__fd(skeleton.maps.weft_neighbor_2))),
         slots_(make_slots(skeleton)) {
     for_each_entry<weft_address, weft_peer>(
         peers_.get(), [this](const weft_address& address, const weft_peer& peer) {
@@ -288,9 +301,9 @@ class KernelFastPath final : public FastPath {
         peers_.get(), [&result](const weft_address& address, const weft_peer&) {
           result.peers.insert(ip_of(address));
         });
-    for_each_entry<weft_address, weft_mac>(
-        neighbors_.get(), [&result](const weft_address& address, const weft_mac& mac) {
-          result.neighbors.emplace(ip_of(address), mac_of(mac));
+    for_each_entry<weft_neighbor_key, weft_mac>(
+        neighbors_.get(), [&result](const weft_neighbor_key& key, const weft_mac& mac) {
+          result.neighbors.emplace(ip_of(key.address), mac_of(mac));
         });
     return result;
   }
@@ -339,11 +352,11 @@ class KernelFastPath final : public FastPath {
   Result<Ok> drop_mac(Mac mac) override { return erase(endpoints_.get(), key_of(mac)); }
 
   Result<Ok> set_neighbor(const Ip& address, Mac mac) override {
-    return put(neighbors_.get(), key_of(address), key_of(mac));
+    return put(neighbors_.get(), neighbor_key_of(address), key_of(mac));
   }
 
   Result<Ok> drop_neighbor(const Ip& address) override {
-    return erase(neighbors_.get(), key_of(address));
+    return erase(neighbors_.get(), neighbor_key_of(address));
   }
 
   Result<Ok> set_peer(const Ip& underlay, const PeerRoute& route) override {
@@ -388,11 +401,14 @@ class KernelFastPath final : public FastPath {
   TrafficStats traffic(const Ip& underlay) const override {
     TrafficStats total;
     const std::optional<std::uint32_t> slot = slots_->find(underlay);
-    std::vector<weft_traffic> values(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-    if (!slot || bpf_map_lookup_elem(traffic_.get(), &*slot, values.data()) != 0) {
+    if (!slot) {
       return total;
     }
-    for (const weft_traffic& value : values) {
+    for (const std::uint32_t place : places_of(*slot)) {
+      weft_traffic value{};
+      if (bpf_map_lookup_elem(traffic_.get(), &place, &value) != 0) {
+        return {};
+      }
       total.packets_out += value.packets_out;
       total.bytes_out += value.bytes_out;
       total.packets_in += value.packets_in;
@@ -458,11 +474,12 @@ class KernelFastPath final : public FastPath {
   // Shared with the lane, which may outlive the fast path. Nobody is told of failures: the places
   // exist, as those of any array.
   static std::shared_ptr<PeerSlots> make_slots(const fast_path& skeleton) {
-    const auto traffic = std::make_shared<Fd>(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_1)));
+    const auto traffic = std::make_shared<Fd>(duplicate(bpf_map__fd(skeleton.maps.weft_traffic_2)));
     const auto sealing = std::make_shared<Fd>(duplicate(bpf_map__fd(skeleton.maps.weft_sealing_1)));
     return std::make_shared<PeerSlots>([traffic, sealing](std::uint32_t slot) {
-      const std::vector<weft_traffic> none(static_cast<std::size_t>(libbpf_num_possible_cpus()));
-      (void)bpf_map_update_elem(traffic->get(), &slot, none.data(), BPF_ANY);
+      for (const std::uint32_t place : places_of(slot)) {
+        (void)put(traffic->get(), place, weft_traffic{});
+      }
       const weft_sealing no_key{};
       (void)bpf_map_update_elem(sealing->get(), &slot, &no_key, BPF_F_LOCK);
     });
@@ -550,14 +567,21 @@ Result<std::unique_ptr<FastPath>> load(const FastPath::Options& options) {
   skeleton->rodata->weft_vni = options.vni;
   skeleton->rodata->weft_port_number = options.port;
   skeleton->rodata->weft_sealed_port = options.sealed_port;
-
   const bool has_lane = options.sealed_port != 0;
-  bpf_program__set_autoload(skeleton->progs.weft_seal, has_lane);
+  // What is not loaded need not be checked by the kernel.
+  (void)bpf_program__set_autoload(skeleton->progs.weft_guard, options.guard);
+  (void)bpf_program__set_autoload(skeleton->progs.weft_seal, has_lane);
+  if (const int error = bpf_map__set_max_entries(
+          skeleton->maps.weft_traffic_2,
+          static_cast<std::uint32_t>(libbpf_num_possible_cpus()) * WEFT_PEERS_MAX);
+      error != 0) {
+    return Error{Errc::Unavailable, "size of a BPF map", -error};
+  }
   reuse_maps({skeleton->maps.weft_endpoint_1,
               skeleton->maps.weft_peer_5,
               skeleton->maps.weft_counter_5,
-              skeleton->maps.weft_traffic_1,
-              skeleton->maps.weft_neighbor_1});
+              skeleton->maps.weft_traffic_2,
+              skeleton->maps.weft_neighbor_2});
   if (const int error = fast_path__load(skeleton.get()); error != 0) {
     return Error{Errc::Unavailable,
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),

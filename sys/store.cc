@@ -6,6 +6,8 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -16,6 +18,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace weft::sys {
@@ -36,7 +39,6 @@ constexpr int kBusyMilliseconds = 1000;
 constexpr const char* kSettings =
     "PRAGMA locking_mode = EXCLUSIVE;"
     "PRAGMA journal_mode = WAL;"
-    "PRAGMA synchronous = FULL;"
     "PRAGMA cache_size = -128;"
     "PRAGMA wal_autocheckpoint = 256;"
     "PRAGMA temp_store = MEMORY;";
@@ -84,6 +86,8 @@ class Database {
   Database& operator=(const Database&) = delete;
   ~Database() {
     tables_.clear();
+    begin_.reset();
+    commit_.reset();
     sqlite3_close(db_);
   }
 
@@ -99,16 +103,21 @@ class Database {
 
   Error failure(std::string_view doing) const;
   Result<Ok> execute(const std::string& sql);
+  Result<Ok> run(std::unique_ptr<Statement>& statement, const char* sql);
   Result<std::unique_ptr<Statement>> prepare(const std::string& sql);
   Result<bool> has_table(const std::string& table);
   Result<TableStatements*> statements(const std::string& table);
   Result<Ok> check_layout();
+  Result<Ok> make_durable();
   Result<Ok> write_all(const StoreBatch& batch);
   Result<Ok> write(const StoreWrite& write);
 
   std::string path_;
   sqlite3* db_ = nullptr;
   std::map<std::string, TableStatements> tables_;
+  std::unique_ptr<Statement> begin_;
+  std::unique_ptr<Statement> commit_;
+  std::optional<std::set<std::string>> present_;  // Once asked for.
 };
 
 Error Database::failure(std::string_view doing) const {
@@ -146,6 +155,8 @@ Result<Ok> Database::open() {
     const int error = errno;
     return Error{Errc::Os, fmt::format("open store {}: errno {}", path_, error), error};
   }
+  struct stat status {};
+  const bool is_fresh = ::fstat(file, &status) == 0 && status.st_size == 0;
   ::close(file);
   // NOMUTEX: SqliteStore has one of its own.
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -153,9 +164,35 @@ Result<Ok> Database::open() {
     return failure("open");
   }
   sqlite3_busy_timeout(db_, kBusyMilliseconds);
+  WEFT_TRY(execute(is_fresh ? "PRAGMA synchronous = OFF;" : "PRAGMA synchronous = FULL;"));
   WEFT_TRY(execute(kSettings));
   WEFT_TRY(execute("BEGIN EXCLUSIVE; COMMIT"));  // Takes the lock, which is kept until we close.
-  return check_layout();
+  WEFT_TRY(check_layout());
+  return is_fresh ? make_durable() : Result<Ok>(Ok{});
+}
+
+// SQLite makes a new file in three steps with a sync or two for each. There is nothing in it to be
+// lost: one for the file and one for its name do. What is still in the WAL is on disk with the
+// first change.
+Result<Ok> Database::make_durable() {
+  // By SQLite's own descriptor: to close another would give up the lock (fcntl(2)).
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK
+      || file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
+    return failure("sync");
+  }
+  const std::size_t slash = path_.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const int names = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool is_synced = names >= 0 && ::fsync(names) == 0;
+  const int error = errno;
+  if (names >= 0) {
+    ::close(names);
+  }
+  if (!is_synced) {
+    return Error{Errc::Os, fmt::format("sync of {}: errno {}", directory, error), error};
+  }
+  return execute("PRAGMA synchronous = FULL;");
 }
 
 Result<Ok> Database::check_layout() {
@@ -192,17 +229,29 @@ Result<Ok> Database::apply(const StoreBatch& batch) {
   if (batch.empty()) {
     return Ok{};
   }
-  WEFT_TRY(execute("BEGIN IMMEDIATE"));
+  WEFT_TRY(run(begin_, "BEGIN IMMEDIATE"));
   Result<Ok> written = write_all(batch);
   if (written.ok()) {
-    written = execute("COMMIT");
+    written = run(commit_, "COMMIT");
   }
   if (!written.ok()) {
     tables_.clear();  // Their tables may be rolled back with the rest.
+    present_.reset();
     // The first error is the one to report; SQLite may have rolled back on its own.
     sqlite3_exec(db_, "ROLLBACK", nullptr, nullptr, nullptr);
   }
   return written;
+}
+
+// As execute(), for what is said so often that it is read once.
+Result<Ok> Database::run(std::unique_ptr<Statement>& statement, const char* sql) {
+  if (!statement) {
+    statement = WEFT_TRY(prepare(sql));
+  }
+  const bool is_done = statement->step() == SQLITE_DONE;
+  Result<Ok> result = is_done ? Result<Ok>(Ok{}) : failure(sql);
+  statement->reset();
+  return result;
 }
 
 Result<Ok> Database::write_all(const StoreBatch& batch) {
@@ -245,6 +294,9 @@ Result<Database::TableStatements*> Database::statements(const std::string& table
       execute(fmt::format("CREATE TABLE IF NOT EXISTS t_{} (key BLOB PRIMARY KEY, value BLOB "
                           "NOT NULL) WITHOUT ROWID",
                           table)));
+  if (present_) {
+    present_->insert("t_" + table);
+  }
   TableStatements made;
   made.put =
       WEFT_TRY(prepare(fmt::format("INSERT INTO t_{} (key, value) VALUES (?1, ?2) "
@@ -254,14 +306,23 @@ Result<Database::TableStatements*> Database::statements(const std::string& table
   return &tables_.emplace(table, std::move(made)).first->second;
 }
 
+// An agent that starts loads a score of tables, most of which a new store does not have.
 Result<bool> Database::has_table(const std::string& table) {
-  const auto query =
-      WEFT_TRY(prepare(fmt::format("SELECT 1 FROM sqlite_master WHERE name = 't_{}'", table)));
-  const int code = query->step();
-  if (code != SQLITE_ROW && code != SQLITE_DONE) {
-    return failure("look for a table");
+  if (!present_) {
+    const auto query = WEFT_TRY(prepare("SELECT name FROM sqlite_master WHERE type = 'table'"));
+    std::set<std::string> names;
+    int code = query->step();
+    while (code == SQLITE_ROW) {
+      const Bytes name = query->column(0);
+      names.emplace(name.begin(), name.end());
+      code = query->step();
+    }
+    if (code != SQLITE_DONE) {
+      return failure("look for tables");
+    }
+    present_ = std::move(names);
   }
-  return code == SQLITE_ROW;
+  return present_->contains("t_" + table);
 }
 
 Result<StoreTable> Database::load(const std::string& table) {

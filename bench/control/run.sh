@@ -75,7 +75,7 @@ report() {
   done
 }
 
-build_member
+[[ " ${WEFT_BENCH_CONTENDERS:-memberlist} " != *" memberlist "* ]] || build_member
 [[ -n ${WEFT_BENCH_WEAVER:-} ]] || echo "weave: not measured, set WEFT_BENCH_WEAVER"
 most=$(printf '%s\n' "${SIZES[@]}" | sort -n | tail -n 1)
 echo "bench control: $most hosts" >&2

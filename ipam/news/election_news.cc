@@ -25,7 +25,21 @@ void Allocator::Impl::on_claims(TimePoint now,
     owe(now, from);  // The election is over.
     return;
   }
-  apply(now, consensus_->merge(theirs, extent), from, out);
+  Consensus::Change change = consensus_->merge(theirs, extent);
+  if (!change.news.empty()) {
+    consensus_->on_progress(now);
+  }
+  apply(now, std::move(change), from, out);
+}
+
+// Of those who are there the one whose turn it is: who know the same take the same for it.
+PeerName Allocator::Impl::first_elector() const {
+  for (const auto& [peer, claim] : consensus_->claims()) {
+    if (peer == options_.self || reachable_.contains(peer)) {
+      return peer;
+    }
+  }
+  return options_.self;
 }
 
 void Allocator::Impl::apply(TimePoint now,
@@ -51,6 +65,9 @@ void Allocator::Impl::apply(TimePoint now,
       send_to(peer, Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
     }
     return;
+  }
+  if (change.nudge) {
+    send_to(first_elector(), Topic::Ipam, encode(PeerMessage{.id = 0, .body = RingDigest{0}}), out);
   }
   if (!change.news.empty()) {
     const bool is_others_too = !claims_news_.empty() && claims_from_ != from;

@@ -57,19 +57,19 @@ struct {
 } weft_counter_5 SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, WEFT_PEERS_MAX);
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, WEFT_PEERS_MAX);  // For each processor.
   __type(key, __u32);
   __type(value, struct weft_traffic);
-} weft_traffic_1 SEC(".maps");
+} weft_traffic_2 SEC(".maps");
 
 struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
   __uint(max_entries, WEFT_NEIGHBORS_MAX);
   __uint(map_flags, BPF_F_NO_PREALLOC);
-  __type(key, struct weft_address);
+  __type(key, struct weft_neighbor_key);
   __type(value, struct weft_mac);
-} weft_neighbor_1 SEC(".maps");
+} weft_neighbor_2 SEC(".maps");
 
 // When the flows of each place had their last large frame (CLOCK_MONOTONIC).
 struct {
@@ -130,8 +130,13 @@ static __always_inline int is_refused_inside(const struct weft_peer* peer) {
   return is_refused(peer) && (peer->flags & WEFT_PEER_ESP) == 0;
 }
 
+static __always_inline struct weft_traffic* traffic_of(const struct weft_peer* peer) {
+  const __u32 place = bpf_get_smp_processor_id() * WEFT_PEERS_MAX + peer->slot;
+  return bpf_map_lookup_elem(&weft_traffic_2, &place);
+}
+
 static __always_inline void count_out(const struct weft_peer* peer, __u32 size) {
-  struct weft_traffic* traffic = bpf_map_lookup_elem(&weft_traffic_1, &peer->slot);
+  struct weft_traffic* traffic = traffic_of(peer);
   if (traffic) {
     traffic->packets_out += 1;
     traffic->bytes_out += size;
@@ -139,7 +144,7 @@ static __always_inline void count_out(const struct weft_peer* peer, __u32 size) 
 }
 
 static __always_inline void count_in(const struct weft_peer* peer, __u32 size) {
-  struct weft_traffic* traffic = bpf_map_lookup_elem(&weft_traffic_1, &peer->slot);
+  struct weft_traffic* traffic = traffic_of(peer);
   if (traffic) {
     traffic->packets_in += 1;
     traffic->bytes_in += size;
@@ -235,8 +240,8 @@ static __always_inline int answer_arp(struct __sk_buff* skb) {
   if (skb->vlan_present || !weft_parse_arp(start_of(skb), end_of(skb), &question)) {
     return leave();
   }
-  const struct weft_address target = weft_mapped(question.target);
-  const struct weft_mac* owner = bpf_map_lookup_elem(&weft_neighbor_1, &target);
+  const struct weft_neighbor_key target = {WEFT_ADDRESS_BITS, weft_mapped(question.target)};
+  const struct weft_mac* owner = bpf_map_lookup_elem(&weft_neighbor_2, &target);
   // Who asks for its own address checks for duplicates after a move: the others must hear it.
   if (!owner || weft_is_same_mac(owner, &question.asker)) {
     return leave();

@@ -64,8 +64,17 @@ struct weft_peer {
   __u32 wire;                // The device that what BPF seals for it leaves by; 0: none does.
 };
 
-// What was exchanged with one peer's containers by the fast path. One place each in a per-CPU
-// array.
+// An address as a table of prefixes has it, of which all are whole: such a table needs memory for
+// what is in it alone, where one by hash is as large as its limit and has to be laid out first.
+struct weft_neighbor_key {
+  __u32 prefix;  // WEFT_ADDRESS_BITS
+  struct weft_address address;
+};
+#define WEFT_ADDRESS_BITS 128
+
+// What was exchanged with one peer's containers by the fast path. One place each for every
+// processor, at processor * WEFT_PEERS_MAX + slot: a per-CPU array of so many would be allocated
+// value by value, which takes milliseconds.
 struct weft_traffic {
   __u64 packets_out;
   __u64 bytes_out;
@@ -174,3 +183,4 @@ WEFT_MAPS_ASSERT(sizeof(struct weft_peer) == 56);
 WEFT_MAPS_ASSERT(sizeof(struct weft_traffic) == 32);
 WEFT_MAPS_ASSERT(sizeof(struct weft_sealing) == 88);
 WEFT_MAPS_ASSERT(sizeof(struct weft_opening) == 328);
+WEFT_MAPS_ASSERT(sizeof(struct weft_neighbor_key) == 20);

@@ -588,6 +588,19 @@ void Cluster::check_ring(NodeId node) {
     covered.add(piece.span);
   }
   require(covered.size() == Span::of(range_).size(), "the ring has a hole");
+  if (options_.watch_ends) {
+    check_ends(*ring);
+  }
+}
+
+// Who makes an entry is the first to have it.
+void Cluster::check_ends(const Ring& ring) {
+  for (const Ring::Piece& piece : ring.pieces()) {
+    const auto made =
+        made_.try_emplace({ring.basis(), piece.span.first, piece.entry.version}, piece.span.last);
+    require(piece.span.last <= made.first->second,
+            "an entry of a ring owns more than it did where it was made");
+  }
 }
 
 std::vector<std::uint64_t> seeds(std::uint64_t count) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/address.h"
@@ -43,6 +44,9 @@ struct ClusterOptions {
   NodeId degree = 0;
   Faults faults{};
   Duration forfeit_after{};
+  // Watch what entries of rings own, too (docs/adr/0062). Not with crash_at_action(): what is made
+  // and lost before anybody sees it may be made again otherwise.
+  bool watch_ends = false;
   std::string replay{};  // How to repeat this run; printed when a checker fails.
 };
 
@@ -144,6 +148,7 @@ class Cluster {
   void check_holdings(NodeId node);
   void check_authority(NodeId node);
   void check_ring(NodeId node);
+  void check_ends(const Ring& ring);
 
   World& world_;
   ClusterOptions options_;
@@ -154,6 +159,8 @@ class Cluster {
   std::vector<std::vector<bool>> known_reachable_;
   std::vector<std::vector<bool>> known_adjacent_;
   std::map<Ip, Holder> given_;  // Answered, not released since.
+  // By basis, token and version of each entry: the last address it owned where it was made.
+  std::map<std::tuple<std::uint64_t, Uint128, std::uint64_t>, Uint128> made_;
   std::uint64_t last_request_ = 0;
   std::uint64_t actions_performed_ = 0;
   std::optional<std::uint64_t> crash_action_;

@@ -185,7 +185,7 @@ TEST(Bridge, OfTheLastRunIsRemembered) {
   sys::MemoryStore store;
 
   const auto before = remembered_bridge(store);
-  ASSERT_TRUE(remember_bridge(store, "weft0").ok());
+  ASSERT_TRUE(store.apply({bridge_row("weft0")}).ok());
 
   EXPECT_EQ(before.value(), std::nullopt);
   EXPECT_EQ(remembered_bridge(store).value(), "weft0");

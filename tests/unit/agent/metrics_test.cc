@@ -127,6 +127,18 @@ TEST(Metrics, TellWhatOfTheRangeIsOutOfReach) {
   EXPECT_THAT(text, HasSubstr(R"(weft_peers{state="unreachable"} 1)"));
 }
 
+TEST(Metrics, TellWhatTheAddressManagerRefused) {
+  AgentStatus status = busy_status();
+  status.ipam.stats.misfit_count = 3;
+  status.ipam_v6->stats.granted_count = 2;
+
+  const std::string text = metrics_text(status);
+
+  EXPECT_THAT(text, HasSubstr(R"(weft_ipam_refused_total{family="ipv4",reason="misfit"} 3)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_ipam_space_requests_total{family="ipv6",fate="granted"} 2)"));
+  EXPECT_THAT(text, HasSubstr(R"(weft_ipam_decrees_total{family="ipv4"} 0)"));
+}
+
 TEST(Metrics, TellOfClientsThatHoldPlacesInVain) {
   const std::string text = metrics_text(busy_status());
 

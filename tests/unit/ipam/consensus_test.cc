@@ -6,6 +6,7 @@
 namespace weft::ipam {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using Extent = Consensus::Extent;
@@ -65,6 +66,32 @@ TEST(Consensus, AQuorumChoosesTheElectorsItKnows) {
 
   EXPECT_EQ(a.chosen(), (std::vector{kA, kB}));
   EXPECT_EQ(b.chosen(), a.chosen());
+}
+
+TEST(Consensus, WhoseTurnItIsNotWaitsForTheOtherAndThenProposesItself) {
+  Consensus b = elector(kB);
+
+  const auto change = b.start(kStart, Consensus::Turn::Others);
+
+  EXPECT_TRUE(change.nudge);
+  EXPECT_FALSE(b.is_under_way());
+  const TimePoint first = b.next_deadline();
+  EXPECT_GE(first, kStart + milliseconds(600));
+  EXPECT_LE(first, kStart + milliseconds(1200));
+  EXPECT_TRUE(b.on_deadline(first).own);
+}
+
+TEST(Consensus, AnElectionThatGetsOnIsLeftAloneButNotForEver) {
+  Consensus b = elector(kB);
+  b.start(kStart, Consensus::Turn::Others);
+
+  b.on_progress(kStart + milliseconds(500));
+
+  EXPECT_GE(b.next_deadline(), kStart + milliseconds(1100));
+  for (TimePoint now = kStart; now < kStart + seconds(60); now += milliseconds(100)) {
+    b.on_progress(now);
+  }
+  EXPECT_LE(b.next_deadline(), kStart + milliseconds(6200));
 }
 
 TEST(Consensus, RivalProposersChooseOneValue) {

@@ -180,7 +180,7 @@ TEST(Messages, RefusesARingThatBreaksAnInvariant) {
 TEST(Messages, RefusesAnElectionThatContradictsItself) {
   wire::ipam::RingGossip good;
   auto& claim = *good.mutable_election()->add_claims();
-  claim.set_elector(kA.number());
+  claim.set_electors(std::string("\0\0\0\0\0\x07", 6));
   claim.mutable_promised()->set_round(2);
   claim.mutable_accepted()->set_round(2);
   auto& proposal = *good.mutable_election()->add_proposals();
@@ -200,6 +200,16 @@ TEST(Messages, RefusesAnElectionThatContradictsItself) {
   bad = good;
   *bad.mutable_election()->add_claims() = bad.election().claims(0);
   EXPECT_THAT(error_of(bad), HasSubstr("elector repeated"));
+  bad = good;
+  bad.mutable_election()->mutable_claims(0)->set_electors("fives");
+  EXPECT_THAT(error_of(bad), HasSubstr("5 octets of electors' names"));
+  bad.mutable_election()->mutable_claims(0)->clear_electors();
+  EXPECT_THAT(error_of(bad), HasSubstr("0 octets of electors' names"));
+  bad = good;
+  auto& second = *bad.mutable_election()->add_proposals();
+  second.mutable_ballot()->set_round(3);
+  second.add_electors(kA.number());
+  EXPECT_THAT(error_of(bad), HasSubstr("1 claims, 2 proposals"));
   bad = good;
   bad.mutable_election()->mutable_claims(0)->mutable_promised()->set_round(kRoundMax + 1);
   EXPECT_THAT(error_of(bad), HasSubstr("exceeds 2^48"));
