@@ -130,6 +130,7 @@ TEST(ScaleScenario, NoRingEverSaysThatAnEntryOwnsMoreThanItDid) {
     for (NodeId node = 1; node < 8; ++node) {
       cluster.start(node);
     }
+    world.run_for(seconds(2));
     cluster.set_faults({.loss_percent = 45, .duplicate_percent = 10, .latency_ms_max = 400});
     for (int step = 0; step < 400; ++step) {
       const NodeId node = rng.below(8);
