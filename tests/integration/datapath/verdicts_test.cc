@@ -135,8 +135,7 @@ class VerdictsTest : public ::testing::Test {
     add_remote(kEspReady, kEspReadyPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP);
     add_remote(kEsp, kEspPeer, WEFT_PEER_SEALED | WEFT_PEER_ESP | WEFT_PEER_ESP_OUT);
     add_remote(kOnLink, kOnLinkPeer, WEFT_PEER_ON_LINK);
-    const weft_neighbor_key address{WEFT_ADDRESS_BITS,
-                                    weft_mapped(Octets{10, 32, 0, 3}.data())};
+    const weft_neighbor_key address{WEFT_ADDRESS_BITS, weft_mapped(Octets{10, 32, 0, 3}.data())};
     const weft_mac owner = weft_read_mac(kRemote.data());
     bpf_map_update_elem(bpf_map__fd(programs_->maps.weft_neighbor_2), &address, &owner, BPF_ANY);
   }
