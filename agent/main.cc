@@ -7,6 +7,7 @@
 #include "agent/cli/cli.h"
 #include "agent/cli/weave/weave.h"
 #include "agent/cni/plugin.h"
+#include "agent/npc/npc.h"
 
 int main(int argc, char** argv) {
   try {
@@ -18,8 +19,12 @@ int main(int argc, char** argv) {
     if (const auto role = weft::agent::cni_role(program)) {
       return weft::agent::run_cni(*role);
     }
-    if (program.substr(program.rfind('/') + 1) == "weave") {
+    const std::string_view name = program.substr(program.rfind('/') + 1);
+    if (name == "weave") {
       return weft::agent::run_weave(words);
+    }
+    if (name == "weave-npc") {
+      return static_cast<int>(weft::agent::run_weave_npc(words));
     }
     return static_cast<int>(weft::agent::run_cli(words));
   } catch (const std::exception& error) {

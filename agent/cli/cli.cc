@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -19,6 +21,7 @@
 #include "agent/cli/see/see.h"
 #include "agent/cni/setup.h"
 #include "agent/config.h"
+#include "agent/npc/npc.h"
 #include "agent/run_agent.h"
 #include "agent/version.h"
 
@@ -136,6 +139,8 @@ ExitCode run_command(Command command,
       return run_dns_args(settings);
     case Command::SetupCni:
       return run_setup_cni(settings);
+    case Command::Npc:
+      return run_npc(settings);
     case Command::Reset:
       return run_reset(settings);
     case Command::Completion:
@@ -164,7 +169,10 @@ ExitCode run_cli(std::span<const std::string> words) {
   if (!command.ok()) {
     return usage_error(command.error());
   }
-  const auto rest = words.subspan(1);
+  std::vector<std::string> rest(words.begin() + 1, words.end());
+  if (command.value() == Command::Npc) {
+    rest = npc_words(rest);
+  }
   const auto settings = parse_settings(command.value(), rest, environment);
   if (!settings.ok()) {
     return usage_error(settings.error());

@@ -46,6 +46,7 @@ enum class Command : std::uint8_t {
   Report,
   Reload,
   SetupCni,
+  Npc,
   Reset,
   Completion,
   Version,

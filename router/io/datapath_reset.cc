@@ -5,6 +5,7 @@
 #include "base/netdev.h"
 #include "router/io/datapath_service.h"
 #include "sys/firewall.h"
+#include "sys/nftables/policy_table.h"
 #include "sys/xfrm/xfrm.h"
 
 namespace weft::router {
@@ -14,6 +15,7 @@ Result<Ok> DatapathService::reset(sys::Netdev& netdev, const std::string& bridge
   WEFT_TRY(sys::clear_xfrm());
   WEFT_TRY(netdev.ensure_gateway({.link = bridge, .addresses = {}}));
   WEFT_TRY(sys::remove_gateway_rules(bridge));
+  WEFT_TRY(sys::remove_policy_table());
   WEFT_TRY(sys::remove_policy_hooks(bridge));
   WEFT_TRY(sys::remove_forward_accept(bridge));
   const std::optional<LinkInfo> own = WEFT_TRY(netdev.find_link(bridge));

@@ -1,16 +1,13 @@
 #include "sys/nftables/nftables.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
-#include <libnftnl/chain.h>
 #include <libnftnl/common.h>
-#include <libnftnl/expr.h>
-#include <libnftnl/rule.h>
-#include <libnftnl/table.h>
-#include <libnftnl/udata.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
@@ -21,9 +18,24 @@
 
 #include "base/assert.h"
 #include "sys/netlink/netlink.h"
+#include "sys/nftables/objects.h"
 
 namespace weft::sys {
 namespace {
+
+using nft::add_expression;
+using nft::Chain;
+using nft::chain_of;
+using nft::checked;
+using nft::Comment;
+using nft::compare;
+using nft::Direction;
+using nft::load_payload;
+using nft::number;
+using nft::offset_of;
+using nft::Rule;
+using nft::Table;
+using nft::table_of;
 
 // A message has some hundred bytes. The largest transaction puts in place what comes into exposed
 // subnets: a rule for each of 16 subnets and of 32 runs of addresses, in the place of as many.
@@ -38,40 +50,6 @@ static_assert(NFTNL_UDATA_RULE_COMMENT == 0 && NFTNL_UDATA_TABLE_COMMENT == 0
 
 static_assert(static_cast<int>(NftFamily::Ipv4) == NFPROTO_IPV4);
 static_assert(static_cast<int>(NftFamily::Ipv6) == NFPROTO_IPV6);
-
-std::uint16_t number(NftFamily family) {
-  return static_cast<std::uint16_t>(family);
-}
-
-template <class T, void (*kFree)(const T*)>
-struct Freer {
-  void operator()(T* object) const { kFree(object); }
-};
-using Table = std::unique_ptr<nftnl_table, Freer<nftnl_table, nftnl_table_free>>;
-using Chain = std::unique_ptr<nftnl_chain, Freer<nftnl_chain, nftnl_chain_free>>;
-using Rule = std::unique_ptr<nftnl_rule, Freer<nftnl_rule, nftnl_rule_free>>;
-
-template <class Pointer>
-Pointer checked(Pointer pointer) {
-  WEFT_ASSERT(pointer != nullptr);  // Out of memory.
-  return pointer;
-}
-
-class Comment {
- public:
-  explicit Comment(const std::string& text)
-      : buffer_(checked(nftnl_udata_buf_alloc(NFT_USERDATA_MAXLEN))) {
-    WEFT_ASSERT(nftnl_udata_put_strz(buffer_, NFTNL_UDATA_RULE_COMMENT, text.c_str()) != 0);
-  }
-  Comment(const Comment&) = delete;
-  Comment& operator=(const Comment&) = delete;
-  ~Comment() { nftnl_udata_buf_free(buffer_); }
-  const void* data() const { return nftnl_udata_buf_data(buffer_); }
-  std::uint32_t size() const { return nftnl_udata_buf_len(buffer_); }
-
- private:
-  nftnl_udata_buf* buffer_;
-};
 
 int take_comment(const nftnl_udata* attribute, void* out) {
   const auto* const text = static_cast<const char*>(nftnl_udata_get(attribute));
@@ -90,67 +68,8 @@ std::string comment_in(const void* userdata, std::uint32_t size) {
   return comment;
 }
 
-Table table_of(const NftChain& chain) {
-  Table table(checked(nftnl_table_alloc()));
-  nftnl_table_set_u32(table.get(), NFTNL_TABLE_FAMILY, number(chain.family));
-  nftnl_table_set_str(table.get(), NFTNL_TABLE_NAME, chain.table.c_str());
-  return table;
-}
-
-Chain chain_of(const NftChain& chain) {
-  Chain object(checked(nftnl_chain_alloc()));
-  nftnl_chain_set_u32(object.get(), NFTNL_CHAIN_FAMILY, number(chain.family));
-  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_TABLE, chain.table.c_str());
-  nftnl_chain_set_str(object.get(), NFTNL_CHAIN_NAME, chain.name.c_str());
-  return object;
-}
-
-Rule rule_of(const NftChain& chain) {
-  Rule rule(checked(nftnl_rule_alloc()));
-  nftnl_rule_set_u32(rule.get(), NFTNL_RULE_FAMILY, number(chain.family));
-  nftnl_rule_set_str(rule.get(), NFTNL_RULE_TABLE, chain.table.c_str());
-  nftnl_rule_set_str(rule.get(), NFTNL_RULE_CHAIN, chain.name.c_str());
-  return rule;
-}
-
-nftnl_expr* add_expression(nftnl_rule* rule, const char* name) {
-  nftnl_expr* const expression = checked(nftnl_expr_alloc(name));
-  nftnl_rule_add_expr(rule, expression);
-  return expression;
-}
-
-// Goes on only if register 1 compares so.
-void compare(nftnl_rule* rule, std::uint32_t operation, const void* data, std::size_t size) {
-  nftnl_expr* const expression = add_expression(rule, "cmp");
-  nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_SREG, NFT_REG_1);
-  nftnl_expr_set_u32(expression, NFTNL_EXPR_CMP_OP, operation);
-  nftnl_expr_set(expression, NFTNL_EXPR_CMP_DATA, data, static_cast<std::uint32_t>(size));
-}
-
-// Loads the name (NFT_META_IIFNAME or _OIFNAME) and compares it, terminating zero included, as
-// iptables-nft writes it.
-void match_name(nftnl_rule* rule, std::uint32_t key, const NftRule::Link& link) {
-  nftnl_expr* const load = add_expression(rule, "meta");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_META_KEY, key);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_META_DREG, NFT_REG_1);
-  const std::uint32_t operation = link.is_it ? NFT_CMP_EQ : NFT_CMP_NEQ;
-  compare(rule, operation, link.name.c_str(), link.name.size() + 1);
-}
-
-void load_payload(nftnl_rule* rule, std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
-  nftnl_expr* const load = add_expression(rule, "payload");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_BASE, base);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_LEN, size);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_PAYLOAD_DREG, NFT_REG_1);
-}
-
-enum class Direction : std::uint8_t { Source, Destination };
-
-// In the network header: RFC 791, section 3.1; RFC 8200, section 3.
-std::uint32_t offset_of(const Ip& address, Direction direction) {
-  const bool is_source = direction == Direction::Source;
-  return address.is_v4() ? (is_source ? 12 : 16) : (is_source ? 8 : 24);
+NftFamily family_of(const Ip& address) {
+  return address.is_v4() ? NftFamily::Ipv4 : NftFamily::Ipv6;
 }
 
 void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& net) {
@@ -160,14 +79,11 @@ void match_address(nftnl_rule* rule, Direction direction, const NftRule::Net& ne
   for (std::size_t bit = 0; bit < net.block.prefix(); ++bit) {
     mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80U >> bit % 8);
   }
-  const auto size = static_cast<std::uint32_t>(network.size());
-  load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset_of(net.block.first(), direction), size);
-  nftnl_expr* const cut = add_expression(rule, "bitwise");
-  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32(cut, NFTNL_EXPR_BITWISE_LEN, size);
-  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_MASK, mask.data(), size);
-  nftnl_expr_set(cut, NFTNL_EXPR_BITWISE_XOR, none.data(), size);
+  load_payload(rule,
+               NFT_PAYLOAD_NETWORK_HEADER,
+               offset_of(family_of(net.block.first()), direction),
+               static_cast<std::uint32_t>(network.size()));
+  nft::mask_with(rule, mask.data(), none.data(), network.size());
   compare(rule, net.is_in ? NFT_CMP_EQ : NFT_CMP_NEQ, network.data(), network.size());
 }
 
@@ -177,7 +93,7 @@ void match_run(nftnl_rule* rule, const NftRule::Run& run) {
   const Bytes last = run.last.bytes();
   load_payload(rule,
                NFT_PAYLOAD_NETWORK_HEADER,
-               offset_of(run.first, Direction::Destination),
+               offset_of(family_of(run.first), Direction::Destination),
                static_cast<std::uint32_t>(first.size()));
   // As bytes in the order of the wire, so that the order is that of the addresses.
   compare(rule, NFT_CMP_GTE, first.data(), first.size());
@@ -193,21 +109,6 @@ void match_port(nftnl_rule* rule, const NftRule::Port& port) {
   compare(rule, NFT_CMP_EQ, &port.protocol, sizeof port.protocol);
   load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, kPortOffset, sizeof number);
   compare(rule, NFT_CMP_EQ, &number, sizeof number);
-}
-
-// Loads conntrack's NFT_CT_STATE or NFT_CT_STATUS and asks whether any of `bits` is set in it.
-void match_conntrack(nftnl_rule* rule, std::uint32_t key, std::uint32_t bits, bool are_set) {
-  const std::uint32_t none = 0;
-  nftnl_expr* const load = add_expression(rule, "ct");
-  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_KEY, key);
-  nftnl_expr_set_u32(load, NFTNL_EXPR_CT_DREG, NFT_REG_1);
-  nftnl_expr* const mask = add_expression(rule, "bitwise");
-  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-  nftnl_expr_set_u32(mask, NFTNL_EXPR_BITWISE_LEN, sizeof bits);
-  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_MASK, &bits, sizeof bits);
-  nftnl_expr_set(mask, NFTNL_EXPR_BITWISE_XOR, &none, sizeof none);
-  compare(rule, are_set ? NFT_CMP_NEQ : NFT_CMP_EQ, &none, sizeof none);
 }
 
 std::uint32_t number(NftChain::Hook hook) {
@@ -231,6 +132,8 @@ std::uint32_t number(NftRule::Verdict verdict) {
       return NF_DROP;
     case NftRule::Verdict::Jump:
       return static_cast<std::uint32_t>(NFT_JUMP);
+    case NftRule::Verdict::Return:
+      return static_cast<std::uint32_t>(NFT_RETURN);
     case NftRule::Verdict::Masquerade:
     case NftRule::Verdict::Log:
       break;
@@ -260,14 +163,14 @@ void add_verdict(nftnl_rule* rule, const NftRule& wanted) {
 Rule rule_of(const NftChain& chain, const NftRule& wanted) {
   constexpr std::uint32_t kAnswers =
       NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED);
-  Rule rule = rule_of(chain);
+  Rule rule = nft::rule_of(chain);
   const Comment tag(wanted.comment);
   nftnl_rule_set_data(rule.get(), NFTNL_RULE_USERDATA, tag.data(), tag.size());
   if (wanted.in) {
-    match_name(rule.get(), NFT_META_IIFNAME, *wanted.in);
+    nft::match_name(rule.get(), NFT_META_IIFNAME, *wanted.in);
   }
   if (wanted.out) {
-    match_name(rule.get(), NFT_META_OIFNAME, *wanted.out);
+    nft::match_name(rule.get(), NFT_META_OIFNAME, *wanted.out);
   }
   if (wanted.source) {
     match_address(rule.get(), Direction::Source, *wanted.source);
@@ -282,10 +185,13 @@ Rule rule_of(const NftChain& chain, const NftRule& wanted) {
     match_port(rule.get(), *wanted.port);
   }
   if (wanted.is_answer) {
-    match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);
+    nft::match_conntrack(rule.get(), NFT_CT_STATE, kAnswers, *wanted.is_answer);
   }
   if (wanted.is_redirected) {
-    match_conntrack(rule.get(), NFT_CT_STATUS, IPS_DST_NAT, *wanted.is_redirected);
+    nft::match_conntrack(rule.get(), NFT_CT_STATUS, IPS_DST_NAT, *wanted.is_redirected);
+  }
+  if (wanted.mark) {
+    nft::match_mark(rule.get(), *wanted.mark);
   }
   add_verdict(rule.get(), wanted);
   return rule;
@@ -375,9 +281,15 @@ void NftTransaction::add_rule(const NftChain& chain,
 }
 
 void NftTransaction::remove_rule(const NftChain& chain, std::uint64_t handle) {
-  const Rule rule = rule_of(chain);
+  const Rule rule = nft::rule_of(chain);
   nftnl_rule_set_u64(rule.get(), NFTNL_RULE_HANDLE, handle);
   nftnl_rule_nlmsg_build_payload(begin(NFT_MSG_DELRULE, chain.family, 0), rule.get());
+  end();
+}
+
+void NftTransaction::flush_chain(const NftChain& chain) {
+  const Rule every = nft::rule_of(chain);
+  nftnl_rule_nlmsg_build_payload(begin(NFT_MSG_DELRULE, chain.family, 0), every.get());
   end();
 }
 
@@ -461,7 +373,7 @@ Result<std::vector<NftRuleState>> Nftables::rules(const NftChain& chain) {
   std::vector<char> buffer(kBatchMax);
   nlmsghdr* const message = nftnl_nlmsg_build_hdr(
       buffer.data(), NFT_MSG_GETRULE, number(chain.family), NLM_F_DUMP, ++sequence_);
-  nftnl_rule_nlmsg_build_payload(message, rule_of(chain).get());
+  nftnl_rule_nlmsg_build_payload(message, nft::rule_of(chain).get());
   const auto on_rule = [](const nlmsghdr* answer, void* out) {
     const Rule rule(checked(nftnl_rule_alloc()));
     if (nftnl_rule_nlmsg_parse(answer, rule.get()) == 0) {
@@ -483,17 +395,30 @@ Result<Ok> Nftables::commit(NftTransaction& transaction, const std::string& doin
   auto* const place = static_cast<char*>(mnl_nlmsg_batch_current(transaction.batch_));
   nftnl_batch_end(place, ++transaction.sequence_);
   transaction.end();
-  const std::size_t size = mnl_nlmsg_batch_size(transaction.batch_);
-  if (mnl_socket_sendto(socket_.get(), mnl_nlmsg_batch_head(transaction.batch_), size) < 0) {
+  return commit({reinterpret_cast<const std::uint8_t*>(mnl_nlmsg_batch_head(transaction.batch_)),
+                 mnl_nlmsg_batch_size(transaction.batch_)},
+                doing);
+}
+
+Result<Ok> Nftables::commit(ByteView batch, const std::string& doing) {
+  // The kernel takes no more than the socket's buffer for sending holds, and counts all of it there
+  // twice.
+  const int file = mnl_socket_get_fd(socket_.get());
+  const int room = static_cast<int>(std::min<std::size_t>(2 * batch.size() + kBatchMax, INT_MAX));
+  (void)::setsockopt(file, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+  if (mnl_socket_sendto(socket_.get(), batch.data(), batch.size()) < 0) {
     return os_error(doing, errno);
   }
   // The kernel worked through the whole batch before send returned. It answers refusals only, and
   // all of them are waiting by now.
   int refusal = 0;
   std::vector<char> buffer(kReceiveMax);
-  const int file = mnl_socket_get_fd(socket_.get());
   while (true) {
     const ssize_t got = ::recv(file, buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && errno == ENOBUFS) {
+      refusal = refusal == 0 ? ENOBUFS : refusal;  // More refusals than there was room for.
+      continue;
+    }
     if (got <= 0) {
       break;
     }
@@ -506,6 +431,10 @@ Result<Ok> Nftables::commit(NftTransaction& transaction, const std::string& doin
     return os_error(doing, refusal);
   }
   return Ok{};
+}
+
+std::uint32_t Nftables::port() const {
+  return mnl_socket_get_portid(socket_.get());
 }
 
 }  // namespace weft::sys

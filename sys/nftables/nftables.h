@@ -12,6 +12,7 @@
 #include <netinet/in.h>  // Here because it must come before linux/netfilter.h.
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "base/result.h"
 
 namespace weft::sys {
@@ -52,7 +53,7 @@ struct NftRule {
     std::uint16_t number = 0;   // Where packets go to.
   };
   // Log hands packets to who listens to a group of NFLOG; the next rule is asked, too.
-  enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump, Log };
+  enum class Verdict : std::uint8_t { Accept, Drop, Masquerade, Jump, Return, Log };
 
   std::string comment;
   std::optional<Link> in;
@@ -65,6 +66,7 @@ struct NftRule {
   std::optional<bool> is_answer;
   // Whose destination was rewritten by a rule of the host (DNAT): only those, or only others.
   std::optional<bool> is_redirected;
+  std::optional<std::uint32_t> mark;  // All of these bits are set in the packet's mark.
   Verdict verdict = Verdict::Accept;
   std::string jump;  // The chain of the same table to jump to.
   std::uint16_t log_group = 0;
@@ -92,6 +94,7 @@ class NftTransaction {
                 const NftRule& rule,
                 std::optional<std::uint64_t> behind = std::nullopt);
   void remove_rule(const NftChain& chain, std::uint64_t handle);
+  void flush_chain(const NftChain& chain);
   // Fails with EBUSY unless they are empty.
   void remove_chain(const NftChain& chain);
   void remove_table(const NftChain& chain);
@@ -117,6 +120,10 @@ class Nftables {
   Result<std::vector<NftRuleState>> rules(const NftChain& chain);
   // Error::os is what the kernel said of the first change it refused.
   Result<Ok> commit(NftTransaction& transaction, const std::string& doing);
+  // Messages from NFNL_MSG_BATCH_BEGIN to _END.
+  Result<Ok> commit(ByteView batch, const std::string& doing);
+  // Under which others hear of what this one changed.
+  std::uint32_t port() const;
 
  private:
   struct CloseSocket {
