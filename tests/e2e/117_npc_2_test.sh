@@ -117,7 +117,6 @@ policy shop web <<'END'
 {podSelector: {matchLabels: {app: web}}, policyTypes: [Ingress],
  ingress: [{from: [{podSelector: {matchLabels: {app: client}}}], ports: [{protocol: TCP, port: 80}]}]}
 END
-assert_refused web TCP web 81
 assert_refused near TCP web 81
 assert_refused far TCP web 81
 assert_refused far UDP web 53
@@ -298,5 +297,5 @@ on h1 ln -sf "$(on h1 sh -c 'command -v weft')" "$SCRATCH/weave-npc"
 assert_contains "$(assert_fails on h1 env -u HOSTNAME "$SCRATCH/weave-npc" --metrics-addr=:6781 --log-level=debug --allow-mcast)" "API server" \
   "weave-npc outside a pod"
 npc_stop h2 TERM
-everywhere weft reset --force
+everywhere weft reset
 assert_equal "$(on h1 nft list ruleset | grep -c -e weft-npc -e WEAVE-NPC || true)" 0 "rules that are left"

@@ -222,9 +222,9 @@ class Handler(BaseHTTPRequestHandler):
             with store.changed:
                 expired = at < store.oldest or generation != store.generation
                 events = [event for event in store.events if event[0] > at]
+                version = store.version  # Before the wait, in which others may happen.
                 if not events and not expired:
                     store.changed.wait(0.2)
-                version = store.version
             if expired:
                 self.say({"type": "ERROR", "object": status(410, "Expired", f"too old resource version: {at}")})
                 break
