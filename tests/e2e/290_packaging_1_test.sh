@@ -29,3 +29,10 @@ assert_equal "$(completed weft launch --ipalloc-r)" --ipalloc-range "launch --ip
 assert_equal "$(completed weft expose --without-m)" --without-masquerade "expose --without-m"
 assert_contains "$("$WEFT_BIN" completion zsh)" --without-masquerade "completion of zsh"
 assert_contains "$("$WEFT_BIN" completion fish)" "-l without-masquerade" "completion of fish"
+
+step "the Kubernetes manifest refers to what is there, and runs what there is"
+"$(dirname "$0")/manifest.py" "$PACKAGING/kubernetes/weft.yaml" >"$SCRATCH/commands"
+assert_contains "$(cat "$SCRATCH/commands")" "weft-npc /usr/bin/weft npc" "what the second container runs"
+for flag in $(grep -o -e '--[a-z-]*' "$SCRATCH/commands"); do
+  assert_contains "$("$WEFT_BIN" help agent)" "$flag" "flags of the agent"
+done
