@@ -225,7 +225,7 @@ assert_equal "$(tail -n 1 "$SCRATCH/echo")" 100 "the last line of a connection t
 assert_equal "$(wc -l <"$SCRATCH/echo")" 100 "its lines"
 assert_equal "$(cat "$SCRATCH/holes")" "" "what got in through the closed port"
 
-step "what is flushed is put back, and is closed until then"
+step "what is flushed is put back"
 for flush in "nft flush ruleset" "nft delete table ip weft-npc" "nft flush chain ip6 weft-npc ingress" "iptables -F WEAVE-NPC" "iptables -F"; do
   # shellcheck disable=SC2086  # One word each.
   on h1 $flush
