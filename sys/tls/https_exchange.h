@@ -23,7 +23,7 @@ struct HttpsRequest {
   std::chrono::milliseconds silence_max{};
 };
 
-// The status is 0, and the reason logged as a debug line, where there was no answer.
+// Where there was no answer, the reason is logged as a debug line.
 std::unique_ptr<HttpExchange> start_https_exchange(const boost::asio::any_io_executor& executor,
                                                    const HttpsRequest& request,
                                                    HttpExchange::Handlers handlers);

@@ -15,6 +15,7 @@
 #include "sys/http_server.h"
 #include "sys/tls/certificate.h"
 #include "sys/tls/https_client.h"
+#include "sys/tls/https_exchange.h"
 #include "tests/integration/sys/temp_dir.h"
 
 namespace weft::sys {
@@ -138,6 +139,92 @@ TEST_F(HttpsTest, SilentClientsDoNotKeepOthersOut) {
   server.fingerprint = certificate_.fingerprint;
 
   EXPECT_TRUE(call(server).ok());
+}
+
+// The same server, asked piece by piece.
+class HttpsExchangeTest : public HttpsTest {
+ protected:
+  struct Heard {
+    unsigned status = 0;
+    std::string body{};
+    std::optional<bool> complete{};
+  };
+
+  HttpsRequest question() const {
+    return {.host = "127.0.0.1",
+            .port = std::to_string(port_),
+            .target = "/x?y",
+            .authorities = dir_.file("a") + "/tls-cert.pem",
+            .token = "secret"};
+  }
+
+  Heard ask(const HttpsRequest& request) {
+    Heard heard;
+    const auto exchange = start_https_exchange(
+        io_.get_executor(),
+        request,
+        {.on_head = [&heard](unsigned status) { heard.status = status; },
+         .on_body = [&heard](std::string_view piece) { heard.body.append(piece); },
+         .on_end = [&heard](bool complete) { heard.complete = complete; }});
+    for (int turn = 0; turn < 2'000 && !heard.complete; ++turn) {
+      io_.restart();
+      io_.run_for(std::chrono::milliseconds(5));
+    }
+    return heard;
+  }
+};
+
+TEST_F(HttpsExchangeTest, TellsWhatItHearsOverTlsAndWithout) {
+  serve(certificate_);
+  const Heard sealed = ask(question());
+  serve(std::nullopt);
+  HttpsRequest plain = question();
+  plain.has_tls = false;
+  const Heard open = ask(plain);
+
+  for (const Heard& heard : {sealed, open}) {
+    EXPECT_EQ(heard.status, 200U);
+    EXPECT_EQ(heard.body, "GET /x?y  Bearer secret");
+    EXPECT_EQ(heard.complete, true);
+  }
+}
+
+TEST_F(HttpsExchangeTest, SaysNothingToAServerThatItDoesNotBelieve) {
+  serve(certificate_);
+  HttpsRequest stranger = question();
+  stranger.authorities = "";
+  HttpsRequest misnamed = question();
+  misnamed.host = "localhost";  // Not in the certificate.
+  HttpsRequest unreadable = question();
+  unreadable.authorities = dir_.file("none");
+
+  for (const HttpsRequest& request : {stranger, misnamed, unreadable}) {
+    const Heard heard = ask(request);
+    EXPECT_EQ(heard.status, 0U);
+    EXPECT_EQ(heard.complete, false);
+  }
+}
+
+TEST_F(HttpsExchangeTest, EndsWhereNobodyListensAndWhenItIsGivenUp) {
+  serve(certificate_);
+  server_.reset();
+  EXPECT_EQ(ask(question()).complete, false);
+
+  serve(certificate_);
+  bool was_called = false;
+  {
+    const auto exchange =
+        start_https_exchange(io_.get_executor(),
+                             question(),
+                             {.on_head = [&was_called](unsigned) { was_called = true; },
+                              .on_body = [&was_called](std::string_view) { was_called = true; },
+                              .on_end = [&was_called](bool) { was_called = true; }});
+    io_.restart();
+    io_.poll();
+  }
+  io_.restart();
+  io_.run_for(std::chrono::milliseconds(50));
+  EXPECT_FALSE(was_called);
 }
 
 }  // namespace

@@ -96,8 +96,11 @@ TEST(NpcMetrics, AreThoseOfWeavesControllerAndOurOwnAndAllAreInTheDocumentation)
   policy::BlockedCounts blocked;
   const Endpoint place{Ip::parse("10.0.0.1").value(), 80};
   blocked.count(TimePoint{}, {policy::BlockedConnection::Protocol::Tcp, place, place});
-  const std::string text =
-      npc_metrics({.applier = {.is_in_place = true, .is_hooked = true}, .problems = 2}, blocked);
+  NpcState state;
+  state.applier.is_in_place = true;
+  state.applier.is_hooked = true;
+  state.problems = 2;
+  const std::string text = npc_metrics(state, blocked);
 
   EXPECT_THAT(text,
               HasSubstr(R"(weavenpc_blocked_connections_total{dport="80",protocol="tcp"} 1)"));
