@@ -84,7 +84,7 @@ TEST(Blocked, CountsAllAndTellsOfAFewASecond) {
   const TimePoint now{100s};
   std::size_t lines = 0;
   for (int count = 0; count < 100; ++count) {
-    lines += counts.count(now, connection) ? 1 : 0;
+    lines += counts.count(now, connection) ? 1U : 0U;
   }
 
   EXPECT_EQ(lines, BlockedCounts::kLinesPerSecond);
