@@ -14,7 +14,19 @@
 
 #define WEFT_CIPHER_INLINE static inline __attribute__((always_inline))
 
-#define WEFT_CHACHA_WORDS 16
+// The kernel checks a function that others could call once, instead of at each call.
+#ifdef __bpf__
+#define WEFT_CIPHER_FUNCTION __attribute__((noinline))
+#else
+#define WEFT_CIPHER_FUNCTION static __attribute__((noinline, unused))
+#endif
+
+struct weft_chacha_key {
+  __u32 words[8];
+};
+struct weft_chacha_block {
+  __u32 words[16];
+};
 
 #define WEFT_ROTATE(x, bits) (((x) << (bits)) | ((x) >> (32 - (bits))))
 // RFC 8439, 2.1.
@@ -30,13 +42,17 @@
     (b) = WEFT_ROTATE((b) ^ (c), 7);   \
   } while (0)
 
-// One block of key stream (2.3): `key` has 8 words, `out` 16. The nonce is four zero octets and
-// then `nonce`, least octet first, as Noise counts (section 12). A function of its own in BPF: it
-// is called for each block, and its code is large. 0 always.
-static __attribute__((noinline, unused)) int weft_chacha20_block(const __u32* key,
-                                                                 __u32 block,
-                                                                 __u64 nonce,
-                                                                 __u32* out) {
+// One block of key stream (2.3). The nonce is four zero octets and then `nonce`, least octet first,
+// as Noise counts (section 12). 0 always, but where there is no key or no place.
+WEFT_CIPHER_FUNCTION int weft_chacha20_block(const struct weft_chacha_key* from,
+                                             __u32 block,
+                                             __u64 nonce,
+                                             struct weft_chacha_block* to) {
+  if (!from || !to) {
+    return 1;  // Cannot happen: for the verifier.
+  }
+  const __u32* key = from->words;
+  __u32* out = to->words;
   const __u32 low = (__u32)nonce;
   const __u32 high = (__u32)(nonce >> 32);
   __u32 x0 = 0x61707865, x1 = 0x3320646e, x2 = 0x79622d32, x3 = 0x6b206574;

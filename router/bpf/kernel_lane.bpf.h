@@ -94,7 +94,7 @@ static __always_inline int draw(struct weft_sealing* sealing,
   *counter = sealing->counter;
   const int is_valid = *receiver != 0 && now < sealing->expires && *counter < WEFT_LANE_COUNTER_MAX;
   if (is_valid) {
-    __builtin_memcpy(t->key, sealing->key, sizeof t->key);
+    __builtin_memcpy(t->key.words, sealing->key, sizeof sealing->key);
     sealing->counter = *counter + 1;
     sealing->octets += octets;
   }
@@ -207,7 +207,7 @@ static __always_inline int open_small(struct __sk_buff* skb,
           skb, WEFT_LANE_TEXT_AT + size, t->received_tag, sizeof t->received_tag)) {
     return TC_ACT_SHOT;
   }
-  __builtin_memcpy(t->key, opening->key, sizeof t->key);
+  __builtin_memcpy(t->key.words, opening->key, sizeof opening->key);
   weft_write_lane_header(t, sealed->receiver, sealed->counter);
   weft_lane_authenticate(t, sealed->counter, size);
   if (!weft_lane_is_authentic(t)) {

@@ -35,8 +35,8 @@ struct weft_lane_text {
   __u64 text[WEFT_LANE_WORDS];  // Octets after `size` are anything, before weft_lane_authenticate.
   __u64 tag[2];
   __u64 received_tag[2];
-  __u32 key[8];
-  __u32 stream[WEFT_CHACHA_WORDS];
+  struct weft_chacha_key key;
+  struct weft_chacha_block stream;
 };
 
 struct weft_lane_datagram {
@@ -139,34 +139,42 @@ WEFT_INLINE void weft_write_lane_header(struct weft_lane_text* t, __u32 receiver
   t->header[1] = __builtin_bswap64(counter);
 }
 
-// Seals what is plain, or the reverse (RFC 8439, 2.4). Precondition: size <= WEFT_LANE_TEXT_MAX.
-WEFT_INLINE void weft_lane_crypt(struct weft_lane_text* t, __u64 counter, __u32 size) {
+// Seals what is plain, or the reverse (RFC 8439, 2.4). 0: more than WEFT_LANE_TEXT_MAX octets.
+WEFT_CIPHER_FUNCTION int weft_lane_crypt(struct weft_lane_text* t, __u64 counter, __u32 size) {
+  if (!t || size > WEFT_LANE_TEXT_MAX) {
+    return 0;
+  }
   for (__u32 i = 0; i < WEFT_LANE_BLOCKS && i * WEFT_LANE_BLOCK < size; ++i) {
-    weft_chacha20_block(t->key, i + 1, counter, t->stream);
+    weft_chacha20_block(&t->key, i + 1, counter, &t->stream);
     for (__u32 word = 0; word < WEFT_LANE_BLOCK / 8; ++word) {
-      const __u64 low = t->stream[2 * word];
-      t->text[i * (WEFT_LANE_BLOCK / 8) + word] ^= (__u64)t->stream[2 * word + 1] << 32 | low;
+      const __u64 low = t->stream.words[2 * word];
+      t->text[i * (WEFT_LANE_BLOCK / 8) + word] ^= (__u64)t->stream.words[2 * word + 1] << 32 | low;
     }
   }
+  return 1;
 }
 
-// Computes the tag of header and sealed text (2.8), and pads the text.
-// Precondition: size <= WEFT_LANE_TEXT_MAX.
-WEFT_INLINE void weft_lane_authenticate(struct weft_lane_text* t, __u64 counter, __u32 size) {
-  const __u32 last = size / 8;
-  if (last < WEFT_LANE_WORDS - 1) {  // Always: for the verifier.
-    t->text[last] &= (1ULL << (size % 8 * 8)) - 1;
-    t->text[last + 1] = 0;
+// Computes the tag of header and sealed text (2.8), and pads the text. 0: more than
+// WEFT_LANE_TEXT_MAX octets.
+WEFT_CIPHER_FUNCTION int weft_lane_authenticate(struct weft_lane_text* t,
+                                                __u64 counter,
+                                                __u32 size) {
+  if (!t || size > WEFT_LANE_TEXT_MAX) {
+    return 0;
   }
-  weft_chacha20_block(t->key, 0, counter, t->stream);
+  const __u32 last = size / 8;
+  t->text[last] &= (1ULL << (size % 8 * 8)) - 1;
+  t->text[last + 1] = 0;
+  weft_chacha20_block(&t->key, 0, counter, &t->stream);
   struct weft_poly1305 state;
-  weft_poly1305_begin(&state, t->stream);
+  weft_poly1305_begin(&state, t->stream.words);
   weft_poly1305_block(&state, t->header[0], t->header[1]);
   for (__u32 i = 0; i < WEFT_LANE_WORDS / 2 && i * 16 < size; ++i) {
     weft_poly1305_block(&state, t->text[2 * i], t->text[2 * i + 1]);
   }
   weft_poly1305_block(&state, WEFT_LANE_HEADER_SIZE, size);
-  weft_poly1305_finish(&state, t->stream + 4, t->tag);
+  weft_poly1305_finish(&state, t->stream.words + 4, t->tag);
+  return 1;
 }
 
 WEFT_INLINE int weft_lane_is_authentic(const struct weft_lane_text* t) {
@@ -181,8 +189,12 @@ WEFT_INLINE int weft_lane_accept(struct weft_lane_window* window, __u64 counter)
   if (counter >= window->next) {
     // Words that the window enters have not been written in this turn of the ring.
     const __u64 last = window->next == 0 ? 0 : (window->next - 1) / 64;
-    for (__u64 i = 1; i <= WEFT_LANE_WINDOW_WORDS && last + i <= word; ++i) {
-      window->words[(last + i) % WEFT_LANE_WINDOW_WORDS] = 0;
+    const __u64 entered = word - last;
+#pragma GCC unroll 32
+    for (__u64 i = 1; i <= WEFT_LANE_WINDOW_WORDS; ++i) {
+      if (i <= entered) {
+        window->words[(last + i) % WEFT_LANE_WINDOW_WORDS] = 0;
+      }
     }
     window->next = counter + 1;
   } else if (window->next - counter > (WEFT_LANE_WINDOW_WORDS - 1) * 64) {

@@ -79,16 +79,16 @@ TEST(ChaCha20, MakesTheKeyStreamsOfTheStandard) {
                                             0x2561b3c8,
                                             0xebdd4aa6,
                                             0xa0136c00};
-  std::array<std::uint32_t, 8> key{};
-  std::array<std::uint32_t, 16> out{};
+  weft_chacha_key key{};
+  weft_chacha_block out{};
 
-  weft_chacha20_block(key.data(), 0, 0, out.data());
-  EXPECT_EQ(out, first);
-  weft_chacha20_block(key.data(), 1, 0, out.data());
-  EXPECT_EQ(out, second);
-  key[7] = 0x01000000;
-  weft_chacha20_block(key.data(), 1, 0, out.data());
-  EXPECT_EQ(out, third);
+  weft_chacha20_block(&key, 0, 0, &out);
+  EXPECT_THAT(out.words, ElementsAreArray(first));
+  weft_chacha20_block(&key, 1, 0, &out);
+  EXPECT_THAT(out.words, ElementsAreArray(second));
+  key.words[7] = 0x01000000;
+  weft_chacha20_block(&key, 1, 0, &out);
+  EXPECT_THAT(out.words, ElementsAreArray(third));
 }
 
 struct PolyCase {
@@ -162,7 +162,7 @@ TEST(KernelLane, SealsEverySizeAsLibsodiumDoes) {
     const Bytes header = Writer().u32(WEFT_LANE_FIRST).u32(receiver).u64(counter).take();
     weft_lane_text t{};
     std::memset(t.text, 0xa5, sizeof t.text);  // Of the packet before.
-    std::memcpy(t.key, key.data(), key.size());
+    std::memcpy(t.key.words, key.data(), key.size());
     std::memcpy(t.text, plain.data(), plain.size());
 
     weft_write_lane_header(&t, receiver, counter);
