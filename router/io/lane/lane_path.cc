@@ -1,7 +1,5 @@
 #include "router/io/lane/lane_path.h"
 
-#include <algorithm>
-
 #include <sodium.h>
 
 #include "router/sealed/kernel_keys.h"
@@ -34,7 +32,7 @@ void LanePath::add(const Ip& underlay, const AddSession& session) {
   const bool is_open = note(lane_->open(session.local, key, options_.life));
   sodium_memzero(key.data(), key.size());
   if (is_open) {
-    peers_.try_emplace(underlay);
+    peers_[underlay].open.insert(session.local);
     keys_.insert_or_assign(
         session.local,
         Keys{.underlay = underlay, .remote = session.remote, .seal = lane_key(session.send_key)});
@@ -71,11 +69,9 @@ void LanePath::stop(const Ip& underlay) {
 
 void LanePath::forget(const Ip& underlay) {
   stop(underlay);
-  const bool has_keys = std::any_of(keys_.begin(), keys_.end(), [&underlay](const auto& entry) {
-    return entry.second.underlay == underlay;
-  });
-  if (!has_keys) {
-    peers_.erase(underlay);
+  const auto peer = peers_.find(underlay);
+  if (peer != peers_.end() && peer->second.open.empty()) {
+    peers_.erase(peer);
   }
 }
 
@@ -91,6 +87,7 @@ void LanePath::remove(SessionIndex local) {
   }
   add_to(peer.opened, lane_->opened(local));
   (void)note(lane_->close(local));
+  peer.open.erase(local);
   sodium_memzero(keys.seal.data(), keys.seal.size());
   keys_.erase(found);
 }
@@ -107,10 +104,8 @@ LanePath::Traffic LanePath::traffic(const Ip& underlay) {
     add_to(traffic.sealed, now);
     traffic.counter = now.packets;
   }
-  for (const auto& [local, keys] : keys_) {
-    if (keys.underlay == underlay) {
-      add_to(traffic.opened, lane_->opened(local));
-    }
+  for (const SessionIndex local : peer.open) {
+    add_to(traffic.opened, lane_->opened(local));
   }
   return traffic;
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -69,6 +70,7 @@ class LanePath {
     sys::LaneCount sealed;  // Under former keys.
     sys::LaneCount opened;
     SessionIndex current = 0;  // 0: the agent seals.
+    std::set<SessionIndex> open;
   };
 
   bool note(const Result<Ok>& result);
