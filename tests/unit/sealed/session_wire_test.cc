@@ -35,6 +35,8 @@ TEST(SessionWire, DataHeaderNamesItsLaneInTheSecondOctet) {
 
   EXPECT_EQ(to_hex(ByteView(datagram).first(4)), "04010000");
   EXPECT_EQ(read_data_header(datagram).value().lane, Lane::Express);
+  datagram[1] = 2;
+  EXPECT_EQ(read_data_header(datagram).value().lane, Lane::Kernel);
 }
 
 TEST(SessionWire, DataHeaderOfAnotherTypeOrSizeIsNone) {
@@ -43,7 +45,7 @@ TEST(SessionWire, DataHeaderOfAnotherTypeOrSizeIsNone) {
   Bytes reserved = datagram;
   reserved[2] = 1;
   Bytes unknown_lane = datagram;
-  unknown_lane[1] = 2;
+  unknown_lane[1] = 3;
 
   EXPECT_FALSE(read_data_header(ByteView(datagram).first(datagram.size() - 1)));
   EXPECT_FALSE(read_data_header(reserved));
@@ -57,11 +59,15 @@ TEST(SessionWire, ProposalAndChoiceComeBack) {
   const Choice choice{.cipher = ChaCha20Poly1305, .clear = true};
   const Proposal with_esp{.ciphers = {Aes256Gcm}, .clear = false, .esp = true};
   const Choice chosen_esp{.cipher = Aes256Gcm, .clear = false, .esp = true};
+  const Proposal with_lane{.ciphers = {Aes256Gcm}, .lane = true};
+  const Choice chosen_lane{.cipher = Aes256Gcm, .lane = true};
 
   EXPECT_EQ(decode_proposal(encode(proposal)).value(), proposal);
   EXPECT_EQ(decode_choice(encode(choice)).value(), choice);
   EXPECT_EQ(decode_proposal(encode(with_esp)).value(), with_esp);
   EXPECT_EQ(decode_choice(encode(chosen_esp)).value(), chosen_esp);
+  EXPECT_EQ(decode_proposal(encode(with_lane)).value(), with_lane);
+  EXPECT_EQ(decode_choice(encode(chosen_lane)).value(), chosen_lane);
 }
 
 TEST(SessionWire, CiphersOfALaterVersionAreLeftOut) {

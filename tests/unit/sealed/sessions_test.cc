@@ -201,6 +201,33 @@ TEST_F(SessionsTest, KernelsSealOnlyIfBothCanAndThePairIsNotInClear) {
   }
 }
 
+TEST_F(SessionsTest, SmallFramesAreTheKernelsOnlyIfBothCanAndUntilOneGivesUp) {
+  for (const bool a_lane : {true, false}) {
+    for (const bool b_lane : {true, false}) {
+      Sessions a(options(key_a_), entropy_, kStart);
+      Sessions b(options(key_b_), entropy_, kStart);
+      SessionActions first;
+      SessionActions out_a;
+      SessionActions out_b;
+      a.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .lane = a_lane}, first);
+      b.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .lane = b_lane}, out_b);
+      out_b.clear();
+      a.on_wanted(kStart, kB, first);
+      b.on_datagram(kStart, kAtA, find<SendDatagram>(first)->datagram, out_b);
+      a.on_datagram(kStart, kAtB, find<SendDatagram>(out_b)->datagram, out_a);
+
+      EXPECT_EQ(find<AddSession>(out_a)->lane, a_lane && b_lane);
+      EXPECT_EQ(find<AddSession>(out_b)->lane, a_lane && b_lane);
+      EXPECT_EQ(a.status().at(0).lane, a_lane && b_lane);
+
+      // A new session at once, if the one in use has a lane that leads nowhere.
+      SessionActions given_up;
+      a.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .lane = false}, given_up);
+      EXPECT_EQ(find<SendDatagram>(given_up) != nullptr, a_lane && b_lane);
+    }
+  }
+}
+
 TEST_F(SessionsTest, KeysThatKernelsSealUnderAreRenewedWhetherOrNotWeSeeTraffic) {
   a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
   b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
