@@ -70,10 +70,10 @@ PINGS=$!
 wait_until 5 "pings flow" grep -q seq=5 "$SCRATCH/cut"
 lab block h1 h3 6784
 wait "$PINGS" || true
-# 50 ms each; half a second to a second is what it takes to be sure.
+# 50 ms each; half a second to a second is what it takes to be sure, and more on a machine that is shared.
 lost=$((100 - $(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$SCRATCH/cut")))
 echo "    lost $lost pings of 50 ms"
-((lost >= 3 && lost <= 30)) || fail "that many must not get lost, nor so few: $(tail -3 "$SCRATCH/cut")"
+((lost >= 3 && lost <= 60)) || fail "that many must not get lost, nor so few: $(tail -3 "$SCRATCH/cut")"
 path_is h1 h3 "relay h2" || fail "h1 goes another way"
 assert_contains "$(on h1 weft status connections -v)" "clear does not answer" "the history"
 lab heal
