@@ -264,7 +264,8 @@ class KernelFastPath final : public FastPath {
   KernelFastPath(const fast_path& skeleton, bool guard, bool has_lane)
       : has_guard_(guard),
         port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
-        underlay_(duplicate(bpf_program__fd(skeleton.progs.weft_underlay))),
+        underlay_(duplicate(bpf_program__fd(has_lane ? skeleton.progs.weft_underlay_lane
+                                                     : skeleton.progs.weft_underlay))),
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
         to_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_to_vx))),
         guard_(duplicate(bpf_program__fd(skeleton.progs.weft_guard))),
@@ -570,6 +571,8 @@ Result<std::unique_ptr<FastPath>> load(const FastPath::Options& options) {
   const bool has_lane = options.sealed_port != 0;
   // What is not loaded need not be checked by the kernel.
   (void)bpf_program__set_autoload(skeleton->progs.weft_guard, options.guard);
+  (void)bpf_program__set_autoload(skeleton->progs.weft_underlay, !has_lane);
+  (void)bpf_program__set_autoload(skeleton->progs.weft_underlay_lane, has_lane);
   (void)bpf_program__set_autoload(skeleton->progs.weft_seal, has_lane);
   if (const int error = bpf_map__set_max_entries(
           skeleton->maps.weft_traffic_2,

@@ -1,7 +1,8 @@
 // The fast path: known unicast goes past the bridge and past the VXLAN device.
 //
 //   weft_port      veth's host end, ingress    container -> local container, underlay, or agent
-//   weft_underlay  underlay device, ingress    VXLAN of ours -> local container, or the next peer
+//   weft_underlay  underlay device, ingress    VXLAN of ours -> local container, or the next peer;
+//                                              as weft_underlay_lane also small sealed frames
 //   weft_from_vx   VXLAN device, ingress       refuses strangers; what weft_underlay left over
 //   weft_to_vx     VXLAN device, egress        gives the bridge's frames their tunnel key
 //   weft_guard     underlay device, egress     refuses VXLAN that should have been sealed (ESP)
@@ -26,6 +27,8 @@
 // Since Linux 6.3; missing from older headers. Older kernels refuse the flag and the frame takes
 // the slow path.
 #define WEFT_DECAP_L3_IPV6 (1ULL << 8)
+// What kernels before 5.18 know of it; later ones take it, too. They refuse other sizes.
+#define WEFT_TUNNEL_KEY_SIZE offsetof(struct bpf_tunnel_key, local_ipv4)
 // AF_INET, which the kernel's own headers do not have.
 #define WEFT_AF_INET 2
 
@@ -213,13 +216,14 @@ static __always_inline int encapsulate(struct __sk_buff* skb, const struct weft_
   __builtin_memcpy(encap.destination, peer->next.octets + 12, 4);
   __u8 headers[WEFT_ENCAP_SIZE];
   weft_write_vxlan(headers, &encap);
+  const __u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
+                      | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2(WEFT_ETH_SIZE);
+  // Devices that cut tunnelled segments ask for the second flag, which is refused before 5.14:
+  // such kernels cut them in software.
   if (bpf_skb_load_bytes(skb, 0, headers + WEFT_ENCAP_SIZE - WEFT_ETH_SIZE, WEFT_ETH_SIZE)
-      || bpf_skb_adjust_room(skb,
-                             WEFT_ENCAP_SIZE,
-                             BPF_ADJ_ROOM_MAC,
-                             BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4
-                                 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH
-                                 | BPF_F_ADJ_ROOM_ENCAP_L2(WEFT_ETH_SIZE))) {
+      || (bpf_skb_adjust_room(
+              skb, WEFT_ENCAP_SIZE, BPF_ADJ_ROOM_MAC, flags | BPF_F_ADJ_ROOM_ENCAP_L2_ETH)
+          && bpf_skb_adjust_room(skb, WEFT_ENCAP_SIZE, BPF_ADJ_ROOM_MAC, flags))) {
     return leave();
   }
   // The outer Ethernet header is a copy of the inner one until the neighbour's replaces it.
@@ -347,21 +351,17 @@ static __always_inline int pass_on(struct __sk_buff* skb,
   return send_to(peer);
 }
 
-SEC("tc") int weft_underlay(struct __sk_buff* skb) {
+static __always_inline int may_be_ours(struct __sk_buff* skb) {
   if (skb->protocol != bpf_htons(WEFT_ETHERTYPE_IPV4) || skb->len < WEFT_ENCAP_FRAME_SIZE
       || skb->pkt_type != PACKET_HOST || skb->vlan_present) {
-    return TC_ACT_UNSPEC;
+    return 0;
   }
   // Some drivers leave only part of the headers in the linear area.
-  if (start_of(skb) + WEFT_ENCAP_FRAME_SIZE > end_of(skb)
-      && bpf_skb_pull_data(skb, WEFT_ENCAP_FRAME_SIZE)) {
-    return TC_ACT_UNSPEC;
-  }
-  struct weft_lane_datagram sealed;
-  if (weft_sealed_port != 0
-      && weft_parse_lane(start_of(skb), end_of(skb), skb->len, weft_sealed_port, &sealed)) {
-    return open_small(skb, &sealed);
-  }
+  return start_of(skb) + WEFT_ENCAP_FRAME_SIZE <= end_of(skb)
+         || bpf_skb_pull_data(skb, WEFT_ENCAP_FRAME_SIZE) == 0;
+}
+
+static __always_inline int take_in(struct __sk_buff* skb) {
   struct weft_vxlan vxlan;
   if (!weft_parse_vxlan(start_of(skb), end_of(skb), weft_port_number, &vxlan)
       || vxlan.vni != weft_vni) {
@@ -407,14 +407,31 @@ SEC("tc") int weft_underlay(struct __sk_buff* skb) {
   return bpf_redirect_peer(endpoint->ifindex, 0);
 }
 
+SEC("tc") int weft_underlay(struct __sk_buff* skb) {
+  return may_be_ours(skb) ? take_in(skb) : TC_ACT_UNSPEC;
+}
+
+// Instead of the former where the kernel takes the cipher: a program that has but a branch to it,
+// never taken, is refused by those before 5.13, whose verifier knows no pointers to memory in the
+// arguments of global functions.
+SEC("tc") int weft_underlay_lane(struct __sk_buff* skb) {
+  if (!may_be_ours(skb)) {
+    return TC_ACT_UNSPEC;
+  }
+  struct weft_lane_datagram sealed;
+  return weft_parse_lane(start_of(skb), end_of(skb), skb->len, weft_sealed_port, &sealed)
+             ? open_small(skb, &sealed)
+             : take_in(skb);
+}
+
 // An external-mode device accepts every VNI from everybody: this is the gate.
 SEC("tc") int weft_from_vx(struct __sk_buff* skb) {
   struct bpf_tunnel_key key;
   struct weft_address source;
-  if (bpf_skb_get_tunnel_key(skb, &key, sizeof key, 0) == 0) {
+  if (bpf_skb_get_tunnel_key(skb, &key, WEFT_TUNNEL_KEY_SIZE, 0) == 0) {
     const __u32 ipv4 = bpf_htonl(key.remote_ipv4);
     source = weft_mapped((const __u8*)&ipv4);
-  } else if (bpf_skb_get_tunnel_key(skb, &key, sizeof key, BPF_F_TUNINFO_IPV6) == 0) {
+  } else if (bpf_skb_get_tunnel_key(skb, &key, WEFT_TUNNEL_KEY_SIZE, BPF_F_TUNINFO_IPV6) == 0) {
     __builtin_memcpy(&source, key.remote_ipv6, sizeof source);
   } else {
     return refuse();
@@ -464,7 +481,7 @@ SEC("tc") int weft_to_vx(struct __sk_buff* skb) {
     __builtin_memcpy(key.remote_ipv6, &peer->next, sizeof key.remote_ipv6);
     flags = BPF_F_TUNINFO_IPV6;  // A zero UDP checksum is the exception over IPv6 (RFC 8200, 8.1).
   }
-  if (bpf_skb_set_tunnel_key(skb, &key, sizeof key, flags)) {
+  if (bpf_skb_set_tunnel_key(skb, &key, WEFT_TUNNEL_KEY_SIZE, flags)) {
     return TC_ACT_SHOT;
   }
   if (skb->mark != WEFT_MARK_CHECKSUM) {

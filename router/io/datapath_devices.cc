@@ -72,6 +72,9 @@ void DatapathService::Impl::load_programs() {
          .sealed_port = options_.sealed != nullptr ? options_.sealed->port() : std::uint16_t{0}});
     if (loaded.ok()) {
       fast_path_ = std::move(loaded).value();
+      if (options_.sealed != nullptr && !fast_path_->lane()) {
+        log::info("the kernel's verifier refuses the cipher: small frames are sealed by the agent");
+      }
       return;
     }
     reason_ = loaded.error().what;

@@ -122,7 +122,7 @@ class KernelLaneTest : public ::testing::Test {
   // To the station address of the loopback device, which it is said to arrive on: zero.
   Verdict off_the_wire(Bytes packet) {
     std::fill_n(packet.begin(), 6, std::uint8_t{0});
-    return run(programs_->progs.weft_underlay, packet);
+    return run(programs_->progs.weft_underlay_lane, packet);
   }
   // Sealed for us as the peer would.
   Bytes sealed(const Bytes& frame) {

@@ -126,6 +126,9 @@ class VerdictsTest : public ::testing::Test {
   VerdictsTest() : programs_(fast_path__open()) {
     programs_->rodata->weft_vni = kVni;
     programs_->rodata->weft_port_number = kPort;
+    // Not every kernel that the rest is for takes them (kernel_lane_test.cc).
+    bpf_program__set_autoload(programs_->progs.weft_underlay_lane, false);
+    bpf_program__set_autoload(programs_->progs.weft_seal, false);
     EXPECT_EQ(fast_path__load(programs_.get()), 0);
     add_endpoint(kLocal, {.kind = WEFT_ENDPOINT_LOCAL, .ifindex = 1, .underlay = {}});
     add_remote(kRemote, kPeer, 0);
@@ -394,9 +397,19 @@ TEST_F(VerdictsTest, OfPacketsThatLeaveForTheWire) {
 }
 
 TEST_F(VerdictsTest, WhatArrivesIsTheFrameThatWasSent) {
-  const Octets frame = ethernet(kLocal, 0x86dd, ipv6(200));
+  const Octets frame = ethernet(kLocal, 0x0800, ipv4(200));
 
   EXPECT_EQ(off_the_wire(vxlan({}, frame)).frame, frame);
+}
+
+// Kernels before 6.3 cannot make an IPv6 packet of an IPv4 one: their VXLAN device takes it, whole.
+TEST_F(VerdictsTest, Ipv6ArrivesAsItWasSentOrIsLeftAsItCame) {
+  const Octets frame = ethernet(kLocal, 0x86dd, ipv6(200));
+  const Octets packet = vxlan({}, frame);
+
+  const Verdict verdict = off_the_wire(packet);
+
+  EXPECT_EQ(verdict.frame, verdict.action == kRedirect ? frame : packet);
 }
 
 TEST_F(VerdictsTest, APassedOnPacketHasNewAddressesAndHalfTheTtl) {
