@@ -149,7 +149,7 @@ void Reflector::on_line(TimePoint now, std::string_view line, ReflectorActions& 
     return;
   }
   ++stats_.events;
-  pause_ = {};
+  const Duration pause = std::exchange(pause_, {});
   if (!event.value().resource_version.empty()) {
     version_ = event.value().resource_version;
   }
@@ -165,8 +165,11 @@ void Reflector::on_line(TimePoint now, std::string_view line, ReflectorActions& 
     case WatchEvent::Type::Bookmark:
       return;
     case WatchEvent::Type::Expired:
+      // By itself this is no failure: the server forgets. One that has forgotten again what it has
+      // just listed is not asked for all of it all the time.
       version_.clear();
-      retry_at(now);  // By itself this is no failure: the server forgets.
+      retry_at(now + with_jitter(pause));
+      pause_ = std::clamp(pause * 2, kPauseMin, kPauseMax);
       return;
     case WatchEvent::Type::Failed:
       fail(now, "watch: " + event.value().problem, out);
@@ -223,21 +226,26 @@ void Reflector::on_page(TimePoint now, ReflectorActions& out) {
   for (std::string& problem : page.value().problems) {
     out.emplace_back(Problem{options_.kind, std::move(problem)});
   }
+  std::size_t refused = 0;
   for (Object& object : page.value().objects) {
     if (known_.size() >= options_.objects_max && !known_.contains(id_of(object))) {
-      out.emplace_back(Problem{options_.kind, fmt::format("more than {} objects", known_.size())});
-      break;
+      ++refused;
+      continue;
     }
     known_.insert(id_of(object));  // Also if the list ends here: it was told of.
     listed_.insert(id_of(object));
     out.emplace_back(SetObject{std::move(object)});
   }
+  if (refused > 0) {
+    out.emplace_back(Problem{
+        options_.kind, fmt::format("more than {} objects: {} left out", known_.size(), refused)});
+  }
   continuation_ = std::move(page.value().continuation);
-  version_ = std::move(page.value().resource_version);
   if (!continuation_.empty()) {
     list(out);
     return;
   }
+  version_ = std::move(page.value().resource_version);  // Not before: a watch tells what is new.
   finish_list(out);
   watch(out);
 }

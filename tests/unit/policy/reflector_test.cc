@@ -8,6 +8,7 @@
 namespace weft::policy {
 namespace {
 
+using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -153,6 +154,31 @@ TEST_F(ReflectorTest, ReadsPagesAndBeginsAnewWhenOneIsMissing) {
   EXPECT_THAT(take_log(), ElementsAre("set a", "problem", "set b", "remove a", "listed"));
 }
 
+// What the first pages said was not all: a watch from there would never tell of the rest.
+TEST_F(ReflectorTest, ListsAgainFromTheBeginningWhenAPageDoesNotCome) {
+  answer(list(space("a"), R"(,"continue":"x")"));
+  end(false);
+  pass(2s);
+  EXPECT_EQ(targets_.back(), "/api/v1/namespaces?limit=500");
+
+  answer(list(space("a"), R"(,"continue":"x")"));
+  head(500);
+  pass(4s);
+  EXPECT_EQ(targets_.back(), "/api/v1/namespaces?limit=500");
+  EXPECT_FALSE(reflector_.is_listed());
+}
+
+TEST_F(ReflectorTest, DoesNotListAllTheTimeWhereEveryWatchHasExpired) {
+  std::size_t asked = targets_.size();
+  for (int i = 0; i < 100; ++i) {
+    answer(list(space("a")));
+    head(200);
+    bytes(event("ERROR", R"({"kind":"Status","code":410})"));
+    pass(100ms);
+  }
+  EXPECT_LE(targets_.size() - asked, 14U);
+}
+
 TEST_F(ReflectorTest, WaitsLongerAfterEachFailureAndNeverForEver) {
   std::size_t asked = targets_.size();
   for (const Duration most : {2s, 4s, 8s, 16s, 32s, 60s, 60s}) {
@@ -216,6 +242,17 @@ TEST_F(SmallReflectorTest, KeepsItsLimits) {
   EXPECT_THAT(take_log(), ElementsAre("listed", "set a", "set b", "problem"));
   bytes(std::string(101, ' '));
   EXPECT_THAT(take_log(), ElementsAre("problem"));
+}
+
+TEST_F(SmallReflectorTest, KeepsWhatItKnowsWhereAListHasMoreThanItHasRoomFor) {
+  answer(list(R"({"metadata":{"name":"b"}},{"metadata":{"name":"c"}})"));
+  head(410);
+  pass(2s);
+  (void)take_log();
+
+  answer(list(R"({"metadata":{"name":"a"}},{"metadata":{"name":"b"}},{"metadata":{"name":"c"}})"));
+
+  EXPECT_THAT(take_log(), ElementsAre("set b", "set c", "problem", "listed"));
 }
 
 }  // namespace
