@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 #include <variant>
 
@@ -43,6 +44,16 @@ Group group_of(const Policy& policy, const PodPeer& peer) {
 
 bool is_chosen_by(const Pod& pod, const Policy& policy) {
   return pod.id.space == policy.id.space && policy.pods.fits(pod.labels);
+}
+
+// An empty list of either is one that asks for nothing.
+std::size_t rule_count(const std::vector<Rule>& rules) {
+  return std::accumulate(
+      rules.begin(), rules.end(), std::size_t{0}, [](std::size_t sum, const Rule& rule) {
+        return sum
+               + std::max<std::size_t>(rule.peers.size(), 1)
+                     * std::max<std::size_t>(rule.ports.size(), 1);
+      });
 }
 
 template <class Map>
@@ -273,13 +284,13 @@ std::vector<PolicyService> Compiler::services_of(const ServiceKey& key, const Po
 
 PolicyChain Compiler::compile(const Policy& policy, PolicyDirection direction, Compiled& uses) {
   PolicyChain chain{.direction = direction, .rules = {}};
+  // Before any is made: one rule of a megabyte would be thousands of millions.
+  if (rule_count(*policy.rules(direction)) > kRulesMax) {
+    ++over_limit_;
+    return chain;
+  }
   for (const Rule& rule : *policy.rules(direction)) {
     add_rules(policy, direction, rule, uses, chain);
-    if (chain.rules.size() > kRulesMax) {
-      ++over_limit_;
-      chain.rules.clear();
-      break;
-    }
   }
   return chain;
 }

@@ -155,6 +155,24 @@ TEST_F(CompilerTest, ClosesAPolicyOfTooManyRules) {
   EXPECT_EQ(compiler_.stats().over_limit, 1U);
 }
 
+// What a tenant can write in a megabyte must not be multiplied out first.
+TEST_F(CompilerTest, MakesNothingOfAPolicyOfTooManyRules) {
+  const std::size_t groups = compiler_.stats().groups;
+  Policy policy = web_policy();
+  Rule& rule = policy.ingress->front();
+  rule.peers.clear();
+  for (std::uint16_t count = 0; count < 100; ++count) {
+    const std::string name = std::to_string(count);
+    rule.peers.emplace_back(
+        PodPeer{.pods = {{{.key = "app", .op = Requirement::Operator::In, .values = {name}}}}});
+    rule.ports.emplace_back(PolicyPorts{PolicyProtocol::Udp, count, count});
+  }
+  compiler_.set(policy);
+
+  EXPECT_EQ(compiler_.stats().groups, groups);
+  EXPECT_EQ(compiler_.stats().over_limit, 1U);
+}
+
 TEST(PolicyBlocks, AreRangesWithoutTheExceptions) {
   const auto cidr = [](const std::string& text) { return Cidr::parse(text).value(); };
 
