@@ -1,6 +1,7 @@
 #include "plugin/proxy/io/exchange.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <functional>
@@ -24,6 +25,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 namespace weft::plugin::proxy {
 
@@ -146,11 +148,11 @@ Task<std::string> read_head(End& end, Parser<isRequest>& parser) {
 template <bool isRequest, class Take>
 Task<void> read_body(End& end, Parser<isRequest>& parser, Take take) {
   // At the front of the buffer, taken already: what the parser understands with more alone, such as
-  // the end of a chunk, is of this message all the same.
+  // the end of a chunk, is of this message all the same. What is behind it may be of the next.
   std::size_t taken = 0;
   while (!parser.is_done()) {
     const std::size_t size = end.buffer.size() > 0 ? put(parser, end) : 0;
-    const std::size_t known = parser.is_done() ? size : end.buffer.size();
+    const std::size_t known = size > 0 || parser.is_done() ? size : end.buffer.size();
     if (known > taken) {
       co_await take(view(end, known).substr(taken));
       taken = known;
@@ -185,6 +187,12 @@ Task<void> pour(End& from, Stream& to) {
   }
   Error ignored;  // It may have gone itself.
   to.shutdown(Stream::shutdown_send, ignored);
+}
+
+bool has_ended(Stream& socket) {
+  char octet = 0;
+  const ssize_t size = ::recv(socket.native_handle(), &octet, 1, MSG_PEEK | MSG_DONTWAIT);
+  return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 std::string plain_answer(unsigned status, const std::string& message) {
@@ -223,7 +231,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       : context_(context),
         client_(std::move(client)),
         engine_(Stream(client_.socket.get_executor())),
-        deadline_(client_.socket.get_executor()) {}
+        deadline_(client_.socket.get_executor()),
+        sent_(client_.socket.get_executor()) {}
 
   Task<void> run() {
     std::exception_ptr failure;
@@ -239,6 +248,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (refusal && !has_answered_) {
       co_await refuse(*refusal);
     }
+    // Who waits for something holds this, and with it the sockets.
+    deadline_.cancel();
+    close();
   }
 
  private:
@@ -280,7 +292,6 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     } catch (const boost::system::system_error&) {
       // The client has gone: nobody is left to be told.
     }
-    deadline_.cancel();
   }
 
   void close() {
@@ -302,6 +313,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   // False: the connection has ended.
   Task<bool> one_call() {
     has_answered_ = false;
+    ++calls_;
     if (client_.buffer.size() == 0) {
       cut_at(kIdleMax);
       const bool is_open = co_await read_more(client_);
@@ -432,6 +444,32 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       co_await write(engine_.socket, piece);
     });
     is_sent_ = true;
+    sent_.cancel();
+    watch_client();
+  }
+
+  // An answer may be silent for hours (`docker events`, `docker wait`): who asked goes unnoticed
+  // unless somebody looks. The engine ends what nobody wants any more if it is told so.
+  void watch_client() {
+    client_.socket.async_wait(
+        Stream::wait_read, [self = shared_from_this(), call = calls_](const Error& error) {
+          const bool is_over = error || call != self->calls_ || self->client_.buffer.size() > 0;
+          if (!is_over && has_ended(self->client_.socket)) {
+            Error ignored;  // The engine may have gone itself.
+            self->engine_.socket.shutdown(Stream::shutdown_send, ignored);
+          }
+        });
+  }
+
+  // What a client sends behind its request, which may go on while the engine streams already.
+  Task<void> pour_rest() {
+    if (!is_sent_) {
+      sent_.expires_at(asio::steady_timer::time_point::max());
+      (void)co_await sent_.async_wait(asio::as_tuple(use_awaitable));  // Cancelled in any case.
+    }
+    if (is_sent_) {
+      co_await pour(client_, engine_.socket);
+    }
   }
 
   Task<void> answer(Call call, const Parser<true>& request) {
@@ -459,7 +497,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     co_await write(client_.socket, head);
     if (response->get().result() == http::status::switching_protocols
         || (response->need_eof() && request.get().method() == http::verb::post)) {
-      co_await (pour(client_, engine_.socket) && pour(engine_, client_.socket));
+      co_await (pour_rest() && pour(engine_, client_.socket));
       co_return close();
     }
     co_await read_body(engine_, *response, [this](std::string_view piece) -> Task<void> {
@@ -485,6 +523,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   End client_;
   End engine_;
   asio::steady_timer deadline_;
+  asio::steady_timer sent_;     // Cancelled when a request is.
+  std::uint64_t calls_ = 0;     // Begun.
   std::exception_ptr failure_;  // The first of a request's way there and its answer's way back.
   bool has_answered_ = false;
   bool is_sent_ = false;

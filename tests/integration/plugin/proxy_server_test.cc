@@ -2,6 +2,7 @@
 // sockets.
 #include "plugin/proxy/io/proxy_server.h"
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
@@ -42,11 +43,17 @@ class Talker {
       more = ::recv(socket_.native_handle(), text.data() + heard, size - heard, 0);
       heard += more > 0 ? static_cast<std::size_t>(more) : 0;
     }
+    EXPECT_FALSE(more < 0 && errno == EAGAIN) << "neither octets nor their end came";
     text.resize(heard);
     return text;
   }
   // Until the other side ends.
   std::string hear_all() { return hear(1U << 20U); }
+  // The other side says no more.
+  bool hears_the_end() {
+    char octet = 0;
+    return ::recv(socket_.native_handle(), &octet, 1, 0) == 0;
+  }
   // This and nothing else.
   void expect(std::string_view text) { EXPECT_EQ(hear(text.size()), text); }
 
@@ -123,6 +130,23 @@ TEST_F(ProxyServerTest, PassesRequestsAndAnswersOctetByOctet) {
   EXPECT_EQ(client.hear_all(), "HTTP/1.1 200 OK\r\n\r\nuntil the end");
 }
 
+TEST_F(ProxyServerTest, HandsOnOnceWhatComesBehindAChunkedRequest) {
+  const std::string first =
+      "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n";
+  const std::string second = "POST /next HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+  const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  Talker client = this->client();
+  client.say(first + second);
+  client.end();
+  Talker engine = this->engine();
+  engine.expect(first);
+  engine.say(answer);
+  engine.expect(second);
+  engine.say(answer);
+  EXPECT_EQ(engine.hear_all(), "");
+  EXPECT_EQ(client.hear_all(), answer + answer);
+}
+
 TEST_F(ProxyServerTest, CarriesStreamsBothWaysAndTheirEnds) {
   for (const char* const head : {"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\n",
                                  "HTTP/1.1 200 OK\r\nContent-Type: application/raw\r\n\r\n"}) {
@@ -141,6 +165,45 @@ TEST_F(ProxyServerTest, CarriesStreamsBothWaysAndTheirEnds) {
     engine.say("after the end of input");
     engine.leave();
     EXPECT_EQ(client.hear_all(), "after the end of input");
+  }
+}
+
+TEST_F(ProxyServerTest, AStreamBeginsBehindARequestThatIsNotOver) {
+  const std::string begun =
+      "POST /containers/x/attach HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+  Talker client = this->client();
+  client.say(begun);
+  Talker engine = this->engine();
+  engine.expect(begun);
+  engine.say("HTTP/1.1 101 UPGRADED\r\n\r\n");
+  client.expect("HTTP/1.1 101 UPGRADED\r\n\r\n");
+
+  client.say("5");  // Half of a chunk's head.
+  engine.expect("5");
+  client.say("\r\nabcde\r\n0\r\n\r\nraw");
+  engine.expect("\r\nabcde\r\n0\r\n\r\nraw");
+  engine.say("out");
+  client.expect("out");
+  client.end();
+  EXPECT_TRUE(engine.hears_the_end());
+}
+
+// Where nothing happens, `docker events` and `docker wait` would be under way for ever.
+TEST_F(ProxyServerTest, TellsTheEngineThatNobodyListensAnyMore) {
+  for (const char* const said : {"", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
+    Talker client = this->client();
+    client.say("GET /first HTTP/1.1\r\n\r\n");
+    Talker engine = this->engine();
+    engine.expect("GET /first HTTP/1.1\r\n\r\n");
+    engine.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    client.expect("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    client.say("GET /events HTTP/1.1\r\n\r\n");
+    engine.expect("GET /events HTTP/1.1\r\n\r\n");
+    engine.say(said);
+    client.expect(said);
+
+    client.leave();
+    EXPECT_TRUE(engine.hears_the_end());
   }
 }
 
