@@ -32,7 +32,7 @@ void LanePath::add(const Ip& underlay, const AddSession& session) {
   const bool is_open = note(lane_->open(session.local, key, options_.life));
   sodium_memzero(key.data(), key.size());
   if (is_open) {
-    peers_[underlay].open.insert(session.local);
+    open_from(underlay, session.local);
     keys_.insert_or_assign(
         session.local,
         Keys{.underlay = underlay, .remote = session.remote, .seal = lane_key(session.send_key)});
@@ -42,19 +42,41 @@ void LanePath::add(const Ip& underlay, const AddSession& session) {
 
 void LanePath::use(const Ip& underlay, SessionIndex local, const Endpoint& to) {
   stop(underlay);
-  const auto keys = keys_.find(local);
-  if (keys == keys_.end() || keys->second.is_used || to.address != underlay) {
+  const auto found = keys_.find(local);
+  if (found == keys_.end()) {
+    return;
+  }
+  Keys& keys = found->second;
+  move(local, keys, underlay);
+  if (keys.is_used || to.address != underlay) {
     return;
   }
   const bool is_used = note(lane_->seal(underlay,
-                                        {.receiver = keys->second.remote,
-                                         .key = keys->second.seal,
+                                        {.receiver = keys.remote,
+                                         .key = keys.seal,
                                          .udp_source = options_.port,
                                          .udp_destination = to.port},
                                         options_.life));
-  keys->second.is_used = true;
-  sodium_memzero(keys->second.seal.data(), keys->second.seal.size());
+  keys.is_used = true;
+  sodium_memzero(keys.seal.data(), keys.seal.size());
   peers_.at(underlay).current = is_used ? local : 0;
+}
+
+// The mesh may have told of another address since the session was added.
+void LanePath::move(SessionIndex local, Keys& keys, const Ip& underlay) {
+  if (keys.underlay == underlay) {
+    return;
+  }
+  peers_.at(keys.underlay).open.erase(local);
+  drop_if_forgotten(keys.underlay);
+  keys.underlay = underlay;
+  open_from(underlay, local);
+}
+
+void LanePath::open_from(const Ip& underlay, SessionIndex local) {
+  Peer& peer = peers_[underlay];
+  peer.open.insert(local);
+  peer.is_forgotten = false;
 }
 
 void LanePath::stop(const Ip& underlay) {
@@ -69,9 +91,17 @@ void LanePath::stop(const Ip& underlay) {
 
 void LanePath::forget(const Ip& underlay) {
   stop(underlay);
-  const auto peer = peers_.find(underlay);
-  if (peer != peers_.end() && peer->second.open.empty()) {
-    peers_.erase(peer);
+  if (const auto peer = peers_.find(underlay); peer != peers_.end()) {
+    peer->second.is_forgotten = true;
+    drop_if_forgotten(underlay);
+  }
+}
+
+// Once nothing that its peer sealed is opened any more.
+void LanePath::drop_if_forgotten(const Ip& underlay) {
+  const Peer& peer = peers_.at(underlay);
+  if (peer.is_forgotten && peer.open.empty()) {
+    peers_.erase(underlay);
   }
 }
 
@@ -88,6 +118,7 @@ void LanePath::remove(SessionIndex local) {
   add_to(peer.opened, lane_->opened(local));
   (void)note(lane_->close(local));
   peer.open.erase(local);
+  drop_if_forgotten(keys.underlay);
   sodium_memzero(keys.seal.data(), keys.seal.size());
   keys_.erase(found);
 }

@@ -71,8 +71,12 @@ class LanePath {
     sys::LaneCount opened;
     SessionIndex current = 0;  // 0: the agent seals.
     std::set<SessionIndex> open;
+    bool is_forgotten = false;  // To go with the last of these.
   };
 
+  void open_from(const Ip& underlay, SessionIndex local);
+  void move(SessionIndex local, Keys& keys, const Ip& underlay);
+  void drop_if_forgotten(const Ip& underlay);
   bool note(const Result<Ok>& result);
 
   std::shared_ptr<sys::KernelLane> lane_;

@@ -72,6 +72,23 @@ TEST_F(LanePathTest, BehindAnAddressTranslationTheAgentSeals) {
   EXPECT_THAT(kernel_->sealings, IsEmpty());
 }
 
+// A responder's session waits for its first packet; meanwhile the mesh may tell where the peer is
+// now.
+TEST_F(LanePathTest, ASessionFollowsItsPeerToAnotherAddress) {
+  const Ip elsewhere = Ip::parse("192.0.2.3").value();
+  path_->add(kThere, session(1000, 2000, 1));
+  kernel_->counts_opened[1000] = {.packets = 3, .octets = 300};
+  path_->forget(kThere);
+  path_->use(elsewhere, 1000, {elsewhere, 6783});
+
+  EXPECT_EQ(kernel_->sealings.at(elsewhere).receiver, 2000U);
+  EXPECT_EQ(path_->traffic(elsewhere).opened.packets, 3U);
+  EXPECT_EQ(path_->traffic(kThere).opened.packets, 0U);
+  path_->remove(1000);
+  EXPECT_THAT(kernel_->openings, IsEmpty());
+  EXPECT_THAT(kernel_->sealings, IsEmpty());
+}
+
 TEST_F(LanePathTest, RenewalKeepsTheOldKeyForWhatIsOnTheWay) {
   path_->add(kThere, session(1000, 2000, 1));
   path_->use(kThere, 1000, kAt);
