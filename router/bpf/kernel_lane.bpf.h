@@ -184,6 +184,17 @@ static __always_inline int deliver(const struct weft_lane_agent* agent,
                                                         : bpf_redirect(endpoint->ifindex, 0);
 }
 
+// Key and end belong together: the agent wipes both at any time.
+static __always_inline int load_key(struct weft_opening* opening,
+                                    struct weft_lane_text* t,
+                                    __u64 now) {
+  bpf_spin_lock(&opening->lock);
+  const int is_valid = now < opening->expires;
+  __builtin_memcpy(t->key.words, opening->key, sizeof opening->key);
+  bpf_spin_unlock(&opening->lock);
+  return is_valid;
+}
+
 static __always_inline int open_small(struct __sk_buff* skb,
                                       const struct weft_lane_datagram* sealed) {
   const __u32 only = 0;
@@ -194,7 +205,7 @@ static __always_inline int open_small(struct __sk_buff* skb,
   if (!opening) {
     return TC_ACT_UNSPEC;  // The agent counts it, and tells the peer.
   }
-  if (!t || !agent || now >= opening->expires) {
+  if (!t || !agent || !load_key(opening, t, now)) {
     return refuse();
   }
   const __u32 size = sealed->size;
@@ -207,7 +218,6 @@ static __always_inline int open_small(struct __sk_buff* skb,
           skb, WEFT_LANE_TEXT_AT + size, t->received_tag, sizeof t->received_tag)) {
     return TC_ACT_SHOT;
   }
-  __builtin_memcpy(t->key.words, opening->key, sizeof opening->key);
   weft_write_lane_header(t, sealed->receiver, sealed->counter);
   weft_lane_authenticate(t, sealed->counter, size);
   if (!weft_lane_is_authentic(t)) {
@@ -227,12 +237,13 @@ static __always_inline int open_small(struct __sk_buff* skb,
   }
   weft_lane_crypt(t, sealed->counter, size);
   const __u32 length = size - WEFT_LANE_OFFLOAD_SIZE;
-  const __u8* inner = text + WEFT_LANE_OFFLOAD_SIZE;
+  __u8* inner = text + WEFT_LANE_OFFLOAD_SIZE;
   const __u16 ethertype = weft_read16(inner + 12);
   if ((ethertype != WEFT_ETHERTYPE_IPV4 && ethertype != WEFT_ETHERTYPE_IPV6)
       || bpf_skb_change_tail(skb, WEFT_LANE_TEXT_AT + size, 0)
       || bpf_skb_adjust_room(skb, -WEFT_LANE_ENCAP_SIZE, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)
       || length < WEFT_LANE_FRAME_MIN || length > WEFT_EXPRESS_MAX
+      || (sealed->is_marked && !weft_mark_congestion(inner, ethertype))
       || bpf_skb_store_bytes(skb, 0, inner, length, BPF_F_RECOMPUTE_CSUM)) {
     return TC_ACT_SHOT;
   }

@@ -44,11 +44,12 @@ struct weft_lane_datagram {
   __u8 destination[4];
   __u32 receiver;
   __u64 counter;
-  __u32 size;  // Of the sealed text, without its tag.
+  __u32 size;       // Of the sealed text, without its tag.
+  __u32 is_marked;  // It met congestion, of which the frame inside has to tell (RFC 6040).
 };
 
-// 1 only if the frame is just one such datagram to the UDP port: unfragmented, without IP options,
-// without a congestion mark, which would have to be passed on (RFC 6040). `length` is the frame's.
+// 1 only if the frame is just one such datagram to the UDP port: unfragmented, without IP options.
+// `length` is the frame's.
 WEFT_INLINE int weft_parse_lane(
     const __u8* data, const __u8* end, __u32 length, __u16 port, struct weft_lane_datagram* out) {
   if (data + WEFT_LANE_TEXT_AT > end) {
@@ -58,8 +59,7 @@ WEFT_INLINE int weft_parse_lane(
   const __u8* udp = ip + WEFT_IPV4_SIZE;
   const __u8* header = udp + WEFT_UDP_SIZE;
   if (weft_read16(data + 12) != WEFT_ETHERTYPE_IPV4 || ip[0] != 0x45
-      || ip[WEFT_IPV4_PROTOCOL] != WEFT_PROTOCOL_UDP || (weft_read16(ip + 6) & 0x3fff) != 0
-      || (ip[1] & WEFT_ECN_MASK) == WEFT_ECN_CE) {
+      || ip[WEFT_IPV4_PROTOCOL] != WEFT_PROTOCOL_UDP || (weft_read16(ip + 6) & 0x3fff) != 0) {
     return 0;
   }
   if (weft_read16(udp + 2) != port || weft_read32(header) != WEFT_LANE_FIRST) {
@@ -77,6 +77,30 @@ WEFT_INLINE int weft_parse_lane(
   out->receiver = weft_read32(header + 4);
   out->counter = (__u64)weft_read32(header + 8) << 32 | weft_read32(header + 12);
   out->size = udp_size - around;
+  out->is_marked = (ip[1] & WEFT_ECN_MASK) == WEFT_ECN_CE;
+  return 1;
+}
+
+// Marks the IP packet in an Ethernet frame of WEFT_LANE_FRAME_MIN octets at least as one that met
+// congestion. 0: its sender takes no marks, so that it has to be dropped (RFC 6040, 4.2).
+WEFT_INLINE int weft_mark_congestion(__u8* frame, __u16 ethertype) {
+  __u8* ip = frame + WEFT_ETH_SIZE;
+  if (ethertype == WEFT_ETHERTYPE_IPV6) {
+    if ((ip[1] & WEFT_ECN_MASK << 4) == 0) {
+      return 0;
+    }
+    ip[1] |= WEFT_ECN_CE << 4;
+    return 1;
+  }
+  const __u32 before = ip[1] & WEFT_ECN_MASK;
+  if (before == 0) {
+    return 0;
+  }
+  // RFC 1624, equation 3, for the word that the field is the end of.
+  __u32 sum = (~(__u32)weft_read16(ip + 10) & 0xffff) + (WEFT_ECN_CE - before);
+  sum = (sum & 0xffff) + (sum >> 16);
+  weft_write16(ip + 10, ~sum);
+  ip[1] |= WEFT_ECN_CE;
   return 1;
 }
 

@@ -198,6 +198,28 @@ TEST_F(KernelLaneTest, WhatItOpensIsTheFrameAsItWasAndEachOnlyOnce) {
   }
 }
 
+// A datagram that the agent got instead would be lost, and the lane given up.
+TEST_F(KernelLaneTest, WhatMetCongestionSaysSoInside) {
+  exchange_keys();
+  Bytes frame = frame_to(kThere, 40);
+  std::uint8_t* const ip = frame.data() + WEFT_ETH_SIZE;
+  weft_write16(ip + 10, weft_ipv4_checksum(ip));
+  Bytes datagram = sealed(frame);
+  datagram[WEFT_ETH_SIZE + 1] |= WEFT_ECN_CE;
+  ip[1] |= WEFT_ECN_CE;
+  weft_write16(ip + 10, 0);
+  weft_write16(ip + 10, weft_ipv4_checksum(ip));
+
+  const Verdict opened = off_the_wire(datagram);
+  EXPECT_EQ(opened.action, kRedirect);
+  EXPECT_EQ(opened.frame, frame);
+
+  ip[1] = 0;  // Whose sender takes no marks.
+  Bytes deaf = sealed(frame);
+  deaf[WEFT_ETH_SIZE + 1] |= WEFT_ECN_CE;
+  EXPECT_EQ(off_the_wire(deaf).action, kDrop);
+}
+
 TEST_F(KernelLaneTest, WhatWasChangedOnTheWayIsDropped) {
   exchange_keys();
   const Bytes datagram = sealed(frame_to(kThere, 40));

@@ -230,6 +230,10 @@ TEST(KernelLane, WritesTheDatagramThatItReads) {
   EXPECT_EQ(datagram.counter, 0x05060708090a0b0cULL);
   EXPECT_EQ(datagram.size, 100U);
   EXPECT_EQ(weft_ipv4_checksum(frame.data() + WEFT_ETH_SIZE), 0);
+  EXPECT_EQ(datagram.is_marked, 0U);
+  frame[WEFT_ETH_SIZE + 1] |= WEFT_ECN_CE;
+  ASSERT_EQ(read(6790, &datagram), 1);
+  EXPECT_EQ(datagram.is_marked, 1U);
 
   EXPECT_EQ(read(6783, &datagram), 0);
   frame.push_back(0);  // Something behind it.
@@ -237,6 +241,31 @@ TEST(KernelLane, WritesTheDatagramThatItReads) {
   frame.pop_back();
   frame[WEFT_ETH_SIZE + 7] = 1;  // A fragment.
   EXPECT_EQ(read(6790, &datagram), 0);
+}
+
+TEST(KernelLane, PassesCongestionMarksOn) {
+  for (const unsigned before : {1U, 2U, 3U}) {
+    for (unsigned other = 0; other < 0x10000; ++other) {  // Sums of all sizes, also around zero.
+      Bytes v4 = Writer().append(Bytes(12, 1)).u16(0x0800).append(Bytes(20, 0)).take();
+      std::uint8_t* const ip = v4.data() + WEFT_ETH_SIZE;
+      ip[0] = 0x45;
+      ip[1] = static_cast<std::uint8_t>(0xb8 | before);
+      weft_write16(ip + 12, other);
+      weft_write16(ip + 10, weft_ipv4_checksum(ip));
+
+      ASSERT_EQ(weft_mark_congestion(v4.data(), WEFT_ETHERTYPE_IPV4), 1);
+      ASSERT_EQ(ip[1], 0xbb);
+      ASSERT_EQ(weft_ipv4_checksum(ip), 0) << before << ' ' << other;
+    }
+    Bytes v6 = Writer().append(Bytes(12, 1)).u16(0x86dd).append(Bytes(40, 0)).take();
+    v6[WEFT_ETH_SIZE] = 0x6b;
+    v6[WEFT_ETH_SIZE + 1] = static_cast<std::uint8_t>(0x85 | before << 4);
+    EXPECT_EQ(weft_mark_congestion(v6.data(), WEFT_ETHERTYPE_IPV6), 1);
+    EXPECT_EQ(v6[WEFT_ETH_SIZE + 1], 0xb5);
+  }
+  Bytes deaf(WEFT_ETH_SIZE + 40);
+  EXPECT_EQ(weft_mark_congestion(deaf.data(), WEFT_ETHERTYPE_IPV4), 0);
+  EXPECT_EQ(weft_mark_congestion(deaf.data(), WEFT_ETHERTYPE_IPV6), 0);
 }
 
 TEST(KernelLane, KnowsAcknowledgementsThatSayNothingElse) {
