@@ -5,7 +5,8 @@
 // server no longer keeps that (410), everything is listed again, and what is not there any more is
 // removed. What was known stays known while nobody answers.
 //
-// The shell (policy/io/cluster_watch.h) owns the connection: one request at a time. Inputs are total.
+// The shell (policy/io/cluster_watch.h) owns the connection: one request at a time. Inputs are
+// total.
 #pragma once
 
 #include <cstddef>
