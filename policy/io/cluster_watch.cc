@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/overloaded.h"
 #include "sys/core_driver.h"
+#include "sys/tls/authority.h"
 #include "sys/tls/https_exchange.h"
 
 namespace weft::policy {
@@ -29,14 +30,10 @@ std::string read_token(const std::string& path) {
   return token;
 }
 
-std::string bracketed(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
-
 }  // namespace
 
 std::string ApiServer::to_string() const {
-  return fmt::format("{}://{}:{}", has_tls ? "https" : "http", bracketed(host), port);
+  return (has_tls ? "https://" : "http://") + sys::authority_of(host, port);
 }
 
 Result<ApiServer> parse_api_server(const std::string& text) {

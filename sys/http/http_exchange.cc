@@ -1,22 +1,17 @@
 #include "sys/http/http_exchange.h"
 
-#include <array>
-#include <optional>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/message.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 #include <sys/un.h>
 
+#include "sys/http/exchange_base.h"
 #include "sys/posix/write_queue.h"
 
 namespace weft::sys {
@@ -26,14 +21,13 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-// Held by shared_ptr because Beast's operations use its buffers until their handlers have run.
-class Exchange : public std::enable_shared_from_this<Exchange> {
+class Exchange : public ExchangeBase<Exchange> {
  public:
   Exchange(const asio::any_io_executor& executor,
            HttpExchange::Options options,
            HttpExchange::Handlers handlers)
-      : options_(std::move(options)),
-        handlers_(std::move(handlers)),
+      : ExchangeBase(executor, std::move(handlers)),
+        options_(std::move(options)),
         stream_(executor) {
     constexpr unsigned kHttp11 = 11;
     request_.version(kHttp11);
@@ -52,23 +46,22 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     if (options_.method != "GET") {
       request_.prepare_payload();
     }
-    parser_.body_limit(boost::none);
   }
 
   void start() {
     if (options_.socket_path.size() >= sizeof(sockaddr_un::sun_path)) {
-      asio::post(stream_.get_executor(), [self = shared_from_this()] { self->end(false); });
+      asio::post(executor_, [self = shared_from_this()] { self->end(false); });
       return;
     }
     limit_silence();
     stream_.async_connect(asio::local::stream_protocol::endpoint(options_.socket_path),
                           [self = shared_from_this()](const error_code& error) {
-                            error ? self->end(false) : self->send_request();
+                            error ? self->fail(error, "connect") : self->send_request();
                           });
   }
 
   void close() {
-    handlers_.reset();
+    forsake();
     stream_.close();
   }
 
@@ -78,21 +71,13 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   bool on_written(std::size_t size) {
-    if (handlers_ && handlers_->on_written) {
-      const auto tell = handlers_->on_written;
-      tell(size);
-    }
-    return handlers_.has_value();
-  }
-
-  void hold(bool is_held) {
-    is_held_ = is_held;
-    if (!is_held && std::exchange(is_waiting_, false)) {
-      asio::post(stream_.get_executor(), [self = shared_from_this()] { self->go_on(); });
-    }
+    tell_written(size);
+    return is_heard();
   }
 
  private:
+  friend ExchangeBase<Exchange>;
+
   void limit_silence() {
     if (options_.silence_max.count() > 0) {
       stream_.expires_after(options_.silence_max);
@@ -102,30 +87,14 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   void send_request() {
     http::async_write(
         stream_, request_, [self = shared_from_this()](const error_code& error, std::size_t) {
-          error ? self->end(false) : self->read_head();
+          error ? self->fail(error, "send") : self->read_head(self->stream_);
         });
-  }
-
-  void read_head() {
-    http::async_read_header(stream_,
-                            buffer_,
-                            parser_,
-                            [self = shared_from_this()](const error_code& error, std::size_t) {
-                              if (error) {
-                                self->end(false);
-                                return;
-                              }
-                              self->on_head();
-                            });
   }
 
   void on_head() {
     const auto status = parser_.get().result();
     is_raw_ = status == http::status::switching_protocols;
-    if (handlers_) {
-      const auto tell = handlers_->on_head;
-      tell(static_cast<unsigned>(status));
-    }
+    tell_head(static_cast<unsigned>(status));
     if (is_raw_ && buffer_.size() > 0) {
       const auto early = buffer_.cdata();
       const std::string text(static_cast<const char*>(early.data()), early.size());
@@ -137,24 +106,18 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void go_on() {
-    if (is_held_) {
-      is_waiting_ = true;
+    if (!may_read()) {
       return;
     }
-    is_raw_ ? read_raw() : read_body();
-  }
-
-  void tell_body(std::string_view piece) {
-    if (!piece.empty() && handlers_) {
-      const auto tell = handlers_->on_body;
-      tell(piece);
+    if (is_raw_) {
+      read_raw();
+      return;
     }
+    limit_silence();
+    read_body(stream_);
   }
 
   void read_raw() {
-    if (!handlers_) {
-      return;
-    }
     stream_.async_read_some(asio::buffer(piece_),
                             [self = shared_from_this()](const error_code& error, std::size_t size) {
                               self->tell_body(std::string_view(self->piece_.data(), size));
@@ -166,54 +129,18 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
                             });
   }
 
-  void read_body() {
-    if (!handlers_) {
-      return;
-    }
-    if (parser_.is_done()) {
-      end(true);
-      return;
-    }
-    limit_silence();
-    parser_.get().body().data = piece_.data();
-    parser_.get().body().size = piece_.size();
-    http::async_read_some(stream_,
-                          buffer_,
-                          parser_,
-                          [self = shared_from_this()](const error_code& error, std::size_t) {
-                            const std::size_t size =
-                                self->piece_.size() - self->parser_.get().body().size;
-                            self->tell_body(std::string_view(self->piece_.data(), size));
-                            if (error && error != http::error::need_buffer) {
-                              self->end(false);
-                              return;
-                            }
-                            self->go_on();
-                          });
-  }
-
   void write_next() {
-    if (is_raw_ && handlers_) {
+    if (is_raw_ && is_heard()) {
       unwritten_.run(stream_, shared_from_this());
     }
   }
 
-  void end(bool complete) {
-    if (auto handlers = std::exchange(handlers_, std::nullopt)) {
-      handlers->on_end(complete);
-    }
-  }
+  void fail(const error_code& /*error*/, std::string_view /*doing*/) { end(false); }
 
   const HttpExchange::Options options_;
-  std::optional<HttpExchange::Handlers> handlers_;  // Nothing once ended.
   boost::beast::basic_stream<asio::local::stream_protocol> stream_;
-  boost::beast::flat_buffer buffer_;
   http::request<http::string_body> request_;
-  http::response_parser<http::buffer_body> parser_;
-  std::array<char, 16384> piece_{};
   bool is_raw_ = false;
-  bool is_held_ = false;
-  bool is_waiting_ = false;  // Reading goes on when it is held no more.
   WriteQueue unwritten_;
 };
 

@@ -22,6 +22,7 @@
 #include <openssl/x509.h>
 
 #include "base/address.h"
+#include "sys/tls/authority.h"
 #include "sys/tls/certificate.h"
 
 namespace weft::sys {
@@ -77,7 +78,7 @@ class Call {
     request_.version(kHttp11);
     request_.method_string(method);
     request_.target(target);
-    request_.set(http::field::host, fmt::format("{}:{}", server_.host, server_.port));
+    request_.set(http::field::host, authority_of(server_.host, server_.port));
     request_.set(http::field::content_type, "application/json");
     if (!server_.token.empty()) {
       request_.set(http::field::authorization, "Bearer " + server_.token);

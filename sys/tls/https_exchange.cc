@@ -1,7 +1,5 @@
 #include "sys/tls/https_exchange.h"
 
-#include <array>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -9,23 +7,19 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/message.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
 #include <boost/beast/http/write.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
-#include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include "base/address.h"
 #include "base/log.h"
+#include "sys/http/exchange_base.h"
+#include "sys/tls/authority.h"
 
 namespace weft::sys {
 namespace {
@@ -51,28 +45,26 @@ void probe_while_silent(tcp::socket& socket) {
   set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
-// Held by shared_ptr because Beast's operations use its buffers until their handlers have run.
-class Exchange : public std::enable_shared_from_this<Exchange> {
+class Exchange : public ExchangeBase<Exchange> {
  public:
   Exchange(const asio::any_io_executor& executor,
            HttpsRequest request,
            HttpExchange::Handlers handlers)
-      : wanted_(std::move(request)),
-        handlers_(std::move(handlers)),
+      : ExchangeBase(executor, std::move(handlers)),
+        wanted_(std::move(request)),
         resolver_(executor),
         stream_(executor, tls_) {
     constexpr unsigned kHttp11 = 11;
     request_.version(kHttp11);
     request_.method(http::verb::get);
     request_.target(wanted_.target);
-    request_.set(http::field::host, fmt::format("{}:{}", wanted_.host, wanted_.port));
+    request_.set(http::field::host, authority_of(wanted_.host, wanted_.port));
     request_.set(http::field::accept, "application/json");
     request_.set(http::field::user_agent, "weft");
     if (!wanted_.token.empty()) {
       request_.set(http::field::authorization, "Bearer " + wanted_.token);
     }
     request_.keep_alive(false);
-    parser_.body_limit(boost::none);
   }
 
   void start() {
@@ -82,7 +74,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
                                   : tls_.load_verify_file(wanted_.authorities, error);
     }
     if (error) {
-      asio::post(stream_.get_executor(),
+      asio::post(executor_,
                  [self = shared_from_this(), error] { self->fail(error, "certificates"); });
       return;
     }
@@ -102,19 +94,14 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
   }
 
   void close() {
-    handlers_.reset();
+    forsake();
     resolver_.cancel();
     socket().close();
   }
 
-  void hold(bool is_held) {
-    is_held_ = is_held;
-    if (!is_held && std::exchange(is_waiting_, false)) {
-      asio::post(stream_.get_executor(), [self = shared_from_this()] { self->read_body(); });
-    }
-  }
-
  private:
+  friend ExchangeBase<Exchange>;
+
   beast::tcp_stream& socket() { return beast::get_lowest_layer(stream_); }
 
   void limit(std::chrono::milliseconds time) {
@@ -150,70 +137,29 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     on_stream([this](auto& stream) {
       http::async_write(
           stream, request_, [self = shared_from_this()](const error_code& error, std::size_t) {
-            error ? self->fail(error, "send") : self->read_head();
+            error ? self->fail(error, "send") : self->on_sent();
           });
     });
   }
 
-  void read_head() {
-    on_stream([this](auto& stream) {
-      http::async_read_header(stream,
-                              buffer_,
-                              parser_,
-                              [self = shared_from_this()](const error_code& error, std::size_t) {
-                                error ? self->fail(error, "receive") : self->on_head();
-                              });
-    });
+  void on_sent() {
+    on_stream([this](auto& stream) { read_head(stream); });
   }
 
   void on_head() {
-    if (handlers_) {
-      const auto tell = handlers_->on_head;
-      tell(parser_.get().result_int());
-    }
-    read_body();
+    tell_head(parser_.get().result_int());
+    go_on();
   }
 
-  void read_body() {
-    if (!handlers_) {
-      return;
+  void go_on() {
+    if (may_read()) {
+      limit(wanted_.silence_max);
+      on_stream([this](auto& stream) { read_body(stream); });
     }
-    if (is_held_) {
-      is_waiting_ = true;
-      return;
-    }
-    if (parser_.is_done()) {
-      end(true);
-      return;
-    }
-    limit(wanted_.silence_max);
-    parser_.get().body().data = piece_.data();
-    parser_.get().body().size = piece_.size();
-    on_stream([this](auto& stream) {
-      http::async_read_some(stream,
-                            buffer_,
-                            parser_,
-                            [self = shared_from_this()](const error_code& error, std::size_t) {
-                              self->on_piece(error);
-                            });
-    });
-  }
-
-  void on_piece(const error_code& error) {
-    const std::string_view piece(piece_.data(), piece_.size() - parser_.get().body().size);
-    if (!piece.empty() && handlers_) {
-      const auto tell = handlers_->on_body;
-      tell(piece);
-    }
-    if (error && error != http::error::need_buffer) {
-      fail(error, "receive");
-      return;
-    }
-    read_body();
   }
 
   void fail(const error_code& error, std::string_view doing) {
-    if (handlers_) {
+    if (is_heard()) {
       log::debug("HTTP request failed",
                  {"host", wanted_.host},
                  {"target", wanted_.target},
@@ -223,23 +169,11 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     end(false);
   }
 
-  void end(bool complete) {
-    if (auto handlers = std::exchange(handlers_, std::nullopt)) {
-      handlers->on_end(complete);
-    }
-  }
-
   const HttpsRequest wanted_;
-  std::optional<HttpExchange::Handlers> handlers_;  // Nothing once ended.
   ssl::context tls_{ssl::context::tls_client};
   tcp::resolver resolver_;
   beast::ssl_stream<beast::tcp_stream> stream_;
-  beast::flat_buffer buffer_;
   http::request<http::empty_body> request_;
-  http::response_parser<http::buffer_body> parser_;
-  std::array<char, 16384> piece_{};
-  bool is_held_ = false;
-  bool is_waiting_ = false;  // Reading goes on when it is held no more.
 };
 
 class TcpHttpExchange final : public HttpExchange {

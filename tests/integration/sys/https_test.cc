@@ -189,6 +189,26 @@ TEST_F(HttpsExchangeTest, TellsWhatItHearsOverTlsAndWithout) {
   }
 }
 
+TEST_F(HttpsExchangeTest, PutsAnIpv6AddressInBrackets) {
+  std::string host;
+  port_ = tcp::acceptor(io_, {boost::asio::ip::address_v6::loopback(), 0}).local_endpoint().port();
+  server_ = listen_http_tcp(
+                io_.get_executor(),
+                {.address = Endpoint{Ip::parse("::1").value(), port_}},
+                [&](const HttpRequest& request) {
+                  host = request.host;
+                  server_->respond(request.id, {.body = ""});
+                },
+                [](RequestId) {})
+                .value();
+  HttpsRequest plain = question();
+  plain.host = "::1";
+  plain.has_tls = false;
+
+  EXPECT_EQ(ask(plain).status, 200U);
+  EXPECT_EQ(host, "[::1]:" + std::to_string(port_));
+}
+
 TEST_F(HttpsExchangeTest, SaysNothingToAServerThatItDoesNotBelieve) {
   serve(certificate_);
   HttpsRequest stranger = question();
