@@ -92,6 +92,27 @@ std::string without_dot(std::string_view domain) {
   return std::string(domain.substr(0, domain.size() - (domain.ends_with('.') ? 1 : 0)));
 }
 
+// As Go does it, which Weave's proxy is written in: what is empty right behind a match is none
+// ("(.*)" matches a name once).
+std::string replace_all(const std::string& text,
+                        const std::regex& pattern,
+                        const std::string& replacement) {
+  std::string replaced;
+  auto rest = text.begin();
+  bool has_match = false;
+  for (std::sregex_iterator at(text.begin(), text.end(), pattern), none; at != none; ++at) {
+    const auto& match = (*at)[0];
+    if (has_match && match.length() == 0 && match.first == rest) {
+      continue;
+    }
+    has_match = true;
+    replaced.append(rest, match.first);
+    replaced += at->format(replacement);
+    rest = match.second;
+  }
+  return replaced.append(rest, text.end());
+}
+
 }  // namespace
 
 Result<Ok> check_hostname_match(const std::string& text) {
@@ -195,8 +216,7 @@ void CreateRequest::set_hostname(std::string_view name, const Options& options) 
   if (!label.empty()) {
     host = label;
   } else if (!host.empty()) {
-    host =
-        std::regex_replace(host, std::regex(options.hostname_match), options.hostname_replacement);
+    host = replace_all(host, std::regex(options.hostname_match), options.hostname_replacement);
   }
   const std::string domain = without_dot(options.dns_domain);
   if (!host.empty() && host.size() + 1 + domain.size() <= kHostNameMax) {

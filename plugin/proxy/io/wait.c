@@ -57,22 +57,25 @@ static int ends(const char* text, const char* with) {
 }
 
 // Lines of the table begin with the interface and, in hexadecimal as it lies in memory, the
-// network: 224.0.0.0 is that of multicast.
+// network: 224.0.0.0 is that of multicast. They are 128 octets each (net/ipv4/fib_trie.c), so that
+// none is cut by the end of what is read at a time.
 static int has_route(const char* route) {
-  char text[kPathMax];
+  char text[kPathMax + 1];
+  int is_there = 0;
+  long size = 0;
   const long file = call3(__NR_openat, AT_FDCWD, (long)"/proc/net/route", O_RDONLY);
   if (file < 0) {
     return 0;
   }
-  long size = call3(__NR_read, file, (long)text, kPathMax - 1);
-  (void)call3(__NR_close, file, 0, 0);
-  text[size > 0 ? size : 0] = '\0';
-  for (const char* at = text; *at != '\0'; ++at) {
-    if ((at == text || at[-1] == '\n') && begins(at, route)) {
-      return 1;
+  do {
+    size = call3(__NR_read, file, (long)text, kPathMax);
+    text[size > 0 ? size : 0] = '\0';
+    for (const char* at = text; *at != '\0' && !is_there; ++at) {
+      is_there = (at == text || at[-1] == '\n') && begins(at, route);
     }
-  }
-  return 0;
+  } while (size > 0 && !is_there);
+  (void)call3(__NR_close, file, 0, 0);
+  return is_there;
 }
 
 static void print(const char* text) {

@@ -150,6 +150,15 @@ TEST(ProxyCreate, NamesTheHostAfterTheContainer) {
   EXPECT_EQ(host("", ""), "");
   EXPECT_EQ(host("", std::string(64, 'x')), "");
   EXPECT_EQ(host(R"(,"HostConfig":{"UTSMode":"host"})", "web-1"), "");
+  options.hostname_match = "(.*)";
+  options.hostname_replacement = "$1-host";
+  EXPECT_EQ(host("", "db"), "db-host");
+  options.hostname_match = "[0-9]*";
+  options.hostname_replacement = "n";
+  EXPECT_EQ(host("", "12a3"), "nan");
+  options.hostname_match = "a";
+  options.hostname_replacement = "";
+  EXPECT_EQ(host("", "banana"), "bnn");
   EXPECT_EQ(text(rewritten(R"({"Cmd":["x"]})", kOptions, "db").at("Domainname")),
             R"("weave.local")");
   EXPECT_FALSE(check_hostname_match("(").ok());
