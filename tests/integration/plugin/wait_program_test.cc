@@ -2,18 +2,20 @@
 // test lays out.
 #include "plugin/proxy/io/wait_program.h"
 
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sys/posix/descriptor.h"
 
 namespace weft::plugin::proxy {
 namespace {
@@ -31,27 +33,23 @@ class WaitProgramTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // With a network that the commands lay out; how it ended, or nothing if it still waits.
-  std::optional<int> run(const std::string& network, std::chrono::seconds patience) const {
+  std::optional<int> run(const std::string& network, int patience_ms) const {
     const std::string program = folder_ / "w";
+    const std::string script = network + " && exec " + program + " sh -c 'exit 7'";
     const ::pid_t child = ::fork();
     if (child == 0) {
-      const bool has_network = ::unshare(CLONE_NEWNET) == 0 && std::system(network.c_str()) == 0;
-      if (has_network) {
-        ::execl(program.c_str(), program.c_str(), "sh", "-c", "exit 7", nullptr);
+      if (::unshare(CLONE_NEWNET) == 0) {
+        ::execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
       }
       ::_exit(kNoNetwork);
     }
-    const auto end = std::chrono::steady_clock::now() + patience;
+    const sys::Descriptor process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    pollfd end{.fd = process.get(), .events = POLLIN, .revents = 0};
+    const bool has_ended = ::poll(&end, 1, patience_ms) == 1;
+    ::kill(child, SIGKILL);
     int status = 0;
-    while (::waitpid(child, &status, WNOHANG) == 0) {
-      if (std::chrono::steady_clock::now() > end) {
-        ::kill(child, SIGKILL);
-        ::waitpid(child, &status, 0);
-        return std::nullopt;
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return WEXITSTATUS(status);
+    ::waitpid(child, &status, 0);
+    return has_ended ? std::optional(WEXITSTATUS(status)) : std::nullopt;
   }
 
   std::filesystem::path folder_;
@@ -61,19 +59,16 @@ constexpr const char* kInterface =
     "ip link add ethwe type veth peer name other && ip link set ethwe up";
 
 TEST_F(WaitProgramTest, WaitsForTheRouteOfMulticastAndBecomesTheCommand) {
-  EXPECT_EQ(run(std::string(kInterface) + " && ip route add 10.0.0.0/8 dev ethwe",
-                std::chrono::seconds(1)),
+  EXPECT_EQ(run(std::string(kInterface) + " && ip route add 10.0.0.0/8 dev ethwe", 1'000),
             std::nullopt);
-  EXPECT_EQ(run(std::string(kInterface) + " && ip route add 224.0.0.0/4 dev ethwe",
-                std::chrono::seconds(30)),
-            7);
+  EXPECT_EQ(run(std::string(kInterface) + " && ip route add 224.0.0.0/4 dev ethwe", 30'000), 7);
 }
 
 TEST_F(WaitProgramTest, FindsTheRouteBehindHundredsOfOthers) {
   EXPECT_EQ(run(std::string(kInterface)
                     + " && for i in $(seq 0 199); do echo route add 10.$i.0.0/16 dev ethwe; done |"
                       " ip -batch - && ip route add 224.0.0.0/4 dev ethwe",
-                std::chrono::seconds(30)),
+                30'000),
             7);
 }
 
