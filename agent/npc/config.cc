@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "agent/npc/npc.h"
+#include "router/io/device_names.h"
 
 namespace weft::agent {
 namespace {
@@ -37,10 +38,9 @@ Result<policy::ApiServer> server_of(const Settings& settings, const Environment&
   return server;
 }
 
-// What the agent's ports that lead to other hosts are called, behind the bridge's name: the VXLAN
-// device, the sealing thread's end, and the TAP (router/io/datapath_impl.h). e2e 117 would fail if
-// they were not those.
-constexpr std::array<std::string_view, 3> kOverlaySuffixes{"-vx", "-sp", "-tap"};
+// The agent's ports of the bridge that lead to other hosts.
+constexpr std::array<std::string_view, 3> kOverlaySuffixes{
+    router::kVxlanSuffix, router::kSealPortSuffix, router::kTapSuffix};
 
 // These, and what is named besides.
 std::vector<std::string> ports_of(const std::string& bridge, std::string_view named) {

@@ -16,7 +16,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +28,7 @@
 #include "router/datapath/path_mtu.h"
 #include "router/datapath/paths.h"
 #include "router/io/datapath_service.h"
+#include "router/io/device_names.h"
 #include "router/io/vxlan_sender.h"
 #include "sys/core_driver.h"
 #include "sys/lifetime.h"
@@ -38,14 +38,6 @@
 #include "sys/tap.h"
 
 namespace weft::router {
-
-// The longest suffix of our devices' names.
-inline constexpr std::string_view kTapSuffix = "-tap";
-inline constexpr std::string_view kVxlanSuffix = "-vx";
-inline constexpr std::string_view kSealPortSuffix = "-sp";
-inline constexpr std::string_view kSealEndSuffix = "-se";
-inline constexpr std::string_view kLanePortSuffix = "-lp";
-inline constexpr std::string_view kLaneEndSuffix = "-le";
 
 class DatapathService::Impl {
  public:

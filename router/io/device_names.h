@@ -1,0 +1,15 @@
+// What the data path's own devices are called, behind the bridge's name.
+#pragma once
+
+#include <string_view>
+
+namespace weft::router {
+
+inline constexpr std::string_view kTapSuffix = "-tap";  // The longest.
+inline constexpr std::string_view kVxlanSuffix = "-vx";
+inline constexpr std::string_view kSealPortSuffix = "-sp";
+inline constexpr std::string_view kSealEndSuffix = "-se";
+inline constexpr std::string_view kLanePortSuffix = "-lp";
+inline constexpr std::string_view kLaneEndSuffix = "-le";
+
+}  // namespace weft::router
