@@ -286,7 +286,12 @@ Result<std::string> qualified_name(const Settings& settings, const std::string& 
   const std::string domain = WEFT_TRY(call(settings, "GET", "/domain"));
   const dns::Name zone = WEFT_TRY(dns::Name::parse(domain));
   const dns::Name name = WEFT_TRY(dns::Name::parse(fqdn));
-  const bool is_whole = name.is_within(zone) || name.label_count() > 1;
+  // "_http._tcp.web": the labels of a service (RFC 2782) stand in front of a name as others do.
+  dns::Name host = name;
+  while (host.label_count() > 1 && host.wire()[1] == '_') {
+    host = host.parent();
+  }
+  const bool is_whole = name.is_within(zone) || host.label_count() > 1;
   return is_whole ? fqdn + "." : fqdn + "." + domain;
 }
 

@@ -101,6 +101,9 @@ step "names added by hand, and taken back"
 on h1 weft dns-add 192.0.2.7 -h printer.weft.local
 wait_until 5 "printer" known h3 printer
 assert_equal "$(on h3 weft dns-lookup printer)" 192.0.2.7 "dns-add"
+on h1 weft dns-add 192.0.2.8 -h _http._tcp.shop --service-port 80
+wait_until 5 "the name of a service" on h3 sh -c '[ "$(dig +short @172.17.0.1 _http._tcp.shop.weft.local SRV)" ]'
+assert_contains "$(on h3 dig +short @172.17.0.1 _http._tcp.shop.weft.local SRV)" " 80 " "a service"
 on h1 weft dns-add front -h www.weft.local
 wait_until 5 "www" known h2 www.weft.local
 on h1 weft dns-remove 192.0.2.7 -h printer.weft.local
