@@ -33,7 +33,8 @@ Error unfit(std::string what) {
 // --- words ---------------------------------------------------------------------------------------
 
 struct Word {
-  enum class Kind { Name, Field, Dollar, Literal, Open, Close, Pipe };
+  // A selector is a field path right behind ")".
+  enum class Kind { Name, Field, Selector, Dollar, Literal, Open, Close, Pipe };
   Kind kind = Kind::Name;
   std::string text;  // A name, or a field path with its dots: ".A.B", ".".
   json::value literal{};
@@ -100,7 +101,9 @@ Result<Words> split(std::string_view text) {
                                   : Word::Kind::Pipe,
                        {}});
     } else if (c == '.') {
-      words.push_back({Word::Kind::Field, read_name(text, at).text});
+      const bool is_selector = at > 0 && text[at - 1] == ')';
+      words.push_back(
+          {is_selector ? Word::Kind::Selector : Word::Kind::Field, read_name(text, at).text});
     } else if (c == '$') {
       ++at;
       words.push_back({Word::Kind::Dollar, read_name(text, at).text});
@@ -461,8 +464,12 @@ class Renderer {
           return wrong("( without )");
         }
         ++at;
+        if (at < words.size() && words[at].kind == Word::Kind::Selector) {
+          value = WEFT_TRY(field(value, words[at++].text));
+        }
         return value;
       }
+      case Word::Kind::Selector:
       case Word::Kind::Name:
       case Word::Kind::Close:
       case Word::Kind::Pipe:

@@ -1,10 +1,9 @@
 // The part of Go's text/template that `weave report -f` is used with, over JSON. Pure.
 //
 //   text {{.Field.Path}} {{json .X}} {{len .X}} {{index .X 0 "key"}} {{printf "%s %d" .X .Y}}
-//   {{if .X}}…{{else if not .Y}}…{{else}}…{{end}}   {{range .X}}…{{else}}…{{end}}   {{with
-//   .X}}…{{end}}
-//   {{eq .A "b"}} and ne, and, or, not; (pipelines in parentheses); {{.X | json}}; $; {{- trims
-//   -}};
+//   {{if .X}}…{{else if not .Y}}…{{else}}…{{end}}   {{range .X}}…{{else}}…{{end}}
+//   {{with .X}}…{{end}}   {{eq .A "b"}} and ne, and, or, not; (pipelines in parentheses).Field;
+//   {{.X | json}}; $; {{- trims -}};
 //   {{/* comments */}}
 //
 // Not there: variables, {{template}}, {{define}}, methods, comparisons by size.

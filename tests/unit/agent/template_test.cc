@@ -35,6 +35,8 @@ TEST(Template, PrintsFieldsAndText) {
 TEST(Template, HasTheFunctionsOfScripts) {
   EXPECT_EQ(render("{{len .DNS.Entries}} {{json .Router.Targets}}"), R"(1 ["h1","h2"])");
   EXPECT_EQ(render("{{index .Router.Targets 1}} {{.Router.Targets | len}}"), "h2 2");
+  EXPECT_EQ(render("{{(index .DNS.Entries 0).Hostname}} {{len (index .DNS.Entries 0).Hostname}}"),
+            "web.weave.local. 16");
   EXPECT_EQ(render(R"({{printf "%s-%d%%" .Router.Name 3}})"), "7a:01:02:03:04:05-3%");
   EXPECT_EQ(render(R"({{(index .DNS.Entries 0) | json}})"),
             R"({"Hostname":"web.weave.local.","Tombstone":0})");
