@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <string>
 
 #include <boost/json/array.hpp>
@@ -88,7 +89,9 @@ json::array connections(const AgentStatus& status) {
   for (const router::ConnectionStatus& connection : status.connections) {
     json::object attributes;
     if (connection.state == router::ConnectionState::Established) {
-      attributes = {{"name", "fastdp"}, {"mtu", status.datapath.mtu}};
+      attributes = {{"name", "fastdp"},
+                    {"mtu", status.datapath.mtu},
+                    {"encrypted", status.password_set && connection.authenticated}};
     }
     connections.push_back(json::object{{"Address", connection.address},
                                        {"Outbound", connection.outbound},
@@ -143,35 +146,66 @@ json::object router_part(const AgentStatus& status) {
           {"MACs", json::array()}};
 }
 
-json::object ipam_part(const AgentStatus& status) {
+// One for each entry of the ring, as Weave's rings had them.
+json::array ring_entries(const AgentStatus& status) {
+  std::map<PeerName, bool> reachable;
+  for (const ipam::RangeStatus& range : status.ipam.ranges) {
+    reachable[range.owner] = range.reachable;
+  }
   json::array entries;
+  for (const ipam::PieceStatus& piece : status.ipam.pieces) {
+    entries.push_back(json::object{{"Token", piece.first.to_string()},
+                                   {"Size", count_json(piece.address_count)},
+                                   {"Peer", piece.owner.to_string()},
+                                   {"Nickname", nickname_of(status, piece.owner)},
+                                   {"IsKnownPeer", reachable[piece.owner]},
+                                   {"Version", piece.version}});
+  }
+  return entries;
+}
+
+json::object ipam_part(const AgentStatus& status) {
   std::uint64_t used = 0;
   for (const ipam::RangeStatus& range : status.ipam.ranges) {
     used += range.used_count;
-    entries.push_back(json::object{{"Size", count_json(range.address_count)},
-                                   {"Peer", range.owner.to_string()},
-                                   {"Nickname", nickname_of(status, range.owner)},
-                                   {"IsKnownPeer", range.reachable}});
   }
-  return {{"Paxos", nullptr},
+  json::array claims;
+  json::array allocates;
+  for (const ipam::PendingStatus& pending : status.ipam.pending) {
+    if (pending.is_claim) {
+      claims.push_back(json::object{{"Ident", pending.owner}, {"CIDR", pending.cidr.to_string()}});
+    } else {
+      allocates.emplace_back(fmt::format("{} {}", pending.owner, pending.cidr.to_string()));
+    }
+  }
+  json::value paxos;  // Null once there is a ring.
+  if (const auto& election = status.ipam.election) {
+    paxos = json::object{{"Elector", election->is_elector},
+                         {"KnownNodes", election->known_count},
+                         {"Quorum", election->quorum}};
+  }
+  return {{"Paxos", std::move(paxos)},
           {"Range", status.ipam.range.to_string()},
           {"RangeNumIPs", count_json(ipam::Span::of(status.ipam.range).size())},
           {"ActiveIPs", used},
           {"DefaultSubnet", status.ipam.default_subnet.to_string()},
-          {"Entries", std::move(entries)},
-          {"PendingClaims", json::array()},
-          {"PendingAllocates", json::array()}};
+          {"Entries", ring_entries(status)},
+          {"PendingClaims", std::move(claims)},
+          {"PendingAllocates", std::move(allocates)}};
 }
 
 }  // namespace
 
 json::object to_report(const AgentStatus& status) {
-  json::object report{
-      {"Ready", true},
-      {"Version", status.version},
-      {"VersionCheck", {{"Enabled", false}, {"Success", false}, {"NewVersion", ""}}},
-      {"Router", router_part(status)},
-      {"IPAM", ipam_part(status)}};
+  json::object report{{"Ready", true},
+                      {"Version", status.version},
+                      {"VersionCheck",
+                       {{"Enabled", false},
+                        {"Success", false},
+                        {"NewVersion", ""},
+                        {"NextCheckAt", "0001-01-01T00:00:00Z"}}},  // Go's time that is none.
+                      {"Router", router_part(status)},
+                      {"IPAM", ipam_part(status)}};
   if (status.dns) {
     report["DNS"] = dns_part(*status.dns);
   }

@@ -496,10 +496,11 @@ AllocatorStatus Allocator::Impl::status() const {
                          .pending_count = waiting_.size(),
                          .conflict = conflict_,
                          .stats = stats()};
-  for (const auto& waiting : waiting_) {
-    status.pending_claim_count += std::holds_alternative<WaitingClaim>(waiting) ? 1U : 0U;
-  }
+  describe_waiting(status);
   if (!ring_) {
+    status.election = {.is_elector = !options_.observer,
+                       .known_count = consensus_->known_count(),
+                       .quorum = consensus_->quorum()};
     status.state = waiting_.empty() ? Idle : options_.observer ? Priming : AwaitingConsensus;
     status.detail =
         fmt::format("quorum: {}, known: {}", consensus_->quorum(), consensus_->known_count());
@@ -510,6 +511,10 @@ AllocatorStatus Allocator::Impl::status() const {
   std::map<PeerName, Uint128> counts;
   for (const Ring::Piece& piece : ring_->pieces()) {
     counts[piece.entry.owner] += piece.span.size();
+    status.pieces.push_back({.first = ip_of(piece.span.first),
+                             .address_count = piece.span.size(),
+                             .owner = piece.entry.owner,
+                             .version = piece.entry.version});
   }
   status.ranges.push_back({.owner = options_.self,
                            .address_count = counts[options_.self],

@@ -77,6 +77,29 @@ struct AllocatorStats {
   std::uint64_t decree_count = 0;     // Decrees that we brought about.
 };
 
+// One entry of the ring.
+struct PieceStatus {
+  Ip first;
+  Uint128 address_count = 0;
+  PeerName owner;
+  std::uint64_t version = 0;
+};
+
+// A request that waits. Of many, as a storm leaves, people read the first.
+inline constexpr std::size_t kPendingShown = 100;
+struct PendingStatus {
+  std::string owner;
+  Cidr cidr;  // The address of a claim, else the subnet.
+  bool is_claim = false;
+};
+
+// The first ring's election.
+struct ElectionStatus {
+  bool is_elector = true;
+  std::size_t known_count = 0;
+  std::size_t quorum = 0;
+};
+
 struct AllocatorStatus {
   enum class State : std::uint8_t {
     Idle,
@@ -90,11 +113,14 @@ struct AllocatorStatus {
   std::string detail;  // Such as "quorum: 2, known: 1"; empty when Ready.
   Cidr range;
   Cidr default_subnet;
-  std::vector<RangeStatus> ranges;        // Ourselves first, then by name.
-  std::uint64_t pending_count = 0;        // Requests that wait,
-  std::uint64_t pending_claim_count = 0;  // of these, for one address.
-  std::uint64_t decree = 0;               // The epoch of all ranges.
-  std::vector<PeerName> council{};        // Empty while there is no ring.
+  std::vector<RangeStatus> ranges;           // Ourselves first, then by name.
+  std::uint64_t pending_count = 0;           // Requests that wait,
+  std::uint64_t pending_claim_count = 0;     // of these, for one address.
+  std::vector<PieceStatus> pieces{};         // Ascending; none while there is no ring.
+  std::vector<PendingStatus> pending{};      // The first kPendingShown of them, in turn.
+  std::optional<ElectionStatus> election{};  // While there is no ring.
+  std::uint64_t decree = 0;                  // The epoch of all ranges.
+  std::vector<PeerName> council{};           // Empty while there is no ring.
   // The last disagreement with another peer's ring: other range, other seeds, an address owned
   // twice. Such a ring is not taken over; everything else goes on.
   std::string conflict;

@@ -112,6 +112,22 @@ IntervalSet Allocator::authority() const {
   return impl_->authority();
 }
 
+void Allocator::Impl::describe_waiting(AllocatorStatus& status) const {
+  for (const Waiting& waiting : waiting_) {
+    const auto* const claim = std::get_if<WaitingClaim>(&waiting);
+    const auto* const allocate = std::get_if<WaitingAllocate>(&waiting);
+    status.pending_claim_count += claim != nullptr ? 1U : 0U;
+    if (status.pending.size() >= kPendingShown) {
+      continue;
+    }
+    if (claim != nullptr) {
+      status.pending.push_back({claim->owner, claim->address, true});
+    } else if (allocate != nullptr) {
+      status.pending.push_back({allocate->request.owner, allocate->request.subnet, false});
+    }
+  }
+}
+
 const Ring* Allocator::ring() const {
   return impl_->ring();
 }

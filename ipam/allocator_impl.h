@@ -47,6 +47,7 @@ class Allocator::Impl {
   void cancel(TimePoint now, RequestId id);
   void prime(TimePoint now, RequestId id, AllocatorActions& out);
   AllocatorStatus status() const;
+  void describe_waiting(AllocatorStatus& status) const;
   AllocatorStats stats() const;
   const Ring* ring() const { return ring_ ? &*ring_ : nullptr; }
   const Claims& claims() const { return claims_; }

@@ -216,7 +216,7 @@ std::vector<ConnectionStatus> Mesh::Impl::connections() const {
   for (const auto& [id, link] : links_) {
     ConnectionStatus status;
     status.link = link.id;
-    status.address = link.address;
+    status.address = link.stage == Stage::Dialling ? link.address : link.remote.to_string();
     status.outbound = link.outbound;
     switch (link.stage) {
       case Stage::Dialling:

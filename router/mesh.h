@@ -141,7 +141,7 @@ using MeshActions = std::vector<MeshAction>;
 enum class ConnectionState : std::uint8_t { Connecting, Pending, Established, Retrying, Failed };
 
 struct ConnectionStatus {
-  std::string address;  // host:port as dialled, or the remote endpoint.
+  std::string address;  // The remote endpoint; while there is none, host:port as dialled.
   bool outbound = false;
   ConnectionState state = ConnectionState::Connecting;
   std::optional<PeerName> peer;  // Known once the handshake is done.

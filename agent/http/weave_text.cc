@@ -64,15 +64,8 @@ std::string ipam_words(const ipam::AllocatorStatus& ipam) {
   switch (ipam.state) {
     case State::Idle:
       return "idle";
-    case State::AwaitingConsensus: {
-      std::string detail = ipam.detail;  // "quorum 2, known 1"
-      for (const std::string word : {"quorum ", "known "}) {
-        if (const std::size_t at = detail.find(word); at != std::string::npos) {
-          detail.insert(at + word.size() - 1, ":");
-        }
-      }
-      return fmt::format("awaiting consensus ({})", detail);
-    }
+    case State::AwaitingConsensus:
+      return fmt::format("awaiting consensus ({})", ipam.detail);
     case State::Priming:
       return "priming";
     case State::Ready:

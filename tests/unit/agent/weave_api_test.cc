@@ -46,9 +46,17 @@ AgentStatus status() {
   failed.reason = "this is ourselves";
   status.connections = {established, failed};
   status.ipam.state = ipam::AllocatorStatus::State::AwaitingConsensus;
-  status.ipam.detail = "quorum 2, known 1";
+  status.ipam.detail = "quorum: 2, known: 1";
   status.ipam.range = Cidr::parse("10.32.0.0/12").value();
   status.ipam.default_subnet = status.ipam.range;
+  status.ipam.election = {.is_elector = true, .known_count = 1, .quorum = 2};
+  status.ipam.ranges = {{.owner = kOther, .address_count = 4096, .reachable = true}};
+  status.ipam.pieces = {{.first = Ip::parse("10.32.0.0").value(),
+                         .address_count = 4096,
+                         .owner = kOther,
+                         .version = 7}};
+  status.ipam.pending = {{"c1", status.ipam.range, false},
+                         {"c2", Cidr::parse("10.32.0.9/12").value(), true}};
   status.docker = DockerStatus{.socket = "/run/docker/plugins/weavemesh.sock",
                                .driver = "weavemesh",
                                .swarm_driver = "weave"};
@@ -123,6 +131,23 @@ TEST_F(WeaveApi, ReportsAsJsonOrByATemplate) {
   EXPECT_EQ(call("GET", "/report?frmt=a").status, 400U);
   EXPECT_EQ(call("GET", "/report?format=%7B%7Blen+.Ready%7D%7D").status, 500U);
   EXPECT_EQ(call("GET", "/report?format=" + std::string(20000, 'x')).status, 400U);
+}
+
+TEST_F(WeaveApi, ReportsTheFieldsOfWeave) {
+  const auto value_of = [this](const std::string& path) {
+    return call("GET", "/report?format=%7B%7Bjson+" + path + "%7D%7D").body;
+  };
+  EXPECT_EQ(
+      value_of(".VersionCheck"),
+      R"({"Enabled":false,"Success":false,"NewVersion":"","NextCheckAt":"0001-01-01T00:00:00Z"})");
+  EXPECT_EQ(value_of(".IPAM.Entries"),
+            R"([{"Token":"10.32.0.0","Size":4096,"Peer":"8e:11:12:13:14:15","Nickname":"host2",)"
+            R"("IsKnownPeer":true,"Version":7}])");
+  EXPECT_EQ(value_of(".IPAM.Paxos"), R"({"Elector":true,"KnownNodes":1,"Quorum":2})");
+  EXPECT_EQ(value_of(".IPAM.PendingAllocates"), R"(["c1 10.32.0.0/12"])");
+  EXPECT_EQ(value_of(".IPAM.PendingClaims"), R"([{"Ident":"c2","CIDR":"10.32.0.9/12"}])");
+  EXPECT_EQ(value_of("(index .Router.Connections 0).Attrs"),
+            R"({"name":"fastdp","mtu":1376,"encrypted":true})");
 }
 
 TEST_F(WeaveApi, ConnectsToThePeersThatParse) {

@@ -82,7 +82,7 @@ TEST_F(MeshTest, WithoutAPasswordAConnectionIsReportedAsUnauthenticated) {
   const auto connections = alice_->connections();
   ASSERT_THAT(connections, SizeIs(1));
   EXPECT_EQ(connections[0].state, ConnectionState::Established);
-  EXPECT_EQ(connections[0].address, "bob:6783");
+  EXPECT_EQ(connections[0].address, "127.0.0.2:6783");
   EXPECT_FALSE(connections[0].authenticated);
 }
 
