@@ -164,7 +164,19 @@ Result<Ok> place_apis(const Settings& settings, Config& config) {
 
 // Containers made through the proxy follow from Docker's events when they start by themselves.
 Result<Ok> take_proxy(const Settings& settings, Config& config) {
-  config.proxy = {.places = WEFT_TRY(plugin::proxy::parse_places(settings.text("docker-proxy"))),
+  const std::string& authorities = settings.text("proxy-client-ca");
+  CertificateFiles files = WEFT_TRY(take_certificate(settings, "proxy"));
+  std::vector<plugin::proxy::Place> places = WEFT_TRY(plugin::proxy::parse_places(
+      settings.text("docker-proxy"),
+      authorities.empty() ? plugin::proxy::Clients::Anybody : plugin::proxy::Clients::Certified));
+  if (authorities.empty() && !files.chain.empty()) {
+    return Error{Errc::Invalid,
+                 "--proxy-cert without --proxy-client-ca: TLS alone keeps nobody from commanding "
+                 "the Docker engine"};
+  }
+  config.proxy = {.places = std::move(places),
+                  .files = std::move(files),
+                  .client_authorities = authorities,
                   .default_allocation = !settings.flag("proxy-no-default-ipalloc"),
                   .dns = !settings.flag("proxy-without-dns"),
                   .rewrite_hosts = !settings.flag("proxy-no-rewrite-hosts"),
@@ -240,14 +252,17 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.bpf = !settings.flag("no-bpf");
   config.expect_npc = settings.flag("expect-npc");
   config.docker = !settings.flag("no-docker");
+  config.range_may_overlap = settings.flag("range-may-overlap");
   config.no_masq_local = settings.flag("no-masq-local");
   config.udp_octets = settings.flag("udp-octets");
   config.dns = WEFT_TRY(make_dns_config(settings));
   config.mtu = number_of<std::uint32_t>(settings.text("mtu"));
   config.host_paths = host_paths(settings);
   config.bridge = settings.text("bridge");
-  config.docker_plugin_socket = settings.text("docker-plugin-socket");
-  config.docker_swarm_socket = settings.text("docker-swarm-socket");
+  if (!settings.flag("no-docker-plugin")) {
+    config.docker_plugin_socket = settings.text("docker-plugin-socket");
+    config.docker_swarm_socket = settings.text("docker-swarm-socket");
+  }
   config.docker_socket = settings.text("docker-socket");
   WEFT_TRY(take_proxy(settings, config));
   WEFT_TRY(take_ui(settings, config));

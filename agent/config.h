@@ -61,6 +61,8 @@ struct CertificateFiles {
 // The Docker API proxy.
 struct ProxyConfig {
   std::vector<plugin::proxy::Place> places;  // None: there is no proxy.
+  CertificateFiles files;                    // Of its TLS.
+  std::string client_authorities;            // Those that sign clients' certificates; else no TLS.
   bool default_allocation = true;
   bool dns = true;
   bool rewrite_hosts = true;
@@ -90,13 +92,14 @@ struct Config {
   bool bpf = true;
   bool expect_npc = false;  // A policy controller says who may talk.
   bool docker = true;
+  bool range_may_overlap = false;
   bool udp_octets = false;     // While somebody watches.
   bool no_masq_local = false;  // Who comes in to a container of this host keeps its address.
   DnsConfig dns;
   std::uint32_t mtu = 0;
   sys::HostPaths host_paths;
   std::string bridge;
-  std::string docker_plugin_socket;
+  std::string docker_plugin_socket;  // Empty: no plugin.
   std::string docker_swarm_socket;
   std::string docker_socket;
   ProxyConfig proxy;

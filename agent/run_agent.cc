@@ -152,8 +152,12 @@ std::optional<Failure> Runner::check_host() {
     ranges.push_back(*config_.range_v6);
   }
   for (const Cidr& range : ranges) {
-    if (const auto free = check_overlap(range, config_.bridge, routes.value()); !free.ok()) {
+    const auto free = check_overlap(range, config_.bridge, routes.value());
+    if (!free.ok() && !config_.range_may_overlap) {
       return Failure{ExitCode::Refused, free.error()};
+    }
+    if (!free.ok()) {
+      log::warning("containers do not reach what this host does", {"why", free.error()});
     }
   }
   return std::nullopt;

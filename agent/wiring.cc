@@ -523,7 +523,7 @@ AgentStatus Agent::status() const {
   if (dns_) {
     status.dns = dns_->status();
   }
-  if (docker_) {
+  if (docker_ && !config_.docker_plugin_socket.empty()) {
     status.docker = DockerStatus{.socket = config_.docker_plugin_socket,
                                  .driver = driver_name(config_.docker_plugin_socket),
                                  .swarm_driver = driver_name(config_.docker_swarm_socket),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -12,6 +14,7 @@
 #include "agent/cli/attach/attach.h"
 #include "agent/cli/options.h"
 #include "agent/http/form.h"
+#include "agent/http/host_certificate.h"
 #include "base/log.h"
 #include "plugin/proxy/container.h"
 #include "plugin/proxy/io/proxy_server.h"
@@ -57,12 +60,29 @@ class DockerProxy::Impl : public std::enable_shared_from_this<Impl> {
                 .hostname_label = config_.proxy.hostname_label,
                 .hostname_match = config_.proxy.hostname_match,
                 .hostname_replacement = config_.proxy.hostname_replacement};
+    std::optional<proxy::ProxyServer::Tls> tls;
+    if (!config_.proxy.client_authorities.empty()) {
+      tls = {.certificate = WEFT_TRY(certificate()),
+             .client_authorities = config_.proxy.client_authorities};
+    }
     server_ = WEFT_TRY(proxy::ProxyServer::start(
-        {.places = config_.proxy.places, .docker_socket = config_.docker_socket},
+        {.places = config_.proxy.places,
+         .tls = std::move(tls),
+         .docker_socket = config_.docker_socket},
         {.on_create = [this](const proxy::Call& call,
                              const std::string& body) { return on_create(call, body); },
-         .on_started = [this](const std::string& container) { return on_started(container); }}));
+         .on_started = [this](const std::string& container) { return on_started(container); },
+         .on_exec = [this](const std::string& container) { return on_exec(container); }}));
     return Ok{};
+  }
+
+  // Of the first address that clients find it at.
+  Result<sys::Certificate> certificate() const {
+    const auto& places = config_.proxy.places;
+    const auto place = std::find_if(
+        places.begin(), places.end(), [](const auto& one) { return one.tcp.has_value(); });
+    return host_certificate(
+        config_, config_.proxy.files, place == places.end() ? Ip() : place->tcp->address);
   }
 
   // Who retries forgets it; the threads end, as what they wait for has ended.
@@ -143,18 +163,35 @@ class DockerProxy::Impl : public std::enable_shared_from_this<Impl> {
     return attached;
   }
 
-  Result<Ok> attach(const std::string& container) const {
+  // One that has begun is as it was left: somebody may have detached it.
+  Result<Ok> on_exec(const std::string& container) const {
+    const std::optional<proxy::Proxied> made = WEFT_TRY(running(container));
+    if (!made) {
+      return Ok{};
+    }
+    std::ifstream file(config_.host_paths.of_process(made->pid, "cmdline"));
+    const std::string command(std::istreambuf_iterator<char>(file), {});
+    return proxy::is_waiting(command) ? attach(container) : Result<Ok>(Ok{});
+  }
+
+  // Nothing if it does not run, or is not made through the proxy.
+  Result<std::optional<proxy::Proxied>> running(const std::string& container) const {
     const auto answer =
         WEFT_TRY(ask_engine("GET", fmt::format("/containers/{}/json", encode_percent(container))));
     if (answer.status == kNotFound) {
-      return Ok{};
+      return std::optional<proxy::Proxied>();
     }
     if (answer.status != kOk) {
       return Error{Errc::Unavailable,
                    fmt::format("the Docker engine answers {}: {}", answer.status, answer.body)};
     }
-    const auto made = proxy::parse_proxied(answer.body);
-    if (!made || !made->is_running) {
+    auto made = proxy::parse_proxied(answer.body);
+    return made && made->is_running ? std::move(made) : std::optional<proxy::Proxied>();
+  }
+
+  Result<Ok> attach(const std::string& container) const {
+    const std::optional<proxy::Proxied> made = WEFT_TRY(running(container));
+    if (!made) {
       return Ok{};
     }
     std::vector<std::string> words;

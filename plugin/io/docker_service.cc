@@ -24,11 +24,13 @@ class DockerService::Impl {
         on_action_(std::move(on_action)) {}
 
   Result<Ok> listen(const boost::asio::any_io_executor& executor, const Options& options) {
-    WEFT_TRY(listen(executor, options.socket, options.connections_max, local_));
-    if (options.swarm_socket.empty()) {
-      return Ok{};
+    for (const auto& [path, door] :
+         {std::pair(options.socket, &local_), std::pair(options.swarm_socket, &global_)}) {
+      if (!path.empty()) {
+        WEFT_TRY(listen(executor, path, options.connections_max, *door));
+      }
     }
-    return listen(executor, options.swarm_socket, options.connections_max, global_);
+    return Ok{};
   }
 
   // Runs one input of the driver and performs what it wants, in order. An answer that comes while

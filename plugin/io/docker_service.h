@@ -18,7 +18,7 @@ namespace weft::plugin {
 class DockerService {
  public:
   struct Options {
-    std::string socket = "/run/docker/plugins/weft.sock";
+    std::string socket = "/run/docker/plugins/weft.sock";  // Empty: Docker finds no plugin.
     std::string swarm_socket{};  // The same driver for networks of a swarm; empty: none.
     // dockerd keeps a few idle connections per plugin and opens one per concurrent call.
     std::size_t connections_max = 256;

@@ -55,11 +55,14 @@ Call parse_call(std::string_view method, std::string_view target) {
             .name = name_in(target.substr(std::min(question + 1, target.size())))};
   }
   const std::size_t slash = std::min(path.find('/'), path.size());
+  const std::string_view container = path.substr(0, slash);
   const std::string_view action = path.substr(slash);
-  if ((action == "/start" || action == "/restart") && is_container(path.substr(0, slash))) {
-    return {.kind = Call::Kind::Start, .container = std::string(path.substr(0, slash))};
+  const bool is_start = action == "/start" || action == "/restart";
+  if (!is_container(container) || (!is_start && action != "/exec")) {
+    return {};
   }
-  return {};
+  return {.kind = is_start ? Call::Kind::Start : Call::Kind::Exec,
+          .container = std::string(container)};
 }
 
 }  // namespace weft::plugin::proxy

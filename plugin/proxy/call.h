@@ -13,9 +13,10 @@ struct Call {
     Other,
     Create,  // A container.
     Start,   // One that is there; also again.
+    Exec,    // Something more, in one that runs.
   };
   Kind kind = Kind::Other;
-  std::string container{};  // Of Start: an id or a name, as it stands in the path.
+  std::string container{};  // Of Start and Exec: an id or a name, as it stands in the path.
   std::string name{};  // Of Create: what the container is to be called; empty if Docker chooses.
 
   friend bool operator==(const Call&, const Call&) = default;

@@ -252,7 +252,10 @@ std::optional<Proxied> parse_proxied(std::string_view body) {
     return std::nullopt;
   }
   const json::value* const running = find(*state, "Running");
+  const json::value* const pid = find(*state, "Pid");
+  boost::system::error_code is_none;
   Proxied proxied{.is_running = running != nullptr && running->is_bool() && running->as_bool(),
+                  .pid = pid != nullptr ? pid->to_number<std::uint32_t>(is_none) : 0,
                   .addresses = {}};
   std::string_view rest;
   const auto wanted = variable_in(words_at(*config, "Env"));
@@ -265,6 +268,10 @@ std::optional<Proxied> parse_proxied(std::string_view body) {
     }
   }
   return proxied;
+}
+
+bool is_waiting(std::string_view command_line) {
+  return is_wait(command_line.substr(0, command_line.find('\0')));
 }
 
 }  // namespace weft::plugin::proxy

@@ -5,6 +5,7 @@
 // the interface and then becomes what was to be run.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,7 @@ class CreateRequest {
 // A container that begins with weft's program.
 struct Proxied {
   bool is_running = false;
+  std::uint32_t pid = 0;  // Of its first process, on the engine's host; 0 if there is none.
   std::vector<std::string> addresses;  // As WEAVE_CIDR has them; none: of the default subnet.
 
   friend bool operator==(const Proxied&, const Proxied&) = default;
@@ -68,5 +70,9 @@ struct Proxied {
 
 // What GET /containers/ID/json says. Nothing if it is not made through the proxy.
 std::optional<Proxied> parse_proxied(std::string_view body);
+
+// Whether a process with this command line (as /proc has it) is weft's program, and what was to be
+// run has not begun.
+bool is_waiting(std::string_view command_line);
 
 }  // namespace weft::plugin::proxy

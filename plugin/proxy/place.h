@@ -1,6 +1,7 @@
 // Where the Docker API proxy listens. Pure.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,8 +22,11 @@ struct Place {
   friend bool operator==(const Place&, const Place&) = default;
 };
 
+// Whether who comes by TCP shows a certificate.
+enum class Clients : std::uint8_t { Anybody, Certified };
+
 // "unix:///PATH", "/PATH", "tcp://ADDRESS:PORT" or "ADDRESS:PORT", separated by commas.
-// Errc::Invalid also for an address that is reached from other hosts.
-Result<std::vector<Place>> parse_places(std::string_view text);
+// Errc::Invalid also for an address at which anybody from other hosts would be served.
+Result<std::vector<Place>> parse_places(std::string_view text, Clients clients = Clients::Anybody);
 
 }  // namespace weft::plugin::proxy

@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <fmt/format.h>
+#include <openssl/ssl.h>
 
 #include "sys/http/listen_tcp.h"
 
@@ -165,6 +166,7 @@ class TlsListener::Impl : public std::enable_shared_from_this<Impl> {
     if (error) {
       return Error{Errc::Invalid, fmt::format("certificate: {}", error.message())};
     }
+    WEFT_TRY(ask_for_certificates());
     WEFT_TRY(listen_tcp(acceptor_, options_.listen));
     accept();
     return Ok{};
@@ -183,6 +185,26 @@ class TlsListener::Impl : public std::enable_shared_from_this<Impl> {
   }
 
  private:
+  Result<Ok> ask_for_certificates() {
+    if (options_.client_authorities.empty()) {
+      return Ok{};
+    }
+    error_code error;
+    context_.load_verify_file(options_.client_authorities, error);
+    if (!error) {
+      context_.set_verify_mode(ssl::verify_peer | ssl::verify_fail_if_no_peer_cert, error);
+    }
+    // Whoever comes again shows it again: sessions are not resumed.
+    SSL_CTX_set_session_cache_mode(context_.native_handle(), SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context_.native_handle(), SSL_OP_NO_TICKET);
+    (void)SSL_CTX_set_num_tickets(context_.native_handle(), 0);
+    return error ? Error{Errc::Invalid,
+                         fmt::format("authorities of clients in {}: {}",
+                                     options_.client_authorities,
+                                     error.message())}
+                 : Result<Ok>(Ok{});
+  }
+
   void accept() {
     if (is_accepting_ || !acceptor_.is_open() || taken_ >= options_.connections_max) {
       return;

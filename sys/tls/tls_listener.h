@@ -29,6 +29,8 @@ class TlsListener {
   struct Options {
     Endpoint listen;
     std::size_t connections_max = 512;
+    // A PEM file: clients show a certificate that one of these has signed. Empty: they show none.
+    std::string client_authorities{};
   };
 
   static Result<std::unique_ptr<TlsListener>> listen(boost::asio::any_io_executor executor,

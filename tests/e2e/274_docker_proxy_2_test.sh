@@ -17,7 +17,9 @@ api() { on h1 curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"; }
 
 lab_up 2 --docker
 weave h1 launch >/dev/null
-weave h2 launch -H unix:///run/other.sock -H tcp://127.0.0.1:12375 --no-default-ipalloc --hostname-from-label host h1 >/dev/null
+# As under the systemd unit: the engine's folders cannot be written to.
+on h2 unshare -m sh -ec 'mount --bind /var/lib/docker /var/lib/docker; mount -o remount,bind,ro /var/lib/docker; exec "$@"' sh "$WEAVE" \
+  launch -H unix:///run/other.sock -H tcp://127.0.0.1:12375 --no-default-ipalloc --hostname-from-label host h1 >/dev/null
 
 step "clients are told where it is"
 assert_equal "$(weave h1 env)" "export DOCKER_HOST=unix://$SOCKET ORIG_DOCKER_HOST=" "env"
@@ -54,6 +56,7 @@ on h2 docker -H tcp://127.0.0.1:12375 run -d --stop-signal KILL --name asks --la
 on h2 docker -H unix:///run/other.sock run -d --stop-signal KILL --name silent weft-tools sleep 1000000 >/dev/null
 assert_contains "$(overlay_of h2 asks)" "10." "one that asks"
 assert_equal "$(inside h2 asks hostname)" label "a host name by label"
+assert_contains "$(inside h2 asks cat /etc/hosts)" "$(overlay_of h2 asks | cut -d/ -f1)" "/etc/hosts, written by an agent that is confined"
 assert_fails inside h2 silent ip link show ethwe >/dev/null
 assert_ping h1 web "$(overlay_of h2 asks | cut -d/ -f1)"
 
@@ -73,10 +76,17 @@ weave h1 stop
 on h1 docker restart web >/dev/null
 assert_fails inside h1 web ip link show ethwe >/dev/null
 weave h1 launch >/dev/null
+assert_contains "$(proxied h1 exec web ip -4 -o addr show dev ethwe)" "$address" "what an exec that comes first finds"
 wait_until 20 "and after the agent" has_address h1 web "$address"
 proxied h1 stop web >/dev/null
 proxied h1 start web >/dev/null
 assert_equal "$(overlay_of h1 web)" "$address" "the address after a start through the proxy"
+
+step "an exec leaves a container as it is that has begun"
+run h1 --name quiet weft-tools sleep 1000000
+weave h1 detach quiet >/dev/null
+assert_equal "$(proxied h1 exec quiet sh -c 'ip -o link show dev ethwe 2>/dev/null | wc -l')" 0 "the interface of one that was detached"
+proxied h1 rm -f quiet >/dev/null
 
 step "what is streamed passes as it is: both ways, half closed, chunked, long"
 assert_equal "$(echo "to and fro" | proxied h1 run -i --rm weft-tools cat)" "to and fro" "stdin of a container"
@@ -113,6 +123,32 @@ for ((i = 0; i < 20; i++)); do  # Half requests, left.
 done
 assert_equal "$(proxied h1 run --rm weft-tools echo served)" served "the next one"
 assert_fails on h1 "$WEAVE" launch -H tcp://0.0.0.0:12375 >/dev/null
+
+step "clients of other hosts show certificates"
+ca() { openssl "$@" 2>>"$SCRATCH/openssl.log"; }
+for name in ca stranger; do
+  ca req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=$name" -keyout "$SCRATCH/$name-key.pem" -out "$SCRATCH/$name.pem"
+done
+for name in server client; do
+  ca req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$name" -keyout "$SCRATCH/$name-key.pem" -out "$SCRATCH/$name.csr"
+  ca x509 -req -in "$SCRATCH/$name.csr" -CA "$SCRATCH/ca.pem" -CAkey "$SCRATCH/ca-key.pem" -days 2 -out "$SCRATCH/$name.pem" \
+    -extfile <(printf 'extendedKeyUsage=%sAuth\nsubjectAltName=IP:198.18.0.2\n' "$name")
+done
+far() { on h1 docker -H tcp://198.18.0.2:12375 --tls --tlscacert "$SCRATCH/ca.pem" --tlsverify "$@"; }
+certified() { far --tlscert "$SCRATCH/client.pem" --tlskey "$SCRATCH/client-key.pem" "$@"; }
+assert_fails weave h2 launch --tls -H tcp://0.0.0.0:12375
+weave h2 stop
+weave h2 launch --tlsverify --tlscacert "$SCRATCH/ca.pem" --tlscert "$SCRATCH/server.pem" --tlskey "$SCRATCH/server-key.pem" \
+  -H tcp://0.0.0.0:12375 -H unix:///run/other.sock h1 >/dev/null
+certified run -d --stop-signal KILL --name remote weft-tools sleep 1000000 >/dev/null
+assert_contains "$(overlay_of h2 remote)" "10." "the address of what another host has made"
+assert_equal "$(echo "by exec" | certified exec -i remote cat)" "by exec" "a stream through TLS"
+assert_fails far ps
+assert_fails on h1 curl -s --max-time 5 http://198.18.0.2:12375/_ping
+assert_fails far --tlscert "$SCRATCH/stranger.pem" --tlskey "$SCRATCH/stranger-key.pem" ps
+assert_equal "$(weave h2 config)" "-H=tcp://127.0.0.1:12375" "config"
+assert_equal "$(on h2 env DOCKER_HOST=tcp://198.18.0.2:2376 "$WEAVE" env)" \
+  "export DOCKER_HOST=tcp://198.18.0.2:12375 ORIG_DOCKER_HOST=tcp://198.18.0.2:2376" "env"
 
 step "the engine away, and back; and a stop that warns"
 lab engine h1 stop

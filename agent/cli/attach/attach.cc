@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -13,6 +12,7 @@
 #include "agent/cli/dns.h"
 #include "agent/http/form.h"
 #include "sys/netdev.h"
+#include "sys/posix/rooted_file.h"
 
 namespace weft::agent {
 namespace {
@@ -104,14 +104,16 @@ Result<std::vector<std::string>> extra_hosts(const std::string& text) {
   return lines;
 }
 
-// Docker mounts the file itself into the container: it has to be written in place.
-Result<Ok> rewrite_hosts(const std::string& path,
+// Through the container, since the engine's folders may be read-only to an agent.
+Result<Ok> rewrite_hosts(const std::string& root,
                          const Container& container,
                          const std::vector<Cidr>& addresses,
                          const std::vector<std::string>& extra) {
   constexpr std::string_view kBegin = "# weft: begin";
   constexpr std::string_view kEnd = "# weft: end";
-  std::ifstream present(path);
+  constexpr const char* kHosts = "/etc/hosts";
+  const std::string before = WEFT_TRY(sys::read_in_root(root, kHosts));
+  std::istringstream present(before);
   std::string text;
   bool is_ours = false;
   for (std::string line; std::getline(present, line);) {
@@ -131,10 +133,7 @@ Result<Ok> rewrite_hosts(const std::string& path,
     text += line + "\n";
   }
   text += fmt::format("{}\n", kEnd);
-  std::ofstream file(path, std::ios::trunc);
-  file << text;
-  file.close();
-  return file ? Result<Ok>(Ok{}) : Error{Errc::Os, fmt::format("write {}", path)};
+  return sys::write_in_root(root, kHosts, text);
 }
 
 // The container's addresses in the subnets the words are about, before they are taken.
@@ -170,6 +169,28 @@ Result<Ok> plug(const Settings& settings,
   return Ok{};
 }
 
+struct Wanted {
+  std::vector<Cidr> addresses;
+  std::vector<Cidr> held;  // Of these subnets, before.
+  std::vector<std::string> extra_hosts;
+};
+
+Result<Ok> bring_in(const Settings& settings, const Container& container, const Wanted& wanted) {
+  const bool has_hosts =
+      (settings.flag("rewrite-hosts") || !wanted.extra_hosts.empty()) && !container.root.empty();
+  const std::string root = host_paths(settings).here(container.root);
+  if (has_hosts) {
+    // First, since a container made through the proxy begins once it has the interface.
+    WEFT_TRY(rewrite_hosts(root, container, wanted.addresses, wanted.extra_hosts));
+  }
+  auto plugged = plug(settings, container, wanted.addresses);
+  if (has_hosts && !plugged.ok()) {
+    (void)rewrite_hosts(
+        root, container, wanted.held, {});  // What is said is why it was not plugged.
+  }
+  return plugged;
+}
+
 }  // namespace
 
 Result<std::vector<Cidr>> attach_container(const Settings& settings) {
@@ -180,20 +201,16 @@ Result<std::vector<Cidr>> attach_container(const Settings& settings) {
     return Error{Errc::Invalid, fmt::format("container {} is not running", container.name)};
   }
   warn_of_overlap(subject.words);
-  const std::vector<Cidr> held = held_addresses(settings, container.id, subject.words);
-  const std::vector<Cidr> addresses =
-      WEFT_TRY(take_addresses(settings, container.id, subject.words));
-  if (auto plugged = plug(settings, container, addresses); !plugged.ok()) {
+  std::vector<Cidr> held = held_addresses(settings, container.id, subject.words);
+  std::vector<Cidr> addresses = WEFT_TRY(take_addresses(settings, container.id, subject.words));
+  const Wanted wanted{.addresses = addresses, .held = std::move(held), .extra_hosts = extra};
+  if (auto done = bring_in(settings, container, wanted); !done.ok()) {
     for (const Cidr& address : addresses) {
-      if (std::find(held.begin(), held.end(), address) == held.end()) {
+      if (std::find(wanted.held.begin(), wanted.held.end(), address) == wanted.held.end()) {
         (void)give_back_address(settings, container.id, address);  // What went wrong is said below.
       }
     }
-    return std::move(plugged).error();
-  }
-  if ((settings.flag("rewrite-hosts") || !extra.empty()) && !container.hosts_file.empty()) {
-    WEFT_TRY(rewrite_hosts(
-        host_paths(settings).here(container.hosts_file), container, addresses, extra));
+    return std::move(done).error();
   }
   if (!settings.flag("without-dns")) {
     WEFT_TRY(give_names(settings, container, addresses));

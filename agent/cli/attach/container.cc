@@ -54,12 +54,14 @@ Result<Container> parse_inspect(const std::string& word, const std::string& text
     }
     container.name = std::string(body.at("Name").as_string());
     container.name.erase(0, container.name.starts_with('/') ? 1 : 0);
-    if (const json::value* hosts = body.as_object().if_contains("HostsPath")) {
-      container.hosts_file = std::string(hosts->as_string());
-    }
     const json::value& state = body.at("State");
     const auto pid = state.at("Pid").to_number<std::int64_t>();
-    container.netns = state.at("Running").as_bool() && pid > 0 ? netns_of(pid) : "";
+    if (state.at("Running").as_bool() && pid > 0) {
+      container.netns = netns_of(pid);
+      const json::value* const hosts = body.as_object().if_contains("HostsPath");
+      const bool has_hosts = hosts != nullptr && !hosts->as_string().empty();
+      container.root = has_hosts ? fmt::format("/proc/{}/root", pid) : "";
+    }
     return container;
   } catch (const std::exception& error) {
     return Error{Errc::Invalid, fmt::format("the engine says of {}: {}", word, error.what())};

@@ -18,8 +18,10 @@ struct Container {
   std::string netns;      // A path on the host. Empty: it does not run.
   std::string host_name;  // Of a namespace: empty.
   std::string domain_name;
-  std::string name;        // Without a slash.
-  std::string hosts_file;  // Its /etc/hosts on this host; empty if unknown.
+  std::string name;  // Without a slash.
+  // Where its first process has its root, a path on the host; empty unless its engine made it an
+  // /etc/hosts of its own there.
+  std::string root;
 
   bool is_running() const { return !netns.empty(); }
   // "web.example.org." where it has a domain, else its name, which is relative to weft's domain.

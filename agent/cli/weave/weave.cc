@@ -235,7 +235,7 @@ int launch(Words words) {
   }
   all.insert(all.end(), more.begin(), more.end());
   const int code = run(std::move(all));
-  if (code == 0 && is_start && !says("--no-docker=true")) {
+  if (code == 0 && is_start && !says("--no-docker=true") && !says("--no-docker-plugin=true")) {
     make_docker_network();
   }
   return code;
@@ -262,12 +262,16 @@ int status(Words words) {
   return 0;
 }
 
-// Where the proxy of Docker's API is first; nothing if there is none.
+// Where the proxy of Docker's API is first; nothing if there is none. One that is at all addresses
+// of the host is at that by which the client reached Docker.
 std::optional<std::string> proxy_address() {
   constexpr int kTimeoutSeconds = 3;
   const auto lines = ask_agent(control_settings(), "GET", "/weave/proxyaddrs", kTimeoutSeconds);
-  return lines.ok() ? std::optional(lines.value().substr(0, lines.value().find('\n')))
-                    : std::nullopt;
+  return lines.ok()
+             ? std::optional(reachable_address(lines.value().substr(0, lines.value().find('\n')),
+                                               environment("PROXY_HOST").value_or(""),
+                                               environment("DOCKER_HOST").value_or("")))
+             : std::nullopt;
 }
 
 int stop() {

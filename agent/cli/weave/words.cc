@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "agent/cli/exit_code.h"
+#include "base/address.h"
 #include "sys/posix/host_paths.h"
 
 namespace weft::agent {
@@ -72,9 +74,9 @@ constexpr std::array kFlags{
     Flag{"hostname-from-label", Fate::Renamed, "proxy-hostname-from-label"},
     Flag{"hostname-match", Fate::Renamed, "proxy-hostname-match"},
     Flag{"hostname-replacement", Fate::Renamed, "proxy-hostname-replacement"},
-    Flag{"tlscacert", Fate::Ignored},
-    Flag{"tlscert", Fate::Ignored},
-    Flag{"tlskey", Fate::Ignored},
+    Flag{"tlscacert", Fate::Special},
+    Flag{"tlscert", Fate::Special},
+    Flag{"tlskey", Fate::Special},
     Flag{"token", Fate::Ignored},
     Flag{"peer-discovery-url", Fate::Ignored},
     Flag{"advertise-address", Fate::Ignored},
@@ -113,8 +115,12 @@ constexpr std::array kVariables{
 };
 
 // Where Weave's differ from weft's.
-constexpr std::array<std::string_view, 3> kDefaults{
-    "--dns-domain=weave.local.", "--bridge=weave", "--status-addr=127.0.0.1:6782"};
+constexpr std::array<std::string_view, 4> kDefaults{
+    "--dns-domain=weave.local.",
+    "--bridge=weave",
+    "--status-addr=127.0.0.1:6782",
+    // All of it is the default subnet, of which weft leaves half to networks with one of their own.
+    "--ipalloc-range=10.32.0.0/12"};
 
 bool is_switch(const Flag& flag) {
   return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch
@@ -194,10 +200,17 @@ class Translation {
     if (!is_proxied_ || !has_docker_) {
       return Ok{};
     }
-    if (is_proxy_secure_) {
+    if (asks_for_certificates_) {
+      if (tls_files_["tlscacert"].empty() || tls_files_["tlscert"].empty()) {
+        return Error{Errc::Invalid, "--tlsverify goes with --tlscacert, --tlscert and --tlskey"};
+      }
+      add("proxy-client-ca", tls_files_["tlscacert"]);
+      add("proxy-cert", tls_files_["tlscert"]);
+      add("proxy-key", tls_files_["tlskey"]);
+    } else if (has_tls_) {
       return Error{Errc::Invalid,
-                   "--tls: the proxy listens at Unix sockets and loopback addresses, in clear "
-                   "(expected --proxy=false, or neither --tls nor --tlsverify)"};
+                   "--tls: TLS alone keeps nobody from commanding the Docker engine (expected "
+                   "--tlsverify, or --proxy=false)"};
     }
     if (proxy_places_.empty()) {
       proxy_places_ = weave_sockets(host_root_).proxy;
@@ -256,17 +269,21 @@ class Translation {
       add("name", expand_peer_name(value));
     } else if (name == "ipalloc-init") {
       add("ipalloc-init", expand_init(value));
-    } else if (name == "plugin" || (name == "docker-api" && value.empty())) {
-      if (!is_on(value) || value.empty()) {
-        has_docker_ = false;
-        add("no-docker", "true");
-      }
+    } else if (name == "plugin") {
+      add("no-docker-plugin", is_on(value) ? "false" : "true");
+    } else if (name == "docker-api" && value.empty()) {
+      has_docker_ = false;
+      add("no-docker", "true");
     } else if (name == "H") {
       proxy_places_ += (proxy_places_.empty() ? "" : ",") + value;
     } else if (name == "proxy") {
       is_proxied_ = is_on(value);
-    } else if (name == "tls" || name == "tlsverify") {
-      is_proxy_secure_ = is_on(value);
+    } else if (name == "tls") {
+      has_tls_ = is_on(value);
+    } else if (name == "tlsverify") {
+      asks_for_certificates_ = is_on(value);
+    } else if (name.starts_with("tls")) {
+      tls_files_[std::string(name)] = value;
     } else if (name == "docker-api") {
       constexpr std::string_view kUnix = "unix://";
       if (value.starts_with(kUnix)) {
@@ -282,6 +299,7 @@ class Translation {
       return Error{Errc::Invalid, "an empty range: weft cannot do without its addresses"};
     } else {
       add("ipalloc-range", value);
+      add("range-may-overlap", "true");  // Weave let who chose one have it.
     }
     return Ok{};
   }
@@ -290,7 +308,9 @@ class Translation {
   std::string host_root_;
   std::string proxy_places_;  // As -H said.
   bool is_proxied_ = true;
-  bool is_proxy_secure_ = false;
+  bool has_tls_ = false;
+  bool asks_for_certificates_ = false;
+  std::map<std::string, std::string> tls_files_;  // Of the proxy, by their flags.
   bool has_docker_ = true;
   WeaveLaunch launch_;
 };
@@ -330,6 +350,27 @@ std::string expand_peer_name(const std::string& text) {
   }
   name.pop_back();
   return name;
+}
+
+std::string reachable_address(const std::string& place,
+                              const std::string& proxy_host,
+                              const std::string& docker_host) {
+  constexpr std::string_view kTcp = "tcp://";
+  const std::size_t colon = place.rfind(':');
+  const auto host = Ip::parse(place.starts_with(kTcp) && colon > kTcp.size()
+                                  ? std::string_view(place).substr(kTcp.size(), colon - kTcp.size())
+                                  : "");
+  const bool is_everywhere =
+      place.starts_with("tcp://[::]:") || (host.ok() && host.value().is_unspecified());
+  if (!is_everywhere) {
+    return place;
+  }
+  std::string reached = proxy_host;
+  if (reached.empty() && docker_host.starts_with(kTcp)) {
+    reached = docker_host.substr(kTcp.size());
+    reached = reached.substr(0, reached.rfind(':'));
+  }
+  return fmt::format("{}{}{}", kTcp, reached.empty() ? "127.0.0.1" : reached, place.substr(colon));
 }
 
 int weave_exit_code(int code) {

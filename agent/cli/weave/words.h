@@ -36,6 +36,12 @@ WeaveSockets weave_sockets(const std::string& host_root);
 // "::1" and "::1:2" are peer names with leading zeros; everything else is as it is.
 std::string expand_peer_name(const std::string& text);
 
+// "tcp://0.0.0.0:12375" as a client writes it: `proxy_host`, else the host of DOCKER_HOST, else
+// 127.0.0.1, in place of all addresses. Others are as they are.
+std::string reachable_address(const std::string& place,
+                              const std::string& proxy_host,
+                              const std::string& docker_host);
+
 // What weft's exit codes are in Weave's script.
 int weave_exit_code(int code);
 

@@ -338,6 +338,8 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     co_await connect();
     if (call.kind == Call::Kind::Create) {
       head = co_await rewrite(call, request);
+    } else if (call.kind == Call::Kind::Exec) {
+      co_await attached(call.container, context_.hooks.on_exec);
     }
     is_sent_ = false;
     co_await (noting(send(request, std::move(head))) && noting(answer(call, request)));
@@ -491,7 +493,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     const unsigned status = response->get().result_int();
     constexpr unsigned kNoContent = 204;
     if (call.kind == Call::Kind::Start && status == kNoContent) {
-      co_await started(call.container);
+      co_await attached(call.container, context_.hooks.on_started);
     }
     has_answered_ = true;
     co_await write(client_.socket, head);
@@ -511,9 +513,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     }
   }
 
-  Task<void> started(std::string container) {
-    const Result<Ok> hooked =
-        co_await on_worker<Ok>([&] { return context_.hooks.on_started(container); });
+  Task<void> attached(std::string container,
+                      const std::function<Result<Ok>(const std::string& container)>& hook) {
+    const Result<Ok> hooked = co_await on_worker<Ok>([&] { return hook(container); });
     if (!hooked.ok()) {
       throw Refusal{500, hooked.error().what};
     }

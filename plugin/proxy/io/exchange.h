@@ -19,7 +19,7 @@ struct ExchangeContext {
   const std::string& docker_socket;
   const ProxyServer::Hooks& hooks;
   boost::asio::thread_pool& workers;  // For the hooks.
-  bool is_private;                    // Who reaches it may open the socket's file.
+  bool is_private;  // Who reaches it may open the socket's file, or has a certificate.
 };
 
 // Ends when the connection has; throws nothing.

@@ -21,6 +21,7 @@
 #include "plugin/proxy/io/exchange.h"
 #include "sys/http/listen_tcp.h"
 #include "sys/http/unix_socket.h"
+#include "sys/tls/tls_listener.h"
 
 namespace weft::plugin::proxy {
 
@@ -41,6 +42,7 @@ struct Listener {
   asio::ip::tcp::acceptor tcp;
   asio::local::stream_protocol::acceptor local;
   sys::UnixSocketFile file;
+  std::unique_ptr<sys::TlsListener> tls;
 };
 
 // Listening on a loopback address does not see to it where the kernel routes it.
@@ -71,7 +73,17 @@ class ProxyServer::Impl {
   Result<Ok> start() {
     for (const Place& place : options_.places) {
       Listener& listener = listeners_.emplace_back(io_);
-      if (place.tcp) {
+      if (place.tcp && options_.tls) {
+        listener.tls = WEFT_TRY(
+            sys::TlsListener::listen(io_.get_executor(),
+                                     {.listen = *place.tcp,
+                                      .connections_max = options_.connections_max,
+                                      .client_authorities = options_.tls->client_authorities},
+                                     options_.tls->certificate,
+                                     [this](Stream socket, const std::string& /*from*/) {
+                                       serve(std::move(socket), true);
+                                     }));
+      } else if (place.tcp) {
         WEFT_TRY(sys::listen_tcp(listener.tcp, *place.tcp));
         asio::co_spawn(io_, accept(listener.tcp, false), asio::detached);
       } else {
@@ -112,18 +124,22 @@ class ProxyServer::Impl {
           continue;
         }
       }
-      if (connections_ >= options_.connections_max) {
-        continue;  // Closed: to wait would keep those from being served that are here.
-      }
-      ++connections_;
-      asio::co_spawn(io_,
-                     serve_connection(Stream(std::move(socket)),
-                                      {.docker_socket = options_.docker_socket,
-                                       .hooks = hooks_,
-                                       .workers = workers_,
-                                       .is_private = is_private}),
-                     [this](const std::exception_ptr& /*none*/) { --connections_; });
+      serve(Stream(std::move(socket)), is_private);
     }
+  }
+
+  void serve(Stream socket, bool is_private) {
+    if (connections_ >= options_.connections_max) {
+      return;  // Closed: to wait would keep those from being served that are here.
+    }
+    ++connections_;
+    asio::co_spawn(io_,
+                   serve_connection(std::move(socket),
+                                    {.docker_socket = options_.docker_socket,
+                                     .hooks = hooks_,
+                                     .workers = workers_,
+                                     .is_private = is_private}),
+                   [this](const std::exception_ptr& /*none*/) { --connections_; });
   }
 
   const Options options_;

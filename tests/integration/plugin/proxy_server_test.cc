@@ -2,12 +2,14 @@
 // sockets.
 #include "plugin/proxy/io/proxy_server.h"
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
@@ -47,6 +49,7 @@ class Talker {
     text.resize(heard);
     return text;
   }
+  Protocol::socket& socket() { return socket_; }
   // Until the other side ends.
   std::string hear_all() { return hear(1U << 20U); }
   // The other side says no more.
@@ -74,7 +77,8 @@ class ProxyServerTest : public testing::Test {
         {.places = {{.tcp = {}, .path = proxy_path()}}, .docker_socket = engine_path()},
         {.on_create = [this](const Call& call,
                              const std::string& body) { return on_create_(call, body); },
-         .on_started = [this](const std::string& id) { return on_started_(id); }});
+         .on_started = [this](const std::string& id) { return on_started_(id); },
+         .on_exec = [this](const std::string& id) { return on_exec_(id); }});
     ASSERT_TRUE(server.ok()) << server.error().what;
     server_ = std::move(server).value();
   }
@@ -97,6 +101,7 @@ class ProxyServerTest : public testing::Test {
   Protocol::acceptor acceptor_{io_};
   std::function<Result<std::string>(const Call&, const std::string&)> on_create_;
   std::function<Result<Ok>(const std::string&)> on_started_;
+  std::function<Result<Ok>(const std::string&)> on_exec_;
   std::unique_ptr<ProxyServer> server_;
 };
 
@@ -258,6 +263,34 @@ TEST_F(ProxyServerTest, HoldsTheAnswerBackUntilAContainerIsAttached) {
   engine.hear(std::string_view("POST /containers/web/restart HTTP/1.1\r\n\r\n").size());
   engine.say("HTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_THAT(client.hear_all(), HasSubstr(R"({"message":"no space"})"));
+}
+
+TEST_F(ProxyServerTest, AsksBeforeMoreIsRunInAContainer) {
+  const std::string request =
+      "POST /containers/web/exec HTTP/1.1\r\nHost: d\r\nContent-Length: 2\r\n\r\n{}";
+  std::promise<void> attached;
+  std::atomic<bool> is_asked = false;
+  on_exec_ = [&](const std::string& container) -> Result<Ok> {
+    EXPECT_EQ(container, "web");
+    is_asked = true;
+    attached.get_future().wait();
+    return Ok{};
+  };
+  Talker client = this->client();
+  client.say(request);
+  Talker engine = this->engine();
+  while (!is_asked) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(::recv(engine.socket().native_handle(), nullptr, 0, MSG_DONTWAIT | MSG_PEEK), -1);
+  attached.set_value();
+  engine.expect(request);
+  engine.say("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+  client.expect("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+
+  on_exec_ = [](const std::string&) -> Result<Ok> { return Error{Errc::Exhausted, "no space"}; };
+  client.say(request);
+  EXPECT_THAT(client.hear_all(), HasSubstr("no space"));
 }
 
 TEST_F(ProxyServerTest, TellsTheAnswerThatComesBeforeTheRequestIsThere) {

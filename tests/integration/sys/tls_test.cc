@@ -18,6 +18,7 @@
 
 #include "sys/tls/certificate.h"
 #include "sys/tls/tls_listener.h"
+#include "tests/integration/sys/command.h"
 #include "tests/integration/sys/temp_dir.h"
 
 namespace weft::sys {
@@ -33,18 +34,19 @@ using testing::MatchesRegex;
 class TlsTest : public testing::Test {
  protected:
   // Serves what says "hello" to each, repeats what it hears, and closes after a line.
-  void listen(std::size_t connections_max = 8) {
+  void listen(std::size_t connections_max = 8, const std::string& authorities = "") {
     listener_ =
-        TlsListener::listen(
-            io_.get_executor(),
-            {.listen = Endpoint::parse("127.0.0.1:0").value(), .connections_max = connections_max},
-            ensure_certificate(dir_.file("state"), {"h1", "127.0.0.1"}).value(),
-            [this](TlsListener::Socket socket, const std::string& from) {
-              from_ = from;
-              auto held = std::make_shared<TlsListener::Socket>(std::move(socket));
-              asio::write(*held, asio::buffer(std::string("hello ")));
-              echo(held);
-            })
+        TlsListener::listen(io_.get_executor(),
+                            {.listen = Endpoint::parse("127.0.0.1:0").value(),
+                             .connections_max = connections_max,
+                             .client_authorities = authorities},
+                            ensure_certificate(dir_.file("state"), {"h1", "127.0.0.1"}).value(),
+                            [this](TlsListener::Socket socket, const std::string& from) {
+                              from_ = from;
+                              auto held = std::make_shared<TlsListener::Socket>(std::move(socket));
+                              asio::write(*held, asio::buffer(std::string("hello ")));
+                              echo(held);
+                            })
             .value();
   }
 
@@ -63,8 +65,14 @@ class TlsTest : public testing::Test {
   }
 
   // What a client that trusts the certificate hears after saying `said`, until it is cut.
-  std::string talk(const std::string& said, const std::string& trusted) {
+  std::string talk(const std::string& said,
+                   const std::string& trusted,
+                   const std::string& shown_from = "") {
     ssl::context context(ssl::context::tls_client);
+    if (!shown_from.empty()) {
+      context.use_certificate_chain_file(shown_from + "/tls-cert.pem");
+      context.use_private_key_file(shown_from + "/tls-key.pem", ssl::context::pem);
+    }
     context.set_verify_mode(ssl::verify_peer);
     context.load_verify_file(trusted);
     ssl::stream<tcp::socket> client(io_, context);
@@ -115,6 +123,34 @@ TEST_F(TlsTest, CarriesBytesBothWaysAndTheGoodbye) {
 
   EXPECT_EQ(talk("one line\n", own_certificate()), "hello one line\n");
   EXPECT_EQ(from_, "127.0.0.1");
+}
+
+TEST_F(TlsTest, ServesThoseAloneWhoseCertificatesAreSignedAsItWasTold) {
+  for (const char* client : {"known", "stranger"}) {
+    const std::string folder = dir_.file(client);
+    std::filesystem::create_directory(folder);
+    run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
+        "/CN=client -keyout "
+        + folder + "/tls-key.pem -out " + folder + "/tls-cert.pem");
+  }
+  listen(8, dir_.file("known") + "/tls-cert.pem");
+
+  for (int i = 0; i < 2; ++i) {  // Who comes again shows it again.
+    EXPECT_EQ(talk("x\n", own_certificate(), dir_.file("known")), "hello x\n");
+  }
+  from_.clear();
+  EXPECT_EQ(talk("x\n", own_certificate(), dir_.file("stranger")), "");
+  EXPECT_EQ(talk("x\n", own_certificate()), "");
+  EXPECT_EQ(from_, "");
+}
+
+TEST_F(TlsTest, NeedsAuthoritiesThatAreThere) {
+  EXPECT_FALSE(TlsListener::listen(io_.get_executor(),
+                                   {.listen = Endpoint::parse("127.0.0.1:0").value(),
+                                    .client_authorities = dir_.file("none.pem")},
+                                   ensure_certificate(dir_.file("state"), {"127.0.0.1"}).value(),
+                                   [](TlsListener::Socket, const std::string&) {})
+                   .ok());
 }
 
 TEST_F(TlsTest, CarriesMoreThanItsBuffers) {

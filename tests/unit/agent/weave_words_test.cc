@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include "agent/cli/weave/words.h"
+#include "agent/config.h"
 
 namespace weft::agent {
 namespace {
@@ -40,6 +41,7 @@ TEST_F(WeaveWords, HaveWeavesDefaults) {
       parse_settings(Command::Launch, words, [](const std::string&) { return std::nullopt; });
   ASSERT_TRUE(settings.ok()) << settings.error().what;
   EXPECT_EQ(settings.value().text("http-addr"), "127.0.0.1:6784");
+  EXPECT_EQ(make_config(settings.value(), "h1").value().default_subnet.to_string(), "10.32.0.0/12");
 }
 
 TEST_F(WeaveWords, TakeFlagsInEitherSpelling) {
@@ -79,7 +81,7 @@ TEST_F(WeaveWords, PassEveryFlagOnThatScriptsDependOn) {
       {"--ipalloc-init=observer", "--ipalloc-init=observer"},
       {"--docker-api=unix:///run/other.sock", "--docker-socket=/run/other.sock"},
       {"--docker-api=", "--no-docker=true"},
-      {"--plugin=false", "--no-docker=true"},
+      {"--plugin=false", "--no-docker-plugin=true"},
       {"--dns-listen-address=10.0.0.1:53", "--dns-listen-address=10.0.0.1:53"},
       {"--dns-ttl=3", "--dns-ttl=3"},
       {"--dns-fallback-timeout=2s", "--dns-fallback-timeout=2s"},
@@ -111,11 +113,52 @@ TEST_F(WeaveWords, LaunchTheDockerProxyWhereWeaveHadIt) {
   EXPECT_THAT(launch({}).value().words, Contains("--docker-proxy=/var/run/weave/weave.sock"));
   EXPECT_THAT(launch({"-H", "unix:///run/a.sock", "-H=tcp://127.0.0.1:12375"}).value().words,
               Contains("--docker-proxy=unix:///run/a.sock,tcp://127.0.0.1:12375"));
-  for (const char* off : {"--proxy=false", "--plugin=false", "--docker-api="}) {
+  for (const char* off : {"--proxy=false", "--docker-api="}) {
     EXPECT_THAT(launch({off}).value().words, Not(Contains(HasSubstr("docker-proxy")))) << off;
   }
+  EXPECT_THAT(launch({"--plugin=false"}).value().words, Contains(HasSubstr("docker-proxy")));
+}
+
+TEST_F(WeaveWords, AskClientsOfTheProxyForCertificates) {
+  const auto words = launch({"--tlsverify",
+                             "--tlscacert=/a/ca.pem",
+                             "--tlscert=/a/cert.pem",
+                             "--tlskey",
+                             "/a/key.pem",
+                             "-H=tcp://0.0.0.0:12375"})
+                         .value()
+                         .words;
+  EXPECT_THAT(words, Contains("--proxy-client-ca=/a/ca.pem"));
+  EXPECT_THAT(words, Contains("--proxy-cert=/a/cert.pem"));
+  EXPECT_THAT(words, Contains("--proxy-key=/a/key.pem"));
+  const auto none = [](const std::string& /*name*/) { return std::nullopt; };
+  EXPECT_TRUE(make_config(parse_settings(Command::Launch, words, none).value(), "h1").ok());
+
+  EXPECT_FALSE(launch({"--tls"}).ok());
   EXPECT_FALSE(launch({"--tlsverify"}).ok());
   EXPECT_TRUE(launch({"--tlsverify", "--proxy=false"}).ok());
+  EXPECT_THAT(launch({"--tlscacert=/a/ca.pem"}).value().words, Not(Contains(HasSubstr("ca.pem"))));
+}
+
+TEST_F(WeaveWords, SayWhereAProxyAtAllAddressesIs) {
+  const auto all = [](const std::string& proxy, const std::string& docker) {
+    return reachable_address("tcp://0.0.0.0:12375", proxy, docker);
+  };
+  EXPECT_EQ(all("", ""), "tcp://127.0.0.1:12375");
+  EXPECT_EQ(all("", "unix:///run/docker.sock"), "tcp://127.0.0.1:12375");
+  EXPECT_EQ(all("", "tcp://192.0.2.1:2376"), "tcp://192.0.2.1:12375");
+  EXPECT_EQ(all("h1", "tcp://192.0.2.1:2376"), "tcp://h1:12375");
+  EXPECT_EQ(reachable_address("tcp://[::]:1", "", ""), "tcp://127.0.0.1:1");
+  for (const char* place :
+       {"tcp://127.0.0.2:1", "unix:///run/a.sock", "", "tcp://", "tcp://0.0.0.0"}) {
+    EXPECT_EQ(reachable_address(place, "h", ""), place);
+  }
+}
+
+TEST_F(WeaveWords, TakeARangeThatSomebodyChoseThoughItOverlaps) {
+  EXPECT_THAT(launch({"--ipalloc-range=10.0.0.0/16"}).value().words,
+              Contains("--range-may-overlap=true"));
+  EXPECT_THAT(launch({}).value().words, Not(Contains(HasSubstr("overlap"))));
 }
 
 TEST_F(WeaveWords, SayWhatTheProxyDoes) {
@@ -203,7 +246,7 @@ TEST_F(WeaveWords, NameDockersSocketsAsWeaveDid) {
 }
 
 TEST_F(WeaveWords, SwitchTheDockerPluginOff) {
-  EXPECT_THAT(launch({"--plugin=false"}).value().words, Contains("--no-docker=true"));
+  EXPECT_THAT(launch({"--plugin=false"}).value().words, Contains("--no-docker-plugin=true"));
   EXPECT_THAT(launch({"--docker-api="}).value().words, Contains("--no-docker=true"));
   EXPECT_THAT(launch({"--docker-api=unix:///x/docker.sock"}).value().words,
               Contains("--docker-socket=/x/docker.sock"));

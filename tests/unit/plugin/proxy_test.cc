@@ -1,4 +1,6 @@
 // What the Docker API proxy makes of requests and containers.
+#include <algorithm>
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
@@ -45,8 +47,11 @@ TEST(ProxyCalls, AreThoseThatMakeAndStartContainers) {
   EXPECT_EQ(parse_call("POST", "/v1.24/containers/web/start"),
             (Call{.kind = Call::Kind::Start, .container = "web"}));
   EXPECT_EQ(parse_call("POST", "/containers/0123abc/restart?t=5").container, "0123abc");
+  EXPECT_EQ(parse_call("POST", "/v1.41/containers/web/exec"),
+            (Call{.kind = Call::Kind::Exec, .container = "web"}));
   for (const char* target : {"/v1.41/containers/web/attach",
-                             "/containers/web/exec",
+                             "/exec/0123abc/start",
+                             "/containers//exec",
                              "/images/create",
                              "/containers//start",
                              "/containers/a%2Fb/start",
@@ -70,6 +75,12 @@ TEST(ProxyPlaces, AreOfThisHostAlone) {
        {"tcp://0.0.0.0:12375", "192.0.2.1:2375", "tcp://", "unix://", "x", ","}) {
     EXPECT_FALSE(parse_places(text).ok()) << text;
   }
+}
+
+TEST(ProxyPlaces, AreAnywhereForClientsWithCertificates) {
+  const auto places = parse_places("tcp://0.0.0.0:12375,/run/b.sock", Clients::Certified).value();
+  EXPECT_EQ(places[0].to_string(), "tcp://0.0.0.0:12375");
+  EXPECT_FALSE(parse_places("tcp://", Clients::Certified).ok());
 }
 
 TEST(ProxyCreate, PutsTheProgramThatWaitsInFront) {
@@ -178,11 +189,12 @@ TEST(ProxyCreate, LeavesWhatMakesNoSenseToTheEngine) {
 
 TEST(ProxiedContainers, AreToldByTheirEntryPoint) {
   const auto proxied =
-      parse_proxied(R"({"State":{"Running":true},"Config":{"Entrypoint":["/w/w","/e"],)"
+      parse_proxied(R"({"State":{"Running":true,"Pid":4711},"Config":{"Entrypoint":["/w/w","/e"],)"
                     R"("Env":["A=b","WEAVE_CIDR= net:10.2.1.0/24  10.9.0.1/24 "]}})");
 
   ASSERT_TRUE(proxied.has_value());
   EXPECT_TRUE(proxied->is_running);
+  EXPECT_EQ(proxied->pid, 4711U);
   EXPECT_THAT(proxied->addresses, ElementsAre("net:10.2.1.0/24", "10.9.0.1/24"));
   EXPECT_THAT(parse_proxied(R"({"State":{},"Config":{"Entrypoint":["/w/w-nomcast"]}})")->addresses,
               IsEmpty());
@@ -192,6 +204,23 @@ TEST(ProxiedContainers, AreToldByTheirEntryPoint) {
                            R"({"State":{"Running":true},"Config":{"Entrypoint":null}})",
                            R"({"Config":{"Entrypoint":["/w/w"]}})"}) {
     EXPECT_EQ(parse_proxied(body), std::nullopt) << body;
+  }
+  for (const char* pid : {"-1", "1e30", "\"1\"", "null", "4294967296"}) {
+    const std::string body =
+        fmt::format(R"({{"State":{{"Pid":{}}},"Config":{{"Entrypoint":["/w/w"]}}}})", pid);
+    EXPECT_EQ(parse_proxied(body)->pid, 0U) << body;
+  }
+}
+
+TEST(ProxiedContainers, WaitUntilWhatWasToBeRunHasBegun) {
+  const auto is_waiting_by = [](std::string line) {
+    std::replace(line.begin(), line.end(), '|', '\0');
+    return is_waiting(line);
+  };
+  EXPECT_TRUE(is_waiting_by("/w/w|sleep|100|"));
+  EXPECT_TRUE(is_waiting_by("/w/w-nomcast|sleep|"));
+  for (const char* line : {"", "sleep|/w/w|", "/w/w2|", "|/w/w"}) {
+    EXPECT_FALSE(is_waiting_by(line)) << line;
   }
 }
 
