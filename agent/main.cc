@@ -6,6 +6,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/cli/weave/weave.h"
+#include "agent/cli/weave/weaveutil.h"
 #include "agent/cni/plugin.h"
 #include "agent/npc/npc.h"
 
@@ -22,6 +23,9 @@ int main(int argc, char** argv) {
     const std::string_view name = program.substr(program.rfind('/') + 1);
     if (name == "weave") {
       return weft::agent::run_weave(words);
+    }
+    if (name == "weaveutil") {
+      return weft::agent::run_weaveutil(words);
     }
     if (name == "weave-npc") {
       return static_cast<int>(weft::agent::run_weave_npc(words));

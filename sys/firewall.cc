@@ -164,6 +164,14 @@ NftChain input_chain(NftFamily family) {
 }
 
 const NftChain kInput = input_chain(NftFamily::Ipv4);
+const NftChain kPostrouting = {.family = NftFamily::Ipv4,
+                               .table = "nat",
+                               .name = "POSTROUTING",
+                               .hook = NftChain::Hook::PostroutingNat};
+
+std::string unchanged_comment(const std::string& bridge) {
+  return rule_comment(bridge) + " bridged";
+}
 constexpr const char* kDnsComment = "weft dns ";
 
 std::vector<NftRule> dns_rules(const DnsDoor& door) {
@@ -597,6 +605,23 @@ Result<Ok> ensure_dns_accept(const DnsDoor& door) {
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   const std::optional<NftChainState> found = WEFT_TRY(nftables->find_chain(kInput));
   return found ? ensure_in(*nftables, kInput, dns_rules(door), Place::Head) : Result<Ok>(Ok{});
+}
+
+Result<Ok> ensure_bridged_unchanged(const std::string& bridge) {
+  WEFT_TRY(check_bridge_name(bridge));
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  const std::optional<NftChainState> found = WEFT_TRY(nftables->find_chain(kPostrouting));
+  NftRule rule;
+  rule.comment = unchanged_comment(bridge);
+  rule.out = NftRule::Link{bridge};
+  return found ? ensure_in(*nftables, kPostrouting, {rule}, Place::Head) : Result<Ok>(Ok{});
+}
+
+Result<Ok> remove_bridged_unchanged(const std::string& bridge) {
+  const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
+  return remove_if(*nftables, kPostrouting, [&bridge](const NftRuleState& rule) {
+    return rule.comment == unchanged_comment(bridge);
+  });
 }
 
 Result<Ok> remove_dns_accept() {

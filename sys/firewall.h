@@ -78,4 +78,10 @@ struct DnsDoor {
 Result<Ok> ensure_dns_accept(const DnsDoor& door);
 Result<Ok> remove_dns_accept();
 
+// That frames which the bridge forwards to other stations keep their addresses, where br_netfilter
+// shows them to the host's rules: a rule at the head of POSTROUTING in `ip nat`. Where there is no
+// such chain nothing changes them.
+Result<Ok> ensure_bridged_unchanged(const std::string& bridge);
+Result<Ok> remove_bridged_unchanged(const std::string& bridge);
+
 }  // namespace weft::sys

@@ -86,6 +86,7 @@ Result<Ok> reset(const Settings& settings) {
   const auto netdev = WEFT_TRY(sys::open_netdev());
   (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
   (void)WEFT_TRY(sys::remove_dns_accept());
+  (void)WEFT_TRY(sys::remove_bridged_unchanged(bridge));
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     (void)WEFT_TRY(remove_file(state.store + suffix));
   }

@@ -18,8 +18,10 @@
 #include "agent/cli/exit_code.h"
 #include "agent/cli/options.h"
 #include "agent/cli/process.h"
+#include "agent/cli/weave/attach_bridge.h"
 #include "agent/cli/weave/words.h"
 #include "agent/cni/setup.h"
+#include "agent/http/form.h"
 #include "agent/version.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
@@ -74,6 +76,13 @@ constexpr std::array kOwn{
     Verb{"stop", ""},
     Verb{"reset", "[--force] [--db-prefix <prefix>]"},
     Verb{"version", ""},
+};
+
+// Those that it did not tell of.
+constexpr std::array kHidden{
+    Verb{"attach-bridge", "[<bridge>]"},
+    Verb{"bridge-type", ""},
+    Verb{"docker-bridge-ip", ""},
 };
 
 // Gone since Weave 2.0.
@@ -341,9 +350,13 @@ int config() {
   return 0;
 }
 
+std::string docker_bridge() {
+  return environment("DOCKER_BRIDGE").value_or("docker0");
+}
+
 int docker_bridge_address() {
   const auto netdev = sys::open_netdev();
-  const std::string bridge = environment("DOCKER_BRIDGE").value_or("docker0");
+  const std::string bridge = docker_bridge();
   const auto addresses =
       netdev.ok() ? netdev.value()->addresses(bridge) : Result<std::vector<Cidr>>(netdev.error());
   if (!addresses.ok() || addresses.value().empty()) {
@@ -352,6 +365,53 @@ int docker_bridge_address() {
   }
   fmt::print("{}\n", addresses.value().front().address().to_string());
   return 0;
+}
+
+// A field of the agent's report.
+Result<std::string> reported(const std::string& path) {
+  constexpr int kTimeoutSeconds = 5;
+  return ask_agent(control_settings(),
+                   "GET",
+                   "/weave/report?format=" + encode_percent("{{" + path + "}}"),
+                   kTimeoutSeconds);
+}
+
+std::string weave_bridge() {
+  return reported(".Weft.datapath.bridge").value_or("weave");
+}
+
+bool has_weave_bridge() {
+  const auto netdev = sys::open_netdev();
+  const auto link = netdev.ok() ? netdev.value()->find_link(weave_bridge())
+                                : Result<std::optional<LinkInfo>>(netdev.error());
+  return link.ok() && link.value();
+}
+
+// As Weave told from the devices that it found, whether a router runs or not.
+int bridge_type() {
+  if (!has_weave_bridge()) {
+    return 1;
+  }
+  const bool is_plain = reported(".Weft.datapath.mode").value_or("bpf") == "bridge";
+  fmt::print("{}\n", is_plain ? "bridge" : "bridged_fastdp");
+  return 0;
+}
+
+int join_bridge(Words words) {
+  if (words.size() > 1) {
+    fmt::print(
+        stderr, "Usage: weave attach-bridge {}\n", find(kHidden, "attach-bridge")->arguments);
+    return kUsage;
+  }
+  if (!has_weave_bridge()) {
+    fmt::print(stderr, "Weave bridge not found. Please run 'weave launch' and try again\n");
+    return 1;
+  }
+  const auto done = attach_bridge(weave_bridge(), words.empty() ? docker_bridge() : words.front());
+  if (!done.ok()) {
+    fmt::print(stderr, "{}\n", done.error().what);
+  }
+  return done.ok() ? 0 : 1;
 }
 
 bool is_dns_disabled() {
@@ -392,8 +452,10 @@ std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
     return docker_bridge_address();
   }
   if (verb == "bridge-type") {
-    fmt::print("bridged_fastdp\n");
-    return 0;
+    return bridge_type();
+  }
+  if (verb == "attach-bridge") {
+    return join_bridge(rest);
   }
   return std::nullopt;
 }
@@ -411,7 +473,7 @@ int run_weave(std::span<const std::string> words) {
   const std::string& verb = words.front();
   const Words rest = words.subspan(1);
   const Verb* const passed = find(kPassed, verb);
-  const Verb* const own = find(kOwn, verb);
+  const Verb* const own = find(kOwn, verb) != nullptr ? find(kOwn, verb) : find(kHidden, verb);
   const bool wants_help = std::find(rest.begin(), rest.end(), "--help") != rest.end();
   if (wants_help && (passed != nullptr || own != nullptr)) {
     fmt::print("Usage: weave {} {}\n", verb, (passed != nullptr ? passed : own)->arguments);

@@ -87,6 +87,24 @@ TEST_F(FirewallTest, OpensPort53OfOneAddressToTheLinksItIsToldOf) {
   EXPECT_EQ(run("iptables -S"), before);
 }
 
+TEST_F(FirewallTest, KeepsTheAddressesOfWhatABridgeForwards) {
+  EXPECT_TRUE(ensure_bridged_unchanged("fwbr").ok());
+  EXPECT_EQ(run("nft list ruleset"), "");  // Nothing changes them.
+  run("iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE");
+  const std::string before = run("iptables -t nat -S POSTROUTING");
+
+  EXPECT_TRUE(ensure_bridged_unchanged("fwbr").ok());
+  EXPECT_TRUE(ensure_bridged_unchanged("fwbr").ok());
+  const std::string rules = run("iptables -t nat -S POSTROUTING");
+  EXPECT_EQ(count(rules, "-A POSTROUTING -o fwbr"), 1U) << rules;
+  EXPECT_LT(rules.find("-o fwbr"), rules.find("MASQUERADE")) << rules;
+
+  EXPECT_TRUE(remove_bridged_unchanged("other").ok());
+  EXPECT_EQ(run("iptables -t nat -S POSTROUTING"), rules);
+  EXPECT_TRUE(remove_bridged_unchanged("fwbr").ok());
+  EXPECT_EQ(run("iptables -t nat -S POSTROUTING"), before);
+}
+
 TEST_F(FirewallTest, EnsuringTwiceMakesOneRule) {
   ensure();
   ensure();
