@@ -1,6 +1,9 @@
 """What the probe is measured with: load.py live COUNT | short PER_SECOND, until it is ended.
 
-load.py speed COUNT: so many short connections as fast as they go; prints the microseconds of CPU each took."""
+load.py speed COUNT: so many short connections as fast as they go; prints the microseconds of CPU each took.
+load.py requests COUNT: the same of HTTP requests for a page of 16 KiB, each over a connection of its own."""
+import http.client
+import http.server
 import resource
 import socket
 import sys
@@ -26,10 +29,42 @@ def connect(address):
         connection.sendall(b"x")
 
 
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(16384))
+        self.end_headers()
+        self.wfile.write(b"x" * 16384)
+
+    def log_message(self, *_):
+        pass
+
+
+def request(address):
+    connection = http.client.HTTPConnection(*address)
+    connection.request("GET", "/")
+    assert len(connection.getresponse().read()) == 16384
+    connection.close()
+
+
+def speed(count, once):
+    for _ in range(count // 10):  # What is slow only at first.
+        once()
+    before = time.process_time()
+    for _ in range(count):
+        once()
+    print(round((time.process_time() - before) / count * 1e6, 2))
+
+
 def main():
     kind, number = sys.argv[1], int(sys.argv[2])
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if kind == "requests":
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        speed(number, lambda: request(server.server_address))
+        return
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     threading.Thread(target=serve, args=(listener, kind == "live"), daemon=True).start()
     address = listener.getsockname()
@@ -39,12 +74,7 @@ def main():
         while True:
             time.sleep(3600)
     if kind == "speed":
-        for _ in range(number // 10):  # What is slow only at first.
-            connect(address)
-        before = time.process_time()
-        for _ in range(number):
-            connect(address)
-        print(round((time.process_time() - before) / number * 1e6, 2))
+        speed(number, lambda: connect(address))
         return
     made = 0
     started = time.monotonic()

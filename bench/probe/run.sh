@@ -143,14 +143,17 @@ latencies() {
   wait "$server" || true
 }
 
-# What a connection costs a program that does little else, with and without somebody who looks, in turns.
+# What a connection costs a program that does little else, and a request one that serves pages, with and without
+# somebody who looks, in turns.
 slowed() {
   local round
   progress "what the observed pay, $ROUNDS times"
   for ((round = 0; round < ROUNDS; round++)); do
     sample unwatched connection "$(on h1 python3 "$here/load.py" speed 20000)"
+    sample unwatched request "$(on h1 python3 "$here/load.py" requests 3000)"
     weft_start
     sample weft connection "$(on h1 python3 "$here/load.py" speed 20000)"
+    sample weft request "$(on h1 python3 "$here/load.py" requests 3000)"
     weft_stop
   done
 }
@@ -224,6 +227,11 @@ if has unwatched connection; then
   row "while nobody looks" "$(spread unwatched connection 1 2)"
   row "while weft looks" "$(spread weft connection 1 2)"
   ratio weft unwatched connection
+  echo
+  echo "probe: microseconds of CPU that an HTTP request over a connection of its own costs both its ends"
+  row "while nobody looks" "$(spread unwatched request 1 2)"
+  row "while weft looks" "$(spread weft request 1 2)"
+  ratio weft unwatched request
 fi
 echo
 for name in "${LOADS[@]}" container_appears edge_appears edge_goes; do

@@ -133,7 +133,7 @@ struct {
 
 // By the cookie of a socket, which sock_diag shows, too. Each connection puts in one entry at each
 // of its ends and takes it out again: with room made beforehand (7 MB of the kernel's memory while
-// somebody looks) that costs the programs that connect a quarter less of all this.
+// somebody looks) that costs less than making it each time.
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, WEFT_OPENERS_MAX);
