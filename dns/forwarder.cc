@@ -48,7 +48,8 @@ Bytes fit_to_client(ByteView answer, ByteView query, Transport transport) {
 Forwarder::Forwarder(Options options, Rng rng)
     : options_(options),
       rng_(rng),
-      cache_(options.cache) {}
+      cache_(options.cache),
+      names_(options.names) {}
 
 void Forwarder::set_servers(std::vector<Endpoint> servers) {
   if (servers != servers_) {
@@ -161,6 +162,7 @@ void Forwarder::on_answer(TimePoint now, AskId ask, ByteView message, ForwarderA
     return;
   }
   cache_.put(now, exchange.key.question, message);
+  names_.on_answer(now, read.value(), message);
   finish(exchange, message, out);
 }
 
@@ -183,6 +185,7 @@ TimePoint Forwarder::next_deadline() const {
 
 void Forwarder::check_invariants() const {
   cache_.check_invariants();
+  names_.check_invariants();
   WEFT_ASSERT(exchanges_.size() == under_way_.size());
   WEFT_ASSERT(exchanges_.size() <= options_.asks_max);
   std::size_t clients = 0;

@@ -20,6 +20,7 @@
 #include "base/rng.h"
 #include "base/strong_id.h"
 #include "base/time.h"
+#include "dns/address_names.h"
 #include "dns/answer_cache.h"
 #include "dns/message.h"
 #include "dns/responder.h"
@@ -62,6 +63,7 @@ class Forwarder {
     std::size_t asks_max = 512;
     std::size_t clients_max = 4096;
     AnswerCache::Options cache;
+    AddressNames::Options names{};
   };
   struct Stats {
     std::uint64_t asked = 0;
@@ -91,6 +93,9 @@ class Forwarder {
   void on_failed(TimePoint now, AskId ask, ForwarderActions& out);
   void on_deadline(TimePoint now, ForwarderActions& out);
   TimePoint next_deadline() const;
+
+  // What the addresses of answers are called.
+  const AddressNames& names() const { return names_; }
 
   Stats stats() const { return stats_; }
   void check_invariants() const;
@@ -123,6 +128,7 @@ class Forwarder {
   const Options options_;
   Rng rng_;
   AnswerCache cache_;
+  AddressNames names_;
   std::vector<Endpoint> servers_;
   Exchanges exchanges_;
   std::map<Key, AskId> under_way_;

@@ -39,6 +39,7 @@ class DnsService::Impl {
        Options options,
        OnPublish on_publish)
       : executor_(executor),
+        clock_(clock),
         options_(std::move(options)),
         on_publish_(std::move(on_publish)),
         rng_(options_.seed),
@@ -120,6 +121,9 @@ class DnsService::Impl {
   }
 
   Names& names() { return names_; }
+  std::string name_of(const Ip& address) const {
+    return forwarder_.names().find(clock_.now(), address);
+  }
   DnsStatus status() const;
 
  private:
@@ -201,6 +205,7 @@ class DnsService::Impl {
   }
 
   const boost::asio::any_io_executor executor_;
+  const sys::Clock& clock_;
   const Options options_;
   const OnPublish on_publish_;
   Rng rng_;
@@ -305,6 +310,10 @@ std::size_t DnsService::remove(const Names::Filter& filter) {
   impl_->feed(
       [&](Names& names, TimePoint, NamesActions& out) { count = names.remove(filter, out); });
   return count;
+}
+
+std::string DnsService::name_of(const Ip& address) const {
+  return impl_->name_of(address);
 }
 
 DnsStatus DnsService::status() const {

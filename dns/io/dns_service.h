@@ -71,6 +71,9 @@ class DnsService {
   // Addresses of this host's containers, each with the prefix of its network (dns/horizon.h).
   void set_clients(std::vector<Cidr> clients);
 
+  // What an address is called, as other servers' answers have it; empty if they do not.
+  std::string name_of(const Ip& address) const;
+
   DnsStatus status() const;
 
  private:

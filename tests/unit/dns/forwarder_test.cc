@@ -97,6 +97,17 @@ TEST_F(ForwarderTest, PassesAQuestionOnAndItsAnswerBack) {
   EXPECT_EQ(forwarder_.next_deadline(), kNever);
 }
 
+TEST_F(ForwarderTest, KnowsWhatTheAddressesOfAnswersAreCalled) {
+  ask(1, question("Example.com"));
+  const Ask asked = take_ask();
+  EXPECT_EQ(forwarder_.names().find(now_, ip("192.0.2.99")), "");
+
+  forwarder_.on_answer(now_, asked.id, answer_to(asked, 300), out_);
+
+  EXPECT_EQ(forwarder_.names().find(now_, ip("192.0.2.99")), "example.com");
+  EXPECT_EQ(forwarder_.names().find(now_ + std::chrono::hours(2), ip("192.0.2.99")), "");
+}
+
 TEST_F(ForwarderTest, AnswersFromTheCacheForAsLongAsItHolds) {
   ask(1, question("example.com"));
   const Ask asked = take_ask();
