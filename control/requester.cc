@@ -238,8 +238,13 @@ Result<Ok> Requester::on_browser(TimePoint now,
   if (person.role < pipe.role) {
     return Error{Errc::Denied, "this pipe is somebody else's"};
   }
+  // A terminal that is opened in a window of its own goes there. What the window before it has not
+  // read is not said again.
+  Signals signals;
   if (pipe.browser) {
-    return Error{Errc::Conflict, "somebody is at this pipe already"};
+    browsers_.erase(*pipe.browser);
+    out.emplace_back(CloseBrowser{*pipe.browser, "opened elsewhere"});
+    pipe.stream.consume(now, std::exchange(pipe.in_browser, 0), signals);
   }
   pipe.browser = browser;
   browsers_.emplace(browser, name);
@@ -247,6 +252,7 @@ Result<Ok> Requester::on_browser(TimePoint now,
     pipe.in_browser = pipe.waiting.size();
     out.emplace_back(ToBrowser{browser, std::exchange(pipe.waiting, {})});
   }
+  pump(name, std::move(signals), out);
   return Ok{};
 }
 

@@ -49,6 +49,15 @@ await step('the table lists them, sorts and finds', async () => {
   await page.getByRole('searchbox').fill('host:h2');
   await page.getByText('1 found').waitFor(WAIT);
   assert.equal(await page.locator('tbody tr').count(), 1);
+  // Beside each view stands how many of its nodes match.
+  const found = (id) => page.locator(`[data-topology=${id}] .count b`);
+  assert.equal(await found('containers').innerText(), '1/');
+  await found('hosts').waitFor(WAIT);
+  assert.equal(await found('hosts').innerText(), '1/');
+  await found('processes').waitFor(WAIT);
+  const header = await page.locator('header.bar').boundingBox();
+  assert.ok(header.height < 70, `the header has one row, but is ${header.height} px high`);
+  await page.screenshot({ path: `${folder}/search.png` });
   // Pinned, a search stays while the next is asked for; a link has both.
   await page.getByRole('searchbox').press('Enter');
   await button('No longer only host:h2').waitFor(WAIT);
@@ -58,6 +67,7 @@ await step('the table lists them, sorts and finds', async () => {
   assert.match(page.url(), /q=web.*pin=host%3Ah2/);
   await page.getByRole('searchbox').fill('');
   await button('No longer only host:h2').click();
+  await found('hosts').waitFor({ state: 'detached', ...WAIT });
   await page.locator('tbody tr', { hasText: 'web' }).first().waitFor(WAIT);
   assert.match(await saved('Save as CSV', 'weft-containers.csv'), /^Name,Where,CPU.*\r\n(web|db),/);
 });
@@ -93,6 +103,23 @@ await step('a shell in the container, typed into', async () => {
   await page.screenshot({ path: `${folder}/terminal.png` });
   await checkAccessibility('terminal');
   await leaveShell(terminal);
+});
+
+await step('a terminal moves to a window of its own, with what it has said', async () => {
+  const terminal = await openShell('web');
+  const opened = page.context().waitForEvent('page', WAIT);
+  await button('Open in a window of its own').click();
+  const own = await opened;
+  await own.getByText('Connected').waitFor(WAIT);
+  await own.locator('.xterm-rows').getByText('answer 42').first().waitFor(WAIT);
+  await terminal.waitFor({ state: 'detached', ...WAIT });
+  await own.locator('.xterm-helper-textarea').focus();
+  await own.keyboard.type('echo more $((5*5))\n');
+  await own.locator('.xterm-rows').getByText('more 25').first().waitFor(WAIT);
+  await own.screenshot({ path: `${folder}/terminal-window.png` });
+  await own.keyboard.type('exit\n');
+  await own.getByText('Ended').waitFor(WAIT);
+  await own.close();
 });
 
 await step('what cannot be undone is confirmed, and can be left', async () => {

@@ -11,7 +11,7 @@ export interface Row {
 export interface Metric {
   id: string;
   label: string;
-  format?: 'percent' | 'filesize';
+  format?: 'percent' | 'filesize' | 'integer';
   value: number;
   max: number;
 }
@@ -35,6 +35,8 @@ export interface Edge {
   packets_sent: number;
   packets_received: number;
   ports: string[];
+  /** Of whom on the Internet, as those who ask know them. */
+  names?: string[];
 }
 
 export interface Table {
@@ -134,6 +136,9 @@ export interface OptionGroup {
   id: string;
   defaultValue: string;
   options: { value: string; label: string }[];
+  /** 'union': any of the options, by commas; none is all. */
+  selectType: 'one' | 'union';
+  noneLabel: string;
 }
 
 export interface Topology {
@@ -187,6 +192,9 @@ async function get<T>(path: string): Promise<T> {
 }
 
 export const getTopologies = (query: string): Promise<Topology[]> => get(`api/topology?${query}`);
+/** The nodes of a view. */
+export const getNodes = async (topology: string, query: string): Promise<Summary[]> =>
+  Object.values((await get<{ nodes: Record<string, Summary> }>(`api/topology/${topology}?${query}`)).nodes);
 export const getAbout = (): Promise<About> => get('api');
 export const getDetails = async (topology: string, id: string): Promise<Details> =>
   (await get<{ node: Details }>(`api/topology/${topology}/${encodeURIComponent(id)}`)).node;

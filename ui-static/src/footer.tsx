@@ -1,4 +1,5 @@
 // The foot of the page: how much is shown, what of it, and how fresh it is.
+import { toggled } from './choice';
 import { EDGE_METRICS } from './edge-look';
 import * as format from './format';
 import { groupings } from './groups';
@@ -49,15 +50,16 @@ interface SwitchProps<Id extends string> {
   name: string;
   choices: readonly (readonly [id: Id, label: string])[];
   /** Nothing: none is pressed. */
-  pressed: string | null;
+  pressed: string | string[] | null;
   press: (id: Id) => void;
 }
 
 function Switch<Id extends string>({ name, choices, pressed, press }: SwitchProps<Id>) {
+  const isPressed = (id: string): boolean => (Array.isArray(pressed) ? pressed.includes(id) : pressed === id);
   return (
     <div class="switch small" role="group" aria-label={name}>
       {choices.map(([id, label]) => (
-        <button type="button" key={id} aria-pressed={pressed === id} onClick={() => press(id)}>
+        <button type="button" key={id} aria-pressed={isPressed(id)} onClick={() => press(id)}>
           {label}
         </button>
       ))}
@@ -68,15 +70,19 @@ function Switch<Id extends string>({ name, choices, pressed, press }: SwitchProp
 function Options() {
   return (
     <>
-      {current.value?.options.map((group) => (
-        <Switch
-          key={group.id}
-          name={group.id}
-          choices={group.options.map((option) => [option.value, option.label])}
-          pressed={optionValue(group)}
-          press={(id) => choose(group.id, id)}
-        />
-      ))}
+      {current.value?.options.map((group) => {
+        const choices = group.options.map((option) => [option.value, option.label] as const);
+        const isUnion = group.selectType === 'union';
+        return (
+          <Switch
+            key={group.id}
+            name={group.id}
+            choices={isUnion ? [['', group.noneLabel] as const, ...choices] : choices}
+            pressed={isUnion ? optionValue(group).split(',') : optionValue(group)}
+            press={(id) => choose(group.id, isUnion ? toggled(optionValue(group), id) : id)}
+          />
+        );
+      })}
     </>
   );
 }

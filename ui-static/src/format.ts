@@ -17,7 +17,7 @@ export const rate = (value: number): string => `${bytes(value)}/s`;
 export function metric(m: Pick<Metric, 'format' | 'value'>): string {
   if (m.format === 'filesize') return bytes(m.value);
   if (m.format === 'percent') return `${m.value < 10 ? m.value.toFixed(1) : Math.round(m.value)} %`;
-  return m.value.toFixed(2);
+  return m.format === 'integer' ? Math.round(m.value).toLocaleString('en') : m.value.toFixed(2);
 }
 
 /** How far a view is that is being made. */

@@ -36,6 +36,7 @@ export function groupingOf(nodes: Nodes, chosen: string | null): string {
 
 function sum(a: Edge | undefined, b: Edge): Edge {
   if (!a) return b;
+  const names = new Set([...(a.names ?? []), ...(b.names ?? [])]);
   return {
     connections: a.connections + b.connections,
     sent: a.sent + b.sent,
@@ -49,6 +50,7 @@ function sum(a: Edge | undefined, b: Edge): Edge {
     packets_sent: a.packets_sent + b.packets_sent,
     packets_received: a.packets_received + b.packets_received,
     ports: [...new Set([...a.ports, ...b.ports])],
+    ...(names.size > 0 && { names: [...names] }),
   };
 }
 

@@ -6,8 +6,10 @@ import type { Topology } from './api';
 import { logOut, topologyId } from './api';
 import { DetailsPanel } from './details-panel';
 import { Footer } from './footer';
+import { foundIn, startCounting } from './found';
 import * as format from './format';
 import { GraphView } from './graph-view';
+import { isOwnWindow, sessionHere } from './own-window';
 import { ResourceView } from './resource-view';
 import {
   type Mode,
@@ -34,6 +36,7 @@ import {
   session,
   show,
   start,
+  startLook,
   togglePause,
   toggleContrast,
   toggleTheme,
@@ -54,16 +57,20 @@ const isUnder = (item: Topology): boolean =>
 function Tab({ item, sub }: { item: Topology; sub?: boolean }) {
   const id = topologyId(item);
   const isOn = id === topology.value;
+  const found = foundIn.value.get(id);
   return (
     <button
       type="button"
-      class={`tab ${isOn ? 'on' : ''} ${sub ? 'sub' : ''}`}
+      class={`tab ${isOn ? 'on' : ''} ${sub ? 'sub' : ''} ${found === 0 ? 'without' : ''}`}
       aria-current={isOn ? 'page' : undefined}
       data-topology={id}
       onClick={() => show({ topology: id, node: null })}
     >
       {item.name === 'Weave Net' ? 'overlay' : item.name}
-      <span class="count">{item.stats.nonpseudo_node_count}</span>
+      <span class="count">
+        {found === undefined ? '' : <b title={`${found} match`}>{found}/</b>}
+        {item.stats.nonpseudo_node_count}
+      </span>
     </button>
   );
 }
@@ -350,6 +357,24 @@ function App() {
   );
 }
 
-start();
+/** A window of a terminal alone. */
+function TerminalWindow() {
+  const shown = session.value;
+  return (
+    <main class="alone">
+      {shown ? <TerminalPanel key={shown.pipe} session={shown} /> : <p class="note">This terminal is closed.</p>}
+    </main>
+  );
+}
+
 const root = document.getElementById('app');
-if (root) render(<App />, root);
+startLook();
+if (isOwnWindow) {
+  session.value = sessionHere();
+  document.title = `${session.value?.title ?? 'Terminal'} – weft`;
+  if (root) render(<TerminalWindow />, root);
+} else {
+  start();
+  startCounting();
+  if (root) render(<App />, root);
+}

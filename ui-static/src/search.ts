@@ -41,6 +41,9 @@ function texts(node: Summary): [string, string][] {
   for (const table of node.tables ?? []) {
     for (const row of table.rows) pairs.push([table.label, Object.values(row.entries).join(' ')]);
   }
+  for (const edge of Object.values(node.edges ?? {})) {
+    for (const name of edge.names ?? []) pairs.push(['remote', name]);
+  }
   return pairs;
 }
 

@@ -147,7 +147,7 @@ export const optionValue = (group: { id: string; defaultValue: string }): string
   options.value[group.id] ?? group.defaultValue;
 
 // Any parameter makes Scope's API fill in the defaults of the groups that are not named.
-const optionQuery = (): string => new URLSearchParams({ view: 'ui', ...options.value }).toString();
+export const optionQuery = (): string => new URLSearchParams({ view: 'ui', ...options.value }).toString();
 
 // The address bar ------------------------------------------------------------------------------
 
@@ -356,6 +356,16 @@ async function refreshDetails(): Promise<void> {
   detailsTimer = setTimeout(() => void refreshDetails(), 2000);
 }
 
+export function startLook(): void {
+  effect(() => {
+    document.documentElement.dataset.theme = dark.value ? 'dark' : 'light';
+    document.documentElement.dataset.contrast = contrast.value ? 'more' : 'normal';
+  });
+  CONTRAST.addEventListener('change', () => {
+    if (!localStorage.getItem('weft-contrast')) contrast.value = CONTRAST.matches;
+  });
+}
+
 export function start(): void {
   readHash();
   addEventListener('hashchange', readHash);
@@ -395,15 +405,8 @@ export function start(): void {
     if (id && where) void refreshDetails();
   });
   effect(() => {
-    document.documentElement.dataset.theme = dark.value ? 'dark' : 'light';
-    document.documentElement.dataset.contrast = contrast.value ? 'more' : 'normal';
-  });
-  effect(() => {
     const node = selected.value ? nodes.value.get(selected.value) : undefined;
     document.title = node ? `${node.label} – weft` : `${current.value?.name ?? 'weft'} – weft`;
-  });
-  CONTRAST.addEventListener('change', () => {
-    if (!localStorage.getItem('weft-contrast')) contrast.value = CONTRAST.matches;
   });
   setInterval(() => void refreshMenu(), 5000);
   getVisitor().then(

@@ -1,6 +1,7 @@
 // A terminal or a log at the bottom of the page, over a pipe. What draws it is loaded when first needed.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { openPipe, perform } from './api';
+import { isOwnWindow, keepSession, openWindow, takeText } from './own-window';
 import { type Session, beginSession, dark, session as current } from './state';
 
 const SCROLLBACK = 10000;
@@ -38,11 +39,18 @@ function documentWithSheets(): Document {
   });
 }
 
-/** Shows the session in `box` until the returned function is called. */
-function run(box: HTMLElement, session: Session, onState: (state: State) => void): () => void {
+interface Running {
+  stop: () => void;
+  /** What is on the screen and above it, in lines. */
+  text: () => string;
+}
+
+/** Shows the session in `box` until it is stopped. */
+function run(box: HTMLElement, session: Session, onState: (state: State) => void): Running {
   const socket = openPipe(session.pipe);
   let dispose = (): void => undefined;
   let isOver = false;
+  let text = (): string => '';
   const early: Uint8Array[] = [];
   let write = (data: Uint8Array): void => void early.push(data);
   socket.onmessage = (event: MessageEvent<ArrayBuffer>) => write(new Uint8Array(event.data));
@@ -80,6 +88,13 @@ function run(box: HTMLElement, session: Session, onState: (state: State) => void
     });
     const watch = new ResizeObserver(() => fit.fit());
     watch.observe(box);
+    text = () => {
+      const { active } = terminal.buffer;
+      const lines = Array.from({ length: active.length }, (_, at) => active.getLine(at)?.translateToString(true) ?? '');
+      return lines.join('\r\n').trimEnd();
+    };
+    const before = takeText();
+    if (before) terminal.write(before + (session.rawTty ? ' ' : '\r\n'));
     write = (data) => terminal.write(data);
     for (const data of early) write(data);
     terminal.focus();
@@ -89,16 +104,21 @@ function run(box: HTMLElement, session: Session, onState: (state: State) => void
     };
   };
   draw().catch(() => onState('ended'));
-  return () => {
-    isOver = true;
-    socket.onclose = null;
-    socket.close();
-    dispose();
+  return {
+    text: () => text(),
+    stop: () => {
+      isOver = true;
+      socket.onclose = null;
+      socket.close();
+      dispose();
+    },
   };
 }
 
 export function TerminalPanel({ session }: { session: Session }) {
   const box = useRef<HTMLDivElement>(null);
+  const running = useRef<Running | null>(null);
+  const hasMoved = useRef(false);
   const [state, setState] = useState<State>('opening');
   const [error, setError] = useState('');
   const openAgain = async (): Promise<void> => {
@@ -111,7 +131,17 @@ export function TerminalPanel({ session }: { session: Session }) {
       setError(failure instanceof Error ? failure.message : String(failure));
     }
   };
-  useEffect(() => (box.current ? run(box.current, session, setState) : undefined), [session]);
+  useEffect(() => {
+    if (!box.current) return undefined;
+    if (isOwnWindow) keepSession(session);
+    const mine = run(box.current, session, (found) => {
+      // Its end is that the other window has it.
+      if (found === 'ended' && hasMoved.current) current.value = null;
+      else setState(found);
+    });
+    running.current = mine;
+    return mine.stop;
+  }, [session]);
   return (
     <section class="pipe" aria-label={session.title}>
       <header>
@@ -125,12 +155,27 @@ export function TerminalPanel({ session }: { session: Session }) {
           </button>
         )}
         <span class="grow" />
+        {!isOwnWindow && state === 'open' && (
+          <button
+            type="button"
+            class="icon"
+            aria-label="Open in a window of its own"
+            title="Open in a window of its own"
+            onClick={() => {
+              hasMoved.current = openWindow(session, running.current?.text() ?? '');
+              if (!hasMoved.current) setError('The browser does not let a window be opened');
+            }}
+          >
+            ⧉
+          </button>
+        )}
         <button
           type="button"
           class="icon"
           aria-label="Close terminal"
           onClick={() => {
             current.value = null;
+            if (isOwnWindow) close();
           }}
         >
           ✕

@@ -144,14 +144,34 @@ TEST_F(RequesterTest, TakesNoMoreFromTheHostThanTheBrowserReads) {
   EXPECT_EQ(sent<Taken>(out).offset, kWindow);
 }
 
-TEST_F(RequesterTest, GivesAPipeToOneBrowserOfWhoMayHaveIt) {
+TEST_F(RequesterTest, GivesAPipeToTheBrowserThatCameLast) {
+  const std::string pipe = open_pipe();
+  constexpr BrowserId kOther(78);
+  RequesterActions out;
+  ASSERT_TRUE(requester_.on_browser(now_, kBrowser, kAdmin, pipe, out).ok());
+  for (std::uint64_t offset = 0; offset < kWindow; offset += kPieceMax) {
+    hear(Piece{pipe, offset, Bytes(kPieceMax, 'x')});  // The window is full, and nothing is read.
+  }
+  out.clear();
+
+  ASSERT_TRUE(requester_.on_browser(now_, kOther, kAdmin, pipe, out).ok());
+
+  EXPECT_EQ(std::get<CloseBrowser>(out.front()), (CloseBrowser{kBrowser, "opened elsewhere"}));
+  EXPECT_EQ(sent<Taken>({out.begin() + 1, out.end()}).offset, kWindow);
+  out.clear();
+  requester_.on_browser_gone(now_, kBrowser, out);
+  EXPECT_TRUE(out.empty()) << "the pipe is another's by now";
+  EXPECT_EQ(only<ToBrowser>(hear(Piece{pipe, kWindow, to_bytes("on")})),
+            (ToBrowser{kOther, to_bytes("on")}));
+  requester_.check_invariants();
+}
+
+TEST_F(RequesterTest, GivesAPipeToWhoMayHaveIt) {
   const std::string pipe = open_pipe();
   RequesterActions out;
 
   EXPECT_EQ(requester_.on_browser(now_, kBrowser, kOperator, pipe, out).error().code, Errc::Denied);
   EXPECT_TRUE(requester_.on_browser(now_, kBrowser, kAdmin, pipe, out).ok());
-  EXPECT_EQ(requester_.on_browser(now_, BrowserId(78), kAdmin, pipe, out).error().code,
-            Errc::Conflict);
   EXPECT_EQ(requester_.on_browser(now_, BrowserId(79), kAdmin, "pipe-0", out).error().code,
             Errc::NotFound);
 }

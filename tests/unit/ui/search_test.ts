@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Summary } from '../../../ui-static/src/api';
 import { narrowed, search } from '../../../ui-static/src/search';
+import { QUIET } from './edges';
 
 const web: Summary = {
   id: 'web',
@@ -32,6 +33,12 @@ const found = (query: string): string[] | null => {
 };
 
 test('nothing is searched for: not even what matches nothing', () => assert.equal(found('  '), null));
+
+test('who is asked outside is found by name', () => {
+  const asks: Summary = { ...web, edges: { 'out-theinternet': { ...QUIET, names: ['api.example.org'] } } };
+  assert.deepEqual([...(search(['example.org'], [asks, db]) ?? [])], ['web']);
+  assert.deepEqual([...(search(['remote:api'], [asks, db]) ?? [])], ['web']);
+});
 
 test('words are regular expressions over everything a node says, or are taken as they are', () => {
   assert.deepEqual(found('NGINX'), ['web']);
