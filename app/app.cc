@@ -55,6 +55,8 @@ constexpr std::size_t kTextWork = 4;
 // stay for so long per host beyond those that are counted at once.
 constexpr milliseconds kCountedPerHost(30);
 constexpr std::size_t kCountedAtOnce = 20;
+// Whoever asks chooses what is counted: all views of all requests that may wait, with room.
+constexpr std::size_t kCountedMax = 4096;
 
 // A host is called late when three of its reports are missing, and forgotten a minute after it left
 // the mesh.
@@ -276,8 +278,7 @@ App::Needs App::answer(Waiting& waiting, std::size_t& work, AppActions& out) {
       out.emplace_back(success(id, probes_json()));
       return {};
     case Call::Report:
-      out.emplace_back(success(id, raw_report_json(report_)));
-      return {};
+      return answer_report(waiting, work, out);
     case Call::Topologies:
       return answer_menu(waiting, target.value().query, out);
     case Call::Topology:
@@ -286,7 +287,7 @@ App::Needs App::answer(Waiting& waiting, std::size_t& work, AppActions& out) {
     case Call::Reach:
       // Of the views that have edges the one that costs least.
       if (!picture_.shows_all(TopologyId::Hosts, waiting.rounds)) {
-        return TopologyId::Hosts;
+        return Missing{TopologyId::Hosts};
       }
       out.emplace_back(answer_reach(id, target.value().query));
       return {};
@@ -307,18 +308,6 @@ App::Needs App::answer(Waiting& waiting, std::size_t& work, AppActions& out) {
   return {};
 }
 
-json::array App::probes_json() const {
-  json::array probes;
-  for (const auto& [name, host] : report_.hosts()) {
-    probes.push_back(
-        json::object{{"id", name.to_string()},
-                     {"hostname", host.host.name},
-                     {"version", host.host.version},
-                     {"age", std::chrono::duration<double>(now_ - heard_.at(name)).count()}});
-  }
-  return probes;
-}
-
 App::Needs App::answer_topology(Waiting& waiting,
                                 const Target& target,
                                 std::size_t& work,
@@ -332,7 +321,7 @@ App::Needs App::answer_topology(Waiting& waiting,
     waiting.text.clear();  // The view was dropped for another.
   }
   if (waiting.text.empty() && !picture_.shows_all(spec->id, waiting.rounds)) {
-    return spec->id;
+    return Missing{spec->id};
   }
   if (target.path.size() > 3) {
     answer_node(waiting.request, target, *spec, out);
@@ -340,10 +329,26 @@ App::Needs App::answer_topology(Waiting& waiting,
   }
   const Filter filter(choice_of(*spec, target.query));
   if (!add_nodes(waiting, picture_.view_so_far(spec->id), filter, work)) {
-    return spec->id;
+    return Missing{spec->id};
   }
   out.emplace_back(Respond{
       .request = waiting.request, .status = 200, .body = "{\"nodes\":{" + waiting.text + "}}"});
+  return {};
+}
+
+App::Needs App::answer_report(Waiting& waiting, std::size_t& work, AppActions& out) {
+  if (!waiting.raw) {
+    waiting.raw = std::make_unique<RawReport>(report_);
+  }
+  // Views go on meanwhile.
+  std::size_t share = (work + 1) / 2;
+  work -= share;
+  const bool is_whole = waiting.raw->advance(share);
+  work += share;
+  if (!is_whole) {
+    return Missing{};
+  }
+  out.emplace_back(Respond{.request = waiting.request, .status = 200, .body = waiting.raw->take()});
   return {};
 }
 
@@ -380,7 +385,8 @@ void App::answer_node(RequestId id,
     return;
   }
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  const std::string details = details_text(node->second, spec.id, view, report_, stale);
+  const std::string details =
+      details_text(node->second, spec.id, picture_.view_so_far(spec.id), report_, stale);
   out.emplace_back(Respond{.request = id, .status = 200, .body = "{\"node\":" + details + "}"});
 }
 
@@ -391,6 +397,9 @@ App::Needs App::answer_menu(Waiting& waiting, const Choice& query, AppActions& o
   const auto key_of = [&](const TopologySpec& spec) {
     return std::pair(spec.id, choice_of(spec, query));
   };
+  if (waiting.step == 0 && counted_.size() > kCountedMax) {
+    counted_.clear();
+  }
   for (const std::span<const TopologySpec> all = topologies(); waiting.step < all.size();
        ++waiting.step) {
     const TopologySpec& spec = all[waiting.step];
@@ -399,7 +408,14 @@ App::Needs App::answer_menu(Waiting& waiting, const Choice& query, AppActions& o
       const Filter filter(std::get<1>(key_of(spec)));
       counted = {.at = now_, .stats = picture_.view_so_far(spec.id).stats(filter)};
     } else if (counted.at == TimePoint() || now_ - counted.at >= lasts) {
-      return spec.id;
+      return Missing{spec.id};
+    }
+  }
+  // Another request's beginning may have cleared what this one counted.
+  for (const TopologySpec& spec : topologies()) {
+    if (!counted_.contains(key_of(spec))) {
+      waiting.step = 0;
+      return Missing{spec.id};
     }
   }
   const auto stats = [&](const TopologySpec& spec) { return counted_.at(key_of(spec)).stats; };
@@ -416,29 +432,6 @@ Respond App::answer_reach(RequestId id, const Choice& query) {
     return refusal(id, reach.error().code == Errc::NotFound ? 404 : 400, reach.error().what);
   }
   return success(id, reach.value());
-}
-
-std::string App::api_json() const {
-  json::array hosts;
-  for (const auto& [name, peer] : peers_) {
-    const probe::HostReport* report = report_.find(name);
-    const auto heard = heard_.find(name);
-    json::object host{{"id", name.to_string()},
-                      {"name", report == nullptr ? peer.nickname : report->host.name},
-                      {"reachable", peer.reachable},
-                      {"stale", staleness(name)},
-                      {"age", nullptr}};
-    if (heard != heard_.end()) {
-      host["age"] = std::chrono::duration<double>(now_ - heard->second).count();
-    }
-    hosts.push_back(std::move(host));
-  }
-  return json::serialize(json::object{{"id", options_.self.to_string()},
-                                      {"version", options_.version},
-                                      {"hostname", options_.hostname},
-                                      {"plugins", json::array()},
-                                      {"capabilities", {{"historic_reports", false}}},
-                                      {"hosts", std::move(hosts)}});
 }
 
 // Streams ----------------------------------------------------------------------------------------
@@ -508,8 +501,8 @@ void App::slice(AppActions& out) {
   do {
     needs = is_warm() ? serve(work, out) : Needs();
     std::set<TopologyId> wanted = streams_.topologies();
-    if (needs) {
-      wanted.insert(*needs);
+    if (needs && needs->view) {
+      wanted.insert(*needs->view);
     }
     picture_.keep_only(wanted);
     for (const TopologyId topology : wanted) {

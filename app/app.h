@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,7 @@
 #include <boost/json/array.hpp>
 
 #include "app/picture/picture.h"
+#include "app/raw/raw_report.h"
 #include "app/render.h"
 #include "app/request.h"
 #include "app/streams.h"
@@ -117,13 +119,17 @@ class App {
     std::size_t step = 0;      // Counted topologies of the menu.
     std::string text{};        // Nodes of a topology, up to this one:
     std::string last_node{};
+    std::unique_ptr<RawReport> raw{};
   };
   struct Counted {
     TimePoint at{};
     ViewStats stats;
   };
-  // What is missing to answer a request.
-  using Needs = std::optional<TopologyId>;
+  // Why a request is not answered yet: it takes more work, or a view.
+  struct Missing {
+    std::optional<TopologyId> view{};
+  };
+  using Needs = std::optional<Missing>;
 
   void look(TimePoint now, AppActions& out);
   void stop_looking(AppActions& out);
@@ -144,6 +150,7 @@ class App {
   // Answers, or tells what is missing.
   Needs answer(Waiting& waiting, std::size_t& work, AppActions& out);
   Needs answer_topology(Waiting& waiting, const Target& target, std::size_t& work, AppActions& out);
+  Needs answer_report(Waiting& waiting, std::size_t& work, AppActions& out);
   Needs answer_menu(Waiting& waiting, const Choice& query, AppActions& out);
   void answer_node(RequestId id, const Target& target, const TopologySpec& spec, AppActions& out);
   Respond answer_reach(RequestId id, const Choice& query);

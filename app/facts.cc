@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <set>
 
 #include <fmt/chrono.h>
@@ -50,6 +51,15 @@ Metric memory(std::string_view id, std::uint64_t value, std::uint64_t max) {
           .value = static_cast<double>(value),
           .max = static_cast<double>(max),
           .priority = 2};
+}
+
+Metric open_files(std::uint64_t value, std::uint64_t max) {
+  return {.id = "open_files_count",
+          .label = "Open files",
+          .format = "integer",
+          .value = static_cast<double>(value),
+          .max = static_cast<double>(max),
+          .priority = 3};
 }
 
 Parent host_parent(const HostReport& host) {
@@ -160,6 +170,22 @@ std::string rtt_text(std::uint32_t rtt_us) {
                                  : fmt::format("{} ms", rtt_us / kMillisecond);
 }
 
+// To two digits: what moves at each look would resend the node.
+std::string rate_text(std::uint64_t bytes_per_second) {
+  constexpr std::array<std::string_view, 4> kUnits{"B/s", "kB/s", "MB/s", "GB/s"};
+  constexpr double kStep = 1000;
+  double amount = static_cast<double>(bytes_per_second);
+  std::size_t unit = 0;
+  for (; amount >= kStep && unit + 1 < kUnits.size(); ++unit) {
+    amount /= kStep;
+  }
+  constexpr double kTen = 10;
+  const double rounded = amount < kTen * kTen ? amount : std::round(amount / kTen) * kTen;
+  return bytes_per_second == 0
+             ? ""
+             : fmt::format("{:.{}f} {}", rounded, amount < kTen ? 1 : 0, kUnits[unit]);
+}
+
 // How frames of the overlay go from a host to each other one.
 Table path_table(const HostReport& host, const Report& report) {
   Table table{.id = "weft_paths",
@@ -169,6 +195,8 @@ Table path_table(const HostReport& host, const Report& report) {
                           {"encrypted", "Encrypted"},
                           {"state", "State"},
                           {"rtt", "RTT"},
+                          {"sent", "Sent"},
+                          {"received", "Received"},
                           {"mtu", "MTU"}},
               .rows = {}};
   for (const probe::PathFacts& path : host.overlay.paths) {
@@ -178,9 +206,33 @@ Table path_table(const HostReport& host, const Report& report) {
          {"encrypted", path.encrypted ? "yes" : "no"},
          {"state", path.lost ? "nothing answers" : "in use"},
          {"rtt", rtt_text(path.rtt_us)},
+         {"sent", rate_text(path.carried.sent_per_second)},
+         {"received", rate_text(path.carried.received_per_second)},
          {"mtu", path.mtu == 0 ? "" : std::to_string(path.mtu)}});
   }
   return table;
+}
+
+std::vector<Metric> host_metrics(const HostReport& host) {
+  const double cpus = std::max<double>(1, host.host.cpu_count);
+  std::vector<Metric> metrics{
+      cpu("host_cpu_usage_percent", host.host.usage.cpu_percent / cpus, kWhole),
+      memory("host_mem_usage_bytes", host.host.usage.memory_bytes, host.host.memory_total_bytes),
+      {.id = "load1",
+       .label = "Load (1m)",
+       .format = "",
+       .value = host.host.load1,
+       .max = cpus,
+       .priority = 3}};
+  if (host.host.forks > 0) {
+    metrics.push_back({.id = "weft_forks_per_second",
+                       .label = "Forks/s",
+                       .format = "integer",
+                       .value = static_cast<double>(host.host.forks_per_second),
+                       .max = 0,
+                       .priority = 4});
+  }
+  return metrics;
 }
 
 }  // namespace
@@ -330,16 +382,7 @@ Node host_node(const HostReport& host) {
                          folded.others),
              10});
   }
-  const double cpus = std::max<double>(1, host.host.cpu_count);
-  node.metrics = {
-      cpu("host_cpu_usage_percent", host.host.usage.cpu_percent / cpus, kWhole),
-      memory("host_mem_usage_bytes", host.host.usage.memory_bytes, host.host.memory_total_bytes),
-      {.id = "load1",
-       .label = "Load (1m)",
-       .format = "",
-       .value = host.host.load1,
-       .max = cpus,
-       .priority = 3}};
+  node.metrics = host_metrics(host);
   Table sources{.id = "weft_sources",
                 .label = "Sources",
                 .columns = {{"source", "Source"}, {"state", "State"}, {"detail", "Detail"}},
@@ -374,13 +417,17 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
         cpu("docker_cpu_total_usage",
             container.usage.cpu_percent,
             kWhole * std::max<double>(1, host.host.cpu_count)),
-        memory("docker_memory_usage", container.usage.memory_bytes, host.host.memory_total_bytes)};
+        memory("docker_memory_usage", container.usage.memory_bytes, host.host.memory_total_bytes),
+        open_files(container.descriptor_count, 0)};
   }
   if (!container.image.empty()) {
     const std::string name = image_name(container.image);
     node.parents.push_back({image_id(name), name, "containers-by-image"});
   }
   if (auto service = service_of(container)) {
+    if (!service->stack.empty()) {
+      node.stacks.insert(service->stack);
+    }
     node.parents.push_back({std::move(service->id), std::move(service->label), "swarm-services"});
   }
   node.parents.push_back(host_parent(host));
@@ -390,8 +437,11 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
   if (!container.labels.empty()) {
     node.tables.push_back(label_table(container));
   }
+  // Controls are the engine's, and whatever it runs has an image.
+  const bool is_engines = !container.image.empty();
   for (const control::Control& control : control::controls()) {
-    if (host.overlay.controls && control::applies(control, phase_of(container.state))) {
+    if (is_engines && host.overlay.controls
+        && control::applies(control, phase_of(container.state))) {
       node.controls.push_back(&control);
     }
   }
@@ -416,7 +466,8 @@ Node process_node(const HostReport& host, const ProcessFacts& process) {
           process.usage.cpu_percent,
           kWhole * std::max<double>(1, host.host.cpu_count)),
       memory(
-          "process_memory_usage_bytes", process.usage.memory_bytes, host.host.memory_total_bytes)};
+          "process_memory_usage_bytes", process.usage.memory_bytes, host.host.memory_total_bytes),
+      open_files(process.descriptor_count, process.descriptor_max)};
   if (const ContainerFacts* container = find_container(host, process.container)) {
     node.label_minor = fmt::format("{} ({}:{})", host_label(host), container->name, process.pid);
     node.parents.push_back({container_id(container->id), container->name, "containers"});
@@ -459,7 +510,11 @@ Node peer_node(const HostReport& host, const Report& report) {
   node.parents.push_back(host_parent(host));
   Table links{.id = "weave_connections_table",
               .label = "Connections",
-              .columns = {{"peer", "Peer"}, {"state", "State"}, {"info", "Info"}},
+              .columns = {{"peer", "Peer"},
+                          {"state", "State"},
+                          {"info", "Info"},
+                          {"rtt", "RTT"},
+                          {"loss", "Loss"}},
               .rows = {}};
   for (const LinkFacts& link : host.overlay.links) {
     const HostReport* peer = report.find(PeerName(link.peer));
@@ -468,7 +523,9 @@ Node peer_node(const HostReport& host, const Report& report) {
                           {"info",
                            link.reason.empty() ? (link.authenticated ? "authenticated"
                                                                      : "encrypted, unauthenticated")
-                                               : link.reason}});
+                                               : link.reason},
+                          {"rtt", rtt_text(link.rtt_us)},
+                          {"loss", fmt::format("{:.1f} %", link.loss_percent)}});
   }
   node.tables.push_back(std::move(links));
   if (!host.overlay.paths.empty()) {
@@ -491,6 +548,7 @@ void add_member(Node& group, const Node& member, const std::string& id, const st
   group.system = group.system && member.system;
   group.stopped = group.stopped && member.stopped;
   group.hosts.insert(member.hosts.begin(), member.hosts.end());
+  group.stacks.insert(member.stacks.begin(), member.stacks.end());
   for (const Metric& metric : member.metrics) {
     const auto same = std::find_if(group.metrics.begin(),
                                    group.metrics.end(),

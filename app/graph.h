@@ -10,12 +10,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <set>
 #include <string>
-#include <tuple>
-#include <utility>
-#include <vector>
 
 #include "probe/report/report.h"
 
@@ -25,6 +20,8 @@ namespace weft::app {
 struct Party {
   enum class Kind : std::uint8_t { Known, Internet, LocalNetwork };
   Kind kind = Kind::Known;
+  // Of one on the Internet that was asked: what it is called, if that is known.
+  std::string name{};
   // Of a known party:
   PeerName host{};
   std::string container{};  // Empty: none.
@@ -44,24 +41,8 @@ struct EdgeKey {
   friend bool operator==(const EdgeKey&, const EdgeKey&) = default;
 };
 
-struct EdgeFacts {
-  std::uint64_t count = 0;
-  std::uint64_t sent_per_second = 0;      // From `from` to `to`.
-  std::uint64_t received_per_second = 0;  // Back.
-  std::uint64_t retransmits = 0;
-  std::uint32_t rtt_us = 0;
-  // Since the hosts are looked at.
-  std::uint64_t opened = 0;
-  std::uint64_t failed = 0;
-  std::uint64_t sent = 0;  // Bytes.
-  std::uint64_t received = 0;
-  std::uint64_t packets_sent = 0;  // As of flows (probe/report/report.h).
-  std::uint64_t packets_received = 0;
-
-  EdgeFacts& operator+=(const EdgeFacts& other);
-  friend bool operator==(const EdgeFacts&, const EdgeFacts&) = default;
-};
-
+// Away from `from`.
+using EdgeFacts = probe::FlowFacts;
 using Edges = std::map<EdgeKey, EdgeFacts>;
 
 Edges resolve_edges(const probe::Report& report);

@@ -86,6 +86,8 @@ void add_host(std::string& out, const HostReport& host) {
         "Memory in use on this host.",
         static_cast<double>(host.host.usage.memory_bytes));
   gauge(out, "weft_host_load1", "Load average over a minute.", host.host.load1);
+  declare(out, "weft_host_forks_total", "counter", "Processes and threads begun on this host.");
+  add(out, "weft_host_forks_total", "", static_cast<double>(host.host.forks));
   declare(out, "weft_probe_source_up", "gauge", "Whether a source of facts works.");
   for (const probe::SourceFacts& source : host.sources) {
     add(out,
@@ -123,9 +125,12 @@ void add_containers(std::string& out, const HostReport& host) {
       {"weft_container_memory_bytes",
        "Memory of its processes.",
        [](const ContainerFacts& c) { return static_cast<double>(c.usage.memory_bytes); }},
-      {"weft_container_processes", "Processes in it.", [](const ContainerFacts& c) {
-         return static_cast<double>(c.process_count);
-       }}};
+      {"weft_container_processes",
+       "Processes in it.",
+       [](const ContainerFacts& c) { return static_cast<double>(c.process_count); }},
+      {"weft_container_file_descriptors",
+       "Descriptors that its processes have open.",
+       [](const ContainerFacts& c) { return static_cast<double>(c.descriptor_count); }}};
   for (const ContainerSeries& series : all) {
     declare(out, series.name, "gauge", series.help);
     std::map<std::string, double> values;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -45,6 +46,8 @@ json::array child_columns(TopologyId topology) {
       json::object{{"id", is_process ? "process_memory_usage_bytes" : "docker_memory_usage"},
                    {"label", "Memory"},
                    {"dataType", "number"}});
+  columns.push_back(
+      json::object{{"id", "open_files_count"}, {"label", "Open files"}, {"dataType", "number"}});
   return columns;
 }
 
@@ -123,8 +126,19 @@ std::string ports_text(const Link& link) {
   return text;
 }
 
+std::string names_text(const Link& link) {
+  std::string text;
+  for (const std::string& name : link.names) {
+    text += (text.empty() ? "" : ", ") + name;
+  }
+  return text;
+}
+
 json::object connection_json(const Node& other, const Link& link) {
   json::array rows;
+  if (!link.names.empty()) {
+    rows.push_back(json::object{{"id", "remote"}, {"value", names_text(link)}});
+  }
   rows.push_back(json::object{{"id", "port"}, {"value", ports_text(link)}});
   rows.push_back(json::object{{"id", "count"}, {"value", std::to_string(link.facts.count)}});
   rows.push_back(
@@ -152,40 +166,45 @@ json::object connections_table(std::string_view id,
                                std::string_view path,
                                json::array connections) {
   const auto column = [](std::string_view column_id, std::string_view text, bool sort) {
-    json::object object{
-        {"id", column_id}, {"label", text}, {"dataType", column_id == "port" ? "" : "number"}};
+    json::object object{{"id", column_id},
+                        {"label", text},
+                        {"dataType", column_id == "port" || column_id == "remote" ? "" : "number"}};
     if (sort) {
       object["defaultSort"] = true;
     }
     return object;
   };
+  json::array columns{column("port", "Port", false),
+                      column("count", "Count", true),
+                      column("sent", "Sent B/s", false),
+                      column("received", "Received B/s", false),
+                      column("rtt_us", "RTT µs", false),
+                      column("retransmits", "Retransmits", false),
+                      column("packets_sent", "Packets sent", false),
+                      column("packets_received", "Packets received", false),
+                      column("opened", "Opened", false),
+                      column("failed", "Failed", false)};
+  // Named ones say so in their first field.
+  if (std::any_of(connections.begin(), connections.end(), [](const json::value& connection) {
+        return connection.at("metadata").at(0).at("id") == "remote";
+      })) {
+    columns.insert(columns.begin(), column("remote", "Remote", false));
+  }
   return {{"id", id},
           {"topologyId", path},
           {"label", label},
-          {"columns",
-           {column("port", "Port", false),
-            column("count", "Count", true),
-            column("sent", "Sent B/s", false),
-            column("received", "Received B/s", false),
-            column("rtt_us", "RTT µs", false),
-            column("retransmits", "Retransmits", false),
-            column("packets_sent", "Packets sent", false),
-            column("packets_received", "Packets received", false),
-            column("opened", "Opened", false),
-            column("failed", "Failed", false)}},
+          {"columns", std::move(columns)},
           {"connections", std::move(connections)}};
 }
 
-json::array connections_json(const Node& node, std::string_view path, const View& view) {
+json::array connections_json(const Node& node, std::string_view path, const ViewBook& view) {
   json::array inbound;
   json::array outbound;
-  for (const auto& [id, other] : view) {
-    if (const auto link = other.links.find(node.id); link != other.links.end()) {
-      inbound.push_back(connection_json(other, link->second));
-    }
+  for (const Node* const other : view.clients_of(node.id)) {
+    inbound.push_back(connection_json(*other, other->links.at(node.id)));
   }
   for (const auto& [to, link] : node.links) {
-    if (const auto other = view.find(to); other != view.end()) {
+    if (const auto other = view.view().find(to); other != view.view().end()) {
       outbound.push_back(connection_json(other->second, link));
     }
   }
@@ -211,7 +230,20 @@ json::array controls_json(const Node& node) {
   return controls;
 }
 
-json::array options_json(const TopologySpec& spec) {
+// Several of them may be chosen.
+json::object stacks_json(const std::set<std::string>& stacks) {
+  json::array values;
+  for (const std::string& stack : stacks) {
+    values.push_back(json::object{{"value", stack}, {"label", stack}});
+  }
+  return {{"id", kStackGroup},
+          {"defaultValue", ""},
+          {"options", std::move(values)},
+          {"selectType", "union"},
+          {"noneLabel", "All Stacks"}};
+}
+
+json::array options_json(const TopologySpec& spec, const ViewStats& stats) {
   json::array groups;
   for (const OptionGroup& group : spec.options) {
     json::array values;
@@ -224,6 +256,9 @@ json::array options_json(const TopologySpec& spec) {
                                   {"selectType", "one"},
                                   {"noneLabel", ""}});
   }
+  if (spec.has_stacks && !stats.stacks.empty()) {
+    groups.push_back(stacks_json(stats.stacks));
+  }
   return groups;
 }
 
@@ -231,7 +266,7 @@ json::object topology_json(const TopologySpec& spec, const ViewStats& stats) {
   return {{"name", spec.name},
           {"rank", spec.rank},
           {"hide_if_empty", spec.hide_if_empty},
-          {"options", options_json(spec)},
+          {"options", options_json(spec, stats)},
           {"url", fmt::format("/api/topology/{}", spec.path)},
           {"stats",
            {{"node_count", stats.node_count},
@@ -268,7 +303,7 @@ void append_loading(std::string& out, const std::optional<Loading>& loading) {
 
 std::string details_text(const Node& node,
                          TopologyId topology,
-                         const View& view,
+                         const ViewBook& view,
                          const probe::Report& report,
                          const Staleness& staleness) {
   std::string text = summary_text(node, staleness);

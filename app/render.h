@@ -24,7 +24,7 @@ namespace weft::app {
 // The JSON of a node with what is around it: children, connections. `view` is the one it is from.
 std::string details_text(const Node& node,
                          TopologyId topology,
-                         const View& view,
+                         const ViewBook& view,
                          const probe::Report& report,
                          const Staleness& staleness);
 

@@ -16,41 +16,47 @@ constexpr std::array kStopped{OptionValue{"stopped", "Stopped containers"},
                               OptionValue{"both", "Both"}};
 constexpr std::array kPseudo{OptionValue{"show", "Show uncontained"},
                              OptionValue{"hide", "Hide uncontained"}};
+constexpr std::array kUnmanaged{OptionValue{"show", "Show unmanaged"},
+                                OptionValue{"hide", "Hide unmanaged"}};
 constexpr std::array kProcessOptions{OptionGroup{"unconnected", "hide", kUnconnected}};
 constexpr std::array kContainerOptions{OptionGroup{"system", "application", kSystem},
                                        OptionGroup{"stopped", "running", kStopped},
                                        OptionGroup{"pseudo", "hide", kPseudo}};
+constexpr std::array kServiceOptions{OptionGroup{"pseudo", "hide", kUnmanaged}};
 
 using enum TopologyId;
 constexpr std::array kTopologies{
     TopologySpec{Processes, "processes", "Processes", "", 1, true, kProcessOptions},
     TopologySpec{
         ProcessesByName, "processes-by-name", "by name", "processes", 1, true, kProcessOptions},
-    TopologySpec{Containers, "containers", "Containers", "", 2, false, kContainerOptions},
+    TopologySpec{Containers, "containers", "Containers", "", 2, false, kContainerOptions, true},
     TopologySpec{ContainersByHostname,
                  "containers-by-hostname",
                  "by DNS name",
                  "containers",
                  2,
                  false,
-                 kContainerOptions},
+                 kContainerOptions,
+                 true},
     TopologySpec{ContainersByImage,
                  "containers-by-image",
                  "by image",
                  "containers",
                  2,
                  false,
-                 kContainerOptions},
+                 kContainerOptions,
+                 true},
     TopologySpec{ContainersByNetwork,
                  "containers-by-network",
                  "by network",
                  "containers",
                  2,
                  false,
-                 kContainerOptions},
+                 kContainerOptions,
+                 true},
     TopologySpec{Pods, "pods", "Pods", "", 3, true, {}},
     TopologySpec{EcsTasks, "ecs-tasks", "Tasks", "", 3, true, {}},
-    TopologySpec{SwarmServices, "swarm-services", "Services", "", 3, true, {}},
+    TopologySpec{SwarmServices, "swarm-services", "Services", "", 3, true, kServiceOptions, true},
     TopologySpec{Hosts, "hosts", "Hosts", "", 4, false, {}},
     TopologySpec{Weave, "weave", "Weave Net", "hosts", 4, false, {}},
 };
@@ -79,17 +85,35 @@ Filter::Filter(const Choice& choice) {
   system_ = is_chosen("system", "application");
   stopped_ = is_chosen("stopped", "running");
   running_ = is_chosen("stopped", "stopped");
+  const auto stacks = choice.find(kStackGroup);
+  for (std::string_view left = stacks == choice.end() ? "" : stacks->second; !left.empty();) {
+    const std::size_t end = std::min(left.find(','), left.size());
+    if (end > 0) {
+      stacks_.emplace(left.substr(0, end));
+    }
+    left.remove_prefix(std::min(left.size(), end + 1));
+  }
 }
 
 bool Filter::hides(const Node& node) const {
   if (node.pseudo) {
-    return uncontained_ && node.id.starts_with("pseudo:uncontained:");
+    return uncontained_
+           && (node.id.starts_with(kUncontained) || node.id.starts_with(kUnmanagedContainers));
+  }
+  const bool is_elsewhere =
+      !stacks_.empty()
+      && std::none_of(node.stacks.begin(), node.stacks.end(), [this](const std::string& stack) {
+           return stacks_.contains(stack);
+         });
+  if (is_elsewhere) {
+    return true;
   }
   return (node.system ? system_ : applications_) || (node.stopped ? stopped_ : running_);
 }
 
 // Scope's rule: without any query no option filters; with one, groups that are not named take their
-// defaults, and a value that does not exist switches its group off.
+// defaults, and a value that does not exist switches its group off. Which stacks there are is a
+// matter of what runs.
 Choice choice_of(const TopologySpec& spec, const Choice& query) {
   Choice choice;
   if (query.empty()) {
@@ -106,6 +130,10 @@ Choice choice_of(const TopologySpec& spec, const Choice& query) {
     if (is_known) {
       choice.emplace(group.id, value);
     }
+  }
+  const auto stacks = query.find(kStackGroup);
+  if (spec.has_stacks && stacks != query.end() && !stacks->second.empty()) {
+    choice.emplace(*stacks);
   }
   return choice;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,7 +50,10 @@ struct TopologySpec {
   int rank;
   bool hide_if_empty;
   std::span<const OptionGroup> options;
+  bool has_stacks = false;  // A stack of a swarm may be chosen: kStackGroup, several by commas.
 };
+
+inline constexpr std::string_view kStackGroup = "namespace";
 
 std::span<const TopologySpec> topologies();
 const TopologySpec* find_topology(std::string_view path);
@@ -79,6 +83,7 @@ class Filter {
   bool applications_ = false;
   bool stopped_ = false;
   bool running_ = false;
+  std::set<std::string, std::less<>> stacks_;  // Empty: all, and what is in none.
 };
 
 // What a query chooses of a topology's options.
@@ -96,5 +101,8 @@ std::string image_name(std::string_view image);
 inline constexpr std::string_view kInternetIn = "in-theinternet";
 inline constexpr std::string_view kInternetOut = "out-theinternet";
 inline constexpr std::string_view kLocalNetwork = "pseudo:local-network";
+// What comes before the name of a host.
+inline constexpr std::string_view kUncontained = "pseudo:uncontained:";
+inline constexpr std::string_view kUnmanagedContainers = "pseudo:unmanaged:";
 
 }  // namespace weft::app

@@ -29,7 +29,7 @@ struct Row {
 struct Metric {
   std::string_view id;
   std::string_view label;
-  std::string_view format;  // "percent", "filesize" or nothing.
+  std::string_view format;  // "percent", "filesize", "integer" or nothing.
   double value = 0;
   double max = 0;
   double priority = 0;
@@ -62,10 +62,14 @@ struct Table {
   friend bool operator==(const Table&, const Table&) = default;
 };
 
+// To be read: what a crawler asks is told by the number of its connections.
+inline constexpr std::size_t kNamesOfLink = 16;
+
 // All connections from one node to another.
 struct Link {
   EdgeFacts facts;
   std::set<std::pair<std::uint16_t, Transport>> ports;
+  std::set<std::string> names{};  // Of whom on the Internet; the first ones, at most kNamesOfLink.
 
   friend bool operator==(const Link&, const Link&) = default;
 };
@@ -82,6 +86,7 @@ struct Node {
   // A container of the infrastructure, and one that does not run: the views' options hide them.
   bool system = false;
   bool stopped = false;
+  std::set<std::string> stacks{};  // Of a swarm, that it is a part of.
   std::vector<Row> metadata;
   std::vector<Metric> metrics;
   std::vector<Parent> parents;

@@ -18,7 +18,8 @@ struct ObservedHost {
   Duration uptime{};
   double load1 = 0;
   std::uint32_t cpu_count = 0;
-  Duration cpu_busy{};  // Since boot, of all CPUs.
+  Duration cpu_busy{};      // Since boot, of all CPUs.
+  std::uint64_t forks = 0;  // Processes and threads begun since boot; 0 if unknown.
   std::uint64_t memory_total_bytes = 0;
   std::uint64_t memory_available_bytes = 0;
   std::vector<Cidr> addresses;  // Of all interfaces, with their masks.
@@ -39,7 +40,11 @@ struct ObservedProcess {
   bool remembered = false;
   Duration cpu{};  // User and system, since its start.
   std::uint64_t rss_bytes = 0;
-  std::uint64_t netns = 0;  // Inode of its network namespace; 0 if it may not be known.
+  std::uint32_t descriptor_count = 0;
+  std::uint32_t descriptor_max = 0;  // That it may have; 0 if unknown.
+  std::uint64_t netns = 0;           // Inode of its network namespace; 0 if it may not be known.
+  // Device and inode of its root directory, if that is its own, in a mount namespace of its own.
+  std::string root{};
 
   friend bool operator==(const ObservedProcess&, const ObservedProcess&) = default;
 };

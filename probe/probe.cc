@@ -115,6 +115,7 @@ void Probe::on_deadline(TimePoint now, ProbeActions& out) {
     if (was_watched) {
       // The next watcher's first look would otherwise compare with one of long ago.
       tracker_ = Tracker();
+      carried_.clear();
       is_first_look_ = true;
       out.emplace_back(Rest{});
     }
@@ -127,6 +128,38 @@ void Probe::on_deadline(TimePoint now, ProbeActions& out) {
     last_sample_ = now;
     next_sample_ = now + interval();
     out.emplace_back(TakeSample{});
+  }
+}
+
+void Probe::add_rates(TimePoint now, OverlayFacts& overlay) {
+  const auto before = std::exchange(carried_, {});
+  const double seconds =
+      std::chrono::duration<double>(now - std::exchange(carried_at_, now)).count();
+  const auto rate = [seconds](std::uint64_t was, std::uint64_t is) {
+    const double grown = static_cast<double>(is - std::min(was, is));
+    return seconds <= 0 ? std::uint64_t{0} : static_cast<std::uint64_t>(grown / seconds);
+  };
+  for (PathFacts& path : overlay.paths) {
+    if (const auto known = before.find(path.peer); known != before.end()) {
+      path.carried.sent_per_second = rate(known->second.sent, path.carried.sent);
+      path.carried.received_per_second = rate(known->second.received, path.carried.received);
+    }
+    carried_.emplace(path.peer, path.carried);
+  }
+}
+
+// Of those whom somebody here asked.
+void Probe::add_names(HostReport& report) const {
+  if (!options_.name_of) {
+    return;
+  }
+  for (const auto& [key, flow] : report.flows) {
+    if (key.direction != Direction::Outbound || report.names.contains(key.remote)) {
+      continue;
+    }
+    if (std::string name = options_.name_of(key.remote); !name.empty()) {
+      report.names.emplace(key.remote, std::move(name));
+    }
   }
 }
 
@@ -147,7 +180,9 @@ void Probe::on_sample(TimePoint now,
   report.sequence = ++sequence_;
   report.interval = interval();
   report.host.version = options_.version;
+  add_rates(now, overlay);
   report.overlay = std::move(overlay);
+  add_names(report);
   enforce_limits(report);
   const Bytes message = encode_report_within(std::move(report), options_.report_size_max);
   for (auto& [name, watcher] : watchers_) {

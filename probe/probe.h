@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <variant>
 #include <vector>
@@ -47,6 +48,9 @@ class Probe {
     PeerName self;
     Incarnation incarnation;
     std::string version;
+    // What the name server here has told that an address is called; empty text if it has not. None:
+    // there is none.
+    std::function<std::string(const Ip&)> name_of{};
     // Every agent can be watched from; more than a few people at once means a loop somewhere.
     std::size_t watchers_max = 64;
     // Gossip's limit, less room for the envelope.
@@ -83,12 +87,16 @@ class Probe {
   };
 
   Duration interval() const;
+  void add_names(HostReport& report) const;
+  void add_rates(TimePoint now, OverlayFacts& overlay);
   void look_again(TimePoint now);
   void note_cost(TimePoint now, Duration cost);
 
   Options options_;
   std::map<PeerName, Watcher> watchers_;
   Tracker tracker_;
+  std::map<PeerName, FlowFacts> carried_;  // By paths, as last told of.
+  TimePoint carried_at_{};
   bool sampling_ = false;
   bool changed_ = false;  // Since the sample that is being taken began.
   TimePoint next_sample_ = kNever;

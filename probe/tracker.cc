@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "probe/engine_json.h"
+#include "probe/container_id.h"
 #include "probe/mask.h"
 
 namespace weft::probe {
@@ -96,8 +96,8 @@ HostReport Tracker::digest(const Sample& sample) {
 }
 
 // Namespaces are known by who is in them; where two containers share one, the first by id stands
-// for it. The host's own belongs to nobody. A container that only its cgroup shows (containerd,
-// Podman, LXC without an engine we ask) has no more than its id.
+// for it. The host's own belongs to nobody. A container that no engine told of has no more than its
+// id, and a name.
 void Tracker::note_containers(const Sample& sample, HostReport& out) {
   container_of_pid_.clear();
   container_of_netns_.clear();
@@ -108,15 +108,15 @@ void Tracker::note_containers(const Sample& sample, HostReport& out) {
   pids_.clear();
   for (const ObservedProcess& process : sample.processes) {
     pids_.insert(process.pid);
-    const std::string id = container_of_cgroup(process.cgroup);
-    if (id.empty()) {
+    auto found = container_of(process, sample.host.name);
+    if (!found) {
       continue;
     }
+    const std::string& id = found->id;
     if (!known.contains(id)) {
-      constexpr std::size_t kShortId = 12;
       ContainerFacts container;
       container.id = id;
-      container.name = id.substr(0, kShortId);
+      container.name = std::move(found->name);
       known.emplace(id, std::move(container));
     }
     container_of_pid_.emplace(process.pid, id);
@@ -153,6 +153,9 @@ void Tracker::digest_host(const Sample& sample, HostReport& out) {
   out.host.os = host.os;
   out.host.uptime = host.uptime;
   out.host.load1 = host.load1;
+  out.host.forks = host.forks;
+  out.host.forks_per_second = per_second(host.forks - std::min(host.forks, forks_), elapsed_);
+  forks_ = host.forks;
   out.host.cpu_count = host.cpu_count;
   out.host.usage.cpu_percent = percent_of(host.cpu_busy - host_cpu_, elapsed_);
   out.host.usage.memory_bytes =
@@ -201,6 +204,8 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
     facts.command = mask_command(process.command);
     facts.uid = process.uid;
     facts.thread_count = process.thread_count;
+    facts.descriptor_count = process.descriptor_count;
+    facts.descriptor_max = process.descriptor_max;
     facts.usage.memory_bytes = process.rss_bytes;
     facts.usage.cpu_percent = cpu_percent(process, sample.at, before);
     if (const auto found = container_of_pid_.find(process.pid); found != container_of_pid_.end()) {
@@ -209,6 +214,7 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
       container.usage.cpu_percent += facts.usage.cpu_percent;
       container.usage.memory_bytes += facts.usage.memory_bytes;
       ++container.process_count;
+      container.descriptor_count += facts.descriptor_count;
     }
     out.processes.push_back(std::move(facts));
   }
@@ -354,7 +360,7 @@ void Tracker::sum_ended(const Sample& sample, Sums& sums) {
       continue;
     }
     Sum& sum = sums[key];
-    sum.facts.count += static_cast<std::uint32_t>(unseen);
+    sum.facts.count += unseen;
     sum.facts.opened += connections.opened;
     sum.facts.failed += connections.failed;
     sum.facts.retransmits += connections.retransmits;
@@ -394,7 +400,7 @@ void Tracker::sum_datagrams(const Sample& sample, Sums& sums) {
     sum.traffic.add(traffic_of(talk));
     // A connected socket may have been counted as one.
     sum.facts.opened = std::max(sum.facts.opened, talk.opened);
-    sum.facts.count = std::max(sum.facts.count, static_cast<std::uint32_t>(talk.closed));
+    sum.facts.count = std::max(sum.facts.count, talk.closed);
     if (said > 0 && (talks_.size() < kTalksMax || talks_.contains(key))) {
       talks_[key] = {.at = sample.at, .count = sum.facts.count};
     }

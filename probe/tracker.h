@@ -67,7 +67,7 @@ class Tracker {
   };
   struct Talk {  // Datagrams of a kind.
     TimePoint at{};
-    std::uint32_t count = 0;
+    std::uint64_t count = 0;
   };
   struct Total {
     TimePoint active{};
@@ -106,6 +106,7 @@ class Tracker {
   TimePoint previous_at_{};
   Duration elapsed_{};
   Duration host_cpu_{};
+  std::uint64_t forks_ = 0;
   std::map<ProcessId, CpuTime> process_cpu_;
   std::map<std::uint64_t, Told> told_;  // By inode.
   // Of sockets that were gone at the last look, though their ends had not been counted yet.

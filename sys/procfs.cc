@@ -35,6 +35,9 @@ constexpr std::size_t kFileMax = 16 * 1024;
 constexpr std::uint64_t kRestLooks = 8;
 constexpr std::uint64_t kYoungSeconds = 5;
 
+// Where descriptors have to be walked, a microsecond each, a process's are this rarely.
+constexpr std::uint64_t kWalkLooks = 16;
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -91,6 +94,19 @@ std::string_view read_link(const std::string& path, std::array<char, 64>& buffer
                    : std::string_view(buffer.data(), static_cast<std::size_t>(size));
 }
 
+std::uint64_t mounts_of(const std::string& folder) {
+  std::array<char, 64> buffer{};
+  return inode_of_link(read_link(folder + "/ns/mnt", buffer), "mnt");
+}
+
+// Empty if it may not be known.
+std::string root_of(const std::string& folder) {
+  struct stat status {};
+  return ::stat((folder + "/root").c_str(), &status) == 0
+             ? fmt::format("{:x}-{:x}", status.st_dev, status.st_ino)
+             : "";
+}
+
 // cgroup v2 has one line, "0::/path"; of v1's many the longest path is the most telling, as a
 // runtime need not use every controller.
 std::string cgroup_of(std::string_view content) {
@@ -114,6 +130,35 @@ std::string command_of(std::string content) {
     c = c == '\0' ? ' ' : c;
   }
   return content;
+}
+
+// proc(5), /proc/[pid]/limits: the soft limit is the first number of its line. 0 if there is none.
+std::uint32_t descriptor_max_of(std::string_view limits) {
+  constexpr std::string_view kKey = "Max open files";
+  const std::size_t at = limits.find(kKey);
+  if (at == std::string_view::npos) {
+    return 0;
+  }
+  const std::string_view rest = limits.substr(at + kKey.size());
+  const auto words = words_of(rest.substr(0, rest.find('\n')));
+  return words.empty() ? 0 : to_number<std::uint32_t>(words.front());
+}
+
+// Linux 6.2 and later say as the size of the folder how many descriptors there are.
+std::uint32_t told_descriptors(const std::string& folder) {
+  struct stat status {};
+  return ::stat((folder + "/fd").c_str(), &status) == 0 ? static_cast<std::uint32_t>(status.st_size)
+                                                        : 0;
+}
+
+std::uint32_t walked_descriptors(const std::string& folder) {
+  const Directory directory(::opendir((folder + "/fd").c_str()));
+  std::uint32_t count = 0;
+  while (directory && ::readdir(directory.get()) != nullptr) {
+    ++count;
+  }
+  constexpr std::uint32_t kDots = 2;
+  return count - std::min(count, kDots);
 }
 
 Duration ticks(std::uint64_t count) {
@@ -222,7 +267,12 @@ std::string os_name(const HostPaths& host) {
 
 class Procfs final : public ProcessSource {
  public:
-  explicit Procfs(const HostPaths& host) : root_(host.proc), os_(os_name(host)) {}
+  explicit Procfs(const HostPaths& host)
+      : root_(host.proc),
+        os_(os_name(host)),
+        is_count_told_(told_descriptors(root_ + "/self") > 0),
+        init_mounts_(mounts_of(root_ + "/1")),
+        init_root_(root_of(root_ + "/1")) {}
 
   Result<ObservedHost> host() override;
   Result<std::vector<ObservedProcess>> processes() override;
@@ -238,6 +288,7 @@ class Procfs final : public ProcessSource {
     std::string cgroup;
     std::uint32_t uid = 0;
     std::uint64_t netns = 0;
+    std::string root;
     std::uint64_t look = 0;
   };
 
@@ -249,12 +300,20 @@ class Procfs final : public ProcessSource {
     ObservedProcess process;
   };
 
-  bool read_process(std::uint32_t pid, ObservedProcess& out);
+  // `before` is how it was at an earlier look; null if it was not there.
+  bool read_process(std::uint32_t pid, const ObservedProcess* before, ObservedProcess& out);
+  void count_descriptors(const std::string& folder,
+                         const ObservedProcess* before,
+                         ObservedProcess& out) const;
   std::optional<ObservedProcess> observe(std::uint32_t pid, std::uint64_t entry);
   const Lasting& lasting_of(const ObservedProcess& process, const std::string& folder);
+  std::string own_root(const std::string& folder) const;
 
   std::string root_;
   std::string os_;
+  bool is_count_told_;
+  std::uint64_t init_mounts_;  // Of the host's first process; 0 if they may not be known.
+  std::string init_root_;
   std::map<std::uint32_t, Lasting> lasting_;
   std::map<std::uint32_t, Known> known_;
   std::uint64_t young_after_ = 0;  // Started later than this, in ticks: young.
@@ -282,6 +341,10 @@ Result<ObservedHost> Procfs::host() {
   constexpr std::array<std::size_t, 6> kBusy{1, 2, 3, 6, 7, 8};
   for (const std::size_t field : kBusy) {
     host.cpu_busy += field < cpu.size() ? ticks(to_number<std::uint64_t>(cpu[field])) : Duration{};
+  }
+  constexpr std::string_view kForks = "\nprocesses ";
+  if (const std::size_t at = stat->find(kForks); at != std::string::npos) {
+    host.forks = to_number<std::uint64_t>(std::string_view(*stat).substr(at + kForks.size()));
   }
   host.cpu_count = static_cast<std::uint32_t>(::sysconf(_SC_NPROCESSORS_ONLN));
   host.memory_total_bytes = meminfo_bytes(*meminfo, "MemTotal:");
@@ -329,7 +392,7 @@ std::optional<ObservedProcess> Procfs::observe(std::uint32_t pid, std::uint64_t 
     return known.process;
   }
   ObservedProcess process;
-  if (!read_process(pid, process)) {
+  if (!read_process(pid, is_same ? &known.process : nullptr, process)) {
     return std::nullopt;
   }
   const bool did_nothing = is_same && known.process.cpu == process.cpu
@@ -344,7 +407,7 @@ std::optional<ObservedProcess> Procfs::observe(std::uint32_t pid, std::uint64_t 
   return process;
 }
 
-bool Procfs::read_process(std::uint32_t pid, ObservedProcess& out) {
+bool Procfs::read_process(std::uint32_t pid, const ObservedProcess* before, ObservedProcess& out) {
   const std::string folder = fmt::format("{}/{}", root_, pid);
   const auto stat = read_file(folder + "/stat");
   if (!stat || !parse_stat(*stat, out)) {
@@ -356,7 +419,28 @@ bool Procfs::read_process(std::uint32_t pid, ObservedProcess& out) {
   out.cgroup = lasting.cgroup;
   out.uid = lasting.uid;
   out.netns = lasting.netns;
+  out.root = lasting.root;
+  count_descriptors(folder, before, out);
   return true;
+}
+
+// A limit that is changed later is seen when the count has changed, too.
+void Procfs::count_descriptors(const std::string& folder,
+                               const ObservedProcess* before,
+                               ObservedProcess& out) const {
+  if (before != nullptr) {
+    out.descriptor_count = before->descriptor_count;
+    out.descriptor_max = before->descriptor_max;
+    if (!is_count_told_ && (look_ + out.pid) % kWalkLooks != 0) {
+      return;
+    }
+  }
+  const std::uint32_t count =
+      is_count_told_ ? told_descriptors(folder) : walked_descriptors(folder);
+  if (count != out.descriptor_count) {
+    out.descriptor_count = count;
+    out.descriptor_max = descriptor_max_of(read_file(folder + "/limits").value_or(""));
+  }
 }
 
 const Procfs::Lasting& Procfs::lasting_of(const ObservedProcess& process,
@@ -376,7 +460,18 @@ const Procfs::Lasting& Procfs::lasting_of(const ObservedProcess& process,
   lasting.uid = ::stat(folder.c_str(), &status) == 0 ? status.st_uid : 0;
   std::array<char, 64> buffer{};
   lasting.netns = inode_of_link(read_link(folder + "/ns/net", buffer), "net");
+  lasting.root = own_root(folder);
   return lasting;
+}
+
+// A daemon that changes its root without mounts of its own is one of the host's.
+std::string Procfs::own_root(const std::string& folder) const {
+  const std::uint64_t mounts = mounts_of(folder);
+  if (mounts == 0 || init_mounts_ == 0 || mounts == init_mounts_) {
+    return "";
+  }
+  std::string root = root_of(folder);
+  return root == init_root_ ? "" : root;
 }
 
 std::map<std::uint64_t, std::uint32_t> Procfs::owners_of(const std::set<std::uint64_t>& inodes,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -21,20 +22,36 @@ constexpr PeerName kScraper{};
 constexpr std::chrono::seconds kScrapeLease(60);
 constexpr std::chrono::seconds kScrapeInterval(10);
 
+std::uint32_t to_us(const std::optional<Duration>& duration) {
+  using std::chrono::microseconds;
+  const auto us = duration ? std::chrono::duration_cast<microseconds>(*duration).count() : 0;
+  return static_cast<std::uint32_t>(
+      std::min<std::int64_t>(us, std::numeric_limits<std::uint32_t>::max()));
+}
+
+probe::FlowFacts carried_to(PeerName peer, const router::DatapathStatus& datapath) {
+  const auto found = datapath.traffic.find(peer);
+  if (found == datapath.traffic.end()) {
+    return {};
+  }
+  return {.sent = found->second.bytes_out,
+          .received = found->second.bytes_in,
+          .packets_sent = found->second.packets_out,
+          .packets_received = found->second.packets_in};
+}
+
 probe::PathFacts path_facts(const router::PathStatus& status,
                             const router::DatapathStatus& datapath) {
-  using std::chrono::microseconds;
   const auto mtu = datapath.path_mtus.find(status.peer);
   const bool is_relayed = status.path.way == router::Way::Relay;
-  const auto rtt = status.rtt ? std::chrono::duration_cast<microseconds>(*status.rtt).count() : 0;
   return {.peer = status.peer,
           .way = is_relayed ? "relay" : to_string(status.path),
           .via = status.path.via,
           .encrypted = status.encrypted,
           .lost = status.lost,
-          .rtt_us = static_cast<std::uint32_t>(
-              std::min<std::int64_t>(rtt, std::numeric_limits<std::uint32_t>::max())),
-          .mtu = mtu == datapath.path_mtus.end() ? 0 : mtu->second};
+          .rtt_us = to_us(status.rtt),
+          .mtu = mtu == datapath.path_mtus.end() ? 0 : mtu->second,
+          .carried = carried_to(status.peer, datapath)};
 }
 
 }  // namespace
@@ -56,9 +73,12 @@ void Agent::start_probe(const Seat& seat) {
   probe_ = std::make_unique<probe::ProbeService>(
       host_.io.get_executor(),
       host_.clock,
-      probe::Probe::Options{.self = seat.identity.name,
-                            .incarnation = seat.identity.incarnation,
-                            .version = std::string(kVersion)},
+      probe::Probe::Options{
+          .self = seat.identity.name,
+          .incarnation = seat.identity.incarnation,
+          .version = std::string(kVersion),
+          .name_of =
+              [this](const Ip& address) { return dns_ ? dns_->name_of(address) : std::string(); }},
       std::move(sources),
       probe::ProbeService::Hooks{.overlay = [this] { return overlay_facts(); },
                                  .tell = [this](probe::Tell report) { tell(std::move(report)); }});
@@ -181,7 +201,9 @@ probe::OverlayFacts Agent::overlay_facts() const {
                            .outbound = connection.outbound,
                            .authenticated = connection.authenticated,
                            .state = std::string(text_of(connection.state)),
-                           .reason = connection.reason});
+                           .reason = connection.reason,
+                           .rtt_us = to_us(connection.rtt),
+                           .loss_percent = connection.loss_percent});
   }
   for (const router::PathStatus& status : datapath.paths) {
     facts.paths.push_back(path_facts(status, datapath));

@@ -1,9 +1,6 @@
 #include "app/picture/directory.h"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
-#include <functional>
 #include <iterator>
 #include <string_view>
 
@@ -176,27 +173,6 @@ void claim_shared(const HostReport& host, Claims& claims) {
 
 }  // namespace
 
-ReadKey& ReadKey::add(std::uint64_t number) {
-  constexpr std::uint64_t kMix = 0x9e3779b97f4a7c15U;  // 2^64 by the golden ratio: spreads numbers.
-  constexpr unsigned kHalf = 32;
-  value_ = (value_ ^ number) * kMix;
-  value_ ^= value_ >> kHalf;
-  return *this;
-}
-
-ReadKey& ReadKey::add(const std::string& text) {
-  return add(std::hash<std::string>()(text));
-}
-
-ReadKey& ReadKey::add(const Ip& address) {
-  if (address.is_v4()) {
-    return add(address.v4().number());
-  }
-  std::array<std::uint64_t, 2> halves{};
-  std::memcpy(halves.data(), address.v6().octets().data(), sizeof halves);
-  return add(halves[0]).add(halves[1]);
-}
-
 Claims claims_of(const HostReport& host) {
   Claims claims;
   std::set<Ip> overlay;
@@ -229,6 +205,7 @@ Claims claims_of(const HostReport& host) {
   if (const auto range = Cidr::parse(host.overlay.range); range.ok()) {
     claims.networks.push_back(range.value().network());
   }
+  claims.names = {host.names.begin(), host.names.end()};
   sort(claims.containers);
   sort(claims.overlay);
   sort(claims.published);
@@ -244,6 +221,12 @@ Claims claims_of(const HostReport& host) {
 void Directory::touch(bool has_changed, std::uint64_t key) {
   if (has_changed) {
     touched_.push_back(key);
+  }
+}
+
+void Directory::touch_network(bool has_changed, const Cidr& network) {
+  if (has_changed) {
+    touched_networks_.push_back(network);
   }
 }
 
@@ -295,16 +278,11 @@ Directory::Affected Directory::change(PeerName host, const Claims& before, const
         affected.remotes.insert(address);
         touch(claim(host_of_, address, host), key_of_address(address));
       });
-  const auto note_network = [this](bool has_changed, const Cidr& network) {
-    if (has_changed) {
-      touched_networks_.push_back(network);
-    }
-  };
   difference(
       before.networks,
       after.networks,
-      [&](const Cidr& network) { note_network(count_out(networks_, network), network); },
-      [&](const Cidr& network) { note_network(count_in(networks_, network), network); });
+      [&](const Cidr& network) { touch_network(count_out(networks_, network), network); },
+      [&](const Cidr& network) { touch_network(count_in(networks_, network), network); });
   difference(
       before.on_host_network,
       after.on_host_network,
@@ -314,8 +292,27 @@ Directory::Affected Directory::change(PeerName host, const Claims& before, const
       [&](const std::string& id) {
         affected.all |= count_in(on_host_network_, ContainerAt(host, id));
       });
+  change_names(host, before, after, affected);
   change_shared(host, before, after);
   return affected;
+}
+
+// A host's names are for its own flows alone.
+void Directory::change_names(PeerName host,
+                             const Claims& before,
+                             const Claims& after,
+                             Affected& affected) {
+  difference(
+      before.names,
+      after.names,
+      [&](const auto& item) {
+        names_.erase({host, item.first});
+        affected.remotes.insert(item.first);
+      },
+      [&](const auto& item) {
+        names_.insert_or_assign(Scoped(host, item.first), item.second);
+        affected.remotes.insert(item.first);
+      });
 }
 
 void Directory::change_shared(PeerName host, const Claims& before, const Claims& after) {
@@ -559,6 +556,10 @@ EdgeKey Directory::outbound_edge(PeerName host, const FlowKey& key, Reads& reads
                      key.local,
                      reads);
     }
+  }
+  if (target.party.kind == Party::Kind::Internet) {
+    const auto name = names_.find({host, key.remote});
+    target.party.name = name == names_.end() ? std::string() : name->second;
   }
   return {.from = {.kind = Party::Kind::Known,
                    .host = host,

@@ -22,6 +22,7 @@
 
 #include "app/graph.h"
 #include "app/picture/agreed.h"
+#include "app/picture/read_key.h"
 #include "probe/report/report.h"
 
 namespace weft::app {
@@ -32,8 +33,9 @@ struct Claims {
   std::vector<std::pair<Ip, std::string>> overlay;     // Those of them that are on the overlay.
   std::vector<std::tuple<Transport, std::uint16_t, std::string, std::uint16_t>> published;
   std::vector<Ip> own;
-  std::vector<Cidr> networks;                // Attached, and the overlay's.
-  std::vector<std::string> on_host_network;  // Containers.
+  std::vector<Cidr> networks;                     // Attached, and the overlay's.
+  std::vector<std::pair<Ip, std::string>> names;  // Of addresses on the Internet.
+  std::vector<std::string> on_host_network;       // Containers.
   // Services that several processes answer for, and who is the parent of all of these: a server
   // that forks, or hands connections to workers.
   std::vector<std::tuple<Transport, std::uint16_t, std::string, std::uint32_t>> shared;
@@ -110,6 +112,7 @@ class Directory {
   std::vector<Place> answered_places(PeerName host,
                                      const probe::FlowKey& key,
                                      const Claims& claims) const;
+  void change_names(PeerName host, const Claims& before, const Claims& after, Affected& affected);
   void change_shared(PeerName host, const Claims& before, const Claims& after);
   void add_server(PeerName host, const probe::FlowKey& key);
   void remove_server(PeerName host, const probe::FlowKey& key);
@@ -119,6 +122,7 @@ class Directory {
   std::uint32_t server_pid(const Service& service, const Ip& from, Reads& reads) const;
   std::uint32_t parent_of_servers(const Service& service, Reads& reads) const;
   void touch(bool has_changed, std::uint64_t key);
+  void touch_network(bool has_changed, const Cidr& network);
 
   std::map<Scoped, Agreed<std::string>> local_;  // By address on their host.
   std::map<Ip, Agreed<ContainerAt>> global_;     // Those on the overlay, by address anywhere.
@@ -126,6 +130,7 @@ class Directory {
   std::map<Published, Agreed<std::pair<std::string, std::uint16_t>>> published_;
   std::map<Scoped, std::uint32_t> own_;     // Addresses of hosts.
   std::map<Cidr, std::uint32_t> networks_;  // Attached to some host, or the overlay.
+  std::map<Scoped, std::string> names_;     // What a host's programs know an address by.
   std::map<ContainerAt, std::uint32_t> on_host_network_;
   std::map<Service, Servers> servers_;
   std::map<Service, std::uint32_t> shared_;
@@ -133,19 +138,6 @@ class Directory {
   std::map<Inside, std::uint32_t> asked_;  // Outbound flows.
   std::vector<std::uint64_t> touched_;
   std::vector<Cidr> touched_networks_;
-};
-
-// Of a thing that is looked up: numbers that are as good as distinct.
-class ReadKey {
- public:
-  explicit ReadKey(std::uint64_t kind) { add(kind); }
-  ReadKey& add(std::uint64_t number);
-  ReadKey& add(const std::string& text);
-  ReadKey& add(const Ip& address);
-  std::uint64_t value() const { return value_; }
-
- private:
-  std::uint64_t value_ = 0;
 };
 
 }  // namespace weft::app

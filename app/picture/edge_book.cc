@@ -16,28 +16,6 @@ using probe::HostReport;
 
 constexpr std::uint64_t kReported = 100;  // A kind of things to read, beyond those of Directory.
 
-EdgeFacts outward(const FlowFacts& flow) {
-  return {.count = flow.count,
-          .sent_per_second = flow.sent_per_second,
-          .received_per_second = flow.received_per_second,
-          .retransmits = flow.retransmits,
-          .rtt_us = flow.rtt_us,
-          .opened = flow.opened,
-          .failed = flow.failed,
-          .sent = flow.sent,
-          .received = flow.received,
-          .packets_sent = flow.packets_sent,
-          .packets_received = flow.packets_received};
-}
-
-EdgeFacts inward(const FlowFacts& flow) {
-  EdgeFacts facts = outward(flow);
-  std::swap(facts.sent_per_second, facts.received_per_second);
-  std::swap(facts.sent, facts.received);
-  std::swap(facts.packets_sent, facts.packets_received);
-  return facts;
-}
-
 template <class Item>
 Item take_last(std::vector<Item>& items) {
   const Item last = items.back();
@@ -335,7 +313,7 @@ void EdgeBook::sum(Tellers& tellers) {
   EdgeFacts sum;
   for (const Flow* const flow : tellers.flows) {
     const bool is_outbound = flow->key->direction == Direction::Outbound;
-    sum += is_outbound ? outward(flow->facts) : inward(flow->facts);
+    sum += is_outbound ? flow->facts : flow->facts.reversed();
   }
   auto& [key, facts] = *tellers.edge;
   facts = sum;

@@ -1,6 +1,7 @@
 #include "app/picture/share.h"
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include <fmt/format.h>
@@ -17,6 +18,31 @@ using probe::ProcessFacts;
 using probe::Report;
 
 constexpr std::size_t kSubnetsMax = 16;  // To be read; a group of containers has one or two.
+
+// Names below these are services of Amazon, Google and Microsoft, as Weave Scope has them (its
+// matchers of known services), but for virtual machines that anybody rents there.
+constexpr std::array<std::string_view, 8> kProviders{".amazonaws.com",
+                                                     ".googleapis.com",
+                                                     ".core.windows.net",
+                                                     ".servicebus.windows.net",
+                                                     ".azure-api.net",
+                                                     ".search.windows.net",
+                                                     ".cloudapp.azure.com",
+                                                     ".database.windows.net"};
+constexpr std::string_view kMachines = "ec2-";
+constexpr std::string_view kServicePrefix = "service-";
+
+bool is_service_name(std::string_view name) {
+  return !name.starts_with(kMachines)
+         && std::any_of(kProviders.begin(), kProviders.end(), [&](std::string_view provider) {
+              return name.size() > provider.size() && name.ends_with(provider);
+            });
+}
+
+// Somebody may call a container or a program like that: then it has no place in such a view.
+bool is_service_id(std::string_view id) {
+  return id.starts_with(kServicePrefix) && is_service_name(id.substr(kServicePrefix.size()));
+}
 
 // What stands for several nodes.
 struct Group {
@@ -41,10 +67,11 @@ Node local_network() {
   return node;
 }
 
-Node uncontained(const HostReport& host) {
+// What else is on a host: processes in no container, or containers of no service.
+Node rest_of(const HostReport& host, std::string_view id, std::string_view label) {
   Node node;
-  node.id = "pseudo:uncontained:" + host.origin.to_string();
-  node.label = "Uncontained";
+  node.id = std::string(id) + host.origin.to_string();
+  node.label = label;
   node.label_minor = host.host.name;
   node.rank = node.id;
   node.shape = "square";
@@ -123,12 +150,23 @@ Group group_of(TopologyId topology, const Node& node, const ContainerFacts& cont
   return {.id = network_id(names), .label = names.empty() ? "no network" : names};
 }
 
-// The containers of swarm services alone; nothing else has a place here.
+// The containers of swarm services. Of a host that has any, the others and what is in none are one
+// more node; a host without has no place here.
 Share services_share(const HostReport& host) {
   Share share;
+  const auto is_task = [](const ContainerFacts& container) {
+    return service_of(container).has_value();
+  };
+  if (std::none_of(host.containers.begin(), host.containers.end(), is_task)) {
+    return share;
+  }
+  Node rest = rest_of(host, kUnmanagedContainers, "Unmanaged");
+  const std::string rest_id = rest.id;
+  add_node(share, {}, std::move(rest));
   for (const ContainerFacts& container : host.containers) {
     const auto service = service_of(container);
     if (!service) {
+      share.places.emplace(Seat(container.id, 0), rest_id);
       continue;
     }
     Share::Piece& piece = add_to_group(share,
@@ -143,7 +181,7 @@ Share services_share(const HostReport& host) {
 
 Share containers_share(TopologyId topology, const HostReport& host) {
   Share share;
-  add_node(share, {}, uncontained(host));
+  add_node(share, {}, rest_of(host, kUncontained, "Uncontained"));
   const std::vector<Cidr> known = known_subnets(host);
   for (const ContainerFacts& container : host.containers) {
     Node node = container_node(host, container);
@@ -160,6 +198,16 @@ Share containers_share(TopologyId topology, const HostReport& host) {
   return share;
 }
 
+EdgeFacts carried_to(const HostReport& host, PeerName peer) {
+  const auto path = std::find_if(host.overlay.paths.begin(),
+                                 host.overlay.paths.end(),
+                                 [peer](const probe::PathFacts& one) { return one.peer == peer; });
+  EdgeFacts facts = path == host.overlay.paths.end() ? EdgeFacts() : path->carried;
+  facts.count = 1;
+  facts.rtt_us = path == host.overlay.paths.end() ? 0 : path->rtt_us;
+  return facts;
+}
+
 Share peer_share(const HostReport& host, const Report& all) {
   Node node = peer_node(host, all);
   for (const probe::LinkFacts& link : host.overlay.links) {
@@ -167,7 +215,7 @@ Share peer_share(const HostReport& host, const Report& all) {
                           && link.peer != host.origin.number()
                           && all.find(PeerName(link.peer)) != nullptr;
     if (is_shown) {
-      node.links[peer_id(PeerName(link.peer))].facts += EdgeFacts{.count = 1};
+      node.links[peer_id(PeerName(link.peer))].facts += carried_to(host, PeerName(link.peer));
     }
   }
   Share share;
@@ -204,9 +252,7 @@ void tell_subnets(const std::set<Cidr>& subnets, Node& node) {
   }
 }
 
-}  // namespace
-
-Share share_of(TopologyId topology, const HostReport& host, const Report& all) {
+Share whole_share(TopologyId topology, const HostReport& host, const Report& all) {
   using enum TopologyId;
   switch (topology) {
     case Processes:
@@ -232,6 +278,15 @@ Share share_of(TopologyId topology, const HostReport& host, const Report& all) {
       break;
   }
   return {};
+}
+
+}  // namespace
+
+Share share_of(TopologyId topology, const HostReport& host, const Report& all) {
+  Share share = whole_share(topology, host, all);
+  std::erase_if(share.pieces, [](const auto& item) { return is_service_id(item.first); });
+  std::erase_if(share.places, [](const auto& item) { return is_service_id(item.second); });
+  return share;
 }
 
 std::optional<Seat> seat_of(TopologyId topology, const Party& party) {
@@ -300,6 +355,20 @@ std::map<std::string, Node> outside_nodes() {
     nodes.emplace(std::move(id), std::move(node));
   }
   return nodes;
+}
+
+bool is_service(const Party& party) {
+  return party.kind == Party::Kind::Internet && is_service_name(party.name);
+}
+
+std::string service_id(const Party& party) {
+  return std::string(kServicePrefix) + party.name;
+}
+
+Node service_node(const Party& party) {
+  Node node = internet(service_id(party), "");
+  node.label = party.name;
+  return node;
 }
 
 std::string_view outside_id(Party::Kind kind, bool is_client) {

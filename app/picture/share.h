@@ -49,4 +49,10 @@ bool shows_connections(TopologyId topology);
 std::map<std::string, Node> outside_nodes();
 std::string_view outside_id(Party::Kind kind, bool is_client);
 
+// What is asked of well-known providers has nodes of its own, by name; the rest of the Internet is
+// one. No piece of a host has such an id.
+bool is_service(const Party& party);
+std::string service_id(const Party& party);
+Node service_node(const Party& party);
+
 }  // namespace weft::app

@@ -156,6 +156,15 @@ void put_link(std::string& out, const Link& link) {
     append_json(out, port_label(port, transport));
   }
   out += ']';
+  if (!link.names.empty()) {
+    put_name(out, "names");
+    out += '[';
+    for (const std::string& name : link.names) {
+      put_comma(out);
+      append_json(out, name);
+    }
+    out += ']';
+  }
 }
 
 void put_links(std::string& out, const Node& node, const SummaryOptions& options) {

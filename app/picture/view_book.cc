@@ -1,6 +1,7 @@
 #include "app/picture/view_book.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/assert.h"
 
@@ -83,9 +84,9 @@ void ViewBook::compose(Spot& spot) {
     fresh.links.swap(node.links);  // Edges make them.
     fresh.busy = node.busy;
   }
-  const bool looks_otherwise_to_others = fresh.system != node.system
-                                         || fresh.stopped != node.stopped
-                                         || fresh.pseudo != node.pseudo || node.id.empty();
+  const bool looks_otherwise_to_others =
+      fresh.system != node.system || fresh.stopped != node.stopped || fresh.pseudo != node.pseudo
+      || fresh.stacks != node.stacks || node.id.empty();
   node = std::move(fresh);
   changed_.insert(node.id);
   if (looks_otherwise_to_others) {
@@ -125,6 +126,9 @@ void ViewBook::drop_if_empty(const std::string& id) {
 // Links -----------------------------------------------------------------------------------------
 
 ViewBook::Spot* ViewBook::spot_of(const Party& party, bool is_client) {
+  if (!is_client && is_service(party)) {
+    return &service_spot(party);
+  }
   if (party.kind != Party::Kind::Known) {
     return &spots_.at(std::string(outside_id(party.kind, is_client)));
   }
@@ -137,6 +141,26 @@ ViewBook::Spot* ViewBook::spot_of(const Party& party, bool is_client) {
   return place == host->second.places.end() ? nullptr : place->second;
 }
 
+ViewBook::Spot& ViewBook::service_spot(const Party& party) {
+  Spot& service = spot(service_id(party));
+  if (!service.is_service) {
+    *service.node = service_node(party);
+    service.is_outside = true;
+    service.is_service = true;
+  }
+  return service;
+}
+
+void ViewBook::drop_left_services() {
+  for (const std::string& id : std::exchange(left_, {})) {
+    if (spots_.at(id).clients.empty()) {
+      spots_.erase(id);
+      view_.erase(id);
+      changed_.insert(id);
+    }
+  }
+}
+
 // Null if the view does not show it.
 ViewBook::Bundle* ViewBook::bundle_of(const EdgeKey& key) {
   const bool from_known = key.from.kind == Party::Kind::Known;
@@ -145,8 +169,8 @@ ViewBook::Bundle* ViewBook::bundle_of(const EdgeKey& key) {
     return nullptr;
   }
   Spot* const from = spot_of(key.from, true);
-  Spot* const to = spot_of(key.to, false);
-  if (from == nullptr || to == nullptr) {
+  Spot* const to = from == nullptr ? nullptr : spot_of(key.to, false);
+  if (to == nullptr) {
     return nullptr;
   }
   if (from == to) {
@@ -182,6 +206,7 @@ void ViewBook::settle(const EdgeBook& edges, const EdgeBook::Changes& changes) {
     }
   }
   sum_due();
+  drop_left_services();
   for (const std::string& id : spots) {
     drop_if_empty(id);
   }
@@ -270,6 +295,12 @@ void ViewBook::sum(Bundle& bundle) {
   for (const EdgeRef& edge : bundle.edges) {
     total.facts += *edge.facts;
     total.ports.insert({edge.key->port, edge.key->transport});
+    if (const std::string& name = edge.key->to.name; !name.empty()) {
+      total.names.insert(name);
+    }
+    if (total.names.size() > kNamesOfLink) {
+      total.names.erase(std::prev(total.names.end()));
+    }
   }
   const Node& to = *bundle.to->node;
   const auto [shown, is_new] = from.links.try_emplace(to.id);
@@ -292,6 +323,9 @@ void ViewBook::cut(Bundle& bundle) {
     from.links.erase(bundle.to->node->id);
     bundle.to->clients.erase(bundle.from);
     changed_.insert(bundle.to->node->id);
+    if (bundle.to->is_service) {
+      left_.insert(bundle.to->node->id);
+    }
   }
   bundle.from->bundles.erase(bundle.to);
 }
@@ -301,6 +335,25 @@ void ViewBook::cut(Bundle& bundle) {
 bool ViewBook::is_listed(const std::string& id, const Filter& filter) const {
   const auto node = view_.find(id);
   return node != view_.end() && !filter.hides(node->second);
+}
+
+std::vector<const Node*> ViewBook::clients_of(const std::string& id) const {
+  std::vector<const Node*> clients;
+  if (!shows_connections(topology_)) {
+    // Such links are pieces of hosts: nobody counts whose they are.
+    for (const auto& [from, node] : view_) {
+      if (node.links.contains(id)) {
+        clients.push_back(&node);
+      }
+    }
+    return clients;
+  }
+  for (const Spot* const client : spots_.at(id).clients) {
+    clients.push_back(client->node);
+  }
+  std::sort(
+      clients.begin(), clients.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
+  return clients;
 }
 
 const Node* ViewBook::shown(const std::string& id, const Filter& filter) const {
@@ -331,6 +384,7 @@ ViewStats ViewBook::stats(const Filter& filter) const {
   ViewStats stats;
   for (const auto& [id, spot] : spots_) {
     const Node& node = *spot.node;
+    stats.stacks.insert(node.stacks.begin(), node.stacks.end());
     if (filter.hides(node)) {
       ++stats.filtered_nodes;
       stats.edge_count -= static_cast<std::size_t>(

@@ -26,6 +26,7 @@ struct ViewStats {
   std::size_t nonpseudo_node_count = 0;
   std::size_t edge_count = 0;
   std::size_t filtered_nodes = 0;
+  std::set<std::string> stacks;  // That there are, whatever is chosen.
 
   friend bool operator==(const ViewStats&, const ViewStats&) = default;
 };
@@ -47,6 +48,8 @@ class ViewBook {
   // ones.
   const Node* shown(const std::string& id, const Filter& filter) const;
   bool is_listed(const std::string& id, const Filter& filter) const;
+  // Nodes whose links lead to this one, by id.
+  std::vector<const Node*> clients_of(const std::string& id) const;
   ViewStats stats(const Filter& filter) const;
 
   // What may look otherwise since the last call, whatever is chosen.
@@ -73,6 +76,7 @@ class ViewBook {
     std::map<const Spot*, Bundle> bundles;  // By where its edges lead.
     std::set<Spot*> clients;                // Whose links lead here.
     bool is_outside = false;
+    bool is_service = false;  // Outside, and there as long as a link leads to it.
   };
   struct Position {
     Bundle* bundle = nullptr;
@@ -93,6 +97,8 @@ class ViewBook {
   const Node* shown(const Spot& spot, const Filter& filter) const;
   void drop_if_empty(const std::string& id);
   Spot* spot_of(const Party& party, bool is_client);
+  Spot& service_spot(const Party& party);
+  void drop_left_services();
   Bundle* bundle_of(const EdgeKey& key);
   void place(const EdgeRef& edge);
   void take_away(const EdgeKey* key);
@@ -109,6 +115,7 @@ class ViewBook {
   std::set<PeerName> updated_;       // Hosts since it was settled.
   std::set<std::string> due_spots_;  // To be composed.
   std::vector<Bundle*> due_;         // To be summed.
+  std::set<std::string> left_;       // Services that a link no longer leads to.
   std::set<std::string> changed_;
 };
 

@@ -8,9 +8,11 @@
 #include <string_view>
 #include <utility>
 
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
 #include "app/facts.h"
+#include "app/picture/summary.h"
 #include "app/topology.h"
 #include "app/view.h"
 
@@ -74,24 +76,22 @@ std::string_view raw_topology(std::string_view view) {
                                          : "host";
 }
 
-// One topology as it grows: its nodes, and what explains them.
-struct Topology {
-  json::object nodes;
-  json::object metadata;
-  json::object metrics;
-  json::object tables;
-
-  json::object take(std::string_view shape, std::string_view label, std::string_view plural) {
-    return {{"shape", shape},
-            {"label", label},
-            {"label_plural", plural},
-            {"nodes", std::move(nodes)},
-            {"controls", json::object()},
-            {"metadata_templates", std::move(metadata)},
-            {"metric_templates", std::move(metrics)},
-            {"table_templates", std::move(tables)}};
-  }
+// How a topology's nodes look, what one is called, and several.
+struct Called {
+  std::string_view shape{};
+  std::string_view label{};
+  std::string_view plural{};
 };
+
+// `"name":value`, behind a comma if something is before it.
+void put(std::string& out, std::string_view name, std::string_view value) {
+  if (!out.empty() && out.back() != '{') {
+    out += ',';
+  }
+  append_json(out, name);
+  out += ':';
+  out += value;
+}
 
 json::object raw_metric(const Metric& metric) {
   return {{"samples", json::array{json::object{{"date", kZeroTime}, {"value", metric.value}}}},
@@ -99,7 +99,7 @@ json::object raw_metric(const Metric& metric) {
           {"max", metric.max}};
 }
 
-void explain(const Row& row, bool is_list, Topology& topology) {
+void explain(const Row& row, bool is_list, RawTopology& topology) {
   if (topology.metadata.contains(row.id)) {
     return;
   }
@@ -113,7 +113,7 @@ void explain(const Row& row, bool is_list, Topology& topology) {
   topology.metadata[row.id] = std::move(about);
 }
 
-void add_labels(const Table& table, Topology& topology, json::object& values) {
+void add_labels(const Table& table, RawTopology& topology, json::object& values) {
   for (const auto& row : table.rows) {
     values[std::string(table.id) + row.at("label")] = latest(row.at("value"));
   }
@@ -122,7 +122,10 @@ void add_labels(const Table& table, Topology& topology, json::object& values) {
 }
 
 // A node of a view, as raw as it can be had again.
-json::object& add_node(const Node& node, std::string_view kind, PeerName host, Topology& topology) {
+json::object raw_node(const Node& node,
+                      std::string_view kind,
+                      PeerName host,
+                      RawTopology& topology) {
   json::object values{{"host_node_id", latest(host_id(host))},
                       {"probe_id", latest(host.to_string())}};
   json::object sets;
@@ -156,26 +159,16 @@ json::object& add_node(const Node& node, std::string_view kind, PeerName host, T
     }
     parents[raw_topology(parent.topology)] = json::array{parent.id};
   }
-  topology.nodes[node.id] = json::object{{"id", node.id},
-                                         {"topology", kind},
-                                         {"latest", std::move(values)},
-                                         {"sets", std::move(sets)},
-                                         {"adjacency", json::array()},
-                                         {"parents", std::move(parents)},
-                                         {"metrics", std::move(metrics)}};
-  return topology.nodes[node.id].as_object();
+  return {{"id", node.id},
+          {"topology", kind},
+          {"latest", std::move(values)},
+          {"sets", std::move(sets)},
+          {"adjacency", json::array()},
+          {"parents", std::move(parents)},
+          {"metrics", std::move(metrics)}};
 }
 
 // Endpoints --------------------------------------------------------------------------------------
-
-// One end of connections: what is told of it, and whom it asks.
-struct End {
-  PeerName host{};
-  std::uint32_t pid = 0;
-  std::uint64_t connections = 0;
-  std::set<std::string> asks;
-};
-using Ends = std::map<std::string, End>;
 
 // A loopback address is another one in each network namespace.
 std::string end_id(const probe::HostReport& host,
@@ -187,51 +180,85 @@ std::string end_id(const probe::HostReport& host,
   return fmt::format("{};{};{}", scope, address.to_string(), port);
 }
 
-void add_flow(const probe::HostReport& host,
-              const probe::FlowKey& key,
-              const probe::FlowFacts& facts,
-              Ends& ends) {
+// Of addresses, as their hosts' programs asked for them.
+std::string names_text(const std::map<Ip, std::set<std::string>>& names) {
+  std::string out = "{";
+  for (const auto& [address, known] : names) {
+    put(out,
+        address.to_string(),
+        json::serialize(json::object{{"forward", json::array(known.begin(), known.end())}}));
+  }
+  return out + '}';
+}
+
+std::string topology_text(RawTopology topology, const Called& called) {
+  std::string out = "{";
+  const auto put_text = [&](std::string_view name, std::string_view value) {
+    std::string quoted;
+    append_json(quoted, value);
+    put(out, name, quoted);
+  };
+  put_text("shape", called.shape);
+  put_text("label", called.label);
+  put_text("label_plural", called.plural);
+  put(out, "nodes", "{" + topology.nodes + "}");
+  put(out, "controls", "{}");
+  put(out, "metadata_templates", json::serialize(topology.metadata));
+  put(out, "metric_templates", json::serialize(topology.metrics));
+  put(out, "table_templates", json::serialize(topology.tables));
+  return out + '}';
+}
+
+std::size_t cost_of(const probe::HostReport& host) {
+  constexpr std::size_t kNodeCost = 4;
+  return kNodeCost * (2 + host.containers.size() + host.processes.size()) + host.flows.size();
+}
+
+}  // namespace
+
+// Endpoints --------------------------------------------------------------------------------------
+
+void RawReport::add_flow(const probe::HostReport& host,
+                         const probe::FlowKey& key,
+                         const probe::FlowFacts& facts) {
   const bool is_client = key.direction == probe::Direction::Outbound;
   const std::string port = std::to_string(key.port);
   const std::string own = is_client ? fmt::format("p{}", key.pid) : port;
   const std::string local = end_id(host, key, key.local, own);
-  End& end = ends[local];
+  End& end = ends_[local];
   end.host = host.origin;
   end.pid = key.pid;
+  known_.insert(key.local);
   if (is_client) {
     end.connections += facts.count;
     end.asks.insert(end_id(host, key, key.remote, port));
+  } else {
+    strangers_.push_back({.address = key.remote,
+                          .id = end_id(host, key, key.remote, "p0"),
+                          .connections = facts.count,
+                          .asks = local});
   }
 }
 
 // Who asks a server here, and is no endpoint that its own host tells of.
-void add_strangers(const probe::Report& report, const std::set<Ip>& known, Ends& ends) {
-  for (const auto& [name, host] : report.hosts()) {
-    for (const auto& [key, facts] : host.flows) {
-      const bool is_stranger =
-          key.direction == probe::Direction::Inbound && !known.contains(key.remote);
-      if (!is_stranger) {
-        continue;
-      }
-      End& end = ends[end_id(host, key, key.remote, "p0")];
-      end.connections += facts.count;
-      end.asks.insert(end_id(host, key, key.local, std::to_string(key.port)));
+bool RawReport::add_strangers(std::size_t& work) {
+  for (; !strangers_.empty() && work > 0; --work) {
+    Stranger stranger = std::move(strangers_.back());
+    strangers_.pop_back();
+    if (known_.contains(stranger.address)) {
+      continue;
     }
+    End& end = ends_[stranger.id];
+    end.connections += stranger.connections;
+    end.asks.insert(std::move(stranger.asks));
   }
+  return strangers_.empty();
 }
 
-Topology endpoints_of(const probe::Report& report) {
-  Ends ends;
-  std::set<Ip> known;
-  for (const auto& [name, host] : report.hosts()) {
-    for (const auto& [key, facts] : host.flows) {
-      known.insert(key.local);
-      add_flow(host, key, facts, ends);
-    }
-  }
-  add_strangers(report, known, ends);
-  Topology topology;
-  for (const auto& [id, end] : ends) {
+bool RawReport::write_ends(std::size_t& work) {
+  for (; !ends_.empty() && work > 0; --work) {
+    const auto node = ends_.extract(ends_.begin());
+    const End& end = node.mapped();
     json::object values{{"conn_count", latest(std::to_string(end.connections))}};
     if (end.host != PeerName()) {
       values["host_node_id"] = latest(host_id(end.host));
@@ -239,32 +266,36 @@ Topology endpoints_of(const probe::Report& report) {
     if (end.pid != 0) {
       values["pid"] = latest(std::to_string(end.pid));
     }
-    topology.nodes[id] = json::object{{"id", id},
-                                      {"topology", "endpoint"},
-                                      {"latest", std::move(values)},
-                                      {"adjacency", json::array(end.asks.begin(), end.asks.end())}};
+    put(endpoints_.nodes,
+        node.key(),
+        json::serialize(
+            json::object{{"id", node.key()},
+                         {"topology", "endpoint"},
+                         {"latest", std::move(values)},
+                         {"adjacency", json::array(end.asks.begin(), end.asks.end())}}));
   }
-  return topology;
+  return ends_.empty();
 }
 
 // Things -----------------------------------------------------------------------------------------
 
-void add_image(const probe::HostReport& host,
-               const probe::ContainerFacts& container,
-               Topology& topology) {
-  if (container.image.empty()) {
-    return;
-  }
+void RawReport::add_image(const probe::HostReport& host, const probe::ContainerFacts& container) {
   Node node;
   node.id = image_id(image_name(container.image));
+  if (container.image.empty() || !images_known_.insert(node.id).second) {
+    return;
+  }
   node.metadata = {{"docker_image_id", "Image ID", container.image_id, 1},
                    {"docker_image_name", "Image name", image_name(container.image), 2}};
   node.parents = {{host_id(host.origin), "", "hosts"}};
-  (void)add_node(node, "container_image", host.origin, topology);
+  put(images_.nodes,
+      node.id,
+      json::serialize(raw_node(node, "container_image", host.origin, images_)));
 }
 
-void add_peer(const probe::HostReport& host, const probe::Report& report, Topology& topology) {
-  json::object& node = add_node(peer_node(host, report), "overlay", host.origin, topology);
+void RawReport::add_peer(const probe::HostReport& host) {
+  const Node peer = peer_node(host, report_);
+  json::object node = raw_node(peer, "overlay", host.origin, peers_);
   json::object& values = node["latest"].as_object();
   values["weave_peer_name"] = latest(host.origin.to_string());
   values["weave_peer_nick_name"] = latest(host.overlay.nickname);
@@ -275,47 +306,72 @@ void add_peer(const probe::HostReport& host, const probe::Report& report, Topolo
     }
   }
   node["adjacency"] = json::array(neighbours.begin(), neighbours.end());
+  put(peers_.nodes, peer.id, json::serialize(node));
 }
 
-}  // namespace
+void RawReport::add_host(const probe::HostReport& host) {
+  const PeerName name = host.origin;
+  const Node own = host_node(host);
+  put(hosts_.nodes, own.id, json::serialize(raw_node(own, "host", name, hosts_)));
+  for (const probe::ContainerFacts& facts : host.containers) {
+    const Node container = container_node(host, facts);
+    json::object node = raw_node(container, "container", name, containers_);
+    json::object& values = node["latest"].as_object();
+    values["docker_container_name"] = latest(facts.name);
+    values["docker_is_in_host_network"] = latest(facts.host_network ? "true" : "false");
+    if (containers_known_.insert(container.id).second) {
+      put(containers_.nodes, container.id, json::serialize(node));
+    }
+    add_image(host, facts);
+  }
+  for (const probe::ProcessFacts& facts : host.processes) {
+    const Node process = process_node(host, facts);
+    json::object node = raw_node(process, "process", name, processes_);
+    node["latest"].as_object()["name"] = latest(facts.name);
+    put(processes_.nodes, process.id, json::serialize(node));
+  }
+  add_peer(host);
+  for (const auto& [key, facts] : host.flows) {
+    add_flow(host, key, facts);
+  }
+  for (const auto& [address, called] : host.names) {
+    names_[address].insert(called);
+  }
+}
 
-json::object raw_report_json(const probe::Report& report) {
-  Topology hosts;
-  Topology containers;
-  Topology images;
-  Topology processes;
-  Topology peers;
-  for (const auto& [name, host] : report.hosts()) {
-    (void)add_node(host_node(host), "host", name, hosts);
-    for (const probe::ContainerFacts& container : host.containers) {
-      json::object& node = add_node(container_node(host, container), "container", name, containers);
-      json::object& values = node["latest"].as_object();
-      values["docker_container_name"] = latest(container.name);
-      values["docker_is_in_host_network"] = latest(container.host_network ? "true" : "false");
-      add_image(host, container, images);
+bool RawReport::advance(std::size_t& work) {
+  const auto& hosts = report_.hosts();
+  for (auto at = last_ ? hosts.upper_bound(*last_) : hosts.begin(); at != hosts.end(); ++at) {
+    if (work == 0) {
+      return false;
     }
-    for (const probe::ProcessFacts& process : host.processes) {
-      json::object& node = add_node(process_node(host, process), "process", name, processes);
-      node["latest"].as_object()["name"] = latest(process.name);
-    }
-    add_peer(host, report, peers);
+    last_ = at->first;
+    add_host(at->second);
+    work -= std::min(work, cost_of(at->second));
   }
-  json::object raw{{"TS", kZeroTime},
-                   {"Endpoint", endpoints_of(report).take("", "", "")},
-                   {"Process", processes.take("square", "process", "processes")},
-                   {"Container", containers.take("hexagon", "container", "containers")},
-                   {"ContainerImage", images.take("hexagon", "image", "images")},
-                   {"Host", hosts.take("circle", "host", "hosts")},
-                   {"Overlay", peers.take("circle", "peer", "peers")}};
+  return add_strangers(work) && write_ends(work);
+}
+
+std::string RawReport::take() {
+  std::string out = "{";
+  put(out, "TS", fmt::format("\"{}\"", kZeroTime));
+  put(out, "Endpoint", topology_text(std::move(endpoints_), {}));
+  put(out, "Process", topology_text(std::move(processes_), {"square", "process", "processes"}));
+  put(out,
+      "Container",
+      topology_text(std::move(containers_), {"hexagon", "container", "containers"}));
+  put(out, "ContainerImage", topology_text(std::move(images_), {"hexagon", "image", "images"}));
+  put(out, "Host", topology_text(std::move(hosts_), {"circle", "host", "hosts"}));
+  put(out, "Overlay", topology_text(std::move(peers_), {"circle", "peer", "peers"}));
   for (const std::string_view unknown : kUnknown) {
-    raw[unknown] = Topology().take("", "", "");
+    put(out, unknown, topology_text({}, {}));
   }
-  raw["DNS"] = json::object();
-  raw["Sampling"] = json::object{{"Count", 0}, {"Total", 0}};
-  raw["Window"] = 0;
-  raw["Shortcut"] = false;
-  raw["Plugins"] = json::array();
-  return raw;
+  put(out, "DNS", names_text(names_));
+  put(out, "Sampling", R"({"Count":0,"Total":0})");
+  put(out, "Window", "0");
+  put(out, "Shortcut", "false");
+  put(out, "Plugins", "[]");
+  return out + '}';
 }
 
 }  // namespace weft::app

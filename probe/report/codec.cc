@@ -48,6 +48,8 @@ void put(const HostFacts& host, wire::probe::Host& out) {
   out.set_version(host.version);
   out.set_uptime_s(static_cast<std::uint64_t>(duration_cast<seconds>(host.uptime).count()));
   out.set_load1_hundredths(to_hundredths(host.load1));
+  out.set_forks(host.forks);
+  out.set_forks_per_second(host.forks_per_second);
   out.set_cpu_count(host.cpu_count);
   put(host.usage, *out.mutable_usage());
   out.set_memory_total(host.memory_total_bytes);
@@ -71,6 +73,7 @@ void put(const ContainerFacts& container, wire::probe::Container& out) {
   out.set_host_network(container.host_network);
   put(container.usage, *out.mutable_usage());
   out.set_process_count(container.process_count);
+  out.set_descriptors(container.descriptor_count);
   for (const Ip& address : container.addresses) {
     out.add_addresses(to_octets(address));
   }
@@ -107,7 +110,19 @@ void put(const ProcessFacts& process, const Positions& positions, wire::probe::P
   out.set_container(position_of(positions, process.container));
   out.set_uid(process.uid);
   out.set_threads(process.thread_count);
+  out.set_descriptors(process.descriptor_count);
+  out.set_descriptors_max(process.descriptor_max);
   put(process.usage, *out.mutable_usage());
+}
+
+template <class Carrier>  // A flow, or a path.
+void put_carried(const FlowFacts& facts, Carrier& out) {
+  out.set_sent(facts.sent_per_second);
+  out.set_received(facts.received_per_second);
+  out.set_sent_total(facts.sent);
+  out.set_received_total(facts.received);
+  out.set_packets_sent(facts.packets_sent);
+  out.set_packets_received(facts.packets_received);
 }
 
 void put(const FlowKey& key,
@@ -123,16 +138,11 @@ void put(const FlowKey& key,
   out.set_remote(to_octets(key.remote));
   out.set_port(key.port);
   out.set_count(flow.count);
-  out.set_sent(flow.sent_per_second);
-  out.set_received(flow.received_per_second);
+  put_carried(flow, out);
   out.set_retransmits(flow.retransmits);
   out.set_rtt_us(flow.rtt_us);
   out.set_opened(flow.opened);
   out.set_failed(flow.failed);
-  out.set_sent_total(flow.sent);
-  out.set_received_total(flow.received);
-  out.set_packets_sent(flow.packets_sent);
-  out.set_packets_received(flow.packets_received);
 }
 
 void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
@@ -151,6 +161,8 @@ void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
     item.set_authenticated(link.authenticated);
     item.set_state(link.state);
     item.set_reason(link.reason);
+    item.set_rtt_us(link.rtt_us);
+    item.set_loss(to_hundredths(link.loss_percent));
   }
   for (const PathFacts& path : overlay.paths) {
     auto& item = *out.add_paths();
@@ -161,6 +173,7 @@ void put(const OverlayFacts& overlay, wire::probe::Overlay& out) {
     item.set_lost(path.lost);
     item.set_rtt_us(path.rtt_us);
     item.set_mtu(path.mtu);
+    put_carried(path.carried, item);
   }
   for (const EndpointFacts& endpoint : overlay.endpoints) {
     auto& item = *out.add_endpoints();
@@ -188,6 +201,11 @@ void put(const HostReport& report, wire::probe::Report& out) {
   }
   for (const auto& [key, flow] : report.flows) {
     put(key, flow, positions, *out.add_flows());
+  }
+  for (const auto& [address, name] : report.names) {
+    auto& item = *out.add_names();
+    item.set_address(to_octets(address));
+    item.set_name(name);
   }
   put(report.overlay, *out.mutable_overlay());
   for (const SourceFacts& source : report.sources) {
@@ -281,6 +299,8 @@ Result<HostFacts> host(const wire::probe::Host& in) {
   constexpr std::uint64_t kUptimeMax = std::uint64_t{1} << 32U;  // 136 years; no overflow below.
   out.uptime = seconds(std::min(in.uptime_s(), kUptimeMax));
   out.load1 = in.load1_hundredths() / kHundredths;
+  out.forks = in.forks();
+  out.forks_per_second = in.forks_per_second();
   out.cpu_count = in.cpu_count();
   out.usage = usage(in.usage());
   out.memory_total_bytes = in.memory_total();
@@ -326,6 +346,7 @@ Result<ContainerFacts> container(const wire::probe::Container& in) {
   out.host_network = in.host_network();
   out.usage = usage(in.usage());
   out.process_count = in.process_count();
+  out.descriptor_count = in.descriptors();
   out.addresses = WEFT_TRY(addresses(in.addresses()));
   out.ports = WEFT_TRY(ports(in));
   WEFT_TRY(check_count(in.networks(), kListMax, "networks"));
@@ -356,6 +377,8 @@ Result<ProcessFacts> process(const HostReport& report, const wire::probe::Proces
   out.container = WEFT_TRY(container_at(report, in.container()));
   out.uid = in.uid();
   out.thread_count = in.threads();
+  out.descriptor_count = in.descriptors();
+  out.descriptor_max = in.descriptors_max();
   out.usage = usage(in.usage());
   return out;
 }
@@ -377,6 +400,16 @@ Result<FlowKey> flow_key(const HostReport& report, const wire::probe::Flow& in) 
   return key;
 }
 
+template <class Carrier>
+FlowFacts carried(const Carrier& in) {
+  return {.sent_per_second = in.sent(),
+          .received_per_second = in.received(),
+          .sent = in.sent_total(),
+          .received = in.received_total(),
+          .packets_sent = in.packets_sent(),
+          .packets_received = in.packets_received()};
+}
+
 Result<LinkFacts> link(const wire::probe::Link& in) {
   LinkFacts out;
   out.address = WEFT_TRY(text(in.address()));
@@ -385,6 +418,8 @@ Result<LinkFacts> link(const wire::probe::Link& in) {
   out.authenticated = in.authenticated();
   out.state = WEFT_TRY(text(in.state()));
   out.reason = WEFT_TRY(text(in.reason()));
+  out.rtt_us = in.rtt_us();
+  out.loss_percent = in.loss() / kHundredths;
   return out;
 }
 
@@ -397,6 +432,7 @@ Result<PathFacts> path(const wire::probe::Path& in) {
   out.lost = in.lost();
   out.rtt_us = in.rtt_us();
   out.mtu = in.mtu();
+  out.carried = carried(in);
   return out;
 }
 
@@ -446,19 +482,21 @@ Result<Ok> tables(const wire::probe::Report& in, HostReport& out) {
   }
   WEFT_TRY(check_count(in.flows(), kFlowsMax, "flows"));
   for (const auto& item : in.flows()) {
-    const FlowFacts facts{.count = item.count(),
-                          .sent_per_second = item.sent(),
-                          .received_per_second = item.received(),
-                          .retransmits = item.retransmits(),
-                          .rtt_us = item.rtt_us(),
-                          .opened = item.opened(),
-                          .failed = item.failed(),
-                          .sent = item.sent_total(),
-                          .received = item.received_total(),
-                          .packets_sent = item.packets_sent(),
-                          .packets_received = item.packets_received()};
+    FlowFacts facts = carried(item);
+    facts.count = item.count();
+    facts.retransmits = item.retransmits();
+    facts.rtt_us = item.rtt_us();
+    facts.opened = item.opened();
+    facts.failed = item.failed();
     if (!out.flows.emplace(WEFT_TRY(flow_key(out, item)), facts).second) {
       return invalid("a flow stated twice");
+    }
+  }
+  WEFT_TRY(check_count(in.names(), kNamesMax, "names"));
+  for (const auto& item : in.names()) {
+    const Ip named = WEFT_TRY(address(item.address()));
+    if (!out.names.emplace(named, WEFT_TRY(text(item.name()))).second) {
+      return invalid("an address named twice");
     }
   }
   return Ok{};
@@ -499,26 +537,6 @@ Result<Watch> watch(const wire::probe::Watch& in) {
   return out;
 }
 
-// Halves the first table that has anything left.
-void fold_some(HostReport& report) {
-  if (!report.processes.empty()) {
-    const std::size_t kept = report.processes.size() / 2;
-    report.folded.processes += report.processes.size() - kept;
-    report.processes.resize(kept);
-    return;
-  }
-  if (!report.flows.empty()) {
-    const std::size_t kept = report.flows.size() / 2;
-    report.folded.flows += report.flows.size() - kept;
-    report.flows.erase(std::next(report.flows.begin(), static_cast<std::ptrdiff_t>(kept)),
-                       report.flows.end());
-    return;
-  }
-  const std::size_t kept = report.containers.size() / 2;
-  report.folded.containers += report.containers.size() - kept;
-  report.containers.resize(kept);
-}
-
 // Begun as the part with octets, since GCC 12 takes what the others leave of it for uninitialised.
 template <class Part>
 Result<Message> as_message(Result<Part> part) {
@@ -549,16 +567,6 @@ Bytes encode_report(const HostReport& report) {
   wire::probe::Message message;
   put(report, *message.mutable_report());
   return serialize(message);
-}
-
-Bytes encode_report_within(HostReport report, std::size_t size_max) {
-  Bytes bytes = encode_report(report);
-  while (bytes.size() > size_max
-         && !(report.processes.empty() && report.flows.empty() && report.containers.empty())) {
-    fold_some(report);
-    bytes = encode_report(report);
-  }
-  return bytes;
 }
 
 Result<Message> decode_message(ByteView bytes) {

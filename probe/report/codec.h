@@ -36,8 +36,8 @@ Bytes encode_watch(const Watch& watch);
 Bytes encode_control(ByteView message);
 // Deterministic: equal reports give equal bytes.
 Bytes encode_report(const HostReport& report);
-// The same, cut to `size_max` bytes: processes go first, then flows, then containers, each counted
-// in `folded`.
+// The same, cut to `size_max` bytes: names of addresses go first, then processes, flows and
+// containers, each counted in `folded`.
 Bytes encode_report_within(HostReport report, std::size_t size_max);
 
 // Refuses what exceeds a limit, repeats a key or refers to what is not there.

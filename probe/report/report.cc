@@ -160,6 +160,29 @@ void limit_overlay(OverlayFacts& overlay, std::uint64_t& folded) {
 
 }  // namespace
 
+FlowFacts& FlowFacts::operator+=(const FlowFacts& other) {
+  count += other.count;
+  sent_per_second += other.sent_per_second;
+  received_per_second += other.received_per_second;
+  retransmits += other.retransmits;
+  rtt_us = std::max(rtt_us, other.rtt_us);
+  opened += other.opened;
+  failed += other.failed;
+  sent += other.sent;
+  received += other.received;
+  packets_sent += other.packets_sent;
+  packets_received += other.packets_received;
+  return *this;
+}
+
+FlowFacts FlowFacts::reversed() const {
+  FlowFacts other = *this;
+  std::swap(other.sent_per_second, other.received_per_second);
+  std::swap(other.sent, other.received);
+  std::swap(other.packets_sent, other.packets_received);
+  return other;
+}
+
 bool HostReport::is_newer_than(const HostReport& other) const {
   const auto age = std::tuple(incarnation, sequence);
   const auto other_age = std::tuple(other.incarnation, other.sequence);
@@ -181,6 +204,12 @@ void enforce_limits(HostReport& report) {
     return process.container.empty();
   });
   limit_flows(report.flows, folded.flows);
+  for (; report.names.size() > kNamesMax; ++folded.others) {
+    report.names.erase(std::prev(report.names.end()));
+  }
+  for (auto& [address, name] : report.names) {
+    cut(name);
+  }
   for (std::string* text : {&report.host.name, &report.host.kernel, &report.host.os}) {
     cut(*text);
   }

@@ -32,6 +32,8 @@ inline constexpr std::size_t kPathsMax = 256;  // As links: what a report costs 
 inline constexpr std::size_t kEndpointsMax = 2048;  // Ports of a Linux bridge, twice.
 inline constexpr std::size_t kListMax = 64;         // Addresses, ports, labels of one thing.
 inline constexpr std::size_t kTextMax = 512;        // Bytes of a name or a command line.
+// Of addresses: what a host's containers ask outside their cluster at a time, with room.
+inline constexpr std::size_t kNamesMax = 1024;
 // As many peers as a mesh has (router::Mesh::Options::peers_max).
 inline constexpr std::size_t kHostsMax = 4096;
 
@@ -49,6 +51,8 @@ struct HostFacts {
   std::string version;  // Of the agent.
   Duration uptime{};
   double load1 = 0;
+  std::uint64_t forks = 0;  // Processes and threads begun since boot; 0 if unknown.
+  std::uint64_t forks_per_second = 0;
   std::uint32_t cpu_count = 0;
   Usage usage;
   std::uint64_t memory_total_bytes = 0;
@@ -83,6 +87,7 @@ struct ContainerFacts {
   bool host_network = false;
   Usage usage;
   std::uint32_t process_count = 0;
+  std::uint64_t descriptor_count = 0;  // Of its processes.
   std::vector<Ip> addresses;
   std::vector<PortMapping> ports;
   std::vector<std::string> networks;
@@ -99,6 +104,8 @@ struct ProcessFacts {
   std::string container{};  // Its id; empty if in none.
   std::uint32_t uid = 0;
   std::uint32_t thread_count = 0;
+  std::uint32_t descriptor_count = 0;
+  std::uint32_t descriptor_max = 0;  // 0 if unknown.
   Usage usage{};
 
   friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
@@ -121,8 +128,9 @@ struct FlowKey {
   friend bool operator==(const FlowKey&, const FlowKey&) = default;
 };
 
+// What a flow carries, sent being away from its own end; or several flows together.
 struct FlowFacts {
-  std::uint32_t count = 0;  // Connections open now, and those closed in the last interval.
+  std::uint64_t count = 0;  // Connections open now, and those closed in the last interval.
   std::uint64_t sent_per_second = 0;
   std::uint64_t received_per_second = 0;
   std::uint64_t retransmits = 0;  // Of the connections that count, since they opened.
@@ -136,6 +144,8 @@ struct FlowFacts {
   std::uint64_t packets_sent = 0;  // Segments of TCP, those without data included, and datagrams.
   std::uint64_t packets_received = 0;
 
+  FlowFacts& operator+=(const FlowFacts& other);
+  FlowFacts reversed() const;  // As the other end sees it.
   friend bool operator==(const FlowFacts&, const FlowFacts&) = default;
 };
 
@@ -145,8 +155,10 @@ struct LinkFacts {
   std::uint64_t peer = 0;  // PeerName::number(); 0 while unknown.
   bool outbound = false;
   bool authenticated = false;
-  std::string state;   // As `weft status connections` says it.
-  std::string reason;  // Why it is not established.
+  std::string state;         // As `weft status connections` says it.
+  std::string reason;        // Why it is not established.
+  std::uint32_t rtt_us = 0;  // There and back, as heartbeats measure; 0 if unknown.
+  double loss_percent = 0;   // Of heartbeats: TCP had to send something again.
 
   friend bool operator==(const LinkFacts&, const LinkFacts&) = default;
 };
@@ -160,6 +172,7 @@ struct PathFacts {
   bool lost = false;         // Nothing has answered yet since the path failed.
   std::uint32_t rtt_us = 0;  // There and back; 0 if unknown.
   std::uint32_t mtu = 0;     // Of the underlay; 0 if unknown.
+  FlowFacts carried{};       // Octets and packets of frames to and from the peer, with BPF.
 
   friend bool operator==(const PathFacts&, const PathFacts&) = default;
 };
@@ -215,6 +228,7 @@ struct HostReport {
   std::vector<ContainerFacts> containers;  // By id.
   std::vector<ProcessFacts> processes;     // By pid.
   std::map<FlowKey, FlowFacts> flows;
+  std::map<Ip, std::string> names;  // What those asked are called, as DNS answers here have it.
   OverlayFacts overlay;
   std::vector<SourceFacts> sources;
   FoldedCounts folded;

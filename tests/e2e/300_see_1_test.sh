@@ -52,6 +52,19 @@ echo "container after $appeared ms"
 ((appeared <= 1000 * PATIENCE)) || fail "the container came after $appeared ms"
 on h1 docker rm -f seen >/dev/null
 
+step "what has a root of its own is a container, whoever started it"
+on h1 mkdir -p /run/bundle
+on h1 sh -c 'docker create --name bundle busybox && docker export bundle | tar -C /run/bundle -x && docker rm bundle' >/dev/null
+on h1 unshare --mount chroot /run/bundle /bin/sleep 1000 &
+bundle=$!
+is_seen() {
+  api /api/topology/containers | jq -e 'any(.nodes[]; .label == "sleep" and any(.metrics[]; .id == "open_files_count" and .value > 0))' >/dev/null
+}
+wait_until 10 "it is among the containers" is_seen
+api /api/topology/processes | jq -e 'any(.nodes[]; .label == "sleep" and any(.parents[]; .topologyId == "containers" and .label == "sleep"))' >/dev/null \
+  || fail "its process is not said to be in it"
+stop_jobs "$bundle"
+
 step "all answers are as documented"
 on h1 docker run -d --name documented busybox sleep 1000 >/dev/null
 on h1 python3 "$(dirname "$TRUTH")/openapi.py" "$(dirname "$TRUTH")/../../docs/openapi-ui.yaml"

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "probe/container_id.h"
 #include "probe/engine_json.h"
 #include "probe/mask.h"
 #include "probe/report/codec.h"
@@ -22,6 +23,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   (void)weft::probe::parse_container_hostname(text);
   WEFT_ASSERT(weft::probe::container_of_cgroup(text).size() % 64 == 0);
+  weft::ObservedProcess process;
+  process.cgroup = text;
+  const auto container = weft::probe::container_of(process, "h1");
+  WEFT_ASSERT(!container || !container->name.empty());
   (void)weft::probe::mask_command(text);
   return 0;
 }

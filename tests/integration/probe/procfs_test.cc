@@ -68,10 +68,59 @@ TEST_F(ProcessesAtRest, AreNotTakenForThoseThatHaveTheirPidAfterThem) {
   EXPECT_FALSE(successor.remembered);
 }
 
+// A folder of files is no /proc of Linux 6.2, so descriptors are walked.
+TEST_F(ProcessesAtRest, HaveTheirDescriptorsCountedNowAndThen) {
+  EXPECT_EQ(look().descriptor_count, 0U);
+  std::filesystem::create_directories(folder_ + "/fd");
+  for (const char* name : {"0", "1", "2"}) {
+    std::ofstream(folder_ + "/fd/" + name) << "";
+  }
+  std::ofstream(folder_ + "/limits")
+      << "Limit                     Soft Limit           Hard Limit\n"
+      << "Max open files            1024                 524288\n"
+      << "Max locked memory         8388608              8388608\n";
+
+  ObservedProcess later = look();
+  for (int looks = 0; later.descriptor_count == 0 && looks < 32; ++looks) {
+    write_process(folder_, 10 + looks);
+    later = look();
+  }
+
+  EXPECT_EQ(later.descriptor_count, 3U);
+  EXPECT_EQ(later.descriptor_max, 1024U);
+}
+
 TEST_F(ProcessesAtRest, AreGoneWhenTheyHaveEnded) {
   std::filesystem::remove_all(folder_);
 
   EXPECT_THAT(source_->processes().value(), SizeIs(0));
+}
+
+// Three processes beside the first one: one on the host, one that only changed its root, one with
+// mounts of its own, too.
+TEST(ProcessesWithRoots, AreToldApartFromTheHostsOwn) {
+  TempDir temp;
+  const std::string root = temp.file("proc");
+  const auto write = [&](int pid, const std::string& at, const std::string& mounts) {
+    const std::string folder = root + "/" + std::to_string(pid);
+    write_process(folder, 5);
+    std::filesystem::create_directories(folder + "/ns");
+    std::filesystem::create_symlink(mounts, folder + "/ns/mnt");
+    std::filesystem::create_directories(temp.file(at));
+    std::filesystem::create_directory_symlink(temp.file(at), folder + "/root");
+  };
+  write(1, "host", "mnt:[1]");
+  write(2, "host", "mnt:[2]");
+  write(3, "jail", "mnt:[1]");
+  write(4, "image", "mnt:[3]");
+
+  const auto processes = open_procfs({.root = {}, .proc = root})->processes();
+
+  ASSERT_THAT(processes.value(), SizeIs(4));
+  EXPECT_EQ(processes.value()[0].root, "");
+  EXPECT_EQ(processes.value()[1].root, "");
+  EXPECT_EQ(processes.value()[2].root, "");
+  EXPECT_NE(processes.value()[3].root, "");
 }
 
 }  // namespace

@@ -183,10 +183,13 @@ class FakeWorld final : public World {
     process.pid = scene.pid;
     process.name = "test";
     process.netns = 1;
+    process.descriptor_count = 5;
+    process.descriptor_max = 1024;
     processes_.present[scene.pid] = process;
     processes_.present_host.name = "host";
     processes_.present_host.cpu_count = 1;
     processes_.present_host.memory_total_bytes = 1;
+    processes_.present_host.forks = 1;
     processes_.holders[7] = scene.pid;
     sockets_.present[0] = {{.listening = true, .local = scene.listener},
                            {.local = scene.client,
@@ -312,6 +315,8 @@ TYPED_TEST(SourcesContract, ListsTheProcessItselfInOrder) {
   ASSERT_NE(self, processes.value().end());
   EXPECT_FALSE(self->name.empty());
   EXPECT_NE(self->netns, 0U);
+  EXPECT_GE(self->descriptor_count, 3U) << "the scene's sockets";
+  EXPECT_GE(self->descriptor_max, self->descriptor_count);
   EXPECT_TRUE(std::is_sorted(processes.value().begin(),
                              processes.value().end(),
                              [](const auto& a, const auto& b) { return a.pid < b.pid; }));
@@ -528,6 +533,7 @@ TYPED_TEST(SourcesContract, DescribesTheHost) {
   EXPECT_FALSE(host.value().name.empty());
   EXPECT_GT(host.value().cpu_count, 0U);
   EXPECT_GT(host.value().memory_total_bytes, 0U);
+  EXPECT_GT(host.value().forks, 0U);
 }
 
 }  // namespace

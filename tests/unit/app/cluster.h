@@ -30,6 +30,8 @@ inline probe::HostReport empty_host(PeerName name,
   host.host.version = "0.1.0";
   host.host.uptime = std::chrono::hours(2);
   host.host.load1 = 0.5;
+  host.host.forks = 700;
+  host.host.forks_per_second = 12;
   host.host.cpu_count = 2;
   host.host.usage = {.cpu_percent = 50, .memory_bytes = 1U << 30U};
   host.host.memory_total_bytes = 4ULL << 30U;
@@ -58,6 +60,7 @@ inline void add_container(probe::HostReport& host,
   container.created_unix = 1'700'000'000;
   container.usage = {.cpu_percent = 10, .memory_bytes = 50U << 20U};
   container.process_count = 1;
+  container.descriptor_count = 12;
   container.addresses = {ip(address)};
   container.networks = {"weft-net"};
   container.labels = {{"tier", name}};
@@ -71,6 +74,8 @@ inline void add_container(probe::HostReport& host,
                             .container = id,
                             .uid = 0,
                             .thread_count = 4,
+                            .descriptor_count = 12,
+                            .descriptor_max = 1024,
                             .usage = container.usage});
 }
 

@@ -50,6 +50,21 @@ TEST(Graph, ShowsClientsAndServersOutsideAsTheInternet) {
   EXPECT_TRUE(edges.contains({party(kHost1, kWeb, 100), outside, Transport::Tcp, 443}));
 }
 
+TEST(Graph, NamesAServerOutsideAsItsClientsHostKnowsIt) {
+  HostReport one = *cluster().find(kHost1);
+  one.names = {{ip("203.0.113.9"), "api.example.org"}, {ip("10.40.0.1"), "db.weft.local"}};
+  HostReport two = *cluster().find(kHost2);
+  two.names = {{ip("203.0.113.9"), "elsewhere.example.org"}};
+
+  const Edges edges = resolve_edges(report_of({one, two}));
+
+  const Party named{.kind = Party::Kind::Internet, .name = "api.example.org"};
+  EXPECT_TRUE(edges.contains({party(kHost1, kWeb, 100), named, Transport::Tcp, 443}));
+  EXPECT_TRUE(
+      edges.contains({party(kHost1, kWeb, 100), party(kHost2, kDb, 100), Transport::Tcp, 5432}));
+  EXPECT_THAT(edges, SizeIs(3));
+}
+
 TEST(Graph, FollowsAPublishedPortToItsContainer) {
   HostReport one = *cluster().find(kHost1);
   HostReport two = *cluster().find(kHost2);

@@ -31,6 +31,7 @@ TEST(TopologyMetrics, TellOfContainersAndOfEdgesUnderTheNamesOfServiceGraphs) {
   const std::string text = metrics_text(host);
 
   EXPECT_THAT(text, HasSubstr("weft_container_memory_bytes{container=\"web\"}"));
+  EXPECT_THAT(text, HasSubstr("weft_container_file_descriptors{container=\"web\"} 12\n"));
   EXPECT_THAT(
       text, HasSubstr("traces_service_graph_request_total{client=\"web\",server=\"internet\"} 7"));
   EXPECT_THAT(

@@ -61,12 +61,17 @@ class Chance {
     facts.id = id;
     facts.name = id.substr(0, 2 + below(2));
     facts.image = one_in(2) ? "nginx:1" : "pause";
-    facts.hostname = one_in(2) ? "web" : "";
+    facts.hostname = one_in(2) ? "web" : one_in(4) ? "service-s3.amazonaws.com" : "";
     facts.state = one_in(4) ? probe::ContainerState::Exited : probe::ContainerState::Running;
     facts.host_network = one_in(5);
     facts.usage = {.cpu_percent = double(below(3)), .memory_bytes = below(3)};
     facts.addresses = {address(), address()};
     facts.networks = {one_in(2) ? "weft-net" : "bridge"};
+    if (one_in(3)) {
+      facts.labels = {{"com.docker.swarm.service.id", one_in(2) ? "s1" : "s2"},
+                      {"com.docker.swarm.service.name", "web"},
+                      {"com.docker.stack.namespace", one_in(2) ? "shop" : "shelf"}};
+    }
     if (one_in(2)) {
       facts.ports = {
           {.outside = {ip("0.0.0.0"), port()}, .inside = port(), .transport = transport()}};
@@ -122,8 +127,17 @@ class Chance {
     });
   }
 
+  void change_name(HostReport& report) {
+    const char* const names[] = {"s3.amazonaws.com", "a.googleapis.com", "example.org"};
+    const Ip named = address();
+    report.names.erase(named);
+    if (!one_in(3)) {
+      report.names.emplace(named, names[below(3)]);
+    }
+  }
+
   void change(HostReport& report) {
-    switch (below(9)) {
+    switch (below(10)) {
       case 0:
         return change_container(report);
       case 1:
@@ -135,6 +149,8 @@ class Chance {
         report.host.networks = {Cidr(address(), 24), Cidr(address(), 30)};
         report.overlay.range = one_in(2) ? "10.32.0.0/12" : "";
         return;
+      case 9:
+        return change_name(report);
       case 4:
         report.host.name = one_in(2) ? "one" : "two";
         report.overlay.links = {{.address = "",
@@ -156,13 +172,15 @@ std::vector<Choice> choices() {
   return {{},
           {{"unconnected", "hide"}, {"stopped", "running"}},
           {{"system", "application"}, {"pseudo", "hide"}},
-          {{"system", "system"}, {"stopped", "stopped"}, {"unconnected", "hide"}}};
+          {{"system", "system"}, {"stopped", "stopped"}, {"unconnected", "hide"}},
+          {{"namespace", "shop,other"}, {"pseudo", "hide"}}};
 }
 
 bool offers(const TopologySpec& spec, std::string_view group) {
-  return std::any_of(spec.options.begin(), spec.options.end(), [&](const OptionGroup& offered) {
-    return offered.id == group;
-  });
+  return (group == kStackGroup && spec.has_stacks)
+         || std::any_of(spec.options.begin(), spec.options.end(), [&](const OptionGroup& offered) {
+              return offered.id == group;
+            });
 }
 
 // Somebody who is told of changes alone.

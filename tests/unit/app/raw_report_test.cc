@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/unit/app/cluster.h"
+#include "tests/unit/app/raw.h"
 
 namespace weft::app {
 namespace {
@@ -49,6 +50,33 @@ TEST(RawReport, HasHostsContainersImagesAndProcessesUnderScopesNames) {
   const json::value& host = raw.at("Host").at("nodes").at(kHost2.to_string() + ";<host>");
   EXPECT_EQ(latest(host, "host_name"), "h2");
   EXPECT_THAT(host.at("sets").at("local_networks").as_array(), testing::SizeIs(2));
+}
+
+TEST(RawReport, IsTheSameWhenItIsWrittenInParts) {
+  const probe::Report report = small_cluster();
+  RawReport raw(report);
+  std::size_t parts = 1;
+  for (std::size_t work = 1; !raw.advance(work); work = 1) {
+    EXPECT_EQ(work, 0U);
+    ++parts;
+  }
+
+  EXPECT_EQ(raw.take(), raw_text(report));
+  EXPECT_GT(parts, report.hosts().size());
+}
+
+TEST(RawReport, HasTheNamesOfWhomProgramsAsk) {
+  probe::Report report = small_cluster();
+  probe::HostReport host = *report.find(kHost1);
+  host.names = {{ip("203.0.113.9"), "example.org"}};
+  ++host.sequence;
+  (void)report.merge(host);
+
+  const json::object raw = raw_report_json(report);
+
+  EXPECT_EQ(raw.at("DNS"),
+            json::value(json::object{
+                {"203.0.113.9", json::object{{"forward", json::array{"example.org"}}}}}));
 }
 
 TEST(RawReport, ExplainsEveryKeyThatViewsShow) {

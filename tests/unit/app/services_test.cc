@@ -3,8 +3,9 @@
 
 #include "app/facts.h"
 #include "app/picture/picture.h"
-#include "app/raw/raw_report.h"
+#include "app/render.h"
 #include "tests/unit/app/cluster.h"
+#include "tests/unit/app/raw.h"
 
 namespace weft::app {
 namespace {
@@ -57,6 +58,67 @@ TEST(Services, OfASwarmAreShownWithWhoAsksWhom) {
   EXPECT_EQ(web.label_minor, "1 container");
   EXPECT_THAT(web.links, Contains(Key("s2;<swarm_service>")));
   EXPECT_THAT(view, Not(Contains(Key("pseudo:uncontained:" + kHost1.to_string()))));
+}
+
+TEST(Services, AreShownWithTheRestOfTheirHosts) {
+  probe::Report report = swarm();
+  probe::HostReport one = *report.find(kHost1);
+  add_container(one, std::string(64, 'c'), "other", "other", "10.32.0.7");
+  one.flows[flow(
+      probe::Direction::Outbound, std::string(64, 'c'), 101, "10.32.0.7", "10.32.0.1", 80)] = {
+      .count = 1};
+  ++one.sequence;
+  report.merge(one);
+
+  const View view = Picture(report).view(TopologyId::SwarmServices).view();
+
+  const Node& rest = view.at("pseudo:unmanaged:" + kHost1.to_string());
+  EXPECT_TRUE(rest.pseudo);
+  EXPECT_THAT(rest.links, Contains(Key("s1;<swarm_service>")));
+  EXPECT_TRUE(Filter(Choice{{"pseudo", "hide"}}).hides(rest));
+  EXPECT_FALSE(Filter(Choice{{"pseudo", "show"}}).hides(rest));
+}
+
+TEST(Services, AreChosenByTheirStacks) {
+  probe::Report report = swarm();
+  probe::HostReport two = *report.find(kHost2);
+  two.containers[0].labels["com.docker.stack.namespace"] = "shelf";
+  ++two.sequence;
+  report.merge(two);
+  Picture picture(report);
+  const TopologySpec& spec = *find_topology("containers-by-image");
+
+  const Choice choice = choice_of(spec, {{"namespace", "shelf,none"}, {"pseudo", "hide"}});
+  ViewBook& images = picture.view(spec.id);
+
+  EXPECT_THAT(images.stats(Filter(Choice{})).stacks, testing::ElementsAre("shelf", "shop"));
+  EXPECT_EQ(images.shown(image_id("shop/web"), Filter(choice)), nullptr);
+  EXPECT_NE(images.shown(image_id("postgres"), Filter(choice)), nullptr);
+  EXPECT_FALSE(choice_of(*find_topology("hosts"), {{"namespace", "shelf"}}).contains("namespace"));
+}
+
+TEST(Services, OfferTheStacksThatThereAre) {
+  const auto menu_of = [](const std::set<std::string>& stacks) {
+    const boost::json::array menu = topologies_json([&](const TopologySpec& spec) {
+      return ViewStats{.stacks =
+                           spec.id == TopologyId::SwarmServices ? stacks : std::set<std::string>()};
+    });
+    for (const boost::json::value& item : menu) {
+      if (item.at("url") == "/api/topology/swarm-services") {
+        return item.at("options").as_array();
+      }
+    }
+    return boost::json::array();
+  };
+
+  EXPECT_EQ(menu_of({}).size(), 1U) << "whether what is unmanaged is shown";
+  const boost::json::array groups = menu_of({"shelf", "shop"});
+  ASSERT_EQ(groups.size(), 2U);
+  EXPECT_EQ(groups[1].at("id"), "namespace");
+  EXPECT_EQ(groups[1].at("selectType"), "union");
+  EXPECT_EQ(groups[1].at("noneLabel"), "All Stacks");
+  EXPECT_EQ(groups[1].at("options").at(1),
+            (boost::json::value{{"value", "shop"}, {"label", "shop"}}));
 }
 
 TEST(Services, AreParentsOfTheirTasks) {

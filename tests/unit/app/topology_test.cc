@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include <boost/json/parse.hpp>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,6 +27,12 @@ using testing::Not;
 class TopologyTest : public testing::Test {
  protected:
   View view(TopologyId id) const { return Picture(report_).view(id).view(); }
+  boost::json::value details(TopologyId id, const std::string& node) const {
+    Picture picture(report_);
+    const ViewBook& book = picture.view(id);
+    return boost::json::parse(
+        details_text(book.view().at(node), id, book, report_, [](PeerName) { return 0; }));
+  }
 
   probe::Report report_ = cluster();
 };
@@ -78,7 +85,8 @@ TEST_F(TopologyTest, TellsOfEveryPathOfAPeerAndItsHealth) {
                          .encrypted = true,
                          .lost = true,
                          .rtt_us = 2900,
-                         .mtu = 1500},
+                         .mtu = 1500,
+                         .carried = {.sent_per_second = 1'234'567, .received_per_second = 20}},
                         {.peer = PeerName(1), .way = "clear", .via = {}, .rtt_us = 400}};
   ++host.sequence;
   report_.merge(host);
@@ -88,18 +96,26 @@ TEST_F(TopologyTest, TellsOfEveryPathOfAPeerAndItsHealth) {
   const Table& paths = rendered.at("#" + kHost1.to_string()).tables.back();
   using Row = std::map<std::string, std::string>;
   EXPECT_EQ(paths.id, "weft_paths");
+  const Link& link = rendered.at("#" + kHost1.to_string()).links.at("#" + kHost2.to_string());
+  EXPECT_EQ(link.facts.sent_per_second, 1'234'567U);
+  EXPECT_EQ(link.facts.rtt_us, 2900U);
+  EXPECT_EQ(link.facts.count, 1U);
   EXPECT_THAT(paths.rows,
               ElementsAre(Row{{"peer", "h2.example.org"},
                               {"path", "relay h2.example.org"},
                               {"encrypted", "yes"},
                               {"state", "nothing answers"},
                               {"rtt", "2 ms"},
+                              {"sent", "1.2 MB/s"},
+                              {"received", "20 B/s"},
                               {"mtu", "1500"}},
                           Row{{"peer", "00:00:00:00:00:01"},
                               {"path", "clear"},
                               {"encrypted", "no"},
                               {"state", "in use"},
                               {"rtt", "under 1 ms"},
+                              {"sent", ""},
+                              {"received", ""},
                               {"mtu", ""}}));
 }
 
@@ -144,6 +160,56 @@ TEST_F(TopologyTest, DropsPseudoNodesThatTalkToNobody) {
   EXPECT_THAT(rendered, Contains(Key(std::string(kInternetIn))));
 }
 
+TEST_F(TopologyTest, ShowsAKnownServiceByItsNameAndNamesWhatElseIsAsked) {
+  probe::HostReport host = *report_.find(kHost1);
+  host.names = {{ip("203.0.113.9"), "s3.amazonaws.com"}, {ip("203.0.113.10"), "example.org"}};
+  host.flows[flow(probe::Direction::Outbound, kWeb, 100, "10.32.0.1", "203.0.113.10", 443)] = {
+      .count = 1};
+  ++host.sequence;
+  report_.merge(host);
+
+  const View rendered = view(TopologyId::Containers);
+
+  const auto& links = rendered.at(container_id(kWeb)).links;
+  EXPECT_EQ(rendered.at("service-s3.amazonaws.com").label, "s3.amazonaws.com");
+  EXPECT_TRUE(rendered.at("service-s3.amazonaws.com").pseudo);
+  EXPECT_THAT(links, Contains(Key("service-s3.amazonaws.com")));
+  EXPECT_THAT(links.at(std::string(kInternetOut)).names, ElementsAre("example.org"));
+}
+
+TEST_F(TopologyTest, TakesNobodysMachinesForServices) {
+  probe::HostReport host = *report_.find(kHost1);
+  host.names = {{ip("203.0.113.9"), "ec2-203-0-113-9.compute.amazonaws.com"}};
+  ++host.sequence;
+  report_.merge(host);
+
+  const View rendered = view(TopologyId::Containers);
+
+  EXPECT_THAT(rendered.at(container_id(kWeb)).links, Contains(Key(std::string(kInternetOut))));
+  for (const auto& [id, node] : rendered) {
+    EXPECT_THAT(id, Not(testing::StartsWith("service-")));
+  }
+}
+
+TEST_F(TopologyTest, KeepsSoManyNamesOfALink) {
+  probe::HostReport host = *report_.find(kHost1);
+  for (int i = 0; i < 40; ++i) {
+    const std::string address = fmt::format("203.0.113.{}", 100 + i);
+    host.names[ip(address.c_str())] = fmt::format("{}.example.org", 100 + i);
+    host.flows[flow(probe::Direction::Outbound, kWeb, 100, "10.32.0.1", address.c_str(), 443)] = {
+        .count = 1};
+  }
+  ++host.sequence;
+  report_.merge(host);
+
+  const View rendered = view(TopologyId::Containers);
+
+  const Link& link = rendered.at(container_id(kWeb)).links.at(std::string(kInternetOut));
+  EXPECT_THAT(link.names, testing::SizeIs(kNamesOfLink));
+  EXPECT_EQ(*link.names.begin(), "100.example.org");
+  EXPECT_EQ(link.facts.count, 41U);
+}
+
 TEST_F(TopologyTest, GroupsContainersByImage) {
   const View rendered = view(TopologyId::ContainersByImage);
 
@@ -172,9 +238,25 @@ TEST_F(TopologyTest, GroupsContainersByTheNetworksTheyAreOn) {
   const Node& gateway = rendered.at("bridge, weft-net;<network>");
   EXPECT_EQ(gateway.metadata.back().value, "172.17.0.0/16");
   EXPECT_TRUE(gateway.links.contains(net.id));
-  const boost::json::value details = boost::json::parse(details_text(
-      net, TopologyId::ContainersByNetwork, rendered, report_, [](PeerName) { return 0; }));
+  const boost::json::value details = this->details(TopologyId::ContainersByNetwork, net.id);
   EXPECT_EQ(details.at("children").at(0).at("nodes").as_array().size(), 2U);
+}
+
+TEST_F(TopologyTest, TellsOfANodeWhoAsksItAndWhomItAsks) {
+  const boost::json::value web = details(TopologyId::Containers, container_id(kWeb));
+  const boost::json::value peer = details(TopologyId::Weave, "#" + kHost2.to_string());
+
+  const auto ids = [](const boost::json::value& of, std::size_t table) {
+    std::vector<std::string> found;
+    for (const boost::json::value& one :
+         of.at("connections").at(table).at("connections").as_array()) {
+      found.emplace_back(one.at("nodeId").as_string());
+    }
+    return found;
+  };
+  EXPECT_THAT(ids(web, 0), ElementsAre(std::string(kInternetIn)));
+  EXPECT_THAT(ids(web, 1), ElementsAre(container_id(kDb), std::string(kInternetOut)));
+  EXPECT_THAT(ids(peer, 0), ElementsAre("#" + kHost1.to_string()));
 }
 
 TEST(ImageName, IsWithoutRegistryTagAndDigest) {

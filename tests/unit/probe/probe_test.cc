@@ -31,6 +31,53 @@ Sample sample_at(TimePoint at, Duration cost = 1ms) {
   return sample;
 }
 
+TEST(Probe, NamesWhomThisHostAsksAndNobodyElse) {
+  Probe probe({.self = kSelf,
+               .incarnation = Incarnation(3),
+               .version = "0.1.0",
+               .name_of = [](const Ip& address) {
+                 return address == Ip::parse("203.0.113.9").value() ? "example.org" : "";
+               }});
+  ProbeActions out;
+  probe.on_watch(kStart, kWatcher, kWatch, out);
+  out.clear();
+  Sample sample = sample_at(kStart);
+  sample.namespaces = {{.netns = 1, .sockets = {}}};
+  for (const char* remote : {"203.0.113.9:443", "203.0.113.10:443"}) {
+    sample.namespaces[0].sockets.push_back({.local = Endpoint::parse("10.0.0.1:40000").value(),
+                                            .remote = Endpoint::parse(remote).value(),
+                                            .inode = 7});
+  }
+
+  probe.on_sample(kStart + 5ms, sample, {}, out);
+
+  ASSERT_THAT(out, SizeIs(1));
+  const auto report =
+      std::get<HostReport>(decode_message(std::get<Tell>(out.front()).message).value());
+  EXPECT_THAT(report.names,
+              ElementsAre(testing::Pair(Ip::parse("203.0.113.9").value(), "example.org")));
+}
+
+TEST(Probe, TellsHowMuchPathsCarryEachSecond) {
+  Probe probe = make_probe();
+  ProbeActions out;
+  const auto report_after = [&](Duration after, std::uint64_t sent) {
+    probe.on_watch(kStart + after, kWatcher, kWatch, out);
+    probe.on_deadline(kStart + after, out);
+    out.clear();
+    OverlayFacts overlay;
+    overlay.paths = {{.peer = PeerName(9), .way = "clear", .via = {}, .carried = {.sent = sent}}};
+    probe.on_sample(kStart + after, sample_at(kStart + after), overlay, out);
+    return std::get<HostReport>(decode_message(std::get<Tell>(out.front()).message).value());
+  };
+  EXPECT_EQ(report_after(0s, 5000).overlay.paths.front().carried.sent_per_second, 0U);
+
+  const HostReport report = report_after(2s, 9000);
+
+  EXPECT_EQ(report.overlay.paths.front().carried.sent_per_second, 2000U);
+  EXPECT_EQ(report.overlay.paths.front().carried.sent, 9000U);
+}
+
 TEST(Probe, DoesNothingWhileNobodyWatches) {
   Probe probe = make_probe();
   ProbeActions out;

@@ -17,6 +17,8 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
   report.sequence = rng.below(4);
   report.interval = std::chrono::seconds(1);
   report.host.name = fmt::format("host{}", origin.number());
+  report.host.forks = rng.below(1000);
+  report.host.forks_per_second = rng.below(100);
   report.host.cpu_count = rng.below(8) + 1;
   report.host.networks = {
       Cidr(Ip(Ipv4(0xc0000200 + static_cast<std::uint32_t>(origin.number()))), 24)};
@@ -30,11 +32,14 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
     container.addresses = {
         Ip(Ipv4(0x0a200000 + static_cast<std::uint32_t>(origin.number() * 256 + i)))};
     container.labels = {{"tier", rng.chance(50) ? "front" : "back"}};
+    container.descriptor_count = rng.below(100);
     report.containers.push_back(container);
     ProcessFacts process;
     process.pid = 100 + i;
     process.name = "server";
     process.container = container.id;
+    process.descriptor_count = rng.below(100);
+    process.descriptor_max = 1024;
     report.processes.push_back(process);
     report.overlay.endpoints.push_back({.mac = Mac(), .addresses = container.addresses});
     FlowKey key;
@@ -58,7 +63,18 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
                                     .encrypted = rng.chance(50),
                                     .lost = rng.chance(50),
                                     .rtt_us = rng.below(1000),
-                                    .mtu = rng.below(9000)});
+                                    .mtu = rng.below(9000),
+                                    .carried = {.sent_per_second = rng.below(1000),
+                                                .received_per_second = rng.below(1000),
+                                                .sent = rng.next() >> 20,
+                                                .received = rng.next() >> 20,
+                                                .packets_sent = rng.below(1000),
+                                                .packets_received = rng.below(1000)}});
+  }
+  for (const auto& [key, facts] : report.flows) {
+    if (rng.chance(50)) {
+      report.names[key.remote] = rng.chance(50) ? "s3.amazonaws.com" : "example.org";
+    }
   }
   report.sources = {{.name = "procfs", .working = true, .detail = "fine"}};
   return report;

@@ -178,6 +178,20 @@ TEST(ReportLimits, KeepSoManyPathsAndCountTheRest) {
   EXPECT_TRUE(decode_message(encode_report(report)).ok());
 }
 
+TEST(ReportLimits, KeepSoManyNamesOfAddressesAndCountTheRest) {
+  HostReport report;
+  for (std::uint32_t i = 0; i < kNamesMax + 2; ++i) {
+    report.names.emplace(Ip(Ipv4(i)), "example.org");
+  }
+  EXPECT_FALSE(decode_message(encode_report(report)).ok());
+
+  enforce_limits(report);
+
+  EXPECT_EQ(report.names.size(), kNamesMax);
+  EXPECT_EQ(report.folded.others, 2U);
+  EXPECT_TRUE(decode_message(encode_report(report)).ok());
+}
+
 TEST(ReportLimits, MakeAnyBytesOfANameText) {
   HostReport report;
   report.host.name = "a\xff\xc3(\n\xe2\x82\xac";

@@ -222,6 +222,55 @@ TEST(Tracker, MeasuresCpuBetweenTwoLooks) {
   EXPECT_DOUBLE_EQ(report.containers.front().usage.cpu_percent, 50);
 }
 
+TEST(Tracker, CountsWhatBeganBetweenTwoLooksThoughItHasEndedSince) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.host.forks = 1000;
+  EXPECT_EQ(tracker.digest(look).host.forks_per_second, 0U);
+  look = sample(12s, {});
+  look.host.forks = 1300;
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_EQ(report.host.forks_per_second, 150U);
+  EXPECT_EQ(report.host.forks, 1300U);
+}
+
+TEST(Tracker, TakesWhatSharesARootOfItsOwnForAContainer) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.host.name = "h1";
+  look.processes = {process(42, 5s), process(43, 5s), process(44, 5s)};
+  for (ObservedProcess& one : look.processes) {
+    one.cgroup = "/user.slice";
+  }
+  look.processes[0].root = look.processes[1].root = "801-2";
+  look.processes[0].name = "Apptainer";
+
+  const HostReport report = tracker.digest(look);
+
+  ASSERT_THAT(report.containers, SizeIs(1));
+  EXPECT_EQ(report.containers.front().name, "Apptainer");
+  EXPECT_EQ(report.containers.front().process_count, 2U);
+  EXPECT_EQ(report.processes[1].container, report.containers.front().id);
+  EXPECT_EQ(report.processes[2].container, "");
+}
+
+TEST(Tracker, SumsUpTheDescriptorsOfAContainer) {
+  Tracker tracker;
+  Sample look = sample(10s, {});
+  look.processes = {process(42, 5s), process(43, 5s)};
+  look.processes[0].descriptor_count = 7;
+  look.processes[0].descriptor_max = 1024;
+  look.processes[1].descriptor_count = 4;
+
+  const HostReport report = tracker.digest(look);
+
+  EXPECT_EQ(report.processes.front().descriptor_count, 7U);
+  EXPECT_EQ(report.processes.front().descriptor_max, 1024U);
+  EXPECT_EQ(report.containers.front().descriptor_count, 11U);
+}
+
 TEST(Tracker, MeasuresCpuOfAProcessAtRestSinceItWasLastRead) {
   Tracker tracker;
   Sample look = sample(10s, {});
