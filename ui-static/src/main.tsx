@@ -68,8 +68,7 @@ function Tab({ item, sub }: { item: Topology; sub?: boolean }) {
     >
       {item.name === 'Weave Net' ? 'overlay' : item.name}
       <span class="count">
-        {found === undefined ? '' : <b title={`${found} match`}>{found}/</b>}
-        {item.stats.nonpseudo_node_count}
+        {found === undefined ? item.stats.nonpseudo_node_count : <b title={`${found} of ${item.stats.node_count} match`}>{found}</b>}
       </span>
     </button>
   );
