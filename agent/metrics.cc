@@ -305,6 +305,11 @@ void add_mesh(const router::MeshStats& stats, Page& page) {
                  stats.sent[i].bytes,
                  {{"kind", kind}});
   }
+  const std::string deflated_help = "Bytes of messages that were sent deflated.";
+  page.counter(
+      "weft_mesh_deflated_bytes_total", deflated_help, stats.deflated_from, {{"form", "plain"}});
+  page.counter(
+      "weft_mesh_deflated_bytes_total", deflated_help, stats.deflated_to, {{"form", "deflated"}});
   page.counter("weft_mesh_frames_refused_total",
                "Messages that were malformed or over a limit.",
                stats.frames_refused);

@@ -14,6 +14,7 @@
 #include "router/mesh.h"
 #include "router/mesh_limits.h"
 #include "router/mesh_wire.h"
+#include "router/overlay/deflate.h"
 #include "router/overlay/link_meter.h"
 
 namespace weft::router {
@@ -57,6 +58,8 @@ struct Link {
   std::uint64_t received = 0;    // Bytes of Delta frames, and how much of that was confirmed.
   std::uint64_t confirmed = 0;
   unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
+  Deflater deflater;     // Of what is sent, if the other end reads it.
+  Inflater inflater;
 };
 
 }  // namespace weft::router

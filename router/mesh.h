@@ -196,6 +196,8 @@ struct MeshStats {
     std::uint64_t bytes = 0;  // Sealed.
   };
   std::array<Sent, kFrameKinds> sent{};  // By FrameKind; the rest of bytes_out is handshakes.
+  std::uint64_t deflated_from = 0;       // Bytes of frames that were deflated …
+  std::uint64_t deflated_to = 0;         // … and what became of them.
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   std::uint64_t bytes_in = 0;
@@ -228,13 +230,14 @@ class Mesh {
     Incarnation incarnation;
     std::string nickname;
     std::string version;
-    KeyPair key;                    // Static X25519 key of this host.
-    std::optional<Psk> psk;         // From the cluster password; without: unauthenticated.
-    std::optional<Psk> old_psk;     // Accepted as well, while the password is being replaced.
-    std::uint16_t port = 6783;      // Where we listen; told to others.
-    std::vector<Ip> addresses;      // Ours, best first; may be empty.
-    bool discovery = true;          // Connect to peers we only heard of.
-    bool fresh = false;             // The store remembers no peer: new here, or its store was lost.
+    KeyPair key;                 // Static X25519 key of this host.
+    std::optional<Psk> psk;      // From the cluster password; without: unauthenticated.
+    std::optional<Psk> old_psk;  // Accepted as well, while the password is being replaced.
+    std::uint16_t port = 6783;   // Where we listen; told to others.
+    std::vector<Ip> addresses;   // Ours, best first; may be empty.
+    bool discovery = true;       // Connect to peers we only heard of.
+    bool fresh = false;          // The store remembers no peer: new here, or its store was lost.
+    bool deflates = true;        // Frames, both ways, where the other end does (overlay/deflate.h).
     std::size_t full_mesh_max = 8;  // Up to this many peers everybody connects to everybody.
     std::size_t degree = 5;         // Beyond: connections each peer keeps (router/overlay/views.h).
     std::size_t links_max = 200;

@@ -116,6 +116,7 @@ class Mesh::Impl {
   void start_channel(TimePoint now, Link& link, MeshActions& out);
   void on_event(TimePoint now, LinkId id, Channel::Event event, MeshActions& out);
   void on_established(TimePoint now, Link& link, Channel::Established event, MeshActions& out);
+  Result<Bytes> unpack(Link& link, ByteView frame) const;
   void on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out);
   void on_refusal(const Link& link, const Verdict& verdict);
   void on_verdict(TimePoint now, Link& link, const Verdict& verdict, MeshActions& out);

@@ -85,7 +85,8 @@ void Mesh::Impl::start_channel(TimePoint now, Link& link, MeshActions& out) {
                     .observed = link.remote.address,
                     .alone = up_.empty() || !full_targets_.empty(),
                     .fixed = !options_.discovery,
-                    .fresh = options_.fresh};
+                    .fresh = options_.fresh,
+                    .inflates = options_.deflates};
   Channel::Options channel;
   channel.role = link.outbound ? noise::Role::Initiator : noise::Role::Responder;
   channel.key = options_.key;
@@ -302,8 +303,27 @@ void Mesh::Impl::on_refusal(const Link& link, const Verdict& verdict) {
   }
 }
 
+// A frame as its sender made it. What is said before a connection is in use is never deflated.
+Result<Bytes> Mesh::Impl::unpack(Link& link, ByteView frame) const {
+  if (!options_.deflates || !link.accept_received) {
+    return Error{Errc::Invalid, "a deflated frame that was not asked for"};
+  }
+  return link.inflater.unpack(frame, kFrameMax);
+}
+
 void Mesh::Impl::on_frame(TimePoint now, Link& link, ByteView frame, MeshActions& out) {
   ++stats_.frames_in;
+  Bytes unpacked;
+  if (Inflater::is_packed(frame)) {
+    auto result = unpack(link, frame);
+    if (!result.ok()) {
+      ++stats_.frames_refused;
+      drop(now, link.id, result.error().what, out);
+      return;
+    }
+    unpacked = std::move(result).value();
+    frame = unpacked;
+  }
   auto message = decode_message(frame);
   if (!message.ok()) {
     ++stats_.frames_refused;
@@ -491,7 +511,19 @@ void Mesh::Impl::send_message(TimePoint now, Link& link, const Message& message,
 void Mesh::Impl::send_encoded(
     TimePoint now, Link& link, FrameKind kind, ByteView frame, MeshActions& out) {
   Channel::Output output;
-  link.channel->send(frame, output);
+  // A heartbeat says when a stream begins anew, so it is in none.
+  const bool is_deflated = options_.deflates && link.hello.inflates && link.stage == Stage::Up
+                           && kind != FrameKind::Heartbeat;
+  if (is_deflated) {
+    const Bytes packed = link.deflater.pack(now, frame);
+    if (Inflater::is_packed(packed)) {
+      stats_.deflated_from += frame.size();
+      stats_.deflated_to += packed.size();
+    }
+    link.channel->send(packed, output);
+  } else {
+    link.channel->send(frame, output);
+  }
   ++stats_.frames_out;
   MeshStats::Sent& sent = stats_.sent.at(static_cast<std::size_t>(kind));
   sent.frames += 1;

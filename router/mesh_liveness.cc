@@ -29,7 +29,8 @@ void Mesh::Impl::beat(TimePoint now, Link& link, MeshActions& out) {
                Heartbeat{.beat = link.meter.next_beat(now),
                          .hash = static_cast<std::uint32_t>(store_.digest_hash()),
                          .received = link.received,
-                         .suspected = accused_.contains(link.hello.name)},
+                         .suspected = accused_.contains(link.hello.name),
+                         .anew = link.deflater.rest(now)},
                out);
 }
 
@@ -44,6 +45,9 @@ void Mesh::Impl::on_heartbeat(TimePoint now,
   }
   if (heartbeat.suspected) {
     refute(now, life_);
+  }
+  if (heartbeat.anew) {
+    link.inflater.begin_anew();
   }
   compare_hashes(now, link, heartbeat.hash, out);
   if (link.beat_due - now < kHeartbeatInterval / 2) {

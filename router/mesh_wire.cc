@@ -153,6 +153,7 @@ void fill(wire::Heartbeat& out, const Heartbeat& heartbeat) {
   out.set_hash(heartbeat.hash);
   out.set_received(heartbeat.received);
   out.set_suspected(heartbeat.suspected);
+  out.set_anew(heartbeat.anew);
 }
 
 void fill(wire::Challenge& out, Incarnation incarnation, std::uint64_t nonce) {
@@ -238,7 +239,8 @@ Heartbeat to_heartbeat(const wire::Heartbeat& in) {
   return {.beat = {in.sequence(), in.echo(), in.echo_age_usec()},
           .hash = in.hash(),
           .received = in.received(),
-          .suspected = in.suspected()};
+          .suspected = in.suspected(),
+          .anew = in.anew()};
 }
 
 Result<Delta> from_wire(const wire::Delta& in) {
@@ -304,6 +306,7 @@ Bytes encode(const Hello& hello) {
   out.set_alone(hello.alone);
   out.set_fixed(hello.fixed);
   out.set_fresh(hello.fresh);
+  out.set_inflates(hello.inflates);
   return serialise(out);
 }
 
@@ -323,6 +326,7 @@ Result<Hello> decode_hello(ByteView bytes) {
   hello.alone = in.alone();
   hello.fixed = in.fixed();
   hello.fresh = in.fresh();
+  hello.inflates = in.inflates();
   return hello;
 }
 

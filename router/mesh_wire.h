@@ -47,6 +47,7 @@ struct Hello {
   bool alone = false;            // The sender has no other connection.
   bool fixed = false;            // The sender connects where its operator says and nowhere else.
   bool fresh = false;            // The sender's store remembers nobody.
+  bool inflates = false;         // The sender reads deflated frames (router/overlay/deflate.h).
 
   friend bool operator==(const Hello&, const Hello&) = default;
 };
@@ -66,6 +67,7 @@ struct Heartbeat {
   std::uint32_t hash = 0;      // Of the sender's store.
   std::uint64_t received = 0;  // Bytes of Delta frames received on this connection.
   bool suspected = false;      // The receiver is accused of silence.
+  bool anew = false;           // The sender's next deflated frame begins a new stream.
 
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };

@@ -33,6 +33,7 @@ class MeshNode final : public Net::Host, private EventSink {
     std::optional<router::Psk> psk;
     std::size_t full_mesh_max = router::Mesh::Options{}.full_mesh_max;
     std::size_t degree = router::Mesh::Options{}.degree;
+    bool deflates = router::Mesh::Options{}.deflates;
     std::size_t links_max = 200;
     router::RecordPool* pool = nullptr;
     Watch watch = Watch::All;
@@ -88,6 +89,7 @@ class MeshNode final : public Net::Host, private EventSink {
     mesh.addresses = {options_.address};
     mesh.full_mesh_max = options_.full_mesh_max;
     mesh.degree = options_.degree;
+    mesh.deflates = options_.deflates;
     mesh.links_max = options_.links_max;
     mesh.peers_max = 16384;
     mesh.pool = options_.pool;
@@ -200,10 +202,9 @@ class MeshNode final : public Net::Host, private EventSink {
   }
 
   void on_event(std::uint64_t generation, std::uint64_t due) override {
-    // A later run, or an earlier timer that took its place.
     const auto armed = static_cast<std::uint64_t>(armed_.time_since_epoch().count());
     if (generation != generation_ || armed != due) {
-      return;
+      return;  // A later run, or an earlier timer that took its place.
     }
     armed_ = kNever;
     if (!net_.is_frozen(*this)) {
@@ -267,11 +268,10 @@ class MeshNode final : public Net::Host, private EventSink {
       withdrawals_ += change.value ? 0U : 1U;
       return;
     }
-    const std::pair key(change.origin, change.key);
     if (change.value) {
-      records_[key] = std::move(*change.value);
+      records_[{change.origin, change.key}] = std::move(*change.value);
     } else {
-      WEFT_ASSERT(records_.erase(key) == 1);  // Withdrawn once, and only what was said.
+      WEFT_ASSERT(records_.erase({change.origin, change.key}) == 1);  // As said.
       ++withdrawals_;
     }
   }

@@ -40,6 +40,7 @@ MeshNode& Cluster::add(std::optional<MeshIdentity> identity, std::optional<route
   node.psk = std::move(psk);
   node.full_mesh_max = options_.full_mesh_max;
   node.degree = options_.degree;
+  node.deflates = options_.deflates;
   node.pool = &pool_;
   node.watch = options_.watch;
   nodes_.push_back(std::make_unique<MeshNode>(world_, net_, std::move(node), *identity));

@@ -27,6 +27,7 @@ class Cluster {
     std::uint32_t loss_percent = 0;
     std::size_t full_mesh_max = router::Mesh::Options{}.full_mesh_max;
     std::size_t degree = router::Mesh::Options{}.degree;
+    bool deflates = router::Mesh::Options{}.deflates;
     MeshNode::Watch watch = MeshNode::Watch::All;
     std::optional<Duration> latency{};  // One way, of everybody; without: Net's own.
   };

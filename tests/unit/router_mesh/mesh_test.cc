@@ -134,6 +134,45 @@ TEST_F(MeshTest, ALargePayloadCrosses) {
   EXPECT_EQ(bob_.all<Deliver>()[0].payload, Bytes(kGossipPayloadMax, 7));
 }
 
+TEST_F(MeshTest, WhatIsSaidIsDeflatedAndAStreamThatRestedBeginsAnew) {
+  Wire wire = join(kStart);
+  run(wire, kStart, seconds(20));
+  const std::uint64_t before = alice_->stats().deflated_from;
+  EXPECT_GT(before, 0U);
+
+  const TimePoint later = kStart + seconds(20);
+  const Bytes said(500, 7);
+  alice_->send(later, GossipTo{Topic::Ring, kBob, said}, alice_.out);
+  alice_->publish(later, {endpoint(1), Bytes(100, 7)}, alice_.out);
+  run(wire, later, seconds(20));
+
+  EXPECT_THAT(bob_.all<Deliver>(), ElementsAre(Deliver{kAlice, Topic::Ring, said}));
+  EXPECT_THAT(bob_.all<RecordChanged>(),
+              Contains(RecordChanged{kAlice, endpoint(1), Bytes(100, 7)}));
+  EXPECT_GT(alice_->stats().deflated_from, before + 600);
+  EXPECT_LT(alice_->stats().deflated_to, before + 150);
+  EXPECT_EQ(bob_->stats().frames_refused, 0U);
+}
+
+TEST_F(MeshTest, WhoDoesNotInflateIsSpokenToInPlain) {
+  Mesh::Options options = MeshUnderTest::options(3);
+  options.deflates = false;
+  MeshUnderTest carol{options, 3};
+  Wire wire(kStart, alice_, dial(alice_, kStart, "carol"), carol);
+  wire.settle(kStart);
+
+  alice_->publish(kStart, {endpoint(1), Bytes(100, 7)}, alice_.out);
+  carol->publish(kStart, {endpoint(2), Bytes(100, 8)}, carol.out);
+  run(wire, kStart, seconds(1));
+
+  EXPECT_THAT(carol.all<RecordChanged>(),
+              Contains(RecordChanged{kAlice, endpoint(1), Bytes(100, 7)}));
+  EXPECT_THAT(alice_.all<RecordChanged>(),
+              Contains(RecordChanged{PeerName(3), endpoint(2), Bytes(100, 8)}));
+  EXPECT_EQ(alice_->stats().deflated_from, 0U);
+  EXPECT_EQ(carol->stats().deflated_from, 0U);
+}
+
 TEST_F(MeshTest, AQuietConnectionIsKeptAliveByHeartbeats) {
   Wire wire = join(kStart);
 
