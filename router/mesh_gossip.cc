@@ -339,9 +339,12 @@ void Mesh::Impl::send(TimePoint now, const GossipTo& gossip, MeshActions& out) {
     out.push_back(Deliver{options_.name, gossip.topic, gossip.payload});
     return;
   }
-  const Routed routed{
-      .from = options_.name, .to = gossip.to, .body = Payload{gossip.topic, gossip.payload}};
-  if (gossip.payload.size() > kGossipPayloadMax || !route(now, routed, out)) {
+  const Payload payload{gossip.topic, gossip.payload};
+  if (gossip.payload.size() > kGossipPayloadMax) {
+    ++stats_.payloads_dropped;
+  } else if (Link* link = up_link(gossip.to); link != nullptr && !link->silent) {
+    send_message(now, *link, payload, out);  // Whoever hears it knows from whom.
+  } else if (!route(now, {.from = options_.name, .to = gossip.to, .body = payload}, out)) {
     ++stats_.payloads_dropped;
   }
 }

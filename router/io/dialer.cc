@@ -7,6 +7,9 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "router/io/asio_address.h"
 
@@ -44,6 +47,12 @@ std::vector<Endpoint> in_dial_order(const std::vector<Endpoint>& addresses, cons
     next.pop_front();
   }
   return order;
+}
+
+void acknowledge_later(asio::ip::tcp::socket& socket) {
+  const int off = 0;
+  // It only saves packets.
+  (void)setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
 }
 
 Dialer::Dialer(const asio::any_io_executor& executor, Options options, OnDone on_done)
@@ -124,7 +133,7 @@ void Dialer::try_next() {
       }
     });
   }
-  if (const ErrorCode error = bind_to_source(*attempts_[index], to)) {
+  if (const ErrorCode error = prepare(*attempts_[index], to)) {
     on_attempted(index, error);
     return;
   }
@@ -133,13 +142,13 @@ void Dialer::try_next() {
   });
 }
 
-Dialer::ErrorCode Dialer::bind_to_source(Tcp::socket& socket, const Tcp::endpoint& to) const {
+Dialer::ErrorCode Dialer::prepare(Tcp::socket& socket, const Tcp::endpoint& to) const {
   ErrorCode error;
-  if (options_.source.is_unspecified()) {
-    return error;
-  }
   socket.open(to.protocol(), error);
   if (!error) {
+    acknowledge_later(socket);  // The first thing said then acknowledges the connection, too.
+  }
+  if (!error && !options_.source.is_unspecified()) {
     socket.bind({to_asio(options_.source), 0}, error);
   }
   return error;

@@ -26,6 +26,12 @@ namespace weft::router {
 // begins; each once; those that cannot be reached from `source` (unless unspecified) not at all.
 std::vector<Endpoint> in_dial_order(const std::vector<Endpoint>& addresses, const Ip& source);
 
+// The kernel acknowledges each of the first segments of a connection at once (tcp(7),
+// TCP_QUICKACK), so that the sender's window grows. Here that window hardly matters, and while a
+// cluster starts these packets are many. Before a connection is made: what is said first on it
+// carries the acknowledgement that completes it.
+void acknowledge_later(boost::asio::ip::tcp::socket& socket);
+
 class Dialer : public std::enable_shared_from_this<Dialer> {
  public:
   using Tcp = boost::asio::ip::tcp;
@@ -54,7 +60,7 @@ class Dialer : public std::enable_shared_from_this<Dialer> {
   void on_resolved(const ErrorCode& error, const Tcp::resolver::results_type& results);
   void begin(std::vector<Endpoint> addresses);
   void try_next();
-  ErrorCode bind_to_source(Tcp::socket& socket, const Tcp::endpoint& to) const;
+  ErrorCode prepare(Tcp::socket& socket, const Tcp::endpoint& to) const;
   void on_attempted(std::size_t index, const ErrorCode& error);
   void finish(Result<Tcp::socket> result);
 

@@ -8,9 +8,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
 
 #include "base/assert.h"
 
@@ -24,15 +21,6 @@ namespace asio = boost::asio;
 constexpr std::size_t kReadSize = 64U << 10U;
 // A slow path's round trip several times over: long enough for our last words to arrive.
 constexpr std::chrono::seconds kGoodbyeMax{2};
-
-// The kernel acknowledges each of the first segments of a connection at once (tcp(7),
-// TCP_QUICKACK), so that the sender's window grows. Here that window hardly matters, and while a
-// cluster starts these packets are many.
-void acknowledge_later(asio::ip::tcp::socket& socket) {
-  const int off = 0;
-  // It only saves packets.
-  (void)setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
-}
 
 }  // namespace
 

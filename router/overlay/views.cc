@@ -6,7 +6,7 @@ namespace weft::router {
 
 std::size_t Views::wanted(std::size_t links, std::size_t seeking, std::size_t members) const {
   const std::size_t others = members - 1;
-  const std::size_t goal = is_full_mesh(members) ? others : std::min(options_.degree, others);
+  const std::size_t goal = is_full_mesh(members) ? others : std::min(degree(members), others);
   const std::size_t lacking = goal - std::min(goal, links + seeking);
   const std::size_t seeking_max = is_urgent(links, members) ? options_.seeking_max : 1;
   return std::min(lacking, seeking_max - std::min(seeking_max, seeking));
@@ -54,7 +54,7 @@ std::optional<PeerName> Views::spare(const std::vector<Link>& links, std::size_t
   std::vector<PeerName> branches;
   std::vector<PeerName> others;
   for (const Link& link : links) {
-    if (!link.is_target && link.degree > options_.degree) {
+    if (!link.is_target && link.degree > degree(members)) {
       (link.is_branch ? branches : others).push_back(link.peer);
     }
   }

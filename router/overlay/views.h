@@ -13,6 +13,7 @@
 // Links with targets an operator named come on top. Pure; lives on the control strand.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -31,6 +32,10 @@ class Views {
     // HyParView's figure for 10,000 peers: a random graph of this degree survives the loss of most
     // of its peers in one piece.
     std::size_t degree = 5;
+    // Fewer where peers are few: each link costs two heartbeats and an acknowledgement, and they
+    // are most of what a cluster at rest says.
+    std::size_t degree_few = 4;
+    std::size_t few_max = 200;
     std::size_t degree_urgent = 2;
     std::size_t degree_max = 8;
     // Newcomers without any link are accepted up to here.
@@ -79,6 +84,11 @@ class Views {
   std::optional<PeerName> spare(const std::vector<Link>& links, std::size_t members);
 
  private:
+  std::size_t degree(std::size_t members) const {
+    return members <= options_.few_max ? std::min(options_.degree, options_.degree_few)
+                                       : options_.degree;
+  }
+
   const Options options_;
   Rng rng_;
   std::map<PeerName, TimePoint> avoided_;  // Until when.
