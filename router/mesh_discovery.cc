@@ -297,21 +297,13 @@ std::size_t Mesh::Impl::follow_referrals(TimePoint now, std::size_t seeking) {
 }
 
 void Mesh::Impl::seek_some(TimePoint now, std::size_t seeking) {
-  const std::size_t links = links_in_use();
-  const std::size_t wanted = views_.wanted(links, seeking, members());
+  const std::size_t wanted = views_.wanted(links_in_use(), seeking, members());
   if (wanted == 0) {
     if (full_targets_.empty()) {
       referrals_.clear();
     }
     return;
   }
-  // A cluster that starts finds itself over what its operators named, and is left in peace for it.
-  if (!views_.is_urgent(links, members()) && broadcast_.is_upheaval(now)
-      && postponed_ < kPostponedMax) {
-    ++postponed_;
-    return;
-  }
-  postponed_ = 0;
   for (const PeerName peer : views_.choose(now, candidates(), wanted)) {
     (void)connector_.add(now, peer, Duration::zero());
   }

@@ -254,7 +254,6 @@ class Mesh::Impl {
   std::map<PeerName, TimePoint> unreachable_since_;  // Suspended, or never reached.
   std::map<PeerName, TimePoint> buried_;
   std::vector<Endpoint> referrals_;
-  unsigned postponed_ = 0;          // Looking for more connections, while newcomers came in.
   std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
 
   TimePoint last_statement_;

@@ -96,8 +96,6 @@ inline constexpr Duration kDiscoveryInterval = seconds(1);
 // full mesh is the aim; else what is known gets better with a little patience.
 inline constexpr Duration kDiscoveryDelay = milliseconds(20);
 inline constexpr Duration kDiscoveryDelayLinked = milliseconds(1000);
-// Connections beyond the urgent ones are put off while newcomers come in, so many times in a row.
-inline constexpr unsigned kPostponedMax = 5;
 // Of two peers the lower name dials at once, the other after this, in case the first cannot.
 inline constexpr Duration kSecondDialDelay = seconds(3);
 // The first few connections of a full mesh are made at once, each further one this much later:

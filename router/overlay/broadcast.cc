@@ -57,7 +57,8 @@ void Broadcast::set_role(TimePoint now, PeerName neighbour, Role role) {
 
 void Broadcast::schedule(TimePoint now, Neighbour& neighbour) const {
   if (!neighbour.owed.empty()) {
-    const TimePoint earliest = is_upheaval(now) ? now + options_.push_hold : now;
+    const bool is_upheaval = now < calm_after_ && newcomers_ >= options_.newcomers_min;
+    const TimePoint earliest = is_upheaval ? now + options_.push_hold : now;
     neighbour.push_due = std::min(neighbour.push_due, std::max(earliest, neighbour.push_after));
   }
 }
@@ -253,10 +254,6 @@ TimePoint Broadcast::next_deadline() const {
     next = std::min(next, missing.due);
   }
   return next;
-}
-
-bool Broadcast::is_upheaval(TimePoint now) const {
-  return now < calm_after_ && newcomers_ >= options_.newcomers_min;
 }
 
 bool Broadcast::is_branch(PeerName neighbour) const {

@@ -46,7 +46,7 @@ class Broadcast {
     // they are few there is little to spare.
     Duration push_hold = std::chrono::milliseconds(50);
     Duration newcomers_since = std::chrono::milliseconds(500);  // After the last it is over.
-    std::size_t newcomers_min = 4;
+    std::size_t newcomers_min = 16;
     // News as old as this that a neighbour seems not to have is announced: the tree is nearly
     // always faster, and then nothing has to be said.
     Duration announce_delay = std::chrono::milliseconds(200);
@@ -131,7 +131,6 @@ class Broadcast {
   TimePoint next_deadline() const;
 
   bool is_branch(PeerName neighbour) const;  // In either direction.
-  bool is_upheaval(TimePoint now) const;     // Newcomers come in, one after the other.
   std::size_t owed_count(PeerName neighbour) const;
   Queue queue(PeerName neighbour) const;
   const Stats& stats() const { return stats_; }
