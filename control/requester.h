@@ -2,8 +2,8 @@
 // host where the container runs; joins browsers' WebSockets to pipes from there.
 //
 // A person needs the control's role (catalog.h). A pipe is known by 128 random bits, has one
-// browser, and ends when that leaves or nobody comes for it. Every wish is in the audit, granted or
-// not. Sans-IO; the shell is control/io/control_service.h.
+// browser, the last that came, and ends when that leaves or nobody comes for it. Every wish is in
+// the audit, granted or not. Sans-IO; the shell is control/io/control_service.h.
 #pragma once
 
 #include <cstddef>
