@@ -470,6 +470,7 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       (void)co_await sent_.async_wait(asio::as_tuple(use_awaitable));  // Cancelled in any case.
     }
     if (is_sent_) {
+      ++calls_;  // Who reads finds out itself when that ends.
       co_await pour(client_, engine_.socket);
     }
   }

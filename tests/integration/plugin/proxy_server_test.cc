@@ -173,6 +173,23 @@ TEST_F(ProxyServerTest, CarriesStreamsBothWaysAndTheirEnds) {
   }
 }
 
+TEST_F(ProxyServerTest, AStreamLosesNothingOfWhatComesTogetherWithItsEnd) {
+  for (int i = 0; i < 100; ++i) {
+    Talker client = this->client();
+    client.say("POST /containers/x/attach HTTP/1.1\r\n\r\n");
+    Talker engine = this->engine();
+    engine.expect("POST /containers/x/attach HTTP/1.1\r\n\r\n");
+    engine.say("HTTP/1.1 101 UPGRADED\r\n\r\n");
+    client.expect("HTTP/1.1 101 UPGRADED\r\n\r\n");
+    client.say("in");
+    client.end();
+    ASSERT_EQ(engine.hear_all(), "in") << i;
+    engine.say("out");
+    engine.leave();
+    ASSERT_EQ(client.hear_all(), "out") << i;
+  }
+}
+
 TEST_F(ProxyServerTest, AStreamBeginsBehindARequestThatIsNotOver) {
   const std::string begun =
       "POST /containers/x/attach HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
