@@ -34,6 +34,8 @@ struct SessionHandshake {
   HandshakeCodes codes;  // On datagrams to the peer.
   Code first{};
   TimePoint retry_at{};
+  // Proposed. If it was given up since, the peer's kernel would seal what ours drops.
+  bool lane = false;
 };
 
 struct SessionPeer {
@@ -56,6 +58,8 @@ struct SessionPeer {
   std::optional<TimePoint> unanswered_since;
   std::optional<TimePoint> keepalive_at;
 
+  // The peer's kernel may seal small frames for us.
+  bool has_lane() const { return (current && current->lane) || (next && next->lane); }
   Proposal propose(const Sessions::Options& options, std::uint64_t serial) const;
   Choice choose(CipherId cipher, const Proposal& proposal) const;
   // Of what the responder chose, what we would do as well.

@@ -65,12 +65,8 @@ class Sessions::Impl {
     if (clear_changed && !spec.clear) {
       agree(name, it->second, false, out);
     }
-    // What its kernel seals does not arrive.
-    if (!spec.lane && it->second.current && it->second.current->lane) {
-      initiate_if_idle(now, name, it->second, out);
-    }
-    // Consent must be known before there is traffic to apply it to.
-    if (spec.clear && !it->second.clear) {
+    // What its kernel seals does not arrive; consent must be known before there is traffic.
+    if ((!spec.lane && it->second.has_lane()) || (spec.clear && !it->second.clear)) {
       initiate_if_idle(now, name, it->second, out);
     }
   }
@@ -259,7 +255,8 @@ class Sessions::Impl {
                          .password = password,
                          .codes = codes,
                          .first = first,
-                         .retry_at = now + with_jitter(options_.retry_after, entropy_)});
+                         .retry_at = now + with_jitter(options_.retry_after, entropy_),
+                         .lane = proposal.lane});
     ++stats_.initiations_sent;
     out.push_back(SendDatagram{peer.endpoint, std::move(datagram)});
   }
@@ -396,6 +393,7 @@ class Sessions::Impl {
                                   gate_.password(peer->handshake->password),
                                   now);
     session.initiator = true;
+    const bool is_lane_refused = peer->handshake->lane && choice.value().lane && !session.lane;
     peer->password = peer->handshake->password;
     peer->handshake.reset();  // Its index lives on as the session's.
     peer->attempts = 0;
@@ -412,6 +410,9 @@ class Sessions::Impl {
     begin_use(name, *peer, out);
     // The responder waits for a packet before it trusts the session.
     out.push_back(SendKeepalive{name});
+    if (is_lane_refused) {
+      initiate_if_idle(now, name, *peer, out);
+    }
   }
 
   void on_cookie(TimePoint now, ByteView datagram) {

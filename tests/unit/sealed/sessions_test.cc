@@ -228,6 +228,40 @@ TEST_F(SessionsTest, SmallFramesAreTheKernelsOnlyIfBothCanAndUntilOneGivesUp) {
   }
 }
 
+TEST_F(SessionsTest, ALaneGivenUpDuringAHandshakeIsNotLeftToThePeer) {
+  const Sessions::PeerSpec lane_to_b{.key = key_b_.pub, .endpoint = kAtB, .lane = true};
+  const Sessions::PeerSpec none_to_b{.key = key_b_.pub, .endpoint = kAtB};
+  a_.set_peer(kStart, kB, lane_to_b, out_a_);
+  b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .lane = true}, out_b_);
+  out_b_.clear();
+  b_.on_datagram(kStart, kAtA, initiation(kStart), out_b_);
+  a_.set_peer(kStart, kB, none_to_b, out_a_);  // While it is under way.
+  out_a_.clear();
+  a_.on_datagram(kStart, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+
+  ASSERT_TRUE(find<AddSession>(out_b_)->lane);
+  EXPECT_FALSE(find<AddSession>(out_a_)->lane);
+  const SendDatagram* const again = find<SendDatagram>(out_a_);
+  ASSERT_NE(again, nullptr);
+  out_b_.clear();
+  b_.on_datagram(kStart + 1s, kAtA, again->datagram, out_b_);
+  EXPECT_FALSE(find<AddSession>(out_b_)->lane);
+  out_a_.clear();
+  a_.on_datagram(kStart + 1s, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+  EXPECT_EQ(find<SendDatagram>(out_a_), nullptr);  // And that was that.
+}
+
+TEST_F(SessionsTest, ALaneGivenUpBeforeASessionIsConfirmedIsNotLeftToThePeer) {
+  a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .lane = true}, out_a_);
+  b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .lane = true}, out_b_);
+  b_.on_datagram(kStart, kAtA, initiation(kStart), out_b_);
+  out_b_.clear();
+
+  b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA}, out_b_);
+
+  EXPECT_NE(find<SendDatagram>(out_b_), nullptr);
+}
+
 TEST_F(SessionsTest, KeysThatKernelsSealUnderAreRenewedWhetherOrNotWeSeeTraffic) {
   a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
   b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
