@@ -113,6 +113,7 @@ class Agent {
   Result<Ok> restore_container_names();
   void drop_containers_that_ended();
   void on_container(const plugin::ContainerNames& container);
+  void on_container_gone(const plugin::ContainerNames& container);
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
   void start_app(const Seat& seat);

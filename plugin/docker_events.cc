@@ -25,10 +25,12 @@ constexpr Duration kListEvery = seconds(60);
 // An event carries a container's labels, which together are below a megabyte.
 constexpr std::size_t kLineMax = 1U << 20U;
 
-// {"type":["container","network"],"event":["start","die","rename","connect","disconnect"]}
+// {"type":["container","network"],
+//  "event":["start","die","destroy","rename","connect","disconnect"]}
 constexpr const char* kEventsTarget =
     "/events?filters=%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C%22event%22%3A%5B"
-    "%22start%22%2C%22die%22%2C%22rename%22%2C%22connect%22%2C%22disconnect%22%5D%7D";
+    "%22start%22%2C%22die%22%2C%22destroy%22%2C%22rename%22%2C%22connect%22%2C%22disconnect%22%5D"
+    "%7D";
 constexpr const char* kListTarget = "/containers/json";
 
 constexpr std::size_t kShortIdSize = 12;
@@ -204,10 +206,13 @@ void DockerEvents::on_event(std::string_view line, EventsActions& out) {
     stats_.malformed += is_network ? 0U : 1U;  // Networks have events of their own.
     return;
   }
-  const bool has_died = text_at(*event, {"Action"}) == "die";
+  const std::string action = text_at(*event, {"Action"});
+  const bool is_removed = !is_network && action == "destroy";
+  const bool has_died = action == "die" || is_removed;
   if (has_died) {
     // At once; whether it runs again is asked all the same.
-    out.push_back(ContainerNames{.container = id, .entries = {}, .running = false});
+    out.push_back(
+        ContainerNames{.container = id, .entries = {}, .running = false, .removed = is_removed});
   }
   inspect(id, out);
   if (const auto known = containers_.find(id); has_died && known != containers_.end()) {

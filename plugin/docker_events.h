@@ -54,7 +54,8 @@ struct ContainerNames {
   };
   std::string container;  // Its id.
   std::vector<Entry> entries;
-  bool running = true;  // False: none of its names holds any more, wherever it came from.
+  bool running = true;   // False: none of its names holds any more, wherever it came from.
+  bool removed = false;  // And it will not be started again.
 
   friend bool operator==(const ContainerNames&, const ContainerNames&) = default;
 };

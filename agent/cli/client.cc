@@ -147,7 +147,7 @@ ExitCode run_report(const Settings& settings) {
   if (!rendered.ok()) {
     return report(rendered.error());
   }
-  fmt::print("{}\n", rendered.value());
+  fmt::print("{}", rendered.value());  // As Weave did: whoever wants the line to end says so.
   return ExitCode::Ok;
 }
 

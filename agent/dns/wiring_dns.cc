@@ -261,18 +261,33 @@ void Agent::keep_names_later() {
   });
 }
 
-void Agent::on_container(const plugin::ContainerNames& container) {
-  if (!dns_) {
-    return;
-  }
-  if (!container.running) {
-    release_if_dead_later(container.container);
-    ipam_api_->on_death(container.container);
-    if (weave_ipam_api_) {
-      weave_ipam_api_->on_death(container.container);
+// Whoever starts it again finds its addresses for a while. At once are free those of one that is
+// removed, for the next that is made in its place, and those outside the range, which somebody has
+// to ask for by number anyway.
+void Agent::on_container_gone(const plugin::ContainerNames& container) {
+  for (const Cidr& address : ipam_->held_by(container.container)) {
+    const bool is_ours = config_.range.contains(address.address())
+                         || (config_.range_v6 && config_.range_v6->contains(address.address()));
+    if (container.removed || !is_ours) {
+      ipam_->release(container.container, address.address(), [] {});
     }
+  }
+  release_if_dead_later(container.container);
+  ipam_api_->on_death(container.container);
+  if (weave_ipam_api_) {
+    weave_ipam_api_->on_death(container.container);
+  }
+  if (dns_) {
     container_names_.replace(container.container, {});
     remove_names({.owner = container.container, .address = {}, .name = {}});
+  }
+}
+
+void Agent::on_container(const plugin::ContainerNames& container) {
+  if (!container.running) {
+    on_container_gone(container);
+  }
+  if (!container.running || !dns_) {
     return;
   }
   std::vector<dns::NameEntry> entries;

@@ -77,7 +77,7 @@ gone=$(id_of h3 h3-plain)
 kill_agent h3
 on h3 docker rm -f h3-plain >/dev/null  # Nobody listens.
 launch h3 --ipalloc-range 10.32.0.0/22 --ipalloc-init consensus=3 h1
-on h1 docker rm -f h1-plain >/dev/null
+on h1 docker kill h1-plain >/dev/null
 died=$SECONDS
 wait_until 10 "its death is known" \
   on h1 sh -c "curl -s --unix-socket /run/weft/weft.sock -X POST 'http://weft/ip/$plain/10.32.2.0/24?check-alive=true' | grep -q cancelled"

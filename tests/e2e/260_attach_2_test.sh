@@ -91,6 +91,26 @@ on h1 docker rm -f ca >/dev/null
 wait_until 2 "ps forgets a" forgets h1 "$address/"
 wait_until 1 "the name of a is gone everywhere" has_no_name h2 ca
 
+step "who is removed leaves its address to the next at once, without DNS, too"
+for option in "" --no-dns; do
+  for name in first second; do
+    on h1 docker run -d --stop-signal KILL --name "$name" --hostname "$name.weft.local" --net none weft-tools sleep 1000000 >/dev/null
+    assert_equal "$(on h1 weft attach 10.99.7.1/24 "$name")" 10.99.7.1 "the address of the $name ($option)"
+    [[ -n $option ]] || assert_equal "$(on h1 weft dns-lookup "$name")" 10.99.7.1 "the name it has by its host name"
+    on h1 docker rm -f "$name" >/dev/null
+  done
+  for name in third fourth; do  # Outside the range it is free with the death of who had it.
+    on h1 docker run -d --stop-signal KILL --name "$name" --net none weft-tools sleep 1000000 >/dev/null
+    assert_equal "$(on h1 weft attach 10.99.7.1/24 "$name")" 10.99.7.1 "the address of the $name ($option)"
+    on h1 docker kill "$name" >/dev/null
+  done
+  on h1 docker rm third fourth >/dev/null
+  on h1 weft stop
+  launch h1 ${option:---no-dns} h2
+done
+on h1 weft stop
+launch h1 h2
+
 step "a subnet is exposed: its containers and the host reach each other"
 exposed=$(on h1 weft expose -h gate)
 assert_equal "$(on h1 weft expose)" "$exposed" "the address when exposed again"

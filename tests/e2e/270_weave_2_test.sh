@@ -43,6 +43,9 @@ assert_contains "$(weave h2 status targets)" h1 "status targets"
 assert_equal "$(weave h1 report -f '{{.VersionCheck.Success}} {{len .IPAM.Entries}} {{json .IPAM.Paxos}}')" "false 2 null" "fields of a report"
 assert_equal "$(weave h1 status | head -n 1)" "" "the first line of status"
 assert_equal "$(code_of h1 status xyzzy)" 1 "exit code of an unknown status"
+assert_contains "$(weave h1 status xyzzy 2>&1 || true)" "Invalid 'weave status' sub-command: xyzzy" "an unknown status"
+assert_equal "$(weave h1 report -f '{{range .Router.Peers}}{{.NickName}}
+{{end}}' | wc -l)" 2 "lines of a report that ends them itself"
 assert_equal "$(weave h1 report -f '{{.Router.NickName}} {{len .Router.Peers}}')" "one 2" "report -f"
 assert_equal "$(on h1 curl -sG --data-urlencode 'format={{.IPAM.DefaultSubnet}}' http://127.0.0.1:6784/report)" \
   10.32.0.0/12 "the report's template"

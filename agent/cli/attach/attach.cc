@@ -77,13 +77,16 @@ Result<Ok> give_names(const Settings& settings,
     return fqdn.error().code == Errc::NotFound ? Result<Ok>(Ok{}) : Result<Ok>(fqdn.error());
   }
   for (const Cidr& address : addresses) {
-    (void)WEFT_TRY(ask_agent(settings,
-                             "PUT",
-                             fmt::format("/name/{}/{}?fqdn={}&check-alive=true",
-                                         encode_percent(container.id),
-                                         address.address().to_string(),
-                                         encode_percent(fqdn.value())),
-                             kAttachTimeoutSeconds));
+    const auto given = ask_agent(settings,
+                                 "PUT",
+                                 fmt::format("/name/{}/{}?fqdn={}&check-alive=true",
+                                             encode_percent(container.id),
+                                             address.address().to_string(),
+                                             encode_percent(fqdn.value())),
+                                 kAttachTimeoutSeconds);
+    if (!given.ok() && given.error().code != Errc::NotFound) {
+      return given.error();
+    }
   }
   return Ok{};
 }

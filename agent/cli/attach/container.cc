@@ -52,6 +52,12 @@ Result<Container> parse_inspect(const std::string& word, const std::string& text
     if (const json::value* domain = config.as_object().if_contains("Domainname")) {
       container.domain_name = std::string(domain->as_string());
     }
+    // `-h web.example.org`: engines of today leave it in one.
+    if (const std::size_t dot = container.host_name.find('.');
+        container.domain_name.empty() && dot != std::string::npos && dot > 0) {
+      container.domain_name = container.host_name.substr(dot + 1);
+      container.host_name.resize(dot);
+    }
     container.name = std::string(body.at("Name").as_string());
     container.name.erase(0, container.name.starts_with('/') ? 1 : 0);
     const json::value& state = body.at("State");

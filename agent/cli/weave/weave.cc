@@ -260,7 +260,10 @@ int status(Words words) {
   constexpr int kTimeoutSeconds = 5;
   const auto answer = ask_agent(control_settings(), "GET", path, kTimeoutSeconds);
   if (!answer.ok() && answer.error().code == Errc::NotFound) {
-    fmt::print(stderr, "Usage: weave status {}\n", find(kOwn, "status")->arguments);
+    fmt::print(stderr,
+               "Invalid 'weave status' sub-command: {}\nUsage: weave status {}\n",
+               fmt::join(words, " "),
+               find(kOwn, "status")->arguments);
     return kUsage;
   }
   if (!answer.ok()) {
@@ -480,7 +483,8 @@ int run_weave(std::span<const std::string> words) {
     return 0;
   }
   if (std::find(kRemoved.begin(), kRemoved.end(), verb) != kRemoved.end()) {
-    fmt::print(stderr, "The 'weave {}' command has been removed as of Weave 2.0\n", verb);
+    fmt::print(
+        stderr, "The 'weave {}' command has been removed as of Weave Net version 2.0\n", verb);
     return 1;
   }
   if (const auto code = run_own(verb, rest, is_local)) {

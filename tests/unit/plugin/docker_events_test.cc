@@ -219,6 +219,21 @@ TEST_F(DockerEventsTest, TellOnceThatSomethingUnknownHasDied) {
   EXPECT_THAT(take_said(), ElementsAre(gone(kWeb)));
 }
 
+TEST_F(DockerEventsTest, TellThatAContainerIsRemoved) {
+  open();
+  running_ = {{kWeb, "web"}};
+  tell(event("start", kWeb));
+  take_said();
+  running_.clear();
+  tell(event("die", kWeb));
+  EXPECT_THAT(take_said(), ElementsAre(gone(kWeb)));
+  tell(event("destroy", kWeb));
+  ContainerNames removed = gone(kWeb);
+  removed.removed = true;
+  EXPECT_THAT(take_said(), ElementsAre(removed));
+  EXPECT_FALSE(events_.may_run(kWeb));
+}
+
 TEST_F(DockerEventsTest, OutrunAnAnswerThatIsUnderWay) {
   open();
   running_ = {{kWeb, "web"}};
