@@ -106,6 +106,7 @@ void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
 
 void Allocator::Impl::on_peer_unreachable(TimePoint now, PeerName peer) {
   reachable_.erase(peer);
+  departed_.erase(peer);
   if (missing_.size() < kPeerMax) {
     missing_.try_emplace(peer, now);
   }
@@ -346,6 +347,9 @@ void Allocator::Impl::take_over(
   }
   if (outcome.changed.empty()) {
     return;
+  }
+  if (outcome.replaced) {
+    note_departed(merged);
   }
   std::vector<Span> gained;
   if (!replace_ring(std::move(merged), gained)) {

@@ -93,7 +93,9 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   std::map<PeerName, Uint128> heirs;
   if (ring_) {
     for (const PeerName& peer : reachable_) {
-      heirs[peer] = ring_->owned_by(peer).size();
+      if (!departed_.contains(peer)) {
+        heirs[peer] = ring_->owned_by(peer).size();
+      }
     }
   }
   const auto heir = std::max_element(
@@ -118,6 +120,17 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
                      .deadline = now + kRemovalMax};
   proposal_.stop();
   pursue_removal(now, out);
+}
+
+// Whom a decree leaves nothing and no seat has said goodbye, and is gone in a moment, its store
+// with it: what it got now would be lost.
+void Allocator::Impl::note_departed(const Ring& decreed) {
+  for (const auto& [token, entry] : ring_->entries()) {
+    if (reachable_.contains(entry.owner) && decreed.owned_by(entry.owner).size() == 0
+        && !decreed.charter().has_seat(entry.owner)) {
+      departed_.insert(entry.owner);
+    }
+  }
 }
 
 // Whoever leaves holds nothing any more: its addresses are another's now.

@@ -328,6 +328,35 @@ TEST_P(ReclaimScenario, WhoLeavesGivesItsSpaceBack) {
   EXPECT_EQ(cluster.unanswered_count(), 0U);
 }
 
+// Two operators reset their hosts one after the other, and the mesh has not missed the first yet.
+TEST_P(ReclaimScenario, NothingIsLeftToWhoHasJustLeftItself) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
+  cluster.crash(2);
+  world.run_for(seconds(1));
+  cluster.allocate(0, "a");
+  cluster.allocate(1, "b");
+  world.run_for(seconds(5));
+  cluster.abandon(0);
+  cluster.leave(0);
+  world.run_for(seconds(1));
+  cluster.start(2);
+  world.run_for(seconds(1));
+
+  cluster.abandon(1);
+  cluster.leave(1);
+  world.run_for(seconds(5));
+  cluster.crash(0);
+  cluster.crash(1);
+  cluster.allocate(2, "c");
+  world.run_for(seconds(60));
+
+  // Somebody may have asked for an address meanwhile.
+  EXPECT_THAT(cluster.removals(), testing::ElementsAre("128", testing::AnyOf("255", "256")));
+  EXPECT_EQ(cluster.unanswered_count(), 0U);
+}
+
 TEST_P(ReclaimScenario, WhoCannotLeaveIsToldWhetherAnybodyIsThereToComeBack) {
   World world(GetParam());
   Cluster lone(world, {.nodes = 1, .range = "10.32.0.0/24", .elector_count = 1});
