@@ -195,6 +195,25 @@ static __always_inline int load_key(struct weft_opening* opening,
   return is_valid;
 }
 
+// Functions of their own, so that a size is compared in the register that it is used from:
+// verifiers before 6.8 do not know of one that was spilled in between.
+static __noinline int load_text(struct __sk_buff* skb, struct weft_lane_text* t, __u32 size) {
+  if (size < WEFT_LANE_TEXT_MIN || size > WEFT_LANE_TEXT_MAX) {
+    return -1;  // Cannot happen: for the verifier.
+  }
+  return bpf_skb_load_bytes(skb, WEFT_LANE_TEXT_AT, t->text, size)
+         || bpf_skb_load_bytes(
+             skb, WEFT_LANE_TEXT_AT + size, t->received_tag, sizeof t->received_tag);
+}
+
+static __noinline int store_frame(struct __sk_buff* skb, struct weft_lane_text* t, __u32 length) {
+  if (length < WEFT_LANE_FRAME_MIN || length > WEFT_EXPRESS_MAX) {
+    return -1;
+  }
+  return bpf_skb_store_bytes(
+      skb, 0, (__u8*)t->text + WEFT_LANE_OFFLOAD_SIZE, length, BPF_F_RECOMPUTE_CSUM);
+}
+
 static __always_inline int open_small(struct __sk_buff* skb,
                                       const struct weft_lane_datagram* sealed) {
   const __u32 only = 0;
@@ -209,13 +228,7 @@ static __always_inline int open_small(struct __sk_buff* skb,
     return refuse();
   }
   const __u32 size = sealed->size;
-  if (size < WEFT_LANE_TEXT_MIN || size > WEFT_LANE_TEXT_MAX) {
-    return TC_ACT_SHOT;  // Cannot happen: for the verifier.
-  }
-  __u8* text = (__u8*)t->text;
-  if (bpf_skb_load_bytes(skb, WEFT_LANE_TEXT_AT, text, size)
-      || bpf_skb_load_bytes(
-          skb, WEFT_LANE_TEXT_AT + size, t->received_tag, sizeof t->received_tag)) {
+  if (load_text(skb, t, size)) {
     return TC_ACT_SHOT;
   }
   weft_write_lane_header(t, sealed->receiver, sealed->counter);
@@ -237,14 +250,13 @@ static __always_inline int open_small(struct __sk_buff* skb,
   }
   weft_lane_crypt(t, sealed->counter, size);
   const __u32 length = size - WEFT_LANE_OFFLOAD_SIZE;
-  __u8* inner = text + WEFT_LANE_OFFLOAD_SIZE;
+  __u8* inner = (__u8*)t->text + WEFT_LANE_OFFLOAD_SIZE;
   const __u16 ethertype = weft_read16(inner + 12);
   if ((ethertype != WEFT_ETHERTYPE_IPV4 && ethertype != WEFT_ETHERTYPE_IPV6)
       || bpf_skb_change_tail(skb, WEFT_LANE_TEXT_AT + size, 0)
       || bpf_skb_adjust_room(skb, -WEFT_LANE_ENCAP_SIZE, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)
-      || length < WEFT_LANE_FRAME_MIN || length > WEFT_EXPRESS_MAX
       || (sealed->is_marked && !weft_mark_congestion(inner, ethertype))
-      || bpf_skb_store_bytes(skb, 0, inner, length, BPF_F_RECOMPUTE_CSUM)) {
+      || store_frame(skb, t, length)) {
     return TC_ACT_SHOT;
   }
   // What the device found out was of the outer packet.
