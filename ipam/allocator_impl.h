@@ -276,7 +276,7 @@ class Allocator::Impl {
   bool is_resuming_ = false;
   bool resume_wanted_ = false;
   std::set<PeerName> reachable_;
-  std::set<PeerName> departed_;  // Of these: gave all they had to others.
+  std::set<PeerName> departed_;            // Of these: gave all they had to others.
   std::map<PeerName, TimePoint> missing_;  // Since when; all others since began_.
   TimePoint began_ = kNever;
   TimePoint forfeit_retry_ = TimePoint::min();
