@@ -45,13 +45,9 @@ PeerName name_of(const Mac::Octets& octets) {
   return PeerName(number);
 }
 
-// 48 random bits in the form of a locally administered unicast MAC address (IEEE 802c), so that a
-// bridge may carry it.
+// In the form of a MAC address, so that a bridge may carry it.
 PeerName random_name(Entropy& entropy) {
-  Mac::Octets octets{};
-  entropy.fill(octets);
-  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfcU) | 0x02U);
-  return name_of(octets);
+  return name_of(random_mac(entropy).octets());
 }
 
 Result<PeerName> name_of(const Bytes& value) {
@@ -140,6 +136,13 @@ Result<Identity> claim_identity(sys::Store& store,
   std::move(also.begin(), also.end(), std::back_inserter(batch));
   (void)WEFT_TRY(store.apply(batch));
   return identity;
+}
+
+Mac random_mac(Entropy& entropy) {
+  Mac::Octets octets{};
+  entropy.fill(octets);
+  octets[0] = static_cast<std::uint8_t>((octets[0] & 0xfcU) | 0x02U);
+  return Mac(octets);
 }
 
 std::optional<PeerName> name_of_bridge(const LinkInfo& bridge) {

@@ -23,6 +23,9 @@ struct Identity {
   bool has_lost_store = false;  // The bridge, or others, remember more of this name than the store.
 };
 
+// 46 random bits as a locally administered unicast MAC address (IEEE 802c).
+Mac random_mac(Entropy& entropy);
+
 // Loads what the store knows, or makes it; either way the incarnation is one higher than ever
 // before and on disk before this returns, so that nothing is ever sent under an old one.
 // `wanted` must agree with a name that is already there: addresses are owned under it. Without

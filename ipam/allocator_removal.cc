@@ -3,6 +3,7 @@
 // those who only follow it take over the other; else both stay, and status names the cure.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -125,8 +126,12 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
 // Whom a decree leaves nothing and no seat has said goodbye, and is gone in a moment, its store
 // with it: what it got now would be lost.
 void Allocator::Impl::note_departed(const Ring& decreed) {
+  std::set<PeerName> owners;
+  for (const auto& [token, entry] : decreed.entries()) {
+    owners.insert(entry.owner);
+  }
   for (const auto& [token, entry] : ring_->entries()) {
-    if (reachable_.contains(entry.owner) && decreed.owned_by(entry.owner).size() == 0
+    if (reachable_.contains(entry.owner) && !owners.contains(entry.owner)
         && !decreed.charter().has_seat(entry.owner)) {
       departed_.insert(entry.owner);
     }

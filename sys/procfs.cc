@@ -94,9 +94,10 @@ std::string_view read_link(const std::string& path, std::array<char, 64>& buffer
                    : std::string_view(buffer.data(), static_cast<std::size_t>(size));
 }
 
-std::uint64_t mounts_of(const std::string& folder) {
+// namespaces(7); 0 if it may not be known.
+std::uint64_t namespace_of(const std::string& folder, std::string_view kind) {
   std::array<char, 64> buffer{};
-  return inode_of_link(read_link(folder + "/ns/mnt", buffer), "mnt");
+  return inode_of_link(read_link(fmt::format("{}/ns/{}", folder, kind), buffer), kind);
 }
 
 // Empty if it may not be known.
@@ -271,7 +272,7 @@ class Procfs final : public ProcessSource {
       : root_(host.proc),
         os_(os_name(host)),
         is_count_told_(told_descriptors(root_ + "/self") > 0),
-        init_mounts_(mounts_of(root_ + "/1")),
+        init_mounts_(namespace_of(root_ + "/1", "mnt")),
         init_root_(root_of(root_ + "/1")) {}
 
   Result<ObservedHost> host() override;
@@ -458,15 +459,14 @@ const Procfs::Lasting& Procfs::lasting_of(const ObservedProcess& process,
   lasting.cgroup = cgroup_of(read_file(folder + "/cgroup").value_or(""));
   struct stat status {};
   lasting.uid = ::stat(folder.c_str(), &status) == 0 ? status.st_uid : 0;
-  std::array<char, 64> buffer{};
-  lasting.netns = inode_of_link(read_link(folder + "/ns/net", buffer), "net");
+  lasting.netns = namespace_of(folder, "net");
   lasting.root = own_root(folder);
   return lasting;
 }
 
 // A daemon that changes its root without mounts of its own is one of the host's.
 std::string Procfs::own_root(const std::string& folder) const {
-  const std::uint64_t mounts = mounts_of(folder);
+  const std::uint64_t mounts = namespace_of(folder, "mnt");
   if (mounts == 0 || init_mounts_ == 0 || mounts == init_mounts_) {
     return "";
   }

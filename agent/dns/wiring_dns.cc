@@ -286,8 +286,9 @@ void Agent::on_container_gone(const plugin::ContainerNames& container) {
 void Agent::on_container(const plugin::ContainerNames& container) {
   if (!container.running) {
     on_container_gone(container);
+    return;
   }
-  if (!container.running || !dns_) {
+  if (!dns_) {
     return;
   }
   std::vector<dns::NameEntry> entries;

@@ -1,5 +1,6 @@
 // Reports that are cut until they fit a message.
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 
 #include "probe/report/codec.h"
@@ -7,41 +8,30 @@
 namespace weft::probe {
 namespace {
 
-// Halves the first table that has anything left.
-void fold_some(HostReport& report) {
-  if (!report.names.empty()) {
-    const std::size_t kept = report.names.size() / 2;
-    report.folded.others += report.names.size() - kept;
-    report.names.erase(std::next(report.names.begin(), static_cast<std::ptrdiff_t>(kept)),
-                       report.names.end());
-    return;
+// False: there is nothing left of it.
+template <class Table>
+bool halve(Table& table, std::uint64_t& folded) {
+  if (table.empty()) {
+    return false;
   }
-  if (!report.processes.empty()) {
-    const std::size_t kept = report.processes.size() / 2;
-    report.folded.processes += report.processes.size() - kept;
-    report.processes.resize(kept);
-    return;
-  }
-  if (!report.flows.empty()) {
-    const std::size_t kept = report.flows.size() / 2;
-    report.folded.flows += report.flows.size() - kept;
-    report.flows.erase(std::next(report.flows.begin(), static_cast<std::ptrdiff_t>(kept)),
-                       report.flows.end());
-    return;
-  }
-  const std::size_t kept = report.containers.size() / 2;
-  report.folded.containers += report.containers.size() - kept;
-  report.containers.resize(kept);
+  const std::size_t kept = table.size() / 2;
+  folded += table.size() - kept;
+  table.erase(std::next(table.begin(), static_cast<std::ptrdiff_t>(kept)), table.end());
+  return true;
+}
+
+// Halves the first table that has anything left. False: none has.
+bool fold_some(HostReport& report) {
+  FoldedCounts& folded = report.folded;
+  return halve(report.names, folded.others) || halve(report.processes, folded.processes)
+         || halve(report.flows, folded.flows) || halve(report.containers, folded.containers);
 }
 
 }  // namespace
 
 Bytes encode_report_within(HostReport report, std::size_t size_max) {
   Bytes bytes = encode_report(report);
-  while (bytes.size() > size_max
-         && !(report.names.empty() && report.processes.empty() && report.flows.empty()
-              && report.containers.empty())) {
-    fold_some(report);
+  while (bytes.size() > size_max && fold_some(report)) {
     bytes = encode_report(report);
   }
   return bytes;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/identity.h"
 #include "base/entropy.h"
 #include "sys/firewall.h"
 #include "sys/netdev.h"
@@ -17,16 +18,6 @@ Result<LinkInfo> find_bridge(sys::Netdev& netdev, const std::string& name) {
   return *link;
 }
 
-// Of nobody else's; the address of a port of a bridge is of no use to anybody.
-Mac random_mac() {
-  Mac::Octets octets{};
-  SystemEntropy().fill(octets);
-  constexpr std::uint8_t kLocal = 0x02;
-  constexpr std::uint8_t kGroup = 0x01;
-  octets[0] = static_cast<std::uint8_t>((octets[0] | kLocal) & ~kGroup);
-  return Mac(octets);
-}
-
 }  // namespace
 
 Result<Ok> attach_bridge(const std::string& ours, const std::string& theirs) {
@@ -40,11 +31,13 @@ Result<Ok> attach_bridge(const std::string& ours, const std::string& theirs) {
   constexpr std::size_t kShownMax = 7;
   const std::string shown =
       theirs.size() > kShownMax ? theirs.substr(theirs.size() - kShownMax) : theirs;
+  // Of nobody else's; the address of a port of a bridge is of no use to anybody.
+  SystemEntropy entropy;
   const std::string near = "vethwebl" + shown;
   const std::string far = "vethwebg" + shown;
   WEFT_TRY(netdev->ensure_veth({.name = near,
                                 .peer = far,
-                                .peer_mac = random_mac(),
+                                .peer_mac = random_mac(entropy),
                                 .mtu = own.mtu,
                                 .peer_is_silent = true}));
   WEFT_TRY(netdev->ensure_port({.link = near, .bridge = ours}));

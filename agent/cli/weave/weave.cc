@@ -379,20 +379,18 @@ Result<std::string> reported(const std::string& path) {
                    kTimeoutSeconds);
 }
 
-std::string weave_bridge() {
-  return reported(".Weft.datapath.bridge").value_or("weave");
-}
-
-bool has_weave_bridge() {
+// Its name; nothing if it is not there.
+std::optional<std::string> weave_bridge() {
+  std::string name = reported(".Weft.datapath.bridge").value_or("weave");
   const auto netdev = sys::open_netdev();
-  const auto link = netdev.ok() ? netdev.value()->find_link(weave_bridge())
+  const auto link = netdev.ok() ? netdev.value()->find_link(name)
                                 : Result<std::optional<LinkInfo>>(netdev.error());
-  return link.ok() && link.value();
+  return link.ok() && link.value() ? std::optional(std::move(name)) : std::nullopt;
 }
 
 // As Weave told from the devices that it found, whether a router runs or not.
 int bridge_type() {
-  if (!has_weave_bridge()) {
+  if (!weave_bridge()) {
     return 1;
   }
   const bool is_plain = reported(".Weft.datapath.mode").value_or("bpf") == "bridge";
@@ -406,11 +404,12 @@ int join_bridge(Words words) {
         stderr, "Usage: weave attach-bridge {}\n", find(kHidden, "attach-bridge")->arguments);
     return kUsage;
   }
-  if (!has_weave_bridge()) {
+  const auto bridge = weave_bridge();
+  if (!bridge) {
     fmt::print(stderr, "Weave bridge not found. Please run 'weave launch' and try again\n");
     return 1;
   }
-  const auto done = attach_bridge(weave_bridge(), words.empty() ? docker_bridge() : words.front());
+  const auto done = attach_bridge(*bridge, words.empty() ? docker_bridge() : words.front());
   if (!done.ok()) {
     fmt::print(stderr, "{}\n", done.error().what);
   }
@@ -476,7 +475,8 @@ int run_weave(std::span<const std::string> words) {
   const std::string& verb = words.front();
   const Words rest = words.subspan(1);
   const Verb* const passed = find(kPassed, verb);
-  const Verb* const own = find(kOwn, verb) != nullptr ? find(kOwn, verb) : find(kHidden, verb);
+  const Verb* const told = find(kOwn, verb);
+  const Verb* const own = told != nullptr ? told : find(kHidden, verb);
   const bool wants_help = std::find(rest.begin(), rest.end(), "--help") != rest.end();
   if (wants_help && (passed != nullptr || own != nullptr)) {
     fmt::print("Usage: weave {} {}\n", verb, (passed != nullptr ? passed : own)->arguments);

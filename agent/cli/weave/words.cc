@@ -356,13 +356,9 @@ std::string reachable_address(const std::string& place,
                               const std::string& proxy_host,
                               const std::string& docker_host) {
   constexpr std::string_view kTcp = "tcp://";
-  const std::size_t colon = place.rfind(':');
-  const auto host = Ip::parse(place.starts_with(kTcp) && colon > kTcp.size()
-                                  ? std::string_view(place).substr(kTcp.size(), colon - kTcp.size())
-                                  : "");
-  const bool is_everywhere =
-      place.starts_with("tcp://[::]:") || (host.ok() && host.value().is_unspecified());
-  if (!is_everywhere) {
+  const auto at =
+      Endpoint::parse(place.starts_with(kTcp) ? std::string_view(place).substr(kTcp.size()) : "");
+  if (!at.ok() || !at.value().address.is_unspecified()) {
     return place;
   }
   std::string reached = proxy_host;
@@ -370,7 +366,7 @@ std::string reachable_address(const std::string& place,
     reached = docker_host.substr(kTcp.size());
     reached = reached.substr(0, reached.rfind(':'));
   }
-  return fmt::format("{}{}{}", kTcp, reached.empty() ? "127.0.0.1" : reached, place.substr(colon));
+  return fmt::format("{}{}:{}", kTcp, reached.empty() ? "127.0.0.1" : reached, at.value().port);
 }
 
 int weave_exit_code(int code) {
