@@ -68,7 +68,8 @@ Result<ApiServer> parse_api_server(const std::string& text) {
 // One kind of objects: a reflector and the request it has under way.
 class ClusterWatch::Follower {
  public:
-  using OnAction = std::function<void(ReflectorAction action)>;
+  // By reference: GCC 12 takes moved variants of these for uninitialised ones where it optimises.
+  using OnAction = std::function<void(const ReflectorAction& action)>;
 
   Follower(const boost::asio::any_io_executor& executor,
            const sys::Clock& clock,
@@ -79,8 +80,8 @@ class ClusterWatch::Follower {
         server_(server),
         on_action_(std::move(on_action)),
         reflector_(options),
-        driver_(executor, clock, reflector_, Perform{[this](ReflectorAction action) {
-                  perform(std::move(action));
+        driver_(executor, clock, reflector_, Perform{[this](const ReflectorAction& action) {
+                  perform(action);
                 }}) {
     driver_.feed([](Reflector&, TimePoint, ReflectorActions&) {});  // Its first deadline is due.
   }
@@ -89,16 +90,16 @@ class ClusterWatch::Follower {
 
  private:
   struct Perform {
-    std::function<void(ReflectorAction action)> act;
-    void operator()(ReflectorAction action) const { act(std::move(action)); }
+    OnAction act;
+    void operator()(const ReflectorAction& action) const { act(action); }
   };
 
-  void perform(ReflectorAction action) {
+  void perform(const ReflectorAction& action) {
     if (const auto* const start = std::get_if<StartRequest>(&action)) {
       request(start->target);
       return;
     }
-    on_action_(std::move(action));
+    on_action_(action);
   }
 
   void request(const std::string& target) {
@@ -149,18 +150,18 @@ ClusterWatch::ClusterWatch(boost::asio::any_io_executor executor,
       handlers_(std::move(handlers)) {
   constexpr std::array kKinds{Kind::Namespaces, Kind::Pods, Kind::Policies};
   for (std::size_t at = 0; at < kKinds.size(); ++at) {
-    followers_[at] = std::make_unique<Follower>(
-        executor,
-        clock,
-        server,
-        Reflector::Options{.kind = kKinds[at], .seed = seed + at},
-        [this](ReflectorAction action) { on_action(std::move(action)); });
+    followers_[at] =
+        std::make_unique<Follower>(executor,
+                                   clock,
+                                   server,
+                                   Reflector::Options{.kind = kKinds[at], .seed = seed + at},
+                                   [this](const ReflectorAction& action) { on_action(action); });
   }
 }
 
 ClusterWatch::~ClusterWatch() = default;
 
-void ClusterWatch::on_action(ReflectorAction action) {
+void ClusterWatch::on_action(const ReflectorAction& action) {
   std::visit(overloaded{
                  [](const StartRequest&) {},  // The follower's.
                  [this](const SetObject& set) { compiler_.set(set.object); },

@@ -54,7 +54,7 @@ class ClusterWatch {
 
  private:
   class Follower;
-  void on_action(ReflectorAction action);
+  void on_action(const ReflectorAction& action);
 
   Compiler& compiler_;
   const Handlers handlers_;
