@@ -25,7 +25,8 @@ class Netdev {
   Netdev& operator=(const Netdev&) = delete;
   virtual ~Netdev() = default;
 
-  // Links are created up and carry kLinkAlias. Each returns the interface index.
+  // Links are created up and carry kLinkAlias. Each returns the interface index. A bridge that has
+  // ports or addresses, and neither that alias nor our MAC, is refused (Conflict), left as it is.
   virtual Result<std::uint32_t> ensure_bridge(const BridgeSpec& spec) = 0;
   // An existing device of another kind, mode, VNI or port is replaced.
   virtual Result<std::uint32_t> ensure_vxlan(const VxlanSpec& spec) = 0;

@@ -87,6 +87,13 @@ void FakeNetdev::settle(Link& link, std::uint32_t mtu) {
   link.info.alias = kLinkAlias;
 }
 
+bool FakeNetdev::is_in_use(const Link& bridge) const {
+  return !bridge.addresses.empty()
+         || std::any_of(links_.begin(), links_.end(), [&](const auto& one) {
+              return one.second.info.master == bridge.info.index;
+            });
+}
+
 void FakeNetdev::erase(const std::string& name) {
   const auto found = links_.find(name);
   if (found == links_.end()) {
@@ -117,6 +124,10 @@ Result<std::uint32_t> FakeNetdev::ensure_bridge(const BridgeSpec& spec) {
   const auto found = links_.find(spec.name);
   if (found != links_.end() && found->second.info.kind != "bridge") {
     return wrong_kind(found->second.info, "bridge");
+  }
+  if (found != links_.end() && found->second.info.alias != kLinkAlias
+      && found->second.info.mac != spec.mac && is_in_use(found->second)) {
+    return Error{Errc::Conflict, "bridge " + spec.name + " is somebody else's"};
   }
   Link& link = found != links_.end() ? found->second : make(spec.name, "bridge", spec.mtu);
   link.info.mac = spec.mac;

@@ -64,6 +64,8 @@ class FakeNetdev final : public Netdev {
   Result<Link*> get(const std::string& name);
   Link& make(const std::string& name, const std::string& kind, std::uint32_t mtu);
   void settle(Link& link, std::uint32_t mtu);
+  // Has ports or addresses.
+  bool is_in_use(const Link& bridge) const;
   void erase(const std::string& name);
 
   std::map<std::string, Link> links_;

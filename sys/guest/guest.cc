@@ -179,7 +179,9 @@ Result<Ok> change_address(Netlink& netlink,
   if (address.is_v4() && type_and_flags.first == RTM_NEWADDR) {
     message.bytes(IFA_BROADCAST, address.last().bytes());
   }
-  return netlink.request(message, "give the container " + address.to_string());
+  const char* const verb =
+      type_and_flags.first == RTM_NEWADDR ? "give the container " : "take from the container ";
+  return netlink.request(message, verb + address.to_string());
 }
 
 Result<Ok> lead_multicast(Netlink& netlink, std::uint32_t index) {
@@ -239,6 +241,29 @@ bool is_in(const std::vector<Cidr>& all, const Cidr& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
+Result<Ok> add_address(Netlink& netlink, std::uint32_t index, const Cidr& address) {
+  return change_address(netlink, index, address, {RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL});
+}
+
+// Returns what is to stay: the kernel takes the other IPv4 addresses of a subnet with its first one
+// (promote_secondaries is off by default), those that are to go, too.
+Result<std::vector<Cidr>> remove_addresses(Netlink& netlink,
+                                           KernelNetdev& netdev,
+                                           const GuestSpec& spec,
+                                           std::uint32_t index) {
+  std::vector<Cidr> kept = WEFT_TRY(netdev.addresses(spec.name));
+  for (const Cidr& address : spec.gone) {
+    if (std::erase(kept, address) == 0) {
+      continue;
+    }
+    const Result<Ok> removed = change_address(netlink, index, address, {RTM_DELADDR, 0});
+    if (!removed.ok() && removed.error().os != EADDRNOTAVAIL) {
+      return removed.error();
+    }
+  }
+  return kept;
+}
+
 // In the container's namespace.
 Result<Ok> settle(const GuestSpec& spec) {
   const std::unique_ptr<Netlink> netlink = WEFT_TRY(Netlink::open());
@@ -254,16 +279,16 @@ Result<Ok> settle(const GuestSpec& spec) {
     hasten_neighbours(spec.name);
     WEFT_TRY(bring_up(*netlink, wire.index));
   }
+  const std::vector<Cidr> kept = WEFT_TRY(remove_addresses(*netlink, netdev, spec, wire.index));
   const std::vector<Cidr> present = WEFT_TRY(netdev.addresses(spec.name));
-  for (const Cidr& address : spec.gone) {
-    if (is_in(present, address)) {
-      WEFT_TRY(change_address(*netlink, wire.index, address, {RTM_DELADDR, 0}));
+  for (const Cidr& address : kept) {
+    if (!is_in(present, address)) {
+      WEFT_TRY(add_address(*netlink, wire.index, address));
     }
   }
   for (const Cidr& address : spec.addresses) {
-    if (!is_in(present, address)) {
-      WEFT_TRY(
-          change_address(*netlink, wire.index, address, {RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL}));
+    if (!is_in(present, address) && !is_in(kept, address)) {
+      WEFT_TRY(add_address(*netlink, wire.index, address));
     }
     WEFT_TRY(announce(wire, address.address()));
   }

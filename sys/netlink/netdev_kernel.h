@@ -62,6 +62,8 @@ class KernelNetdev final : public Netdev {
   Result<LinkState> create(NetlinkMessage& message, const std::string& name);
   // Makes MTU, MAC, alias and the up flag what they should be. The link exists.
   Result<Ok> settle(const LinkState& link, const Wanted& wanted);
+  // Has ports, or addresses beside a link-local one.
+  Result<bool> is_in_use(const LinkInfo& bridge);
   Result<Ok> settle_bridge_options(const LinkState& link);
   Result<Ok> create_veth(const VethSpec& spec);
 

@@ -54,6 +54,15 @@ Error wrong_kind(const LinkInfo& link, std::string_view expected) {
                            expected)};
 }
 
+// One we made and died before we could name it has neither ports nor addresses.
+Error others_bridge(const LinkInfo& bridge) {
+  return Error{Errc::Conflict,
+               fmt::format("bridge {} is somebody else's: it has ports or addresses, and not the "
+                           "alias \"{}\" (expected no such link, or one that weft made)",
+                           bridge.name,
+                           kLinkAlias)};
+}
+
 ifinfomsg header_of(std::uint32_t index) {
   ifinfomsg header{};
   header.ifi_family = AF_UNSPEC;
@@ -247,10 +256,25 @@ Result<Ok> KernelNetdev::settle_bridge_options(const LinkState& link) {
   return netlink_->request(message, "configure bridge " + link.info.name);
 }
 
+Result<bool> KernelNetdev::is_in_use(const LinkInfo& bridge) {
+  const std::vector<LinkInfo> all = WEFT_TRY(links());
+  const bool has_ports = std::any_of(
+      all.begin(), all.end(), [&](const LinkInfo& link) { return link.master == bridge.index; });
+  const Cidr link_local = Cidr::parse("fe80::/10").value();
+  const std::vector<Cidr> given = WEFT_TRY(addresses(bridge.name));
+  return has_ports || std::any_of(given.begin(), given.end(), [&](const Cidr& address) {
+           return !link_local.contains(address.address());
+         });
+}
+
 Result<std::uint32_t> KernelNetdev::ensure_bridge(const BridgeSpec& spec) {
   std::optional<LinkState> bridge = WEFT_TRY(find_state(spec.name));
   if (bridge && bridge->info.kind != "bridge") {
     return wrong_kind(bridge->info, "bridge");
+  }
+  const bool is_ours = !bridge || bridge->info.alias == kLinkAlias || bridge->info.mac == spec.mac;
+  if (!is_ours && WEFT_TRY(is_in_use(bridge->info))) {
+    return others_bridge(bridge->info);
   }
   if (!bridge) {
     NetlinkMessage message = creation(spec.name);

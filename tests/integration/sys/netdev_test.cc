@@ -124,6 +124,37 @@ TEST_P(NetdevContract, RepairsABridgeThatDrifted) {
   EXPECT_EQ(repaired.mac, kRemoteMac);
 }
 
+TEST_P(NetdevContract, ABridgeOfSomebodyElseIsLeftAsItIs) {
+  BridgeSpec others = kBridge;
+  others.mac = kRemoteMac;
+  others.mtu = 1400;
+  must(netdev_.ensure_bridge(others));
+  world_->clear_alias("br0");
+  world_->add_address("br0", "192.0.2.1/24");
+
+  const auto refused = netdev_.ensure_bridge(kBridge);
+
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::Conflict);
+  EXPECT_THAT(refused.error().what, HasSubstr("br0"));
+  EXPECT_EQ(link("br0").alias, "");
+  EXPECT_EQ(link("br0").mac, kRemoteMac);
+  EXPECT_EQ(link("br0").mtu, 1400U);
+
+  EXPECT_TRUE(netdev_.ensure_bridge(others).ok()) << "by its address it is ours";
+}
+
+TEST_P(NetdevContract, ABridgeWithoutAliasThatNobodyUsesIsOneWeCouldNotFinish) {
+  BridgeSpec others = kBridge;
+  others.mac = kRemoteMac;
+  must(netdev_.ensure_bridge(others));
+  world_->clear_alias("br0");
+
+  must(netdev_.ensure_bridge(kBridge));
+
+  EXPECT_EQ(link("br0").alias, kLinkAlias);
+}
+
 TEST_P(NetdevContract, ABridgeKeepsItsMtuWhateverItsPortsHave) {
   BridgeSpec bridge = kBridge;
   for (const std::uint32_t mtu : {1280U, 1500U, 8950U}) {
