@@ -344,8 +344,10 @@ void Allocator::Impl::warm_wanted(TimePoint now, AllocatorActions& out) {
 // What only others can give.
 std::set<Asks::Want> Allocator::Impl::open_wants() const {
   std::set<Asks::Want> wants;
+  // Who leaves asks nobody for what it has just given away.
+  const bool leaves = has_left_ || (removal_ && removal_->peer == options_.self);
   for (const auto& [address, given_again] : strays_) {
-    if (!given_again) {
+    if (!given_again && !leaves) {
       wants.insert(address);
     }
   }

@@ -319,7 +319,7 @@ TEST_P(ReclaimScenario, WhoLeavesGivesItsSpaceBack) {
   cluster.leave(2);
   world.run_for(seconds(5));
   cluster.crash(2);
-  for (int i = 0; i < 248; ++i) {
+  for (int i = 0; i < 250; ++i) {
     cluster.allocate(0, fmt::format("more{}", i));
   }
   world.run_for(seconds(60));
