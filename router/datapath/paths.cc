@@ -195,8 +195,11 @@ void Paths::on_traffic(TimePoint now, PeerName name) {
   if (found == peers_.end()) {
     return;
   }
-  now_ = now;
   Peer& peer = found->second;
+  if (!busy_.contains(name) || deadline(now_, peer) > now) {
+    peer.idle_until = now;
+  }
+  now_ = now;
   if (now >= peer.active_until && !peer.lost) {
     // What was asked when there was traffic last says nothing of the path as it is.
     Candidate& current = peer.candidates[peer.current];
@@ -279,14 +282,18 @@ void Paths::on_relayed_probe(TimePoint now, PeerName name, PeerName via, PathAct
 
 // Time in which we did not look is not time in which nobody answered.
 void Paths::forgive_lateness(TimePoint now) {
-  const TimePoint due = next_deadline();
+  TimePoint due = kNever;
+  for (const PeerName name : busy_) {
+    const Peer& peer = peers_.at(name);
+    due = std::min(due, std::max(deadline(now_, peer), peer.idle_until));
+  }
   if (due == kNever || now - due < options_.late_min) {
     return;
   }
   for (const PeerName name : busy_) {
     for (Candidate& candidate : peers_.at(name).candidates) {
       for (TimePoint& sent_at : candidate.sent_at) {
-        sent_at += now - due;
+        sent_at = std::min(sent_at + (now - due), now);
       }
     }
   }
@@ -554,6 +561,7 @@ void Paths::check_invariants() const {
     for (const Candidate& candidate : peer.candidates) {
       WEFT_ASSERT(candidate.answered <= candidate.sent);
       WEFT_ASSERT(candidate.path.via != name);
+      WEFT_ASSERT(!candidate.rtt || *candidate.rtt >= Duration::zero());
     }
     if (!peer.lost) {
       WEFT_ASSERT(peer.candidates[peer.current].health != Health::Bad);

@@ -185,6 +185,7 @@ class Paths {
     TimePoint round_at = kNever;  // While lost: when all paths are asked again.
     Duration round_wait{};        // And how long after that.
     TimePoint active_until{};
+    TimePoint idle_until{};        // Until then nothing was due, whatever its deadline is now.
     TimePoint relays_at = kNever;  // When to ask for relays again.
     std::uint64_t switches = 0;
     std::deque<PathEvent> history;

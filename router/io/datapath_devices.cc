@@ -409,7 +409,7 @@ void DatapathService::Impl::tell_fast_path(const Ip& peer) {
 
 // Programs on the underlay take VXLAN in, or refuse it.
 void DatapathService::Impl::attach_underlay(const std::optional<PathInfo>& path) {
-  if (path && !underlay_.contains(path->ifindex)) {
+  if (path && path->link != options_.bridge && !underlay_.contains(path->ifindex)) {
     const Result<Ok> attached = fast_path_->attach_underlay(path->ifindex);
     note("filter on " + path->link, attached);
     if (attached.ok()) {

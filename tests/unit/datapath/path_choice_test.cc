@@ -54,7 +54,7 @@ class Pair {
       }
       PathActions out;
       for (auto it = answers_.begin(); it != answers_.end() && it->first <= now;) {
-        paths.on_answer(now, kPeer, it->second.path, it->second.id, out);
+        paths.on_answer(now, it->second.peer, it->second.path, it->second.id, out);
         it = answers_.erase(it);
       }
       paths.on_deadline(now, out);
@@ -130,6 +130,27 @@ class Pair {
   std::multimap<TimePoint, SendProbe> answers_;
   TimePoint traffic_at_{};
 };
+
+// The probe that would have been due long ago, had there been traffic, is no sign that we were
+// late: what others were asked meanwhile counts from when it was sent.
+TEST(Paths, TrafficAfterSilenceDoesNotExcuseOthers) {
+  Pair pair({kClear});
+  PathActions out;
+  pair.know();
+  pair.paths.set_peer(pair.now, Pair::kRelay, {.clear = true}, out);
+  pair.paths.on_traffic(pair.now, Pair::kRelay);
+  pair.run(1min);
+  pair.works.clear();
+  const TimePoint broken = pair.now;
+  pair.run(200ms);
+
+  pair.paths.on_traffic(pair.now, Pair::kRelay);
+  while (!pair.paths.status().back().lost && pair.now - broken < 5s) {
+    pair.run(1ms);
+  }
+
+  EXPECT_LT(pair.now - broken, 1s);
+}
 
 TEST(Paths, UsesTheStraightPathAtOnceAndAsksNothingWithoutTraffic) {
   Pair pair({kClear});
