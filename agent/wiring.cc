@@ -517,6 +517,7 @@ AgentStatus Agent::status() const {
       .sealed = sealed_ ? std::optional(sealed_->status()) : std::nullopt,
       .docker = std::nullopt,
   };
+  status.warnings.insert(status.warnings.end(), not_listening_.begin(), not_listening_.end());
   std::erase_if(status.targets, [this](const std::string& target) {
     return old_friends_.contains(target_of(target));
   });

@@ -237,6 +237,7 @@ class Agent {
   std::unique_ptr<IpamApi> weave_ipam_api_;
   std::unique_ptr<sys::HttpServer> weave_api_;   // Nothing if --http-addr is off, or taken.
   std::unique_ptr<sys::HttpServer> status_api_;  // The same of --status-addr.
+  std::vector<std::string> not_listening_;       // What could not, and why.
   std::function<void()> on_restart_;
   std::string http_token_;
   std::optional<sys::Certificate> http_certificate_;

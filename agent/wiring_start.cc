@@ -299,9 +299,11 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
 void Agent::start_weave_api(const ControlHooks& hooks) {
   if (const auto listening = listen_weave(hooks); !listening.ok()) {
     log::warning("no control API over TCP", {"why", listening.error()});
+    not_listening_.push_back("no control API over TCP: " + listening.error().what);
   }
   if (const auto listening = listen_status(); !listening.ok()) {
     log::warning("no status over TCP", {"why", listening.error()});
+    not_listening_.push_back("no status over TCP: " + listening.error().what);
   }
 }
 

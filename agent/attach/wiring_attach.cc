@@ -238,7 +238,31 @@ Result<Ok> Agent::detach(const DetachCall& call) {
                             .multicast_route = false});
 }
 
+namespace {
+
+// What the host reaches elsewhere, its underlay for one, would be looked for among containers.
+Result<Ok> check_takes_no_route(const Cidr& address,
+                                const std::string& bridge,
+                                const std::vector<RouteInfo>& routes) {
+  for (const RouteInfo& route : routes) {
+    if (route.link != bridge && route.destination.prefix() >= address.prefix()
+        && route.destination.overlaps(address.network())) {
+      return Error{Errc::Conflict,
+                   fmt::format("{} would take over the route {} (dev {}) of this host: expose an "
+                               "address of another subnet",
+                               address.to_string(),
+                               route.destination.to_string(),
+                               route.link)};
+    }
+  }
+  return Ok{};
+}
+
+}  // namespace
+
 Result<Ok> Agent::expose(const Exposure& exposure) {
+  const std::vector<RouteInfo> routes = WEFT_TRY(host_.netdev.routes());
+  WEFT_TRY(check_takes_no_route(exposure.address, config_.bridge, routes));
   std::vector<Exposure> wanted = exposed_;
   std::erase_if(wanted, [&](const Exposure& other) { return other.address == exposure.address; });
   wanted.push_back(exposure);

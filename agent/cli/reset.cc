@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
 #include "agent/cli/client.h"
@@ -23,6 +24,7 @@ namespace weft::agent {
 namespace {
 
 namespace fs = std::filesystem;
+namespace json = boost::json;
 
 // The bridge of the last run unless the user names one. A store that cannot be read must not keep
 // anyone from resetting; one that is in use belongs to an agent that has not ended.
@@ -74,11 +76,34 @@ void leave(const std::string& socket) {
   }
 }
 
+// Their interfaces go with the bridge, and Docker cannot end a network whose driver is gone.
+void warn_of_containers(const std::string& socket) {
+  const auto response = sys::http_call(socket, "GET", "/attach", "", kLeaveTimeoutSeconds);
+  boost::system::error_code wrong;
+  const json::value answer =
+      json::parse(response.ok() ? response.value().body : std::string(), wrong);
+  const auto count = [&](const char* pointer) {
+    const json::value* const all = answer.find_pointer(pointer, wrong);
+    return all != nullptr && all->is_array() ? all->as_array().size() : 0;
+  };
+  const std::size_t attached = count("/attached");
+  const std::size_t endpoints = count("/endpoints");
+  if (attached + endpoints > 0) {
+    fmt::print(stderr,
+               "weft: warning: {} containers lose their interface on weft's network{}\n",
+               attached + endpoints,
+               endpoints == 0 ? ""
+                              : "; Docker removes those of its own, and their networks, only while "
+                                "an agent runs");
+  }
+}
+
 Result<Ok> reset(const Settings& settings) {
   const std::string& run_dir = settings.text("run-dir");
   const StatePlace state = WEFT_TRY(place_state(settings));
   const std::string socket = run_dir + "/weft.sock";
   if (running_agent(socket).ok()) {
+    warn_of_containers(socket);
     leave(socket);
     (void)WEFT_TRY(stop_agent(socket));
   }

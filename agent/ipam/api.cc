@@ -177,7 +177,7 @@ void IpamApi::perform(RequestId call, const LeaveRing&) {
 
 void IpamApi::perform(RequestId call, const RemovePeer& remove) {
   const auto peer = find_peer_(remove.peer);
-  if (!peer) {
+  if (!peer) {  // As Weave: scripts remove peers that may be gone already.
     answer(call, 200, fmt::format("0 IPs taken over from {}\n", remove.peer));
     return;
   }

@@ -65,6 +65,12 @@ assert_equal "$(on h1 weft ps ca)" "" "ps of a"
 assert_equal "$(on h1 weft detach ca)" "" "detaching again"
 assert_equal "$(on h2 weft dns-lookup ca)" "" "the name of a"
 
+step "of two addresses in one subnet the first may go, and the other stays"
+attached h1 10.98.1.1/24 10.98.1.2/24 ca >/dev/null
+on h1 weft detach 10.98.1.1/24 ca >/dev/null
+assert_contains "$(inside h1 ca ip -4 -o address)" "10.98.1.2/24" "addresses of a"
+assert_equal "$(on h1 weft detach 10.98.1.2/24 ca)" 10.98.1.2 "and goes when it is told to"
+
 step "a namespace is attached by pid and by path, which are one"
 on h1 ip netns add bare
 on h1 nsenter --net=/run/netns/bare sleep 1000000 &  # `ip netns exec` would keep other namespaces mounted.
@@ -110,6 +116,9 @@ for option in "" --no-dns; do
 done
 on h1 weft stop
 launch h1 h2
+
+step "what the host reaches elsewhere is not exposed"
+assert_contains "$(assert_fails on h1 weft expose 198.18.0.77/24)" "would take over the route 198.18.0.0/24" "the underlay"
 
 step "a subnet is exposed: its containers and the host reach each other"
 exposed=$(on h1 weft expose -h gate)

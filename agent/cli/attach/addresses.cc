@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include <boost/json/parse.hpp>
 #include <fmt/format.h>
 
 #include "agent/http/agent_call.h"
@@ -163,6 +164,10 @@ Result<std::string> ask_agent(const Settings& settings,
     return body;
   }
   body.erase(body.find_last_not_of('\n') + 1);
+  boost::system::error_code other;
+  if (const auto said = boost::json::parse(body, other); !other && said.is_string()) {
+    body = said.as_string();  // As the API of the picture puts it.
+  }
   constexpr unsigned kNotFound = 404;
   return Error{response.status == kNotFound ? Errc::NotFound : Errc::Invalid, std::move(body)};
 }

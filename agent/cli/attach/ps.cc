@@ -23,7 +23,8 @@ namespace {
 
 constexpr int kCallTimeoutSeconds = 5;
 
-// Of an id, as Docker's own ps shows it.
+// Of an engine's id, as Docker's own ps shows it.
+constexpr std::size_t kIdSize = 64;
 constexpr std::size_t kShownIdSize = 12;
 
 // What one container has on weft's networks.
@@ -91,7 +92,8 @@ Result<Lines> read_lines(const Settings& settings) {
 }
 
 void print(const std::string& id, const Line& line) {
-  std::string text = id.substr(0, kShownIdSize) + " " + line.mac;
+  std::string text = id.size() == kIdSize ? id.substr(0, kShownIdSize) : id;
+  text += " " + line.mac;
   for (const std::string& address : line.addresses) {
     text += " " + address;
   }

@@ -203,7 +203,7 @@ constexpr std::array kCommands{
     CommandSpec{Command::Reset,
                 "reset",
                 "",
-                "stop the agent and remove every trace of it from this host",
+                "stop the agent and remove from this host what it made, its store too",
                 0,
                 0,
                 true},

@@ -45,12 +45,11 @@ Result<json::value> ask_view(const Settings& settings) {
   auto asked =
       ask_agent(settings, "GET", "/api/topology/" + encode_percent(topology), kCallTimeoutSeconds);
   if (!asked.ok() && asked.error().code == Errc::NotFound) {
-    return Error{
-        Errc::NotFound,
-        fmt::format("topology \"{}\" (expected processes, processes-by-name, containers, "
-                    "containers-by-hostname, containers-by-image, containers-by-network, hosts "
-                    "or weave)",
-                    topology)};
+    return Error{Errc::NotFound,
+                 fmt::format("topology \"{}\" (expected processes, processes-by-name, containers, "
+                             "containers-by-hostname, containers-by-image, containers-by-network, "
+                             "swarm-services, hosts or weave)",
+                             topology)};
   }
   const std::string answer = WEFT_TRY(std::move(asked));
   return parse_answer(answer);
