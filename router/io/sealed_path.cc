@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
+#include <sodium.h>
 
 #include "base/log.h"
 #include "base/overloaded.h"
@@ -17,6 +18,7 @@
 #include "router/datapath/ip.h"
 #include "router/io/esp/esp_path.h"
 #include "router/io/lane/lane_path.h"
+#include "router/sealed/kernel_keys.h"
 #include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/core_driver.h"
@@ -30,6 +32,9 @@ constexpr auto kLook = std::chrono::milliseconds(200);
 // Of those looks, how many until the kernel is asked for its counters: what rekeying by volume can
 // be late by (three million packets at the very most, of 2^28).
 constexpr std::uint32_t kEspLooks = 5;
+
+// BPF's, which this thread opens to know who sealed what came to it instead.
+constexpr CipherId kLaneCipher = CipherId::ChaCha20Poly1305;
 
 // Until the route has been asked for its MTU.
 constexpr std::uint32_t kPathMtu = 1500;
@@ -97,7 +102,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     by_underlay_.insert_or_assign(spec.endpoint.address, name);
     Sessions::PeerSpec offered = spec;
     offered.esp = esp_ != nullptr && spec.endpoint.address.is_v4();
-    offered.lane = lane_ != nullptr && spec.endpoint.address.is_v4() && !peer.is_lane_missed;
+    offered.lane = lane_ && spec.endpoint.address.is_v4() && !peer.is_lane_missed;
     peer.spec = spec;
     feed([&](Sessions& core, TimePoint now, SessionActions& out) {
       core.set_peer(now, name, offered, out);
@@ -139,7 +144,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void set_lane(std::shared_ptr<sys::KernelLane> lane) {
-    if (!lane_) {
+    if (!lane_ && aead_for(kLaneCipher) != nullptr) {
       lane_ = std::make_unique<LanePath>(std::move(lane), LanePath::Options{.port = options_.port});
     }
   }
@@ -298,13 +303,18 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     }
   }
 
+  const Aead* aead_for(CipherId cipher) const {
+    const auto measured =
+        std::find_if(aeads_.begin(), aeads_.end(), [cipher](const sys::MeasuredAead& candidate) {
+          return candidate.aead->cipher() == cipher;
+        });
+    return measured == aeads_.end() ? nullptr : measured->aead.get();
+  }
+
   std::string describe(CipherId cipher) const {
-    for (const sys::MeasuredAead& measured : aeads_) {
-      if (measured.aead->cipher() == cipher) {
-        return fmt::format("{} ({})", to_string(cipher), measured.aead->name());
-      }
-    }
-    return std::string(to_string(cipher));
+    const Aead* aead = aead_for(cipher);
+    return aead == nullptr ? std::string(to_string(cipher))
+                           : fmt::format("{} ({})", to_string(cipher), aead->name());
   }
 
   // Tables
@@ -407,17 +417,19 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void add_session(const AddSession& action) {
-    const auto measured =
-        std::find_if(aeads_.begin(), aeads_.end(), [&action](const sys::MeasuredAead& candidate) {
-          return candidate.aead->cipher() == action.cipher;
-        });
-    WEFT_ASSERT(measured != aeads_.end());  // Only ciphers of ours were proposed.
+    const Aead* aead = aead_for(action.cipher);
+    WEFT_ASSERT(aead != nullptr);  // Only ciphers of ours were proposed.
     auto session = std::make_shared<SealedSession>();
     session->local = action.local;
     session->remote = action.remote;
     session->cipher = action.cipher;
-    session->send_key = measured->aead->make_key(action.send_key.bytes());
-    session->receive_key = measured->aead->make_key(action.receive_key.bytes());
+    session->send_key = aead->make_key(action.send_key.bytes());
+    session->receive_key = aead->make_key(action.receive_key.bytes());
+    if (action.lane) {
+      sys::LaneKey key = lane_key(action.receive_key);
+      session->lane_key = aead_for(kLaneCipher)->make_key(key);
+      sodium_memzero(key.data(), key.size());
+    }
     session->peer = peer_of(action.peer).state;
     keyring_.insert_or_assign(action.local, std::move(session));
     // Not across address translation: ESP has no ports to be told apart by.
@@ -487,7 +499,6 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   // -------------------------------------------------------------------------------
 
   void on_events() {
-    std::set<SessionIndex> missed;
     for (SealedEvent& event : worker_->take_events()) {
       feed([&](Sessions& core, TimePoint now, SessionActions& out) {
         std::visit(
@@ -500,15 +511,22 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                 [&](const SessionConfirmed& e) { core.on_confirmed(now, e.local, out); },
                 [&](const PeerMoved& e) { core.on_moved(e.local, e.from, out); },
                 [&](const UnknownSession& e) { core.on_unknown(now, e.from, out); },
-                [&](const LaneMissed& e) { missed.insert(e.local); },
+                [&](const LaneMissed& e) { missed_.insert_or_assign(e.local, e.counter); },
             },
             event);
       });
     }
-    for (const SessionIndex local : missed) {
-      give_up_lane(local);
-    }
     look_later();
+  }
+
+  // At least one look later, when BPF has opened it unless it never will: somebody may have sent a
+  // copy past BPF, even ahead of the original.
+  void look_for_missed() {
+    for (const auto& [local, counter] : std::exchange(suspected_, std::exchange(missed_, {}))) {
+      if (lane_ && !lane_->has_opened(local, counter)) {
+        give_up_lane(local);
+      }
+    }
   }
 
   // Its packets arrive by a device without our programs, or in pieces. The next session is without.
@@ -550,6 +568,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     if (lane_) {
       lane_->keep_alive();
     }
+    look_for_missed();
     const bool is_esp_asked = esp_ && ++looks_ % kEspLooks == 0;
     for (auto& [name, peer] : peers_) {
       if (!peer.session) {
@@ -597,6 +616,9 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   std::map<Mac, std::uint32_t> locals_;
   std::map<SessionIndex, std::shared_ptr<SealedSession>> keyring_;
   std::set<PeerName> wanted_;
+  // Datagrams for BPF that came to the thread, one of a session: since the last look, and before.
+  std::map<SessionIndex, std::uint64_t> missed_;
+  std::map<SessionIndex, std::uint64_t> suspected_;
   bool are_tables_new_ = false;
   bool are_routes_new_ = false;
 

@@ -78,11 +78,12 @@ struct SealedSession {
   CipherId cipher = CipherId::Aes256Gcm;
   std::unique_ptr<AeadKey> send_key;
   std::unique_ptr<AeadKey> receive_key;
+  std::unique_ptr<AeadKey> lane_key;  // What BPF opens under; nothing without the kernel's lane.
   std::shared_ptr<SealedPeerState> peer;
   Counter counter;  // The next packet's. Never used twice: only the thread draws from it.
   ReplayWindow window;
   bool is_confirmed = false;
-  bool is_lane_missed = false;  // Told.
+  std::uint64_t lane_told = 0;  // Of BPF's counters, those below need not be told of any more.
 };
 
 // No session seals more than this: four times the volume at which it is renewed, far below what the

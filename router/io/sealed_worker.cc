@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "router/bpf/maps.h"
 #include "router/sealed/coalescer.h"
 #include "router/sealed/octets.h"
 #include "router/sealed/session_wire.h"
@@ -390,10 +391,7 @@ class SealedWorker::Impl {
     }
     SealedSession& session = *keys_->sessions[index];
     if (header->lane == Lane::Kernel) {
-      if (!std::exchange(session.is_lane_missed, true)) {
-        tell(LaneMissed{session.local});
-      }
-      return drop(SealedDrop::PassedKernel);
+      return on_lane_datagram(session, *header, datagram);
     }
     if (!session.window.is_fresh(header->counter)) {
       return drop(SealedDrop::Replayed);
@@ -421,6 +419,25 @@ class SealedWorker::Impl {
     }
     session.peer->received.add(1);
     note_sender(session, from);
+  }
+
+  // Not carried, as its replay window is BPF's. Each counter is told of once, so that copies of old
+  // datagrams cost the strand nothing.
+  void on_lane_datagram(SealedSession& session, const DataHeader& header, ByteView datagram) {
+    const ByteView sealed = datagram.subspan(kDataHeaderSize);
+    std::array<std::uint8_t, kOffloadSize + WEFT_EXPRESS_MAX> opened;
+    if (sealed.size() > opened.size() + kAeadTagSize) {
+      return drop(SealedDrop::Malformed);
+    }
+    const ByteView ad = datagram.first(kDataHeaderSize);
+    if (!session.lane_key || !session.lane_key->open(header.counter, ad, sealed, opened.data())) {
+      return drop(SealedDrop::NotAuthentic);
+    }
+    if (header.counter >= session.lane_told) {
+      session.lane_told = header.counter + 1;
+      tell(LaneMissed{session.local, header.counter});
+    }
+    drop(SealedDrop::PassedKernel);
   }
 
   std::uint8_t* begin_packet(std::size_t size) {

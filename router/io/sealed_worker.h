@@ -45,9 +45,11 @@ struct PeerMoved {
 struct UnknownSession {
   Endpoint from;
 };
-// A datagram that BPF should have opened came to the thread.
+// A datagram that BPF should open came to the thread. The peer sealed it, but anybody may have sent
+// it here, again and in a form that BPF passes by.
 struct LaneMissed {
   SessionIndex local = 0;
+  std::uint64_t counter = 0;  // BPF's.
 };
 using SealedEvent = std::variant<HandshakeArrived,
                                  SessionWanted,

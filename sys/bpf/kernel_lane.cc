@@ -117,6 +117,18 @@ class MapLane final : public KernelLane {
     return {.packets = value.packets, .octets = value.octets};
   }
 
+  // As weft_lane_accept() of router/bpf/kernel_lane.h left it.
+  bool has_opened(std::uint32_t index, std::uint64_t counter) const override {
+    constexpr std::uint64_t kBits = 64;
+    const weft_lane_window window = get<weft_opening>(opening_.get(), index).window;
+    if (counter >= window.next) {
+      return false;
+    }
+    const std::uint64_t word = window.words[counter / kBits % WEFT_LANE_WINDOW_WORDS];
+    return window.next - counter > (WEFT_LANE_WINDOW_WORDS - 1) * kBits
+           || (word >> counter % kBits & 1U) != 0;
+  }
+
  private:
   static void copy(const LaneKey& key, std::uint32_t (&words)[8]) {
     static_assert(sizeof words == sizeof key);

@@ -60,6 +60,9 @@ class KernelLane {
   // Since seal() or open(); zero where there is no key.
   virtual LaneCount sealed(const Ip& peer) const = 0;
   virtual LaneCount opened(std::uint32_t index) const = 0;
+  // The datagram of that counter has been opened, or is too old for anybody to know. False where
+  // there is no key.
+  virtual bool has_opened(std::uint32_t index, std::uint64_t counter) const = 0;
 };
 
 // Descriptors of the maps; they are duplicated.

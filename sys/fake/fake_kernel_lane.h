@@ -4,6 +4,7 @@
 
 #include <map>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "sys/bpf/kernel_lane.h"
@@ -50,6 +51,9 @@ class FakeKernelLane final : public KernelLane {
     const auto found = counts_opened.find(index);
     return found == counts_opened.end() ? LaneCount{} : found->second;
   }
+  bool has_opened(std::uint32_t index, std::uint64_t counter) const override {
+    return counters_opened.contains({index, counter});
+  }
 
   bool is_refusing = false;
   int signs_of_life = 0;
@@ -58,6 +62,7 @@ class FakeKernelLane final : public KernelLane {
   std::vector<LaneKey> keys_sealed_under;  // Each that ever was used.
   std::map<Ip, LaneCount> counts;
   std::map<std::uint32_t, LaneCount> counts_opened;
+  std::set<std::pair<std::uint32_t, std::uint64_t>> counters_opened;
 };
 
 }  // namespace weft::sys

@@ -56,6 +56,11 @@ class LanePath {
   // Since the start. Asks the kernel.
   Traffic traffic(const Ip& underlay);
 
+  // What the peer sealed under this counter was opened here, or is too old to know.
+  bool has_opened(SessionIndex local, std::uint64_t counter) const {
+    return lane_->has_opened(local, counter);
+  }
+
   // What the kernel refused last; empty: nothing since.
   const std::string& failure() const { return failure_; }
 

@@ -198,6 +198,30 @@ TEST_F(KernelLaneTest, WhatItOpensIsTheFrameAsItWasAndEachOnlyOnce) {
   }
 }
 
+TEST_F(KernelLaneTest, TellsWhichCountersItHasOpened) {
+  exchange_keys();
+  const auto open_next = [this] {
+    EXPECT_EQ(off_the_wire(sealed(frame_to(kThere, 40))).action, kRedirect);
+  };
+  EXPECT_FALSE(lane_->has_opened(kIndex, 0));
+  open_next();
+  sealed(frame_to(kThere, 40));  // Lost: counter 1.
+  open_next();
+
+  EXPECT_TRUE(lane_->has_opened(kIndex, 0));
+  EXPECT_FALSE(lane_->has_opened(kIndex, 1));
+  EXPECT_TRUE(lane_->has_opened(kIndex, 2));
+  EXPECT_FALSE(lane_->has_opened(kIndex, 3));
+  EXPECT_FALSE(lane_->has_opened(kIndex, ~0ULL));
+  EXPECT_FALSE(lane_->has_opened(kIndex + 1, 0));
+
+  // Too old to know.
+  for (int i = 0; i < WEFT_LANE_WINDOW_WORDS * 64; ++i) {
+    open_next();
+  }
+  EXPECT_TRUE(lane_->has_opened(kIndex, 1));
+}
+
 // A datagram that the agent got instead would be lost, and the lane given up.
 TEST_F(KernelLaneTest, WhatMetCongestionSaysSoInside) {
   exchange_keys();

@@ -1,8 +1,10 @@
 // Two encrypted data paths over a real wire, with a container behind each: every cipher, keys that
-// are renewed under a stream, and what can be seen on the wire meanwhile.
+// are renewed under a stream, what can be seen on the wire meanwhile, and what strangers can do
+// with it.
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -21,8 +23,10 @@
 #include <unistd.h>
 
 #include "router/io/sealed_path.h"
+#include "router/sealed/session_wire.h"
 #include "sys/aead/aead.h"
 #include "sys/bulk/packet_socket.h"
+#include "sys/fake/fake_kernel_lane.h"
 #include "tests/integration/datapath/namespace.h"
 #include "tests/integration/datapath/overlay.h"
 
@@ -88,6 +92,9 @@ class Site {
       const std::uint32_t port = ::if_nametoindex("port");
       EXPECT_TRUE(path_->set_device(port).ok());
       path_->set_local(container_mac(number_), port);
+      if (lane) {
+        path_->set_lane(lane);
+      }
       return true;
     });
   }
@@ -138,6 +145,7 @@ class Site {
   PeerName name;
   router::KeyPair key;
   Ip address;
+  std::shared_ptr<sys::FakeKernelLane> lane;  // Nothing: BPF seals nothing here.
   Namespace net;
   Namespace container;
 };
@@ -268,6 +276,122 @@ TEST_F(SealedTest, PeersOfDifferentMachinesTakeTheCipherBothHave) {
   EXPECT_TRUE(carry(kWindow));
 
   EXPECT_THAT(near_.status().peers.at(0).cipher, ::testing::StartsWith("chacha20-poly1305"));
+}
+
+// Both hosts have the kernel's lane; what would be BPF's to seal is made here, and the agents hear
+// it.
+class LaneMissedTest : public SealedTest {
+ protected:
+  void start_with_lane() {
+    near_.lane = std::make_shared<sys::FakeKernelLane>();
+    far_.lane = std::make_shared<sys::FakeKernelLane>();
+    start();
+    ASSERT_TRUE(carry(kWindow));
+    ASSERT_TRUE(has_lane());
+    sealing_ = near_.net.run([this] { return near_.lane->sealings.at(far_.address); });
+  }
+
+  // As near's BPF would seal it for far's.
+  Bytes datagram(std::uint64_t counter) const {
+    Bytes made(router::kDataHeaderSize);
+    router::write_data_header(
+        {.receiver = sealing_.receiver, .counter = counter, .lane = router::Lane::Kernel},
+        made.data());
+    const Bytes text(60);
+    made.resize(made.size() + text.size() + kAeadTagSize);
+    for (const sys::MeasuredAead& measured : sys::choose_aeads(sys::SystemClock())) {
+      if (measured.aead->cipher() == CipherId::ChaCha20Poly1305) {
+        measured.aead->make_key(sealing_.key)
+            ->seal(counter,
+                   ByteView(made).first(router::kDataHeaderSize),
+                   text,
+                   made.data() + router::kDataHeaderSize);
+      }
+    }
+    return made;
+  }
+
+  // To far's agent, from a socket of nobody's.
+  void send(const Bytes& datagram) {
+    near_.net.run([&] {
+      const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+      sockaddr_in to{};
+      to.sin_family = AF_INET;
+      to.sin_port = htons(kPort);
+      std::memcpy(&to.sin_addr, far_.address.bytes().data(), sizeof to.sin_addr);
+      EXPECT_EQ(::sendto(socket,
+                         datagram.data(),
+                         datagram.size(),
+                         0,
+                         reinterpret_cast<const sockaddr*>(&to),
+                         sizeof to),
+                static_cast<ssize_t>(datagram.size()));
+      ::close(socket);
+      return true;
+    });
+  }
+
+  // What the kernel of `far` has opened, or opens while its agent has the datagram.
+  void opens(std::uint64_t counter) {
+    far_.net.run([&] {
+      far_.lane->counters_opened.insert({sealing_.receiver, counter});
+      return true;
+    });
+  }
+
+  bool has_lane() {
+    const auto peers = far_.status().peers;
+    return peers.size() == 1 && peers[0].lane;
+  }
+  std::uint64_t drops(router::SealedDrop why) {
+    return far_.status().worker.drops.at(static_cast<std::size_t>(why));
+  }
+
+  sys::LaneSealing sealing_;
+};
+
+TEST_F(LaneMissedTest, WhatBpfShouldHaveOpenedMakesTheNextSessionGoWithoutIt) {
+  start_with_lane();
+
+  send(datagram(0));
+
+  EXPECT_TRUE(eventually([this] { return !has_lane(); }));
+  EXPECT_EQ(drops(router::SealedDrop::PassedKernel), 1U);
+  EXPECT_TRUE(carry(kWindow));
+}
+
+TEST_F(LaneMissedTest, ForgedDatagramsAndCopiesLeaveItOn) {
+  start_with_lane();
+  const std::uint64_t handshakes = far_.status().sessions.handshakes;
+
+  // The session's index is seen by who sees the wire.
+  Bytes forged = datagram(7);
+  for (std::size_t at = 8; at < forged.size(); ++at) {
+    forged[at] ^= 1U;
+    send(forged);
+    forged[at] ^= 1U;
+  }
+  const std::size_t forgeries = forged.size() - 8;
+  Bytes long_one = forged;
+  long_one.resize(1400);
+  send(long_one);
+  send(Bytes(forged.begin(), forged.begin() + router::kDataHeaderSize + kAeadTagSize));
+  // Copies past BPF: after it opened the original, and before.
+  opens(3);
+  send(datagram(3));
+  send(datagram(3));
+  send(datagram(4));
+  opens(4);
+  ASSERT_TRUE(eventually([this] { return drops(router::SealedDrop::PassedKernel) == 3; }));
+  // Longer than the agent takes to find out what BPF has opened since.
+  EXPECT_TRUE(eventually([until = std::chrono::steady_clock::now() + std::chrono::seconds(1)] {
+    return std::chrono::steady_clock::now() >= until;
+  }));
+
+  EXPECT_TRUE(has_lane());
+  EXPECT_EQ(far_.status().sessions.handshakes, handshakes);
+  EXPECT_EQ(drops(router::SealedDrop::NotAuthentic), forgeries + 1);
+  EXPECT_EQ(drops(router::SealedDrop::Malformed), 1U);
 }
 
 }  // namespace
