@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "dns/message.h"
-#include "plugin/proxy/container.h"
+#include "plugin/proxy/pattern.h"
 #include "router/connector.h"
 #include "router/mesh.h"
 
@@ -187,7 +187,7 @@ Result<Ok> take_proxy(const Settings& settings, Config& config) {
   if (!config.docker && !config.proxy.places.empty()) {
     return Error{Errc::Invalid, "--docker-proxy serves Docker, and --no-docker does not"};
   }
-  return plugin::proxy::check_hostname_match(config.proxy.hostname_match);
+  return plugin::proxy::check_pattern(config.proxy.hostname_match);
 }
 
 // Where the UI is, who may come, and what they may do.

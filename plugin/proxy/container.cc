@@ -1,11 +1,12 @@
 #include "plugin/proxy/container.h"
 
 #include <algorithm>
-#include <regex>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
+
+#include "plugin/proxy/pattern.h"
 
 namespace weft::plugin::proxy {
 
@@ -92,38 +93,7 @@ std::string without_dot(std::string_view domain) {
   return std::string(domain.substr(0, domain.size() - (domain.ends_with('.') ? 1 : 0)));
 }
 
-// As Go does it, which Weave's proxy is written in: what is empty right behind a match is none
-// ("(.*)" matches a name once).
-std::string replace_all(const std::string& text,
-                        const std::regex& pattern,
-                        const std::string& replacement) {
-  std::string replaced;
-  auto rest = text.begin();
-  bool has_match = false;
-  for (std::sregex_iterator at(text.begin(), text.end(), pattern), none; at != none; ++at) {
-    const auto& match = (*at)[0];
-    if (has_match && match.length() == 0 && match.first == rest) {
-      continue;
-    }
-    has_match = true;
-    replaced.append(rest, match.first);
-    replaced += at->format(replacement);
-    rest = match.second;
-  }
-  return replaced.append(rest, text.end());
-}
-
 }  // namespace
-
-Result<Ok> check_hostname_match(const std::string& text) {
-  try {
-    const std::regex pattern(text);
-    return Ok{};
-  } catch (const std::regex_error& error) {
-    return Error{Errc::Invalid,
-                 fmt::format("\"{}\" is no regular expression: {}", text, error.what())};
-  }
-}
 
 std::optional<CreateRequest> CreateRequest::parse(std::string_view body, const Options& options) {
   auto object = parse_object(body);
@@ -216,7 +186,9 @@ void CreateRequest::set_hostname(std::string_view name, const Options& options) 
   if (!label.empty()) {
     host = label;
   } else if (!host.empty()) {
-    host = replace_all(host, std::regex(options.hostname_match), options.hostname_replacement);
+    // A name for which it takes too long is left as it is.
+    host =
+        replace_matches(host, options.hostname_match, options.hostname_replacement).value_or(host);
   }
   const std::string domain = without_dot(options.dns_domain);
   if (!host.empty() && host.size() + 1 + domain.size() <= kHostNameMax) {

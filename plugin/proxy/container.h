@@ -30,9 +30,6 @@ struct Options {
   std::string hostname_replacement = "$1";
 };
 
-// Errc::Invalid if it is no regular expression.
-Result<Ok> check_hostname_match(const std::string& text);
-
 // POST /containers/create.
 class CreateRequest {
  public:

@@ -310,6 +310,18 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
     });
   }
 
+  // The same, but the client is told.
+  void end_reading_at(std::chrono::steady_clock::duration after) {
+    deadline_.expires_after(after);
+    deadline_.async_wait([self = shared_from_this()](const Error& error) {
+      if (!error) {
+        self->failure_ = std::make_exception_ptr(
+            Refusal{408, "what describes a container did not come to its end in time"});
+        self->client_.socket.cancel();
+      }
+    });
+  }
+
   // False: the connection has ended.
   Task<bool> one_call() {
     has_answered_ = false;
@@ -397,7 +409,9 @@ class Exchange : public std::enable_shared_from_this<Exchange> {
       }
       co_return;
     };
+    end_reading_at(context_.body_time_max);
     co_await read_body(client_, request, keep);
+    deadline_.cancel();
     std::string body = request.chunked() ? unchunk(raw) : std::move(raw);
     const Result<std::string> hooked =
         co_await on_worker<std::string>([&] { return context_.hooks.on_create(call, body); });

@@ -3,6 +3,7 @@
 // both ways. Internal to the proxy's server.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include <boost/asio/awaitable.hpp>
@@ -20,6 +21,7 @@ struct ExchangeContext {
   const ProxyServer::Hooks& hooks;
   boost::asio::thread_pool& workers;  // For the hooks.
   bool is_private;  // Who reaches it may open the socket's file, or has a certificate.
+  std::chrono::milliseconds body_time_max;
 };
 
 // Ends when the connection has; throws nothing.

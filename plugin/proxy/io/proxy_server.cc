@@ -138,7 +138,8 @@ class ProxyServer::Impl {
                                     {.docker_socket = options_.docker_socket,
                                      .hooks = hooks_,
                                      .workers = workers_,
-                                     .is_private = is_private}),
+                                     .is_private = is_private,
+                                     .body_time_max = options_.body_time_max}),
                    [this](const std::exception_ptr& /*none*/) { --connections_; });
   }
 

@@ -5,9 +5,10 @@
 // commands the engine: Unix sockets are owned by root:`group`, 0660; at addresses either TLS is
 // spoken with clients that show certificates, or they are loopback ones, where others than this
 // host's are cut off and web pages refused. Limits: connections_max, heads of 64 KiB, bodies that
-// are looked into of 4 MiB.
+// are looked into of 4 MiB, and the time both may take.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -35,6 +36,8 @@ class ProxyServer {
     std::string group = "docker";
     // Two descriptors each, of the 1,024 that a process has where nobody says otherwise.
     std::size_t connections_max = 200;
+    // For a body that is looked into: 4 MiB through a line of a megabit take half a minute.
+    std::chrono::milliseconds body_time_max{60'000};
   };
   // Run on threads of the proxy, several at a time; may block.
   struct Hooks {

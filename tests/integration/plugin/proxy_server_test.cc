@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <future>
@@ -73,8 +74,13 @@ class ProxyServerTest : public testing::Test {
     acceptor_.open(Protocol());
     acceptor_.bind(Protocol::endpoint(engine_path()));
     acceptor_.listen();
+    start(std::chrono::seconds(60));
+  }
+  void start(std::chrono::milliseconds body_time_max) {
     auto server = ProxyServer::start(
-        {.places = {{.tcp = {}, .path = proxy_path()}}, .docker_socket = engine_path()},
+        {.places = {{.tcp = {}, .path = proxy_path()}},
+         .docker_socket = engine_path(),
+         .body_time_max = body_time_max},
         {.on_create = [this](const Call& call,
                              const std::string& body) { return on_create_(call, body); },
          .on_started = [this](const std::string& id) { return on_started_(id); },
@@ -352,6 +358,28 @@ TEST_F(ProxyServerTest, RefusesWhatIsNoRequestAndServesTheNext) {
   }
   engine.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   EXPECT_THAT(client.hear_all(), StartsWith("HTTP/1.1 200 OK"));
+}
+
+TEST_F(ProxyServerTest, DoesNotWaitForEverForWhatDescribesAContainer) {
+  server_.reset();
+  start(std::chrono::milliseconds(200));
+  for (const char* framing :
+       {"Content-Length: 10\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{"}) {
+    Talker client = this->client();
+    client.say(std::string("POST /containers/create HTTP/1.1\r\n") + framing);
+    EXPECT_THAT(client.hear_all(), StartsWith("HTTP/1.1 408 ")) << framing;
+  }
+  on_create_ = [](const Call&, const std::string& body) -> Result<std::string> { return body; };
+  Talker client = this->client();
+  client.say("POST /containers/create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+  for (int refused = 0; refused < 2; ++refused) {
+    EXPECT_TRUE(engine().hears_the_end());
+  }
+  Talker engine = this->engine();
+  engine.expect("POST /containers/create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // The engine may take its time.
+  engine.say("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+  client.expect("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
 }
 
 TEST_F(ProxyServerTest, SaysThatTheEngineIsAway) {

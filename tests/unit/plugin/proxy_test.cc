@@ -172,8 +172,9 @@ TEST(ProxyCreate, NamesTheHostAfterTheContainer) {
   EXPECT_EQ(host("", "banana"), "bnn");
   EXPECT_EQ(text(rewritten(R"({"Cmd":["x"]})", kOptions, "db").at("Domainname")),
             R"("weave.local")");
-  EXPECT_FALSE(check_hostname_match("(").ok());
-  EXPECT_TRUE(check_hostname_match("(.*)").ok());
+  options.hostname_match = "^(?P<app>[a-z]+)-(?P<number>[0-9]+)$";
+  options.hostname_replacement = "${app}${number}";
+  EXPECT_EQ(host("", "web-1"), "web1");
 }
 
 TEST(ProxyCreate, LeavesWhatMakesNoSenseToTheEngine) {
