@@ -15,6 +15,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -377,7 +378,7 @@ TEST_F(ProxyServerTest, DoesNotWaitForEverForWhatDescribesAContainer) {
   }
   Talker engine = this->engine();
   engine.expect("POST /containers/create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));  // The engine may take its time.
+  boost::asio::steady_timer(io_, std::chrono::milliseconds(300)).wait();  // It may take its time.
   engine.say("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
   client.expect("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
 }
