@@ -6,6 +6,7 @@
 #     WEFT_BENCH_ROUNDS=3              starts of each cluster; the rest is measured in the last one
 #     WEFT_BENCH_IDLE=15               seconds at rest
 #     WEFT_BENCH_CONTENDERS="weft memberlist weave"
+#     WEFT_BENCH_MEMBER=PATH           a ready build of bench/control/member; without it, it is built
 #     WEFT_BENCH_WEAVER=PATH           a ready build of Weave's router; without it Weave is left out
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
@@ -33,9 +34,13 @@ MEASURES=(
 )
 
 # The boxes share the machine's files, so a program anywhere but in /etc, /run and /var will do.
-build_member() {
+find_member() {
+  if [[ -n ${WEFT_BENCH_MEMBER:-} ]]; then
+    export BENCH_MEMBER=$WEFT_BENCH_MEMBER
+    return
+  fi
   if ! command -v go >/dev/null || [[ ! -d $GO_SOURCES/src/github.com/hashicorp/memberlist ]]; then
-    echo "memberlist: not measured, install golang-go and golang-github-hashicorp-memberlist-dev"
+    echo "memberlist: not measured, set WEFT_BENCH_MEMBER or install golang-go and golang-github-hashicorp-memberlist-dev"
     return
   fi
   BENCH_MEMBER=$SCRATCH/member
@@ -75,7 +80,7 @@ report() {
   done
 }
 
-[[ " ${WEFT_BENCH_CONTENDERS:-memberlist} " != *" memberlist "* ]] || build_member
+[[ " ${WEFT_BENCH_CONTENDERS:-memberlist} " != *" memberlist "* ]] || find_member
 [[ -n ${WEFT_BENCH_WEAVER:-} ]] || echo "weave: not measured, set WEFT_BENCH_WEAVER"
 most=$(printf '%s\n' "${SIZES[@]}" | sort -n | tail -n 1)
 echo "bench control: $most hosts" >&2
