@@ -319,13 +319,14 @@ App::Needs App::answer_topology(Waiting& waiting,
   }
   if (!picture_.contains(spec->id)) {
     waiting.text.clear();  // The view was dropped for another.
+    waiting.children.reset();
   }
-  if (waiting.text.empty() && !picture_.shows_all(spec->id, waiting.rounds)) {
+  const bool is_begun = !waiting.text.empty() || waiting.children;
+  if (!is_begun && !picture_.shows_all(spec->id, waiting.rounds)) {
     return Missing{spec->id};
   }
   if (target.path.size() > 3) {
-    answer_node(waiting.request, target, *spec, out);
-    return {};
+    return answer_node(waiting, target, *spec, work, out);
   }
   const Filter filter(choice_of(*spec, target.query));
   if (!add_nodes(waiting, picture_.view_so_far(spec->id), filter, work)) {
@@ -374,20 +375,30 @@ bool App::add_nodes(Waiting& waiting,
 }
 
 // One that the options hide is described all the same.
-void App::answer_node(RequestId id,
-                      const Target& target,
-                      const TopologySpec& spec,
-                      AppActions& out) {
-  const View& view = picture_.view_so_far(spec.id).view();
-  const auto node = view.find(target.path[3]);
-  if (node == view.end()) {
-    refuse(id, 404, "no such node", out);
-    return;
+App::Needs App::answer_node(Waiting& waiting,
+                            const Target& target,
+                            const TopologySpec& spec,
+                            std::size_t& work,
+                            AppActions& out) {
+  const ViewBook& view = picture_.view_so_far(spec.id);
+  const auto node = view.view().find(target.path[3]);
+  if (node == view.view().end()) {
+    refuse(waiting.request, 404, "no such node", out);
+    return {};
+  }
+  if (!waiting.children) {
+    waiting.children = std::make_unique<Children>(spec.id, node->second, report_);
+  }
+  if (!waiting.children->advance(work)) {
+    return Missing{spec.id};
   }
   const Staleness stale = [this](PeerName host) { return staleness(host); };
-  const std::string details =
-      details_text(node->second, spec.id, picture_.view_so_far(spec.id), report_, stale);
-  out.emplace_back(Respond{.request = id, .status = 200, .body = "{\"node\":" + details + "}"});
+  const std::string children = waiting.children->text(stale);
+  out.emplace_back(Respond{
+      .request = waiting.request,
+      .status = 200,
+      .body = "{\"node\":" + details_text(node->second, spec.id, view, children, stale) + "}"});
+  return {};
 }
 
 // Views are counted one after the other, so that they need not all be there.

@@ -24,6 +24,7 @@
 
 #include <boost/json/array.hpp>
 
+#include "app/picture/children.h"
 #include "app/picture/picture.h"
 #include "app/raw/raw_report.h"
 #include "app/render.h"
@@ -120,6 +121,7 @@ class App {
     std::string text{};        // Nodes of a topology, up to this one:
     std::string last_node{};
     std::unique_ptr<RawReport> raw{};
+    std::unique_ptr<Children> children{};  // Of the node that is asked for.
   };
   struct Counted {
     TimePoint at{};
@@ -152,7 +154,11 @@ class App {
   Needs answer_topology(Waiting& waiting, const Target& target, std::size_t& work, AppActions& out);
   Needs answer_report(Waiting& waiting, std::size_t& work, AppActions& out);
   Needs answer_menu(Waiting& waiting, const Choice& query, AppActions& out);
-  void answer_node(RequestId id, const Target& target, const TopologySpec& spec, AppActions& out);
+  Needs answer_node(Waiting& waiting,
+                    const Target& target,
+                    const TopologySpec& spec,
+                    std::size_t& work,
+                    AppActions& out);
   Respond answer_reach(RequestId id, const Choice& query);
   void refuse(RequestId id, unsigned status, std::string_view what, AppActions& out);
   bool add_nodes(Waiting& waiting, const ViewBook& view, const Filter& filter, std::size_t& work);

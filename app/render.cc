@@ -10,112 +10,12 @@
 #include <fmt/format.h>
 
 #include "app/facts.h"
-#include "app/picture/share.h"
 
 namespace weft::app {
 
 namespace json = boost::json;
 
 namespace {
-
-std::string_view child_label(TopologyId topology) {
-  return topology == TopologyId::Processes ? "Processes" : "Containers";
-}
-
-std::string_view path_of(TopologyId topology) {
-  for (const TopologySpec& spec : topologies()) {
-    if (spec.id == topology) {
-      return spec.path;
-    }
-  }
-  return "";
-}
-
-json::array child_columns(TopologyId topology) {
-  const bool is_process = topology == TopologyId::Processes;
-  json::array columns;
-  if (is_process) {
-    columns.push_back(json::object{{"id", "pid"}, {"label", "PID"}, {"dataType", "number"}});
-  }
-  columns.push_back(
-      json::object{{"id", is_process ? "process_cpu_usage_percent" : "docker_cpu_total_usage"},
-                   {"label", "CPU"},
-                   {"defaultSort", true},
-                   {"dataType", "number"}});
-  columns.push_back(
-      json::object{{"id", is_process ? "process_memory_usage_bytes" : "docker_memory_usage"},
-                   {"label", "Memory"},
-                   {"dataType", "number"}});
-  columns.push_back(
-      json::object{{"id", "open_files_count"}, {"label", "Open files"}, {"dataType", "number"}});
-  return columns;
-}
-
-// Nodes of one topology that name `parent` among their parents, as one more group. All of them are
-// on the hosts whose data the parent is.
-void add_children(std::string& groups,
-                  TopologyId topology,
-                  const Node& parent,
-                  const probe::Report& report,
-                  const Staleness& staleness) {
-  std::map<std::string, Node> all;
-  for (const PeerName name : parent.hosts) {
-    const probe::HostReport* const host = report.find(name);
-    Share share = host == nullptr ? Share() : share_of(topology, *host, report);
-    for (auto& [id, piece] : share.pieces) {
-      all.try_emplace(id, std::move(piece.node));
-    }
-  }
-  std::string nodes;
-  for (const auto& [id, node] : all) {
-    const bool is_child = std::any_of(node.parents.begin(),
-                                      node.parents.end(),
-                                      [&](const Parent& p) { return p.id == parent.id; });
-    if (is_child && !node.stopped) {
-      nodes += nodes.empty() ? "" : ",";
-      nodes += summary_text(node, staleness, {.tables = false});
-    }
-  }
-  if (!nodes.empty()) {
-    groups += groups.empty() ? "" : ",";
-    groups += fmt::format(
-        R"({{"id":"{0}","label":"{1}","nodes":[{2}],"topologyId":"{0}","columns":{3}}})",
-        path_of(topology),
-        child_label(topology),
-        nodes,
-        json::serialize(child_columns(topology)));
-  }
-}
-
-// The groups of an array.
-std::string children_text(const Node& node,
-                          TopologyId topology,
-                          const probe::Report& report,
-                          const Staleness& staleness) {
-  std::string groups;
-  switch (topology) {
-    case TopologyId::Hosts:
-    case TopologyId::ContainersByImage:
-      add_children(groups, TopologyId::Containers, node, report, staleness);
-      add_children(groups, TopologyId::Processes, node, report, staleness);
-      break;
-    case TopologyId::ContainersByNetwork:
-    case TopologyId::SwarmServices:
-      add_children(groups, TopologyId::Containers, node, report, staleness);
-      break;
-    case TopologyId::Containers:
-      add_children(groups, TopologyId::Processes, node, report, staleness);
-      break;
-    case TopologyId::Processes:
-    case TopologyId::ProcessesByName:
-    case TopologyId::ContainersByHostname:
-    case TopologyId::Pods:
-    case TopologyId::EcsTasks:
-    case TopologyId::Weave:
-      break;
-  }
-  return groups;
-}
 
 std::string ports_text(const Link& link) {
   std::string text;
@@ -304,12 +204,12 @@ void append_loading(std::string& out, const std::optional<Loading>& loading) {
 std::string details_text(const Node& node,
                          TopologyId topology,
                          const ViewBook& view,
-                         const probe::Report& report,
+                         std::string_view children,
                          const Staleness& staleness) {
   std::string text = summary_text(node, staleness);
   text.pop_back();  // The brace, which what follows comes before.
   text += ",\"controls\":" + json::serialize(controls_json(node));
-  text += ",\"children\":[" + children_text(node, topology, report, staleness) + "]";
+  text += fmt::format(",\"children\":[{}]", children);
   text += ",\"connections\":" + json::serialize(connections_json(node, path_of(topology), view));
   return text + "}";
 }

@@ -17,15 +17,15 @@
 #include "app/picture/view_book.h"
 #include "app/topology.h"
 #include "app/view.h"
-#include "probe/report/report.h"
 
 namespace weft::app {
 
-// The JSON of a node with what is around it: children, connections. `view` is the one it is from.
+// The JSON of a node with what is around it: its children (Children::text()), connections. `view`
+// is the one it is from.
 std::string details_text(const Node& node,
                          TopologyId topology,
                          const ViewBook& view,
-                         const probe::Report& report,
+                         std::string_view children,
                          const Staleness& staleness);
 
 // The menu: an array of topologies with their options, sub-topologies and counts.

@@ -74,6 +74,13 @@ const TopologySpec* find_topology(std::string_view path) {
   return found == kTopologies.end() ? nullptr : found;
 }
 
+std::string_view path_of(TopologyId topology) {
+  const auto* found = std::find_if(kTopologies.begin(),
+                                   kTopologies.end(),
+                                   [&](const TopologySpec& spec) { return spec.id == topology; });
+  return found == kTopologies.end() ? "" : found->path;
+}
+
 Filter::Filter(const Choice& choice) {
   const auto is_chosen = [&](std::string_view group, std::string_view value) {
     const auto found = choice.find(group);

@@ -57,6 +57,7 @@ inline constexpr std::string_view kStackGroup = "namespace";
 
 std::span<const TopologySpec> topologies();
 const TopologySpec* find_topology(std::string_view path);
+std::string_view path_of(TopologyId topology);
 
 // What was chosen of each group. A group that is absent filters nothing.
 using Choice = std::map<std::string, std::string, std::less<>>;

@@ -258,24 +258,25 @@ class Watched {
     fmt::print("collected {:.3f}\n", collected);
   }
 
-  // Somebody asks for the menu, which has counts of all views, while the client watches.
-  void menu() {
+  // Somebody asks for something, while the client watches.
+  void ask(std::string_view name, const std::string& target) {
     app::AppActions out;
-    double cost = spent([&] { app_.on_request(now_, RequestId(1), "/api/topology?t=5s", out); });
+    double cost = spent([&] { app_.on_request(now_, RequestId(1), target, out); });
     double longest = cost;
-    const auto is_answered = [&] {
-      return std::any_of(out.begin(), out.end(), [](const app::AppAction& action) {
+    const auto answer = [&] {
+      return std::find_if(out.begin(), out.end(), [](const app::AppAction& action) {
         return std::holds_alternative<app::Respond>(action);
       });
     };
-    while (!is_answered()) {
+    while (answer() == out.end()) {
       now_ = std::max(now_, app_.next_deadline());
       const double part = spent([&] { app_.on_deadline(now_, out); });
       cost += part;
       longest = std::max(longest, part);
     }
-    fmt::print("menu {:.3f}\n", cost);
-    fmt::print("menu.slice {:.3f}\n", longest);
+    fmt::print("{} {:.3f}\n", name, cost);
+    fmt::print("{}.slice {:.3f}\n", name, longest);
+    fmt::print("{}.bytes {}\n", name, std::get<app::Respond>(*answer()).body.size());
   }
 
   // One host tells of changes, and the client hears of them.
@@ -333,7 +334,11 @@ int run(int argc, char** argv) {
       watched.next_frame();
     }
     if (view == "containers") {
-      watched.menu();
+      watched.ask("menu", "/api/topology?t=5s");  // It has counts of all views.
+    }
+    if (view == "containers-by-image") {
+      watched.ask("image",
+                  "/api/topology/containers-by-image/shop%2Fservice-7;%3Ccontainer_image%3E");
     }
   }
   fmt::print("megabytes {:.1f}\n", megabytes("VmHWM:") - before);

@@ -128,7 +128,7 @@ export interface ControlResult {
 
 export interface Details extends Summary {
   controls?: Control[];
-  children?: { id: string; label: string; topologyId: string; columns: Column[]; nodes: Summary[] }[];
+  children?: { id: string; label: string; topologyId: string; columns: Column[]; nodes: Summary[]; more: number }[];
   connections?: { id: string; topologyId: string; label: string; columns: Column[]; connections: Connection[] }[];
 }
 

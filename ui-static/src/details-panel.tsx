@@ -122,7 +122,7 @@ function Children({ group }: { group: NonNullable<Details['children']>[number] }
   return (
     <section>
       <h3>
-        {group.label} <span class="count">{group.nodes.length}</span>
+        {group.label} <span class="count">{group.nodes.length + group.more}</span>
       </h3>
       <table>
         <thead>
@@ -153,6 +153,7 @@ function Children({ group }: { group: NonNullable<Details['children']>[number] }
         </tbody>
       </table>
       {more}
+      {group.more > 0 && <p class="note">The busiest {group.nodes.length}; {group.more} more are not listed.</p>}
     </section>
   );
 }

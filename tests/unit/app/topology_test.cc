@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include <boost/json/parse.hpp>
@@ -9,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "app/picture/children.h"
 #include "app/picture/picture.h"
 #include "app/render.h"
 #include "tests/unit/app/chosen.h"
@@ -30,8 +32,12 @@ class TopologyTest : public testing::Test {
   boost::json::value details(TopologyId id, const std::string& node) const {
     Picture picture(report_);
     const ViewBook& book = picture.view(id);
+    const auto fresh = [](PeerName) { return 0; };
+    Children children(id, book.view().at(node), report_);
+    std::size_t work = std::numeric_limits<std::size_t>::max();
+    EXPECT_TRUE(children.advance(work));
     return boost::json::parse(
-        details_text(book.view().at(node), id, book, report_, [](PeerName) { return 0; }));
+        details_text(book.view().at(node), id, book, children.text(fresh), fresh));
   }
 
   probe::Report report_ = cluster();
