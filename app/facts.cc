@@ -9,6 +9,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include "app/picture/measured.h"
 #include "app/topology.h"
 
 namespace weft::app {
@@ -21,8 +22,6 @@ using probe::LinkFacts;
 using probe::ProcessFacts;
 using probe::Report;
 using probe::Usage;
-
-constexpr double kWhole = 100;
 
 template <class Items, class ToText>
 std::string join(const Items& items, ToText to_text) {
@@ -38,28 +37,6 @@ void add_row(Node& node, Row row) {
   if (!row.value.empty()) {
     node.metadata.push_back(std::move(row));
   }
-}
-
-Metric cpu(std::string_view id, double value, double max) {
-  return {.id = id, .label = "CPU", .format = "percent", .value = value, .max = max, .priority = 1};
-}
-
-Metric memory(std::string_view id, std::uint64_t value, std::uint64_t max) {
-  return {.id = id,
-          .label = "Memory",
-          .format = "filesize",
-          .value = static_cast<double>(value),
-          .max = static_cast<double>(max),
-          .priority = 2};
-}
-
-Metric open_files(std::uint64_t value, std::uint64_t max) {
-  return {.id = "open_files_count",
-          .label = "Open files",
-          .format = "integer",
-          .value = static_cast<double>(value),
-          .max = static_cast<double>(max),
-          .priority = 3};
 }
 
 Parent host_parent(const HostReport& host) {
@@ -213,28 +190,6 @@ Table path_table(const HostReport& host, const Report& report) {
   return table;
 }
 
-std::vector<Metric> host_metrics(const HostReport& host) {
-  const double cpus = std::max<double>(1, host.host.cpu_count);
-  std::vector<Metric> metrics{
-      cpu("host_cpu_usage_percent", host.host.usage.cpu_percent / cpus, kWhole),
-      memory("host_mem_usage_bytes", host.host.usage.memory_bytes, host.host.memory_total_bytes),
-      {.id = "load1",
-       .label = "Load (1m)",
-       .format = "",
-       .value = host.host.load1,
-       .max = cpus,
-       .priority = 3}};
-  if (host.host.forks > 0) {
-    metrics.push_back({.id = "weft_forks_per_second",
-                       .label = "Forks/s",
-                       .format = "integer",
-                       .value = static_cast<double>(host.host.forks_per_second),
-                       .max = 0,
-                       .priority = 4});
-  }
-  return metrics;
-}
-
 }  // namespace
 
 std::string port_label(std::uint16_t port, Transport transport) {
@@ -382,7 +337,7 @@ Node host_node(const HostReport& host) {
                          folded.others),
              10});
   }
-  node.metrics = host_metrics(host);
+  node.metrics = host_metrics(host.host);
   Table sources{.id = "weft_sources",
                 .label = "Sources",
                 .columns = {{"source", "Source"}, {"state", "State"}, {"detail", "Detail"}},
@@ -413,12 +368,8 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
   node.hosts.insert(host.origin);
   add_container_rows(node, container);
   if (!node.stopped) {
-    node.metrics = {
-        cpu("docker_cpu_total_usage",
-            container.usage.cpu_percent,
-            kWhole * std::max<double>(1, host.host.cpu_count)),
-        memory("docker_memory_usage", container.usage.memory_bytes, host.host.memory_total_bytes),
-        open_files(container.descriptor_count, 0)};
+    node.metrics = container_metrics(host.host, container);
+    add_row(node, {"weft_usage_source", "Usage from", usage_source(container.group), 12});
   }
   if (!container.image.empty()) {
     const std::string name = image_name(container.image);
@@ -461,13 +412,7 @@ Node process_node(const HostReport& host, const ProcessFacts& process) {
   add_row(node, {"ppid", "Parent PID", std::to_string(process.parent), 3, "number"});
   add_row(node, {"threads", "# Threads", std::to_string(process.thread_count), 4, "number"});
   add_row(node, {"uid", "User ID", std::to_string(process.uid), 5, "number"});
-  node.metrics = {
-      cpu("process_cpu_usage_percent",
-          process.usage.cpu_percent,
-          kWhole * std::max<double>(1, host.host.cpu_count)),
-      memory(
-          "process_memory_usage_bytes", process.usage.memory_bytes, host.host.memory_total_bytes),
-      open_files(process.descriptor_count, process.descriptor_max)};
+  node.metrics = process_metrics(host.host, process);
   if (const ContainerFacts* container = find_container(host, process.container)) {
     node.label_minor = fmt::format("{} ({}:{})", host_label(host), container->name, process.pid);
     node.parents.push_back({container_id(container->id), container->name, "containers"});

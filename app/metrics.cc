@@ -123,16 +123,28 @@ void add_containers(std::string& out, const HostReport& host) {
        "CPUs in use.",
        [](const ContainerFacts& c) { return c.usage.cpu_percent / kPercent; }},
       {"weft_container_memory_bytes",
-       "Memory of its processes.",
+       "Memory in use, but for idle pages of files.",
        [](const ContainerFacts& c) { return static_cast<double>(c.usage.memory_bytes); }},
+      {"weft_container_memory_limit_bytes",
+       "Memory that it may use; 0 without a limit.",
+       [](const ContainerFacts& c) { return static_cast<double>(c.group.memory_limit_bytes); }},
+      {"weft_container_cpu_throttled_cores",
+       "CPUs that it would have used but for its quota.",
+       [](const ContainerFacts& c) { return c.group.throttled_percent / kPercent; }},
       {"weft_container_processes",
        "Processes in it.",
        [](const ContainerFacts& c) { return static_cast<double>(c.process_count); }},
       {"weft_container_file_descriptors",
        "Descriptors that its processes have open.",
-       [](const ContainerFacts& c) { return static_cast<double>(c.descriptor_count); }}};
+       [](const ContainerFacts& c) { return static_cast<double>(c.descriptor_count); }},
+      {"weft_container_disk_read_bytes_total",
+       "Bytes read from disks.",
+       [](const ContainerFacts& c) { return static_cast<double>(c.group.disk_read_bytes); }},
+      {"weft_container_disk_written_bytes_total",
+       "Bytes written to disks.",
+       [](const ContainerFacts& c) { return static_cast<double>(c.group.disk_written_bytes); }}};
   for (const ContainerSeries& series : all) {
-    declare(out, series.name, "gauge", series.help);
+    declare(out, series.name, series.name.ends_with("_total") ? "counter" : "gauge", series.help);
     std::map<std::string, double> values;
     for (std::size_t i = 0; i < running.size(); ++i) {
       values[i < kSeriesMax ? name_of(*running[i]) : std::string(kOther)] +=

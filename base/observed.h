@@ -1,8 +1,10 @@
-// What the kernel of one host shows of its processes and sockets, as plain values: read by sys
-// (procfs.h, sock_diag.h), understood by probe. Nothing here is interpreted.
+// What the kernel of one host shows of its processes, control groups and sockets, as plain values:
+// read by sys (procfs.h, cgroup/groups.h, sock_diag.h), understood by probe. Nothing here is
+// interpreted.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +49,21 @@ struct ObservedProcess {
   std::string root{};
 
   friend bool operator==(const ObservedProcess&, const ObservedProcess&) = default;
+};
+
+// What a control group and those below it have used since it was made. Nothing: it is not counted
+// here.
+struct ObservedGroup {
+  std::optional<Duration> cpu{};  // User and system, of processes that have ended, too.
+  std::optional<std::uint64_t> memory_bytes{};  // Without pages of files that nobody uses.
+  std::uint64_t memory_limit_bytes = 0;         // 0 if there is none.
+  Duration throttled{};  // That it had to wait for its next share of the CPUs.
+  std::uint64_t disk_read_bytes = 0;
+  std::uint64_t disk_written_bytes = 0;
+  // All but the CPU time is as it was at an earlier look (sys/cgroup/groups.h).
+  bool remembered = false;
+
+  friend bool operator==(const ObservedGroup&, const ObservedGroup&) = default;
 };
 
 // IANA protocol numbers. Part of the wire format of reports.

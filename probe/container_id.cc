@@ -40,31 +40,45 @@ std::string_view name_in(std::string_view part) {
   return {};
 }
 
-// The innermost container's; empty if it is in none.
-std::string_view name_of_cgroup(std::string_view path) {
+// The part of a cgroup's path that names the innermost container, and what that is called there.
+struct Named {
+  std::size_t end = 0;  // Of the part, in the path.
   std::string_view name;
+};
+
+// Nothing is named if it is in none.
+Named name_of_cgroup(std::string_view path) {
+  Named named;
   std::string_view parent;
-  while (!path.empty()) {
-    const std::size_t end = std::min(path.find('/'), path.size());
-    const std::string_view part = path.substr(0, end);
-    path.remove_prefix(std::min(path.size(), end + 1));
+  std::size_t begin = 0;
+  while (begin < path.size()) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view part = path.substr(begin, end - begin);
     const bool is_old_lxc = parent == "lxc";  // Before version 4.
     const std::string_view marked = is_old_lxc ? part : name_in(part);
-    name = marked.empty() ? name : marked;
+    named = marked.empty() ? named : Named{end, marked};
     parent = part;
+    begin = end + 1;
   }
-  return name;
+  return named;
 }
 
 }  // namespace
 
-std::optional<ContainerId> container_of(const ObservedProcess& process, std::string_view host) {
-  if (std::string id = container_of_cgroup(process.cgroup); !id.empty()) {
-    constexpr std::size_t kShortId = 12;
-    std::string name = id.substr(0, kShortId);
-    return ContainerId{.id = std::move(id), .name = std::move(name)};
+std::string_view group_of_container(std::string_view cgroup) {
+  if (const std::string_view id = container_of_cgroup(cgroup); !id.empty()) {
+    const auto end = static_cast<std::size_t>(id.data() + id.size() - cgroup.data());
+    return cgroup.substr(0, cgroup.find('/', end));
   }
-  if (const std::string_view name = name_of_cgroup(process.cgroup); !name.empty()) {
+  return cgroup.substr(0, name_of_cgroup(cgroup).end);
+}
+
+std::optional<ContainerId> container_of(const ObservedProcess& process, std::string_view host) {
+  if (const std::string_view id = container_of_cgroup(process.cgroup); !id.empty()) {
+    constexpr std::size_t kShortId = 12;
+    return ContainerId{.id = std::string(id), .name = std::string(id.substr(0, kShortId))};
+  }
+  if (const std::string_view name = name_of_cgroup(process.cgroup).name; !name.empty()) {
     return ContainerId{.id = fmt::format("{}@{}", name, host), .name = std::string(name)};
   }
   if (!process.root.empty()) {

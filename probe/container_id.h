@@ -19,6 +19,10 @@ struct ContainerId {
   friend bool operator==(const ContainerId&, const ContainerId&) = default;
 };
 
+// The control group that is the container's own: that of a process, or one above it. Empty if there
+// is none.
+std::string_view group_of_container(std::string_view cgroup);
+
 // `host` is what the process's host is called.
 std::optional<ContainerId> container_of(const ObservedProcess& process, std::string_view host);
 

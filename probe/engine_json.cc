@@ -182,7 +182,7 @@ Result<std::string> parse_container_hostname(std::string_view body) {
   return text_at(*config, "Hostname");
 }
 
-std::string container_of_cgroup(std::string_view path) {
+std::string_view container_of_cgroup(std::string_view path) {
   constexpr std::size_t kIdSize = 64;
   constexpr std::string_view kDigits = "0123456789abcdef";
   // From the end: the innermost container counts where one runs inside another.
@@ -192,10 +192,10 @@ std::string container_of_cgroup(std::string_view path) {
     digits = is_digit ? digits + 1 : 0;
     const bool is_whole = i == 1 || kDigits.find(path[i - 2]) == std::string_view::npos;
     if (digits == kIdSize && is_whole) {
-      return std::string(path.substr(i - 1, kIdSize));
+      return path.substr(i - 1, kIdSize);
     }
   }
-  return "";
+  return {};
 }
 
 }  // namespace weft::probe

@@ -19,7 +19,8 @@ Result<std::vector<ContainerFacts>> parse_container_list(std::string_view body);
 Result<std::string> parse_container_hostname(std::string_view body);
 
 // The container a process is in, from its cgroup's path: Docker, containerd, Podman and CRI-O all
-// end it in the 64 hexadecimal digits of the id. Empty if there are none.
-std::string container_of_cgroup(std::string_view path);
+// end it in the 64 hexadecimal digits of the id, which is the part of `path` given. Empty if there
+// are none.
+std::string_view container_of_cgroup(std::string_view path);
 
 }  // namespace weft::probe

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -37,6 +38,8 @@ struct Sample {
   bool counts_octets_of_datagrams = false;  // In connections.
   std::vector<ObservedTrack> tracks;        // In the host's network namespace.
   std::vector<ContainerFacts> containers;   // By id; without usage and process count.
+  // Containers' own, by path (group_of_container() of probe/container_id.h).
+  std::map<std::string, ObservedGroup, std::less<>> groups;
   std::vector<SourceFacts> sources;
 
   friend bool operator==(const Sample&, const Sample&) = default;

@@ -6,6 +6,7 @@
 
 #include "probe/container_id.h"
 #include "probe/mask.h"
+#include "probe/rate.h"
 
 namespace weft::probe {
 namespace {
@@ -28,22 +29,6 @@ constexpr std::size_t kTalksMax = 8192;
 
 // Linux's default net.ipv4.ip_local_port_range begins here.
 constexpr std::uint16_t kEphemeralMin = 32768;
-
-std::uint64_t per_second(std::uint64_t amount, Duration elapsed) {
-  if (elapsed <= Duration::zero()) {
-    return 0;
-  }
-  const double seconds = std::chrono::duration<double>(elapsed).count();
-  return static_cast<std::uint64_t>(static_cast<double>(amount) / seconds);
-}
-
-double percent_of(Duration used, Duration elapsed) {
-  if (elapsed <= Duration::zero() || used < Duration::zero()) {
-    return 0;
-  }
-  constexpr double kPercent = 100;
-  return kPercent * static_cast<double>(used.count()) / static_cast<double>(elapsed.count());
-}
 
 template <class Observed>  // A socket, connections of a kind, or a track as its client sees it.
 Traffic traffic_of(const Observed& observed) {
@@ -219,6 +204,7 @@ void Tracker::digest_processes(const Sample& sample, HostReport& out) {
     out.processes.push_back(std::move(facts));
   }
   process_cpu_ = std::move(cpu);
+  groups_.digest(sample, container_of_pid_, out.containers);
 }
 
 bool Tracker::is_server(std::uint64_t netns, const ObservedSocket& socket) const {

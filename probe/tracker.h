@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "probe/group_book.h"
 #include "probe/report/report.h"
 #include "probe/sample.h"
 #include "probe/traffic.h"
@@ -108,6 +109,7 @@ class Tracker {
   Duration host_cpu_{};
   std::uint64_t forks_ = 0;
   std::map<ProcessId, CpuTime> process_cpu_;
+  GroupBook groups_;
   std::map<std::uint64_t, Told> told_;  // By inode.
   // Of sockets that were gone at the last look, though their ends had not been counted yet.
   std::map<FlowKey, Past> ahead_;

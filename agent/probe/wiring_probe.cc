@@ -59,6 +59,7 @@ probe::PathFacts path_facts(const router::PathStatus& status,
 void Agent::start_probe(const Seat& seat) {
   probe::Sampler::Sources sources{
       .processes = sys::open_procfs(config_.host_paths),
+      .groups = sys::open_groups(config_.host_paths),
       .sockets = sys::open_sock_diag(config_.host_paths),
       .connections =
           config_.bpf ? sys::open_bpf_connections(

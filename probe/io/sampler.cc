@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "probe/container_id.h"
 #include "probe/engine_json.h"
 
 namespace weft::probe {
@@ -57,10 +58,12 @@ Result<Sample> Sampler::take() {
   ++look_;
   Sample sample;
   sample.at = clock_.now();
+  start_groups();
   sample.host = WEFT_TRY(sources_.processes->host());
   sample.processes = WEFT_TRY(sources_.processes->processes());
   sample.host_netns = sys::own_netns();
   sample.sources.push_back({.name = "procfs", .working = true, .detail = "processes, CPU, memory"});
+  sample_groups(sample);
   sample_connections(sample);
   sample_sockets(sample);
   sample_tracks(sample);
@@ -74,6 +77,8 @@ void Sampler::rest() {
   if (sources_.connections) {
     sources_.connections->stop();
   }
+  sources_.groups->stop();
+  groups_state_ = {};
   connections_state_ = {};
   openings_.clear();
   tracks_due_ = {};
@@ -87,6 +92,47 @@ int Sampler::news_descriptor() const {
 
 void Sampler::clear_news() {
   sources_.connections->clear_news();
+}
+
+// Which hierarchies there are is found out at the first look after a rest, before processes are
+// read: it decides how the paths of their groups are told.
+void Sampler::start_groups() {
+  if (groups_state_.name.empty()) {
+    auto started = sources_.groups->start();
+    groups_state_ = {.name = "cgroup",
+                     .working = started.ok(),
+                     .detail = started.ok() ? std::move(started).value() : started.error().what};
+  }
+}
+
+// Containers without a control group of their own are summed up from their processes, as are those
+// whose is not counted.
+void Sampler::sample_groups(Sample& sample) {
+  sample.sources.push_back(groups_state_);
+  if (!groups_state_.working) {
+    return;
+  }
+  std::set<std::string> paths;
+  for (const ObservedProcess& process : sample.processes) {
+    if (const auto path = group_of_container(process.cgroup); !path.empty()) {
+      paths.emplace(path);
+    }
+  }
+  sample.groups = sources_.groups->groups(paths);
+  const auto without = [&](auto is_missing) {
+    return paths.size() - sample.groups.size()
+           + static_cast<std::size_t>(
+               std::count_if(sample.groups.begin(), sample.groups.end(), [&](const auto& item) {
+                 return is_missing(item.second);
+               }));
+  };
+  const std::size_t without_cpu = without([](const ObservedGroup& group) { return !group.cpu; });
+  const std::size_t without_memory =
+      without([](const ObservedGroup& group) { return !group.memory_bytes; });
+  if (without_cpu + without_memory > 0) {
+    sample.sources.back().detail +=
+        fmt::format("; sums over processes: CPU of {}, memory of {}", without_cpu, without_memory);
+  }
 }
 
 // Whether BPF can be had is found out at the first look after a rest, and said with each.
@@ -318,7 +364,7 @@ void Sampler::sample_containers(Sample& sample) {
   }
   std::set<std::string> ids;
   for (const ObservedProcess& process : sample.processes) {
-    ids.insert(container_of_cgroup(process.cgroup));
+    ids.emplace(container_of_cgroup(process.cgroup));
   }
   if (is_engine_due(sample.at, ids)) {
     engine_asked_ = sample.at;

@@ -1,5 +1,5 @@
-// Takes samples: asks the sources (processes, sockets, a Docker engine) and puts together what they
-// say, and which of them do not work. Blocking; lives on the probe's own thread.
+// Takes samples: asks the sources (processes, control groups, sockets, a Docker engine) and puts
+// together what they say, and which of them do not work. Blocking; lives on the probe's own thread.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "probe/sample.h"
 #include "sys/bpf/connections.h"
+#include "sys/cgroup/groups.h"
 #include "sys/clock.h"
 #include "sys/http_server.h"
 #include "sys/netlink/conntrack.h"
@@ -31,6 +32,7 @@ class Sampler {
   using Engine = std::function<Result<sys::HttpResponse>(const std::string& target)>;
   struct Sources {
     std::unique_ptr<sys::ProcessSource> processes;
+    std::unique_ptr<sys::GroupSource> groups;
     std::unique_ptr<sys::SocketSource> sockets;
     std::unique_ptr<sys::ConnectionSource> connections;  // Nothing: BPF is not wanted (--no-bpf).
     std::unique_ptr<sys::TrackSource> tracks;
@@ -52,6 +54,8 @@ class Sampler {
 
  private:
   std::string what_is_counted() const;
+  void start_groups();
+  void sample_groups(Sample& sample);
   void sample_connections(Sample& sample);
   bool may_tracks_differ(const Sample& sample) const;
   void sample_tracks(Sample& sample);
@@ -77,6 +81,7 @@ class Sampler {
     std::vector<ObservedSocket> sockets;
   };
   std::map<std::uint64_t, Quiet> quiet_;
+  SourceFacts groups_state_;
   SourceFacts connections_state_;
   std::set<std::string> seen_ids_;  // Containers that processes were in when the engine was asked.
   std::set<std::string> lived_;     // The same, of all times, as long as the engine knows them.

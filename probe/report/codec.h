@@ -30,6 +30,9 @@ struct ControlBytes {
   friend bool operator==(const ControlBytes&, const ControlBytes&) = default;
 };
 
+// Percentages and loads travel as whole numbers of these.
+inline constexpr double kHundredths = 100;
+
 using Message = std::variant<Watch, HostReport, ControlBytes>;
 
 Bytes encode_watch(const Watch& watch);

@@ -74,6 +74,20 @@ struct PortMapping {
 
 enum class ContainerState : std::uint8_t { Created, Running, Paused, Restarting, Exited, Dead };
 
+// What only a container's control group tells.
+struct GroupFacts {
+  bool counts_cpu = false;     // Usage of the group; else the sum over the container's processes.
+  bool counts_memory = false;  // The same.
+  std::uint64_t memory_limit_bytes = 0;  // 0 if there is none.
+  double throttled_percent = 0;          // Of one CPU, as usage is.
+  std::uint64_t disk_read_bytes = 0;     // Since the group was made.
+  std::uint64_t disk_written_bytes = 0;
+  std::uint64_t disk_read_per_second = 0;
+  std::uint64_t disk_written_per_second = 0;
+
+  friend bool operator==(const GroupFacts&, const GroupFacts&) = default;
+};
+
 struct ContainerFacts {
   std::string id;  // The runtime's, whole.
   std::string name;
@@ -86,6 +100,7 @@ struct ContainerFacts {
   std::int64_t created_unix = 0;  // Seconds.
   bool host_network = false;
   Usage usage;
+  GroupFacts group;
   std::uint32_t process_count = 0;
   std::uint64_t descriptor_count = 0;  // Of its processes.
   std::vector<Ip> addresses;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sys/bpf/connections.h"
+#include "sys/cgroup/groups.h"
 #include "sys/netlink/conntrack.h"
 #include "sys/procfs.h"
 #include "sys/sock_diag.h"
@@ -40,6 +41,31 @@ class FakeProcesses final : public ProcessSource {
     for (const auto& [inode, pid] : holders) {
       if (inodes.contains(inode) && pids.contains(pid)) {
         found.emplace(inode, pid);
+      }
+    }
+    return found;
+  }
+};
+
+class FakeGroups final : public GroupSource {
+ public:
+  ObservedGroups present;  // By path.
+  bool refuses = false;
+  std::size_t starts = 0;
+
+  Result<std::string> start() override {
+    if (refuses) {
+      return Error{Errc::Unavailable, "no hierarchy of control groups is mounted"};
+    }
+    ++starts;
+    return std::string("cgroup v2: CPU, memory of containers");
+  }
+  void stop() override {}
+  ObservedGroups groups(const std::set<std::string>& paths) override {
+    ObservedGroups found;
+    for (const auto& [path, group] : present) {
+      if (paths.contains(path)) {
+        found.emplace(path, group);
       }
     }
     return found;

@@ -17,7 +17,7 @@ shows() { on h1 weft graph "$1" --json | jq -e ".nodes | any(.[]; $2)" >/dev/nul
 run_agent() {
   on h1 docker run -d --name agent --network host --volume /:/host --device /dev/net/tun --env WEFT_HOST_ROOT=/host \
     --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add NET_RAW --cap-add SYS_PTRACE --security-opt apparmor=unconfined \
-    weft /usr/bin/weft agent >/dev/null
+    --cgroupns private weft /usr/bin/weft agent >/dev/null
 }
 
 lab_up 2 --docker
@@ -68,6 +68,7 @@ wait_until 10 "a container's process, by the host's number" shows processes ".la
 wait_until 10 "who talks to whom" shows processes '.label == "socat" and (.labelMinor | startswith("h1 (web:")) and .edges != {}'
 system=$(. /etc/os-release && echo "$PRETTY_NAME")
 wait_until 10 "the host's system" shows hosts ".label == \"h1\" and (tostring | contains(\"$system\"))"
+wait_until 10 "what a container uses, by the control groups of the host" shows containers '.label == "web" and any(.metadata[]; .id == "weft_usage_source" and .value == "cgroup")'
 
 step "all of it outlives the agent's container"
 on h1 docker rm -f agent >/dev/null

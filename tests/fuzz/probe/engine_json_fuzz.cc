@@ -27,6 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   process.cgroup = text;
   const auto container = weft::probe::container_of(process, "h1");
   WEFT_ASSERT(!container || !container->name.empty());
+  const std::string_view group = weft::probe::group_of_container(text);
+  WEFT_ASSERT(text.starts_with(group) && group.empty() == !container);
   (void)weft::probe::mask_command(text);
   return 0;
 }

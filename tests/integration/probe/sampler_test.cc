@@ -29,12 +29,15 @@ class SamplerTest : public testing::Test {
  protected:
   SamplerTest() {
     auto processes = std::make_unique<sys::FakeProcesses>();
+    auto groups = std::make_unique<sys::FakeGroups>();
     auto sockets = std::make_unique<sys::FakeSockets>();
     auto connections = std::make_unique<sys::FakeConnections>();
     auto tracks = std::make_unique<sys::FakeTracks>();
     connections_ = connections.get();
     tracks_ = tracks.get();
     processes_ = processes.get();
+    groups_ = groups.get();
+    groups_->present["/docker/" + kId] = {.cpu = std::chrono::seconds(1), .memory_bytes = 1000};
     sockets_ = sockets.get();
     ObservedProcess process;
     process.pid = 42;
@@ -49,6 +52,7 @@ class SamplerTest : public testing::Test {
     sampler_.emplace(
         clock_,
         Sampler::Sources{.processes = std::move(processes),
+                         .groups = std::move(groups),
                          .sockets = std::move(sockets),
                          .connections = std::move(connections),
                          .tracks = std::move(tracks),
@@ -77,6 +81,7 @@ class SamplerTest : public testing::Test {
 
   SettableClock clock_;
   sys::FakeProcesses* processes_ = nullptr;
+  sys::FakeGroups* groups_ = nullptr;
   sys::FakeSockets* sockets_ = nullptr;
   sys::FakeConnections* connections_ = nullptr;
   sys::FakeTracks* tracks_ = nullptr;
@@ -94,6 +99,57 @@ TEST_F(SamplerTest, PutsTogetherWhatTheSourcesSay) {
   ASSERT_THAT(sample.containers, SizeIs(1));
   EXPECT_EQ(sample.containers.front().hostname, "web1");
   EXPECT_THAT(sample.sources, testing::Each(Field(&SourceFacts::working, true)));
+}
+
+SourceFacts source(const Sample& sample, const std::string& name) {
+  const auto found = std::find_if(sample.sources.begin(),
+                                  sample.sources.end(),
+                                  [&](const SourceFacts& one) { return one.name == name; });
+  return found == sample.sources.end() ? SourceFacts{} : *found;
+}
+
+TEST_F(SamplerTest, ReadsTheControlGroupsOfContainersAlone) {
+  ObservedProcess process;
+  process.pid = 43;
+  process.cgroup = "/user.slice";
+  processes_->present[43] = process;
+  process.pid = 44;
+  process.cgroup = "/docker/" + kId + "/nested";
+  processes_->present[44] = process;
+  groups_->present["/user.slice"] = {.cpu = std::chrono::seconds(9)};
+
+  const Sample sample = take();
+
+  ASSERT_THAT(sample.groups, SizeIs(1));
+  EXPECT_EQ(sample.groups.begin()->first, "/docker/" + kId);
+  EXPECT_EQ(source(sample, "cgroup").detail, "cgroup v2: CPU, memory of containers");
+}
+
+TEST_F(SamplerTest, SaysOfHowManyContainersProcessesAreSummedUp) {
+  groups_->present.begin()->second.memory_bytes.reset();
+  ObservedProcess process;
+  process.pid = 43;
+  process.cgroup = "/docker/" + std::string(64, 'b');
+  processes_->present[43] = process;
+
+  const Sample sample = take();
+
+  EXPECT_THAT(source(sample, "cgroup").detail,
+              testing::EndsWith("; sums over processes: CPU of 1, memory of 2"));
+}
+
+TEST_F(SamplerTest, DoesWithoutControlGroupsAndTriesAgainAfterARest) {
+  groups_->refuses = true;
+
+  const Sample without = take();
+  groups_->refuses = false;
+  sampler_->rest();
+  const Sample with = take();
+
+  EXPECT_THAT(without.groups, IsEmpty());
+  EXPECT_FALSE(source(without, "cgroup").working);
+  EXPECT_THAT(with.groups, SizeIs(1));
+  EXPECT_TRUE(source(with, "cgroup").working);
 }
 
 class QuietNamespaces : public SamplerTest {

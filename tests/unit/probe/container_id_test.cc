@@ -33,6 +33,25 @@ TEST(ContainerIds, AreRootsWhereThereIsNothingElse) {
   EXPECT_EQ(in("/user.slice/session-1.scope", "801-2"), (ContainerId{"root-801-2@h1", "server"}));
 }
 
+TEST(GroupsOfContainers, AreThosePartsOfPathsThatNameThem) {
+  EXPECT_EQ(group_of_container("/docker/" + kId), "/docker/" + kId);
+  EXPECT_EQ(group_of_container("/docker/" + kId + "/init.scope/x"), "/docker/" + kId);
+  EXPECT_EQ(group_of_container("/machine.slice/libpod-" + kId + ".scope/container"),
+            "/machine.slice/libpod-" + kId + ".scope");
+  EXPECT_EQ(group_of_container("/docker/" + kId + "/docker/" + std::string(64, 'c') + "/a"),
+            "/docker/" + kId + "/docker/" + std::string(64, 'c'));
+  EXPECT_EQ(group_of_container("/lxc.payload.web/system.slice"), "/lxc.payload.web");
+  EXPECT_EQ(group_of_container("/lxc/old/init.scope"), "/lxc/old");
+  EXPECT_EQ(group_of_container("/lxc.payload.outer/lxc.payload.inner/x"),
+            "/lxc.payload.outer/lxc.payload.inner");
+}
+
+TEST(GroupsOfContainers, AreNoneOfTheHosts) {
+  EXPECT_EQ(group_of_container("/user.slice/session-1.scope"), "");
+  EXPECT_EQ(group_of_container("/"), "");
+  EXPECT_EQ(group_of_container(""), "");
+}
+
 TEST(ContainerIds, AreNotThoseOfTheHostsOwnPrograms) {
   EXPECT_EQ(in("/user.slice/session-1.scope"), std::nullopt);
   EXPECT_EQ(in("/lxc.monitor.web"), std::nullopt);

@@ -10,6 +10,20 @@
 
 namespace weft::probe {
 
+inline GroupFacts random_group(Rng& rng) {
+  if (rng.chance(50)) {
+    return {};
+  }
+  return {.counts_cpu = true,
+          .counts_memory = rng.chance(50),
+          .memory_limit_bytes = rng.next() >> 30,
+          .throttled_percent = static_cast<double>(rng.below(100)),
+          .disk_read_bytes = rng.next() >> 20,
+          .disk_written_bytes = rng.next() >> 20,
+          .disk_read_per_second = rng.below(1000),
+          .disk_written_per_second = rng.below(1000)};
+}
+
 inline HostReport random_report(Rng& rng, PeerName origin) {
   HostReport report;
   report.origin = origin;
@@ -29,6 +43,7 @@ inline HostReport random_report(Rng& rng, PeerName origin) {
     container.image = rng.chance(50) ? "nginx:1.25" : "registry:5000/team/db";
     container.usage = {.cpu_percent = static_cast<double>(rng.below(100)),
                        .memory_bytes = rng.next() >> 30};
+    container.group = random_group(rng);
     container.addresses = {
         Ip(Ipv4(0x0a200000 + static_cast<std::uint32_t>(origin.number() * 256 + i)))};
     container.labels = {{"tier", rng.chance(50) ? "front" : "back"}};
