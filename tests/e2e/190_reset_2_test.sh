@@ -45,8 +45,13 @@ on h1 weft reset
 assert_fails on h1 weft status >/dev/null
 diff <(echo "$before") <(picture) >"$SCRATCH/diff" || fail "reset left or took: $(cat "$SCRATCH/diff")"
 
-step "and may be repeated, and the host may join again"
+step "and may be repeated, and a bridge of somebody else's is neither taken nor taken away"
 on h1 weft reset
+assert_contains "$(assert_fails on h1 weft launch --bridge docker0)" "bridge docker0 is somebody else's" "a launch on Docker's bridge"
+on h1 weft reset --bridge docker0
+diff <(echo "$before") <(picture) >"$SCRATCH/diff" || fail "docker0 is not as it was: $(cat "$SCRATCH/diff")"
+
+step "the host may join again"
 launch h1 h2
 on h1 docker network rm weft-net >/dev/null
 on h1 docker network create -d weft --ipam-driver weft weft-net >/dev/null
