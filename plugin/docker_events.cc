@@ -68,7 +68,12 @@ std::optional<json::value> parse(std::string_view text) {
   return error ? std::nullopt : std::optional(std::move(value));
 }
 
-// Names that hold on every network. A host name with a dot, or with a domain, is whole.
+// What a swarm says of the containers of its services.
+constexpr std::string_view kServiceLabel = "com.docker.swarm.service.name";
+
+// Names that hold on every network. A host name with a dot, or with a domain, is whole. That of a
+// service is what all its tasks are called: the engine's own name for it may stand for an address
+// that leads nowhere (docs/adr/0084).
 std::vector<std::string> names_of(const json::value& container) {
   std::vector<std::string> names;
   const std::string name = text_at(container, {"Name"});
@@ -80,6 +85,10 @@ std::vector<std::string> names_of(const json::value& container) {
   if (!host.empty()) {
     const bool is_whole = !domain.empty() || host.find('.') != std::string::npos;
     names.push_back(host + (domain.empty() ? "" : "." + domain) + (is_whole ? "." : ""));
+  }
+  if (std::string service = text_at(container, {"Config", "Labels", kServiceLabel});
+      !service.empty()) {
+    names.push_back(std::move(service));
   }
   return names;
 }

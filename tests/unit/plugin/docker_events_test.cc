@@ -267,6 +267,19 @@ TEST_F(DockerEventsTest, SurviveWhatMakesNoSense) {
   events_.check_invariants();
 }
 
+TEST(DockerInspect, CallsATaskByTheNameOfItsService) {
+  const auto names = parse_inspect(
+      R"({"Id":"x","Name":"/web.1.abc","State":{"Running":true},"Config":{"Hostname":"x","Domainname":"",)"
+      R"("Labels":{"com.docker.swarm.service.name":"web"}},"NetworkSettings":{"Networks":{"app":{)"
+      R"("EndpointID":"ours","IPAddress":"10.77.0.2","GlobalIPv6Address":"","Aliases":["x"]}}}})",
+      {.is_ours = [](const std::string&) { return true; }});
+
+  ASSERT_TRUE(names);
+  EXPECT_THAT(names->entries,
+              ElementsAre(ContainerNames::Entry{"web", ip("10.77.0.2")},
+                          ContainerNames::Entry{"web.1.abc", ip("10.77.0.2")}));
+}
+
 TEST(DockerInspect, TakesHostNamesWithADotAsWhole) {
   const DockerEvents::Options options{.is_ours = [](const std::string&) { return true; }};
   const auto said = parse_inspect(
