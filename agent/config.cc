@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "dns/message.h"
+#include "ipam/claims.h"
 #include "plugin/proxy/pattern.h"
 #include "router/connector.h"
 #include "router/mesh.h"
@@ -58,6 +59,16 @@ Result<Ok> check_inside(const Cidr& subnet, const Cidr& range) {
 }
 
 Result<Ok> set_ranges(const Settings& settings, Config& config) {
+  if (settings.text("ipalloc-range") == "off") {
+    config.range = ipam::no_range();
+    config.default_subnet = config.range;
+    for (const char* const flag : {"ipalloc-default-subnet", "ipalloc-init"}) {
+      if (!settings.text(flag).empty()) {
+        return Error{Errc::Invalid, fmt::format("--{} without an --ipalloc-range", flag)};
+      }
+    }
+    return Ok{};
+  }
   const auto ranges = WEFT_TRY(parse_blocks(settings.text("ipalloc-range")));
   config.range = ranges.first;
   config.range_v6 = ranges.second;
@@ -270,6 +281,10 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.state_dir = state.folder;
   config.store_path = state.store;
   config.run_dir = settings.text("run-dir");
+  if (settings.is_given("docker-tcp")) {
+    config.docker_tcp = WEFT_TRY(Endpoint::parse(settings.text("docker-tcp")));
+    config.docker_socket = config.engine_socket();
+  }
   config.log_level = settings.text("log-level");
   config.log_file = settings.text("log-file");
   for (const std::string& argument : settings.arguments()) {
@@ -330,6 +345,10 @@ Result<Ok> check_encryption(const Config& config) {
                  "kernel would take frames in clear from everybody"};
   }
   return Ok{};
+}
+
+bool Config::has_range() const {
+  return range != ipam::no_range();
 }
 
 Result<Ok> check_overlap(const Cidr& range,

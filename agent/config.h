@@ -102,6 +102,7 @@ struct Config {
   std::string docker_plugin_socket;  // Empty: no plugin.
   std::string docker_swarm_socket;
   std::string docker_socket;
+  std::optional<Endpoint> docker_tcp;  // Where the engine is, if not at a socket of its own.
   ProxyConfig proxy;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string ui_token_file;          // Empty: no token.
@@ -125,6 +126,8 @@ struct Config {
   std::vector<std::string> targets;  // As written.
 
   std::string control_socket() const { return run_dir + "/weft.sock"; }
+  std::string engine_socket() const { return run_dir + "/engine.sock"; }  // With docker_tcp.
+  bool has_range() const;  // False: addresses are those that people give.
 };
 
 // What outlives a restart: a folder, and the store in it.

@@ -8,6 +8,7 @@
 #include "agent/dns/dns_api.h"
 #include "agent/ipam/count_json.h"
 #include "agent/report.h"
+#include "ipam/claims.h"
 #include "router/channel.h"
 
 namespace weft::agent {
@@ -204,8 +205,10 @@ json::object to_report(const AgentStatus& status) {
                         {"Success", false},
                         {"NewVersion", ""},
                         {"NextCheckAt", "0001-01-01T00:00:00Z"}}},  // Go's time that is none.
-                      {"Router", router_part(status)},
-                      {"IPAM", ipam_part(status)}};
+                      {"Router", router_part(status)}};
+  if (status.ipam.range != ipam::no_range()) {
+    report["IPAM"] = ipam_part(status);
+  }
   if (status.dns) {
     report["DNS"] = dns_part(*status.dns);
   }

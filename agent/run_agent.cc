@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <fcntl.h>
@@ -113,6 +114,18 @@ class Runner {
   bool is_restart_ = false;
 };
 
+// Nobody can listen at an address of another one.
+bool is_of_this_host(const Ip& address) {
+  namespace ip = boost::asio::ip;
+  boost::asio::io_context io;
+  ip::tcp::acceptor acceptor(io);
+  const ip::tcp::endpoint place(ip::make_address(address.to_string()), 0);
+  boost::system::error_code error;
+  acceptor.open(place.protocol(), error);
+  acceptor.bind(place, error);
+  return !error && !address.is_unspecified();
+}
+
 // Everything that can be refused without having changed anything.
 std::optional<Failure> Runner::check_host() {
   if (const auto encrypted = check_encryption(config_); !encrypted.ok()) {
@@ -133,6 +146,13 @@ std::optional<Failure> Runner::check_host() {
   if (const auto access = read_http_access(); !access.ok()) {
     return Failure{ExitCode::Refused, Error(access.error()).with_context("control API")};
   }
+  if (config_.docker_tcp && !is_of_this_host(config_.docker_tcp->address)) {
+    return Failure{ExitCode::Refused,
+                   {Errc::Invalid,
+                    fmt::format("--docker-tcp {}: containers are attached on this host, and so "
+                                "the engine has to be here (expected an address of this host)",
+                                config_.docker_tcp->to_string())}};
+  }
   if (running_agent(config_.control_socket()).ok()) {
     return Failure{
         ExitCode::AlreadyRunning,
@@ -147,7 +167,10 @@ std::optional<Failure> Runner::check_host() {
   if (!routes.ok()) {
     return Failure{ExitCode::Failure, routes.error()};
   }
-  std::vector<Cidr> ranges{config_.range};
+  std::vector<Cidr> ranges;
+  if (config_.has_range()) {
+    ranges.push_back(config_.range);
+  }
   if (config_.range_v6) {
     ranges.push_back(*config_.range_v6);
   }
@@ -248,7 +271,7 @@ void Runner::run() {
             {"nickname", config_.nickname},
             {"incarnation", seat_.identity.incarnation},
             {"range",
-             config_.range.to_string()
+             (config_.has_range() ? config_.range.to_string() : "none")
                  + (config_.range_v6 ? "," + config_.range_v6->to_string() : std::string())});
   if (!seat_.passwords) {
     log::warning(

@@ -8,6 +8,7 @@
 #include "agent/dns/dns_api.h"
 #include "agent/ipam/count_json.h"
 #include "agent/status.h"
+#include "ipam/claims.h"
 
 namespace weft::agent {
 
@@ -178,12 +179,13 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
   for (const PeerName& member : ipam.council) {
     council.emplace_back(member.to_string());
   }
-  return {{"state", ipam_state(ipam.state)},
+  const bool has_range = ipam.range != ipam::no_range();
+  return {{"state", has_range ? ipam_state(ipam.state) : "off"},
           {"detail", ipam.detail},
           {"conflict", ipam.conflict},
-          {"range", ipam.range.to_string()},
-          {"range_addresses", count_json(ipam::Span::of(ipam.range).size())},
-          {"default_subnet", ipam.default_subnet.to_string()},
+          {"range", has_range ? ipam.range.to_string() : ""},
+          {"range_addresses", count_json(has_range ? ipam::Span::of(ipam.range).size() : 0)},
+          {"default_subnet", has_range ? ipam.default_subnet.to_string() : ""},
           {"pending", ipam.pending_count},
           {"decree", ipam.decree},
           {"council", std::move(council)},

@@ -473,6 +473,11 @@ bool Agent::may_run(const std::string& owner) const {
   return attached != attachments_.end() && datapath_->has_port(attached->second.host);
 }
 
+bool Agent::is_in_range(const Ip& address) const {
+  return config_.range.contains(address)
+         || (config_.range_v6 && config_.range_v6->contains(address));
+}
+
 std::optional<PeerName> Agent::find_peer(const std::string& name_or_nickname) const {
   const auto name = PeerName::parse(name_or_nickname);
   if (name.ok()) {

@@ -42,6 +42,7 @@
 #include "router/io/mesh_service.h"
 #include "router/io/sealed_path.h"
 #include "sys/clock.h"
+#include "sys/http/unix_relay.h"
 #include "sys/http_server.h"
 #include "sys/netdev.h"
 #include "sys/network_watch.h"
@@ -114,6 +115,7 @@ class Agent {
   void drop_containers_that_ended();
   void on_container(const plugin::ContainerNames& container);
   void on_container_gone(const plugin::ContainerNames& container);
+  Result<Ok> start_engine_relay();
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
   void start_app(const Seat& seat);
@@ -194,6 +196,7 @@ class Agent {
   router::Target target_of(const std::string& text) const;
   AgentStatus status() const;
   std::optional<PeerName> find_peer(const std::string& name_or_nickname) const;
+  bool is_in_range(const Ip& address) const;     // Of either family.
   bool may_run(const std::string& owner) const;  // False: a container known to have died.
 
   template <class Work>
@@ -207,6 +210,7 @@ class Agent {
   std::unique_ptr<router::DatapathService> datapath_;
   std::unique_ptr<ipam::DualStack> ipam_;
   std::unique_ptr<router::MeshService> mesh_;
+  std::unique_ptr<sys::UnixRelay> engine_relay_;   // With --docker-tcp.
   std::unique_ptr<plugin::DockerService> docker_;  // Nothing with --no-docker.
   std::unique_ptr<IpamApi> ipam_api_;
   std::unique_ptr<probe::ProbeService> probe_;

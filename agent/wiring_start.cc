@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <utility>
@@ -41,6 +42,7 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
   WEFT_TRY(agent->start_ipam(seat));
   agent->keep_clients_addresses();
   WEFT_TRY(agent->start_mesh(seat));
+  WEFT_TRY(agent->start_engine_relay());
   if (agent->config_.dns.enabled) {
     WEFT_TRY(agent->start_dns(seat.identity));
   }
@@ -64,6 +66,18 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
     agent->proxy_ = WEFT_TRY(DockerProxy::start(host.io.get_executor(), agent->config_));
   }
   return agent;
+}
+
+// An engine that is reached over TCP is at a socket for all who ask it something, commands too.
+Result<Ok> Agent::start_engine_relay() {
+  if (config_.docker_tcp) {
+    engine_relay_ = WEFT_TRY(
+        sys::UnixRelay::start({.path = config_.engine_socket(), .to = *config_.docker_tcp}));
+    return Ok{};
+  }
+  std::error_code ignored;  // Most often there is none of an earlier run.
+  std::filesystem::remove(config_.engine_socket(), ignored);
+  return Ok{};
 }
 
 // A password encrypts containers' traffic, too, unless the operator says otherwise.
@@ -231,13 +245,13 @@ Result<Ok> Agent::start_docker() {
   plugin::DockerDriver::Stored stored;
   stored.networks = WEFT_TRY(host_.store.load("docker_networks"));
   stored.endpoints = WEFT_TRY(host_.store.load("docker_endpoints"));
-  auto driver = WEFT_TRY(
-      plugin::DockerDriver::create({.default_subnet = config_.default_subnet,
-                                    .range = config_.range,
-                                    .default_subnet_v6 = config_.default_subnet_v6,
-                                    .range_v6 = config_.range_v6,
-                                    .encrypts = sealed_ && config_.trusted_subnets.empty()},
-                                   stored));
+  auto driver = WEFT_TRY(plugin::DockerDriver::create(
+      {.default_subnet = config_.default_subnet,
+       .range = config_.has_range() ? std::optional(config_.range) : std::nullopt,
+       .default_subnet_v6 = config_.default_subnet_v6,
+       .range_v6 = config_.range_v6,
+       .encrypts = sealed_ && config_.trusted_subnets.empty()},
+      stored));
   docker_ = WEFT_TRY(plugin::DockerService::start(
       host_.io.get_executor(),
       {.socket = config_.docker_plugin_socket, .swarm_socket = config_.docker_swarm_socket},
@@ -358,7 +372,9 @@ void Agent::on_weave_request(const sys::HttpRequest& request,
   const bool is_control = asks_for_token && request.target.starts_with(kControlPrefix);
   sys::HttpRequest inner = request;
   inner.target.erase(0, is_control ? kControlPrefix.size() - 1 : 0);
-  if (is_ipam_path(inner.target)) {
+  if (is_ipam_path(inner.target) && !ipam_->hands_out() && !inner.target.starts_with("/peer")) {
+    weave_api_->respond(inner.id, {.status = 404, .content_type = "text/plain", .body = ""});
+  } else if (is_ipam_path(inner.target)) {
     weave_ipam_api_->on_request(inner);
   } else if (is_control && !inner.target.starts_with("/expose/")) {
     weave_api_->respond(inner.id, handle_control(inner, hooks));

@@ -21,6 +21,12 @@ namespace weft::ipam {
 // may claim it or let it go.
 inline constexpr const char* kFoundOwner = "weft:found";
 
+// The range of who hands out nothing and only records what is claimed: addresses of "this network",
+// which no container can have (RFC 1122, 3.2.1.3).
+inline Cidr no_range() {
+  return {Ipv4(), 30};
+}
+
 class Claims {
  public:
   struct Holding {

@@ -208,12 +208,16 @@ Result<Ok> load_ring(const StoreTable& table,
                              meta->self.to_string(),
                              self.to_string())};
   }
+  // Who handed out nothing has nothing that a range would contradict.
+  if (meta->range == no_range() && range != no_range()) {
+    return Ok{};
+  }
   if (meta->range != range) {
     return Error{Errc::Conflict,
                  fmt::format("the stored addresses are of range {}, not {}: start with "
                              "--ipalloc-range {}, or run `weft reset` on every host to change it",
                              meta->range.to_string(),
-                             range.to_string(),
+                             range == no_range() ? "none" : range.to_string(),
                              meta->range.to_string())};
   }
   state.has_meta = true;

@@ -133,8 +133,8 @@ using DockerActions = std::vector<DockerAction>;
 class DockerDriver {
  public:
   struct Options {
-    Cidr default_subnet;
-    Cidr range;
+    Cidr default_subnet;             // Inside range, if there is one.
+    std::optional<Cidr> range;       // Nothing: addresses come from the caller alone.
     Cidr default_subnet_v6{};        // Inside range_v6, if there is one.
     std::optional<Cidr> range_v6{};  // Nothing: IPv6 addresses come from the caller alone.
     // A network is a row in the store and nothing in the kernel; far above what anybody names.

@@ -27,7 +27,7 @@ Result<Ip> parse_address(const DockerPool& pool, const std::string& text) {
 }  // namespace
 
 std::optional<Cidr> DockerAddresses::range_of(const Cidr& block) const {
-  return block.is_v4() ? std::optional(options_.range) : options_.range_v6;
+  return block.is_v4() ? options_.range : options_.range_v6;
 }
 
 bool DockerAddresses::is_served(const Cidr& block) const {
@@ -36,6 +36,11 @@ bool DockerAddresses::is_served(const Cidr& block) const {
 }
 
 Result<Cidr> DockerAddresses::default_subnet(const PoolCall& call) const {
+  if (!call.v6 && !options_.range) {
+    return Error{Errc::Invalid,
+                 "this agent has no address range (--ipalloc-range): name the network's subnet "
+                 "with --subnet and give each container its address with --ip"};
+  }
   if (!call.v6) {
     return options_.default_subnet;
   }
@@ -97,12 +102,15 @@ Reply DockerAddresses::allocate(RequestId id, const Waiting& waiting, DockerActi
   const DockerPool& pool = waiting.pool;
   if (!is_served(pool.chosen_from())) {
     const std::optional<Cidr> range = range_of(pool.subnet);
+    const bool is_v4 = pool.subnet.is_v4();
+    const std::string known = range ? " " + range->to_string()
+                                    : (is_v4 ? ", as this agent has none" : ", which has no IPv6");
     return Error{Errc::Exhausted,
                  fmt::format("{} lies outside the allocation range{}: give each container its "
                              "address with {}, or choose a subnet inside the range",
                              pool.chosen_from().to_string(),
-                             range ? " " + range->to_string() : ", which has no IPv6",
-                             pool.subnet.is_v4() ? "--ip" : "--ip6")};
+                             known,
+                             is_v4 ? "--ip" : "--ip6")};
   }
   waiting_.emplace(id, waiting);
   out.push_back(AllocateAddress{id, pool.owner(), pool.subnet, pool.within, waiting.is_gateway});

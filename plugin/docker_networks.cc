@@ -75,9 +75,10 @@ Reply DockerNetworks::create_network(const CreateNetworkCall& call,
                                      DockerActions& out) {
   WEFT_TRY(check_encryption(call.options));
   if (scope == Scope::Global) {
-    WEFT_TRY(check_apart(call.foreign_subnets, options_.range));
-    if (options_.range_v6) {
-      WEFT_TRY(check_apart(call.foreign_subnets, *options_.range_v6));
+    for (const std::optional<Cidr>& range : {options_.range, options_.range_v6}) {
+      if (range) {
+        WEFT_TRY(check_apart(call.foreign_subnets, *range));
+      }
     }
   }
   NetworkRecord record{.options = call.options,

@@ -223,6 +223,10 @@ Result<Ok> Agent::detach(const DetachCall& call) {
     if (dns_ && !stays) {
       remove_names({.owner = call.owner, .address = address.address(), .name = {}});
     }
+    // Nobody but who gave it by number can give it to the next.
+    if (!stays && !is_in_range(address.address())) {
+      ipam_->release(call.owner, address.address(), [] {});
+    }
   }
   if (rest.empty()) {
     forget_attachment(call.owner);

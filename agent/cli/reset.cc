@@ -116,6 +116,7 @@ Result<Ok> reset(const Settings& settings) {
     (void)WEFT_TRY(remove_file(state.store + suffix));
   }
   (void)WEFT_TRY(remove_socket(socket));
+  (void)WEFT_TRY(remove_socket(run_dir + "/engine.sock"));
   (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
   if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
     (void)WEFT_TRY(remove_socket(swarm));

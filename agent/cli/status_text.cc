@@ -218,7 +218,9 @@ std::string summary_text(const json::value& status) {
   if (const json::value* encryption = status.as_object().if_contains("encryption")) {
     text += "\n" + encryption_summary(*encryption);
   }
-  text += "\n" + ipam_summary(status.at("ipam"));
+  if (text_at(status.at("ipam"), "state") != "off") {
+    text += "\n" + ipam_summary(status.at("ipam"));
+  }
   if (const json::value* dns = status.as_object().if_contains("dns")) {
     text += "\n" + dns_summary(*dns);
   }
@@ -340,6 +342,9 @@ std::string ranges_text(const json::value& ipam) {
   constexpr double kExactMax = 1e10;
   const double total = real_at(ipam, "range_addresses");
   std::string text;
+  if (text_at(ipam, "state") == "off") {
+    return text;
+  }
   for (const json::value& range : ipam.at("ranges").as_array()) {
     const double count = real_at(range, "addresses");
     text += fmt::format("{:<37} {:>8.{}g} IPs ({:04.1f}% of total)",

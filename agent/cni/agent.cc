@@ -34,7 +34,8 @@ auto read_answer(const Result<std::string>& answer, Read read)
 // Nothing, or why there are no addresses to be had.
 std::string hindrance(const json::value& ipam) {
   const std::string state = text_of(ipam.at("state"));
-  if (state == "ready" || state == "idle") {  // Idle: the first request founds it.
+  // Idle: the first request founds it. Off: they come from elsewhere.
+  if (state == "ready" || state == "idle" || state == "off") {
     return "";
   }
   return fmt::format("addresses: {} ({})", state, text_of(ipam.at("detail")));

@@ -266,9 +266,7 @@ void Agent::keep_names_later() {
 // to ask for by number anyway.
 void Agent::on_container_gone(const plugin::ContainerNames& container) {
   for (const Cidr& address : ipam_->held_by(container.container)) {
-    const bool is_ours = config_.range.contains(address.address())
-                         || (config_.range_v6 && config_.range_v6->contains(address.address()));
-    if (container.removed || !is_ours) {
+    if (container.removed || !is_in_range(address.address())) {
       ipam_->release(container.container, address.address(), [] {});
     }
   }

@@ -17,6 +17,15 @@ namespace {
 // What Weave answered whose container died meanwhile; its scripts look for the word.
 constexpr std::string_view kCancelled = "cancelled";
 
+// As Weave's script had it.
+constexpr std::string_view kNoRange =
+    "IP address allocation must be enabled to use 'net:' (this agent has no --ipalloc-range)\n";
+
+bool needs_range(const IpamCall& call) {
+  return std::holds_alternative<TakeAddress>(call) || std::holds_alternative<AskDefaultSubnet>(call)
+         || std::holds_alternative<AskTracker>(call) || std::holds_alternative<AwaitRing>(call);
+}
+
 }  // namespace
 
 IpamApi::IpamApi(
@@ -32,6 +41,10 @@ void IpamApi::on_request(const sys::HttpRequest& request) {
   if (!parsed.ok()) {
     answer(
         request.id, parsed.error().code == Errc::NotFound ? 404 : 400, parsed.error().what + "\n");
+    return;
+  }
+  if (!ipam_.hands_out() && needs_range(parsed.value())) {
+    answer(request.id, 404, std::string(kNoRange));
     return;
   }
   std::visit([&](auto&& call) { perform(request.id, std::forward<decltype(call)>(call)); },
@@ -166,6 +179,10 @@ void IpamApi::perform(RequestId call, const AwaitRing&) {
 }
 
 void IpamApi::perform(RequestId call, const LeaveRing&) {
+  if (!ipam_.hands_out()) {
+    answer(call, 204, "");
+    return;
+  }
   ipam_.leave([this, call](const Result<std::uint64_t>& address_count) {
     if (address_count.ok()) {
       answer(call, 204, "");
@@ -176,6 +193,10 @@ void IpamApi::perform(RequestId call, const LeaveRing&) {
 }
 
 void IpamApi::perform(RequestId call, const RemovePeer& remove) {
+  if (!ipam_.hands_out()) {
+    answer(call, 200, "");
+    return;
+  }
   const auto peer = find_peer_(remove.peer);
   if (!peer) {  // As Weave: scripts remove peers that may be gone already.
     answer(call, 200, fmt::format("0 IPs taken over from {}\n", remove.peer));

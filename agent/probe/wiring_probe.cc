@@ -190,7 +190,7 @@ probe::OverlayFacts Agent::overlay_facts() const {
   probe::OverlayFacts facts{.nickname = config_.nickname,
                             .datapath = datapath.mode,
                             .encrypted = sealed_ != nullptr,
-                            .range = config_.range.to_string(),
+                            .range = config_.has_range() ? config_.range.to_string() : "",
                             .mtu = datapath.mtu,
                             .controls = config_.controls != Controls::Off && config_.docker,
                             .host_shell = config_.controls != Controls::Off && config_.host_shell,

@@ -126,6 +126,9 @@ void DualStack::remove_from_both(const Remove& remove, OnRemoved on_removed) {
 }
 
 void DualStack::on_neighbour_up(PeerName peer) {
+  if (!hands_out()) {
+    return;
+  }
   v4_->on_neighbour_up(peer);
   if (v6_) {
     v6_->on_neighbour_up(peer);
@@ -133,6 +136,9 @@ void DualStack::on_neighbour_up(PeerName peer) {
 }
 
 void DualStack::on_peer_reachable(PeerName peer) {
+  if (!hands_out()) {
+    return;
+  }
   v4_->on_peer_reachable(peer);
   if (v6_) {
     v6_->on_peer_reachable(peer);
@@ -140,6 +146,9 @@ void DualStack::on_peer_reachable(PeerName peer) {
 }
 
 void DualStack::on_peer_unreachable(PeerName peer) {
+  if (!hands_out()) {
+    return;
+  }
   v4_->on_peer_unreachable(peer);
   if (v6_) {
     v6_->on_peer_unreachable(peer);
@@ -147,6 +156,9 @@ void DualStack::on_peer_unreachable(PeerName peer) {
 }
 
 void DualStack::on_gossip(PeerName from, Topic topic, const Bytes& payload) {
+  if (!hands_out()) {
+    return;
+  }
   if (topic == kLineV4.ring || topic == kLineV4.messages) {
     v4_->on_gossip(from, topic, payload);
   } else if (v6_ && (topic == kLineV6.ring || topic == kLineV6.messages)) {

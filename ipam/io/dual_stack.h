@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ipam/claims.h"
 #include "ipam/io/ipam_service.h"
 #include "ipam/span.h"
 
@@ -44,6 +45,8 @@ class DualStack {
   bool cancel(RequestId id);
   bool release(const Owner& owner, const Ip& address, OnReleased on_released);
   std::size_t release_all(const Owner& owner, const OnReleased& on_released);
+  // False: what is claimed is recorded, and that is all. Such a host has no part in others' rings.
+  bool hands_out() const { return v4_->allocator().options().range != no_range(); }
   // Answered once both rings exist.
   RequestId prime(OnAnswer on_answer);
   // Of both families, one after the other.

@@ -120,6 +120,13 @@ std::string Container::fqdn() const {
   return domain_name.empty() ? name : fmt::format("{}.{}.", host_name, domain_name);
 }
 
+std::string engine_socket(const Settings& settings) {
+  std::string relayed = settings.text("run-dir") + "/engine.sock";
+  std::error_code ignored;
+  const bool is_there = !settings.is_given("docker-socket") && fs::exists(relayed, ignored);
+  return is_there ? relayed : settings.text("docker-socket");
+}
+
 Result<Container> find_container(const Settings& settings, const std::string& word) {
   constexpr std::string_view kPid = "pid:";
   constexpr std::string_view kNetns = "netns:";
@@ -133,7 +140,7 @@ Result<Container> find_container(const Settings& settings, const std::string& wo
   if (word.starts_with('/')) {
     return bare_namespace(host, word);
   }
-  Result<Container> asked = ask_engine(settings.text("docker-socket"), word);
+  Result<Container> asked = ask_engine(engine_socket(settings), word);
   if (asked.ok()) {
     return asked;
   }

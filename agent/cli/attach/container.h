@@ -28,6 +28,9 @@ struct Container {
   std::string fqdn() const;
 };
 
+// The socket at which the agent of this host has its Docker engine.
+std::string engine_socket(const Settings& settings);
+
 // Errc::NotFound: nobody knows it. Errc::Unavailable: no container engine answers.
 Result<Container> find_container(const Settings& settings, const std::string& word);
 

@@ -76,8 +76,8 @@ void read_endpoints(const json::value& answer, const json::value& containers, Li
 
 Result<Lines> read_lines(const Settings& settings) {
   const std::string text = WEFT_TRY(ask_agent(settings, "GET", "/attach", kCallTimeoutSeconds));
-  const auto containers = sys::http_call(
-      settings.text("docker-socket"), "GET", "/containers/json", "", kCallTimeoutSeconds);
+  const auto containers =
+      sys::http_call(engine_socket(settings), "GET", "/containers/json", "", kCallTimeoutSeconds);
   try {
     const json::value answer = json::parse(text);
     Lines lines;

@@ -63,6 +63,9 @@ Result<Ok> check_block(const std::string& text, const Cidr& block) {
 
 // "10.32.0.0/12", or with a block of IPv6 behind it: "10.32.0.0/12,fd00:32::/48".
 Result<std::string> checked_blocks(const std::string& text) {
+  if (text == "off") {
+    return text;
+  }
   const std::size_t comma = std::min(text.find(','), text.size());
   const auto v4 = Cidr::parse(std::string_view(text).substr(0, comma));
   if (!v4.ok() || !v4.value().is_v4()) {

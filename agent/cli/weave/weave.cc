@@ -193,6 +193,11 @@ Result<Ok> write_password(const std::string& password) {
 
 std::string docker_socket() {
   constexpr std::string_view kUnix = "unix://";
+  std::error_code ignored;
+  std::string relayed = control_settings().text("run-dir") + "/engine.sock";
+  if (fs::exists(relayed, ignored)) {
+    return relayed;
+  }
   const std::string host = environment("DOCKER_HOST").value_or("");
   return host.starts_with(kUnix) ? host.substr(kUnix.size())
                                  : sys::HostPaths{.root = host_root()}.here("/run/docker.sock");
@@ -231,6 +236,9 @@ int launch(Words words) {
     return std::find(more.begin(), more.end(), word) != more.end();
   };
   const bool is_start = !says("--print-peer-name=true");
+  const auto range = std::find_if(more.rbegin(), more.rend(), [](const std::string& word) {
+    return word.starts_with("--ipalloc-range=");
+  });
   std::vector<std::string> all{"launch", "--quiet"};
   if (is_start && translated.value().password) {
     if (const auto written = write_password(*translated.value().password); !written.ok()) {
@@ -244,7 +252,9 @@ int launch(Words words) {
   }
   all.insert(all.end(), more.begin(), more.end());
   const int code = run(std::move(all));
-  if (code == 0 && is_start && !says("--no-docker=true") && !says("--no-docker-plugin=true")) {
+  const bool has_range = range == more.rend() || *range != "--ipalloc-range=off";
+  if (code == 0 && is_start && has_range && !says("--no-docker=true")
+      && !says("--no-docker-plugin=true")) {
     make_docker_network();
   }
   return code;
@@ -416,10 +426,10 @@ int join_bridge(Words words) {
   return done.ok() ? 0 : 1;
 }
 
-bool is_dns_disabled() {
+bool is_missing(const char* path) {
   constexpr int kTimeoutSeconds = 5;
-  const auto domain = ask_agent(control_settings(), "GET", "/domain", kTimeoutSeconds);
-  return !domain.ok() && domain.error().code == Errc::NotFound;
+  const auto answer = ask_agent(control_settings(), "GET", path, kTimeoutSeconds);
+  return !answer.ok() && answer.error().code == Errc::NotFound;
 }
 
 std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
@@ -496,8 +506,9 @@ int run_weave(std::span<const std::string> words) {
     return kUsage;
   }
   const bool is_dns = verb == "dns-add" || verb == "dns-remove" || verb == "dns-lookup";
-  return is_dns && is_dns_disabled() ? kDisabled
-                                     : run(std::vector<std::string>(words.begin(), words.end()));
+  const bool is_disabled =
+      (is_dns && is_missing("/domain")) || (verb == "prime" && is_missing("/ipinfo/defaultsubnet"));
+  return is_disabled ? kDisabled : run(std::vector<std::string>(words.begin(), words.end()));
 }
 
 }  // namespace weft::agent

@@ -148,6 +148,26 @@ std::string expand_init(const std::string& text) {
   return expanded;
 }
 
+// An engine at an address. Which has to be one of this host, the agent finds out itself.
+Result<Endpoint> parse_engine(const std::string& text) {
+  constexpr std::string_view kTcp = "tcp://";
+  constexpr std::string_view kLocal = "localhost";
+  constexpr const char* kPortOfDocker = ":2375";
+  std::string place = text.starts_with(kTcp) ? text.substr(kTcp.size()) : "";
+  if (place.starts_with(kLocal)) {
+    place.replace(0, kLocal.size(), "127.0.0.1");
+  }
+  for (const std::string& whole : {place, place + kPortOfDocker}) {
+    if (auto engine = Endpoint::parse(whole); engine.ok()) {
+      return engine;
+    }
+  }
+  return Error{Errc::Invalid,
+               fmt::format("--docker-api {} (expected unix://PATH, or tcp://ADDRESS:PORT of this "
+                           "host, without TLS)",
+                           text)};
+}
+
 class Translation {
  public:
   explicit Translation(const Environment& environment) : environment_(environment) {
@@ -289,14 +309,14 @@ class Translation {
       if (value.starts_with(kUnix)) {
         add("docker-socket", value.substr(kUnix.size()));
       } else {
-        return Error{Errc::Invalid, fmt::format("--docker-api {} (expected unix://PATH)", value)};
+        add("docker-tcp", WEFT_TRY(parse_engine(value)).to_string());
       }
     } else if (name == "awsvpc") {
       if (is_on(value)) {
         return Error{Errc::Invalid, "--awsvpc is not there: weft has its own overlay only"};
       }
     } else if (value.empty()) {  // A range.
-      return Error{Errc::Invalid, "an empty range: weft cannot do without its addresses"};
+      add("ipalloc-range", "off");
     } else {
       add("ipalloc-range", value);
       add("range-may-overlap", "true");  // Weave let who chose one have it.

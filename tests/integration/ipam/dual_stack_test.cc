@@ -32,12 +32,13 @@ class DualStackTest : public testing::Test {
   std::unique_ptr<DualStack> make(PeerName self,
                                   sys::Store& store,
                                   std::optional<AddressRange> v6,
-                                  std::size_t elector_count = 1) {
+                                  std::size_t elector_count = 1,
+                                  const Cidr& range = kV4) {
     auto made = DualStack::start(
         io_.get_executor(),
         clock_,
         store,
-        {.self = self, .range = kV4, .default_subnet = kV4, .elector_count = elector_count},
+        {.self = self, .range = range, .default_subnet = range, .elector_count = elector_count},
         v6,
         [this, self](AllocatorAction action) { gossip_.emplace_back(self, std::move(action)); });
     EXPECT_TRUE(made.ok()) << made.error().what;
@@ -148,6 +149,45 @@ TEST_F(DualStackTest, WithoutAnIpv6RangeAddressesOfIpv6AreRecordedAndLaterReleas
   EXPECT_THAT(stack->held_by("weft:found"), ElementsAre(cidr("fd00:99::5/64")));
   EXPECT_TRUE(stack->release("weft:found", cidr("fd00:99::5/64").address(), [] {}));
   EXPECT_THAT(stack->held(), IsEmpty());
+}
+
+TEST_F(DualStackTest, WithoutARangeNothingIsHandedOutAndWhatIsClaimedIsRecorded) {
+  auto stack = make(PeerName(7), store_, std::nullopt, 2, no_range());
+  EXPECT_FALSE(stack->hands_out());
+  stack->on_peer_reachable(PeerName(8));
+  stack->on_neighbour_up(PeerName(8));
+  stack->claim("c1", cidr("10.2.1.1/24"), note());
+  stack->claim("c2", cidr("10.2.1.1/24"), note());
+  stack->claim("c2", cidr("fd00:99::5/64"), note());
+  stack->allocate(want("c1", kV4), note());
+  run_ready();
+
+  ASSERT_EQ(answers_.size(), 4U);
+  EXPECT_TRUE(answers_[0].ok());
+  EXPECT_FALSE(answers_[1].ok());  // Somebody has it.
+  EXPECT_TRUE(answers_[2].ok());
+  EXPECT_FALSE(answers_[3].ok());
+  EXPECT_THAT(gossip_, IsEmpty());  // Others' ring is no matter of this host's.
+
+  stack = make(PeerName(7), store_, std::nullopt);  // The operator has chosen a range.
+
+  EXPECT_TRUE(stack->hands_out());
+  EXPECT_THAT(stack->held_by("c1"), ElementsAre(cidr("10.2.1.1/24")));
+  stack->allocate(want("c1", kV4), note());
+  run_ready();
+  ASSERT_EQ(answers_.size(), 5U);
+  EXPECT_EQ(answers_[4].value(), cidr("10.32.0.1/24"));
+  const auto back =
+      DualStack::start(io_.get_executor(),
+                       clock_,
+                       store_,
+                       {.self = PeerName(7), .range = no_range(), .default_subnet = no_range()},
+                       std::nullopt,
+                       [](const AllocatorAction&) {});
+  EXPECT_EQ(back.error().what,
+            "load stored addresses: the stored addresses are of range 10.32.0.0/24, not none: "
+            "start with --ipalloc-range "
+            "10.32.0.0/24, or run `weft reset` on every host to change it");
 }
 
 TEST_F(DualStackTest, TwoHostsAgreeOnTheRingsOfBothFamilies) {

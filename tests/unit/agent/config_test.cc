@@ -136,6 +136,25 @@ TEST(Config, RefusesAnIpv6SubnetThatNoRangeHas) {
             "(expected such as 10.32.0.0/12,fd00:32::/48)");
 }
 
+TEST(Config, HasNoRangeIfItIsOff) {
+  EXPECT_TRUE(config_of({}).value().has_range());
+  const Config config = config_of({"--ipalloc-range=off"}).value();
+  EXPECT_FALSE(config.has_range());
+  EXPECT_FALSE(config.range.contains(Ip::parse("10.32.0.1").value()));
+
+  for (const char* more : {"--ipalloc-default-subnet=10.32.0.0/24", "--ipalloc-init=observer"}) {
+    const auto refused = config_of({"--ipalloc-range=off", more});
+    ASSERT_FALSE(refused.ok()) << more;
+    EXPECT_THAT(refused.error().what, testing::EndsWith(" without an --ipalloc-range"));
+  }
+}
+
+TEST(Config, HasTheEngineAtASocketThoughItIsReachedOverTcp) {
+  const Config config = config_of({"--docker-tcp=127.0.0.1:2375", "--run-dir=/run/x"}).value();
+  EXPECT_EQ(config.docker_tcp, Endpoint::parse("127.0.0.1:2375").value());
+  EXPECT_EQ(config.docker_socket, "/run/x/engine.sock");
+}
+
 TEST(Config, RefusesADefaultSubnetOutsideTheRange) {
   const auto config = config_of({"--ipalloc-default-subnet=10.64.0.0/24"});
 

@@ -81,6 +81,11 @@ TEST_F(WeaveWords, PassEveryFlagOnThatScriptsDependOn) {
       {"--ipalloc-init=observer", "--ipalloc-init=observer"},
       {"--docker-api=unix:///run/other.sock", "--docker-socket=/run/other.sock"},
       {"--docker-api=", "--no-docker=true"},
+      {"--docker-api=tcp://127.0.0.1:2376", "--docker-tcp=127.0.0.1:2376"},
+      {"--docker-api=tcp://localhost", "--docker-tcp=127.0.0.1:2375"},
+      {"--docker-api=tcp://[::1]:2375", "--docker-tcp=[::1]:2375"},
+      {"--ipalloc-range=", "--ipalloc-range=off"},
+      {"--iprange=", "--ipalloc-range=off"},
       {"--plugin=false", "--no-docker-plugin=true"},
       {"--dns-listen-address=10.0.0.1:53", "--dns-listen-address=10.0.0.1:53"},
       {"--dns-ttl=3", "--dns-ttl=3"},
@@ -254,8 +259,12 @@ TEST_F(WeaveWords, SwitchTheDockerPluginOff) {
 }
 
 TEST_F(WeaveWords, RefuseWhatWouldChangeTheCluster) {
-  for (const char* word :
-       {"--awsvpc", "--ipalloc-range=", "--xyzzy", "--name", "--docker-api=tcp://x"}) {
+  for (const char* word : {"--awsvpc",
+                           "--xyzzy",
+                           "--name",
+                           "--docker-api=tcp://x",
+                           "--docker-api=ssh://x",
+                           "--docker-api=x"}) {
     EXPECT_FALSE(launch({word}).ok()) << word;
   }
 }

@@ -208,6 +208,22 @@ TEST(DockerError, APoolOutsideTheRangeHasNoAddressesButThoseThatAreNamed) {
             ok(R"({"Address":"192.168.7.5/24","Data":{}})"));
 }
 
+TEST(DockerError, WithoutARangeThereAreNoAddressesButThoseThatAreNamed) {
+  DockerDriver::Options options;
+  options.range = std::nullopt;
+  DockerHost host(options);
+  const std::string pool = "weft-192.168.7.0/24";
+
+  EXPECT_THAT(host.call("/IpamDriver.RequestPool", pool_body("")).body,
+              testing::HasSubstr("this agent has no address range (--ipalloc-range)"));
+  EXPECT_EQ(host.call("/IpamDriver.RequestPool", pool_body("192.168.7.0/24")).status, 200U);
+  EXPECT_EQ(host.call("/IpamDriver.RequestAddress", address_body(pool)),
+            failed("192.168.7.0/24 lies outside the allocation range, as this agent has none: give "
+                   "each container its address with --ip, or choose a subnet inside the range"));
+  EXPECT_EQ(host.call("/IpamDriver.RequestAddress", address_body(pool, "192.168.7.5")),
+            ok(R"({"Address":"192.168.7.5/24","Data":{}})"));
+}
+
 TEST(DockerError, AddressesThatDoNotFitTheirPoolAreRefused) {
   DockerHost host;
   const std::string pool = "weft-10.40.0.0/16";
