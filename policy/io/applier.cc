@@ -12,24 +12,26 @@ namespace {
 constexpr std::chrono::milliseconds kGathering{10};
 constexpr std::chrono::milliseconds kRetryMin{1'000};
 constexpr std::chrono::milliseconds kRetryMax{30'000};
-// News that were missed may have been our own, of which a rebuild makes many.
-constexpr std::chrono::seconds kDoubtMin{30};
 
 }  // namespace
 
 Applier::Applier(boost::asio::any_io_executor executor,
                  Compiler& compiler,
-                 std::unique_ptr<sys::PolicyTable> table)
+                 std::unique_ptr<sys::PolicyTable> table,
+                 std::chrono::milliseconds doubt_min)
     : compiler_(compiler),
       table_(std::move(table)),
-      timer_(std::move(executor)) {}
+      doubt_min_(doubt_min),
+      timer_(executor),
+      doubt_timer_(std::move(executor)) {}
 
 Result<std::unique_ptr<Applier>> Applier::make(boost::asio::any_io_executor executor,
                                                Compiler& compiler,
-                                               sys::PolicyTable::Options options) {
+                                               sys::PolicyTable::Options options,
+                                               std::chrono::milliseconds doubt_min) {
   std::unique_ptr<sys::PolicyTable> table = WEFT_TRY(sys::PolicyTable::open(std::move(options)));
   const std::uint32_t port = table->port();
-  std::unique_ptr<Applier> applier(new Applier(executor, compiler, std::move(table)));
+  std::unique_ptr<Applier> applier(new Applier(executor, compiler, std::move(table), doubt_min));
   applier->watch_ = WEFT_TRY(sys::PolicyWatch::watch(
       executor, port, [self = applier.get()](const sys::PolicyDamage& damage) {
         self->on_damage(damage);
@@ -43,16 +45,32 @@ void Applier::on_change() {
 }
 
 void Applier::on_damage(const sys::PolicyDamage& damage) {
-  const bool is_doubtful =
-      damage.missed && std::chrono::steady_clock::now() - rebuilt_ >= kDoubtMin;
-  if ((damage.tables || is_doubtful) && is_whole_) {
+  if (damage.tables && is_whole_) {
     log::warning("policies were changed by another program, and are put back");
     is_whole_ = false;
   }
   has_verdicts_ = has_verdicts_ && !damage.chains && !damage.missed;
+  if (damage.missed && is_whole_) {
+    doubt();
+  }
   if (has_begun_) {
     run_in(std::chrono::milliseconds(0));
   }
+}
+
+// What was missed may have been our own, of which a rebuild makes many, or of others' tables.
+void Applier::doubt() {
+  if (table_->is_alone().value_or(false)) {
+    return;
+  }
+  doubt_timer_.expires_at(rebuilt_ + doubt_min_);
+  doubt_timer_.async_wait(lifetime_.guard([this](const boost::system::error_code& error) {
+    if (!error && is_whole_) {
+      log::warning("policies may have been changed by another program, and are put in place anew");
+      is_whole_ = false;
+      run_in(std::chrono::milliseconds(0));
+    }
+  }));
 }
 
 void Applier::run_in(std::chrono::milliseconds pause) {
@@ -87,6 +105,7 @@ Result<Ok> Applier::put() {
     WEFT_TRY(table_->replace(compiler_.take_everything()));
     is_whole_ = true;
     rebuilt_ = std::chrono::steady_clock::now();
+    doubt_timer_.cancel();
     ++stats_.rebuilds;
     stats_.last_bytes = table_->last_bytes();
   } else if (const PolicyChanges changes = compiler_.take_changes(); !changes.empty()) {

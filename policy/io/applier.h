@@ -28,9 +28,13 @@ class Applier {
     bool is_hooked = false;      // The agent's hooks lead there.
   };
 
+  // Between two rebuilds on suspicion alone: where news were missed, and others changed something.
+  static constexpr std::chrono::milliseconds kDoubtMin{30'000};
+
   static Result<std::unique_ptr<Applier>> make(boost::asio::any_io_executor executor,
                                                Compiler& compiler,
-                                               sys::PolicyTable::Options options);
+                                               sys::PolicyTable::Options options,
+                                               std::chrono::milliseconds doubt_min = kDoubtMin);
   Applier(const Applier&) = delete;
   Applier& operator=(const Applier&) = delete;
   ~Applier() = default;
@@ -43,9 +47,11 @@ class Applier {
  private:
   Applier(boost::asio::any_io_executor executor,
           Compiler& compiler,
-          std::unique_ptr<sys::PolicyTable> table);
+          std::unique_ptr<sys::PolicyTable> table,
+          std::chrono::milliseconds doubt_min);
 
   void on_damage(const sys::PolicyDamage& damage);
+  void doubt();
   void run_in(std::chrono::milliseconds pause);
   void run();
   Result<Ok> put();
@@ -54,7 +60,9 @@ class Applier {
   Compiler& compiler_;
   const std::unique_ptr<sys::PolicyTable> table_;
   std::unique_ptr<sys::PolicyWatch> watch_;
+  const std::chrono::milliseconds doubt_min_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer doubt_timer_;
   bool is_waiting_ = false;
   bool has_begun_ = false;  // The compiler has been listed to.
   bool is_whole_ = false;   // What is in the kernel is what changes go on from.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <libnftnl/common.h>
 #include <linux/netfilter.h>
@@ -430,7 +431,22 @@ Result<Ok> Nftables::commit(ByteView batch, const std::string& doing) {
   if (refusal != 0) {
     return os_error(doing, refusal);
   }
+  ++commit_count_;
   return Ok{};
+}
+
+Result<std::uint32_t> Nftables::generation() {
+  std::vector<char> buffer(kBatchMax);
+  nlmsghdr* const message =
+      nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_GETGEN, NFPROTO_UNSPEC, NLM_F_ACK, ++sequence_);
+  const auto on_generation = [](const nlmsghdr* answer, void* out) {
+    *static_cast<std::uint32_t*>(out) =
+        ntohl(NetlinkAttributes(answer, sizeof(nfgenmsg)).u32(NFTA_GEN_ID, 0));
+    return static_cast<int>(MNL_CB_OK);
+  };
+  std::uint32_t number = 0;
+  WEFT_TRY(query(message, "ask for the generation of rules", on_generation, &number));
+  return number;
 }
 
 std::uint32_t Nftables::port() const {

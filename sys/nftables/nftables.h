@@ -124,6 +124,10 @@ class Nftables {
   Result<Ok> commit(ByteView batch, const std::string& doing);
   // Under which others hear of what this one changed.
   std::uint32_t port() const;
+  // Of all rules of this network namespace; one more with each transaction, whoever makes it.
+  Result<std::uint32_t> generation();
+  // Transactions of this one that the kernel took.
+  std::uint32_t commit_count() const { return commit_count_; }
 
  private:
   struct CloseSocket {
@@ -135,6 +139,7 @@ class Nftables {
 
   std::unique_ptr<mnl_socket, CloseSocket> socket_;
   std::uint32_t sequence_ = 0;
+  std::uint32_t commit_count_ = 0;
 };
 
 }  // namespace weft::sys

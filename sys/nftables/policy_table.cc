@@ -347,6 +347,8 @@ Result<Ok> PolicyTable::replace(const PolicyChanges& everything) {
     put_frame(family, batch);
   }
   put_changes(everything, batch);
+  // Before, so that who comes in between is not taken for us.
+  others_generation_ = WEFT_TRY(nftables_->generation()) - nftables_->commit_count();
   const Result<Ok> done = commit(batch, "replace the tables of policies");
   if (!done.ok() && is_missing_family(done.error()) && families_.size() > 1) {
     families_ = {NftFamily::Ipv4};
@@ -368,6 +370,11 @@ Result<Ok> PolicyTable::ensure_verdicts() {
     }
   }
   return Ok{};
+}
+
+Result<bool> PolicyTable::is_alone() {
+  const std::uint32_t generation = WEFT_TRY(nftables_->generation());
+  return generation - nftables_->commit_count() == others_generation_;
 }
 
 Result<bool> PolicyTable::has_hooks() {

@@ -57,6 +57,10 @@ class PolicyTable {
   // Whether there is somebody to lead packets there: the agent, with --expect-npc.
   Result<bool> has_hooks();
 
+  // Whether nobody else has changed any rules of this network namespace since replace(), be it
+  // those of other tables.
+  Result<bool> is_alone();
+
   std::uint32_t port() const { return nftables_->port(); }
   // Messages of the last transaction, in octets.
   std::size_t last_bytes() const { return last_bytes_; }
@@ -114,6 +118,8 @@ class PolicyTable {
   std::vector<NftFamily> families_{NftFamily::Ipv4, NftFamily::Ipv6};
   Names names_;
   std::size_t last_bytes_ = 0;
+  // Of the rules, less the transactions that were ours: stays as it is while nobody else has any.
+  std::uint32_t others_generation_ = 0;
 };
 
 // All of it, for a host that is to have no policies any more.

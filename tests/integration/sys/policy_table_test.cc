@@ -74,6 +74,24 @@ PolicyChanges everything() {
   return all;
 }
 
+TEST_F(PolicyTableTest, KnowsWhetherAnybodyElseChangedRules) {
+  replace(everything());
+  EXPECT_TRUE(table_->is_alone().value());
+  PolicyChanges more;
+  more.egress[ip("10.0.0.9")] = PolicyProfile();
+  apply(more);
+  ASSERT_TRUE(table_->ensure_verdicts().ok());
+  ASSERT_TRUE(table_->ensure_verdicts().ok());
+  EXPECT_TRUE(table_->is_alone().value());
+
+  run("nft add table ip others");
+  EXPECT_FALSE(table_->is_alone().value());
+  apply({.egress = {{ip("10.0.0.8"), PolicyProfile()}}});
+  EXPECT_FALSE(table_->is_alone().value());
+  replace(everything());
+  EXPECT_TRUE(table_->is_alone().value());
+}
+
 TEST_F(PolicyTableTest, PutsEverythingInPlaceInBothFamilies) {
   replace(everything());
 
