@@ -196,6 +196,22 @@ def check_compatibility(text, test_files, test_names):
                 yield number, "compatibility", f"{name} is not there"
 
 
+# What a row says of a script, `260_attach_2_test.sh`: some words; or by its number alone.
+STEP = re.compile(r"(?:`(?:tests/e2e/)?(\d{3})_\w+\.sh`|\b(\d{3})): ([^;|`(]+)")
+
+
+def check_steps(text, scripts):
+    """Words beside a script's name are words of the script: of a step, or of what it asserts."""
+    for number, line in enumerate(text.splitlines(), 1):
+        row = COMPATIBILITY_ROW.match(line.replace("\\|", "!"))
+        for step in STEP.finditer(row.group(3) if row else ""):
+            script = scripts.get(step.group(1) or step.group(2), "")
+            whole = step.group(3).strip(" ,").lower()
+            for words in [whole] if whole in script else whole.split(","):
+                if words.strip() not in script:
+                    yield number, "compatibility", f"'{words.strip()}' is not in {step.group(0).split(':')[0]}"
+
+
 def tracked():
     listing = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files", "-co", "--exclude-standard"],
                              cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -228,7 +244,7 @@ def lint():
     paths = tracked()
     excused, used, complaints = exceptions(), set(), []
     test_files = {path.split("/")[-1] for path in paths if path.startswith("tests/")}
-    test_names, compatibility = set(), ""
+    test_names, scripts, compatibility = set(), {}, ""
 
     def complain(path, number, rule, message):
         if (rule, path) in excused:
@@ -246,11 +262,14 @@ def lint():
             found += check_source(path, text)
         if path.startswith("tests/") and path.endswith(".cc"):
             test_names.update(re.findall(r"\bTEST(?:_F|_P)?\(\s*\w+,\s*(\w+)\)", text))
+        if path.startswith("tests/e2e/") and path.endswith("_test.sh"):
+            scripts[os.path.basename(path)[:3]] = text.lower()
         if path == COMPATIBILITY:
             compatibility = text
         for number, rule, message in found:
             complain(path, number, rule, message)
-    for number, rule, message in check_compatibility(compatibility, test_files, test_names):
+    claims = [*check_compatibility(compatibility, test_files, test_names), *check_steps(compatibility, scripts)]
+    for number, rule, message in claims:
         complain(COMPATIBILITY, number, rule, message)
     for folder, message in check_folders(paths):
         complain(folder, 0, "folder-size", message)
@@ -313,7 +332,11 @@ def self_test():
         if len(list(check_compatibility(row, {"b_test.cc"}, {"IsATest"}))) != expected:
             print(f"self-test: compatibility of {row!r}: expected {expected}")
             failures += 1
-    print(f"lint self-test: {len(SELF_TESTS) + 8 - failures} passed, {failures} failed")
+    for shown_by, expected in (("100: one, two", 0), ("`100_x_2_test.sh`: Two things", 0), ("100: three", 1), ("200: one", 1)):
+        if len(list(check_steps(f"| a | the same | {shown_by} |", {"100": 'step "one" and "two things"'}))) != expected:
+            print(f"self-test: steps of {shown_by!r}: expected {expected}")
+            failures += 1
+    print(f"lint self-test: {len(SELF_TESTS) + 12 - failures} passed, {failures} failed")
     return 1 if failures else 0
 
 
