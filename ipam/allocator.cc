@@ -268,6 +268,9 @@ void Allocator::Impl::wait(TimePoint now, Waiting waiting, AllocatorActions& out
     return;
   }
   waiting_.push_back(std::move(waiting));
+  if (flush_due_ != kNever) {
+    flush_due_ = std::min(flush_due_, now + news_delay());  // It waited for longer while idle.
+  }
   seek(now, out);
 }
 

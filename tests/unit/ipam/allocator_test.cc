@@ -132,16 +132,34 @@ TEST(Allocator, NewsOfElectorsTravelsTogetherWhileNobodyNeedsAnAddress) {
   };
 
   hear(kB);
-  host.now += std::chrono::milliseconds(100);
+  host.now += std::chrono::milliseconds(900);
   host.allocator->on_deadline(host.now, host.out);
   EXPECT_TRUE(host.out.empty());
   hear(c);
-  host.now += std::chrono::milliseconds(200);
+  host.now += std::chrono::milliseconds(100);
   host.allocator->on_deadline(host.now, host.out);
 
   ASSERT_EQ(host.out.size(), 1U);
   const auto told = decode_ring_gossip(std::get<GossipAll>(host.out[0]).payload).value();
   EXPECT_EQ(std::get<ElectorNews>(told).claims, (ElectorClaims{{kB, {}}, {c, {}}}));
+}
+
+TEST(Allocator, NewsOfElectorsDoesNotWaitOnceAnAddressIsNeeded) {
+  Host host(3);
+  const PeerName lower(0x1);  // Whose turn it is to propose.
+  host.allocator->on_peer_reachable(host.now, lower, host.out);
+  host.allocator->on_gossip(
+      host.now, kB, Topic::Ring, encode(ElectorNews{{{lower, {}}}}), host.out);
+  host.settle();
+
+  host.allocator->prime(host.now, RequestId(1), host.out);
+  host.settle();
+  host.now += std::chrono::milliseconds(50);
+  host.allocator->on_deadline(host.now, host.out);
+
+  ASSERT_EQ(host.out.size(), 1U);
+  const auto told = decode_ring_gossip(std::get<GossipAll>(host.out[0]).payload).value();
+  EXPECT_EQ(std::get<ElectorNews>(told).claims, (ElectorClaims{{lower, {}}}));
 }
 
 TEST(Allocator, ANeighbourIsToldOfTheElectorsItDoesNotKnow) {
