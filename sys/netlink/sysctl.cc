@@ -52,8 +52,7 @@ Result<Ok> ensure_sysctl(const std::string& name, std::string_view value) {
 }
 
 Result<Ok> silence_ipv6(const std::string& link) {
-  constexpr std::string_view kAddressGenerationNone = "1";  // IN6_ADDR_GEN_MODE_NONE
-  return set_sysctl("net/ipv6/conf/" + link + "/addr_gen_mode", kAddressGenerationNone);
+  return set_sysctl("net/ipv6/conf/" + link + "/disable_ipv6", "1");
 }
 
 Result<Ok> ensure_ipv6_forwarding() {

@@ -18,8 +18,9 @@ Result<Ok> set_sysctl(const std::string& name, std::string_view value);
 // when they are written.
 Result<Ok> ensure_sysctl(const std::string& name, std::string_view value);
 
-// A bridge port is a piece of wire: with IPv6 link-local addresses it would speak on its own. To be
-// called before the link is up.
+// A bridge port is a piece of wire: with IPv6 it would speak on its own, and its reports of the
+// groups it has joined would be flooded to all hosts even if it had no address. To be called before
+// the link is up.
 Result<Ok> silence_ipv6(const std::string& link);
 
 // Turns forwarding of IPv6 on. A host that has its own way out from router advertisements goes on

@@ -704,7 +704,7 @@ TEST(KernelNetdev, HostEndsDoNotSpeakIpv6OnTheirOwn) {
   ASSERT_TRUE(world->netdev().ensure_vxlan(kExternal).ok());
 
   EXPECT_THAT(world->netdev().addresses("vx0").value(), IsEmpty());
-  EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/host/addr_gen_mode"), "1\n");
+  EXPECT_EQ(run("cat /proc/sys/net/ipv6/conf/host/disable_ipv6"), "1\n");
 }
 
 TEST(KernelNetdev, ReadsEveryNextHopOfARoute) {
