@@ -229,9 +229,13 @@ Result<Ok> Database::apply(const StoreBatch& batch) {
   if (batch.empty()) {
     return Ok{};
   }
-  WEFT_TRY(run(begin_, "BEGIN IMMEDIATE"));
+  // A statement by itself is a transaction; the first write to a table may take two.
+  const bool is_lone = batch.size() == 1 && tables_.contains(batch.front().table);
+  if (!is_lone) {
+    WEFT_TRY(run(begin_, "BEGIN IMMEDIATE"));
+  }
   Result<Ok> written = write_all(batch);
-  if (written.ok()) {
+  if (written.ok() && !is_lone) {
     written = run(commit_, "COMMIT");
   }
   if (!written.ok()) {

@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <fmt/format.h>
 
+#include "base/assert.h"
 #include "base/overloaded.h"
 #include "base/rng.h"
 #include "sys/core_driver.h"
@@ -125,7 +126,8 @@ class IpamService::Impl {
       return answer != nullptr && answer->request == id;
     };
     return std::any_of(queue_.begin(), queue_.end(), answers)
-           || std::any_of(storing_.begin(), storing_.end(), answers);
+           || std::any_of(storing_.begin(), storing_.end(), answers)
+           || std::any_of(leaving_.begin(), leaving_.end(), answers);
   }
 
   void enqueue(Step step) {
@@ -210,14 +212,18 @@ class IpamService::Impl {
     }
   }
 
+  // Whoever is told may ask, release and cancel: what that sets off waits in the queue.
   void perform(Steps steps) {
-    for (Step& step : steps) {
+    WEFT_ASSERT(leaving_.empty());
+    leaving_ = std::move(steps);
+    for (Step& step : leaving_) {
       std::visit(overloaded{
                      [this](AllocatorAction&& action) { perform(std::move(action)); },
                      [](OnReleased&& on_released) { on_released(); },
                  },
                  std::move(step));
     }
+    leaving_.clear();
   }
 
   void perform(AllocatorAction action) {
@@ -233,7 +239,7 @@ class IpamService::Impl {
                                              "one was stored; ask again"};
                      }
                      if (!caller.empty()) {
-                       answer_later(std::move(caller.mapped()), std::move(answer.result));
+                       caller.mapped()(answer.result);
                      }
                    },
                    [this](PeerRemoved&& removed) {
@@ -278,6 +284,7 @@ class IpamService::Impl {
   boost::asio::steady_timer retry_;
   Steps queue_;
   Steps storing_;                            // What leaves once the batch is on disk.
+  Steps leaving_;                            // What leaves now.
   std::shared_ptr<const StoreBatch> batch_;  // Null while nothing is being stored.
   bool turn_posted_ = false;
   TimePoint write_started_{};

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
@@ -47,7 +49,10 @@ HttpConnection::HttpConnection(Socket socket, std::chrono::milliseconds request_
     : stream_(std::move(socket)),
       buffer_(kBufferMax),
       request_max_(request_max),
-      owner_(&owner) {}
+      owner_(&owner) {
+  Error ignored;  // Then writing waits for a client that does not take its answer.
+  stream_.socket().non_blocking(true, ignored);
+}
 
 void HttpConnection::close() {
   owner_ = nullptr;
@@ -66,6 +71,7 @@ void HttpConnection::finish() {
 // The next request may take its time to begin, unless it has begun behind the last one.
 void HttpConnection::await() {
   if (buffer_.size() > 0) {
+    begin_request();
     read();
   } else {
     stream_.expires_after(kIdleMax);
@@ -85,13 +91,24 @@ void HttpConnection::on_first(const Error& error, std::size_t size) {
     return finish();  // The client left, or idled too long.
   }
   buffer_.commit(size);
-  read();
+  begin_request();
+  // Most requests are all here: to read() them would take a timer and another turn of the strand.
+  parser_->eager(true);
+  Error unparsed;
+  buffer_.consume(parser_->put(buffer_.data(), unparsed));
+  if (!parser_->is_done() && (!unparsed || unparsed == http::error::need_more)) {
+    return read();
+  }
+  on_read(unparsed);
 }
 
-void HttpConnection::read() {
+void HttpConnection::begin_request() {
   parser_.emplace();
   parser_->body_limit(kBodyMax);
   parser_->header_limit(kHeaderMax);
+}
+
+void HttpConnection::read() {
   stream_.expires_after(request_max_);
   http::async_read(
       stream_, buffer_, *parser_, [self = shared_from_this()](const Error& error, std::size_t) {
@@ -130,17 +147,23 @@ void HttpConnection::on_read(const Error& error) {
   awaiting_answer_ = true;
   ++request_number_;
   stream_.expires_never();
-  watch_for_hangup();
   owner_->on_request(*this, std::move(request));
+  // What is answered within a turn of the strand is not worth a system call.
+  asio::post(stream_.get_executor(), [self = shared_from_this(), number = request_number_] {
+    self->watch_for_hangup(number);
+  });
 }
 
-void HttpConnection::watch_for_hangup() {
-  stream_.socket().async_wait(
-      Socket::wait_read, [self = shared_from_this(), number = request_number_](const Error& error) {
-        if (!error) {
-          self->on_readable(number);
-        }
-      });
+void HttpConnection::watch_for_hangup(std::uint64_t request_number) {
+  if (!awaiting_answer_ || request_number != request_number_) {
+    return;
+  }
+  stream_.socket().async_wait(Socket::wait_read,
+                              [self = shared_from_this(), request_number](const Error& error) {
+                                if (!error) {
+                                  self->on_readable(request_number);
+                                }
+                              });
 }
 
 void HttpConnection::on_readable(std::uint64_t request_number) {
@@ -179,11 +202,17 @@ void HttpConnection::write(HttpResponse response, bool keep_alive) {
   response_->keep_alive(keep_alive);
   response_->body() = std::move(response.body);
   response_->prepare_payload();
+  unwritten_.emplace(*response_);
+  const auto self = shared_from_this();  // The owner may let go of us once it is written.
+  Error error;
+  http::write(stream_.socket(), *unwritten_, error);
+  if (error != asio::error::would_block) {
+    return on_written(error);
+  }
   stream_.expires_after(request_max_);
-  http::async_write(
-      stream_, *response_, [self = shared_from_this()](const Error& error, std::size_t) {
-        self->on_written(error);
-      });
+  http::async_write(stream_, *unwritten_, [self](const Error& late_error, std::size_t) {
+    self->on_written(late_error);
+  });
 }
 
 void HttpConnection::on_written(const Error& error) {

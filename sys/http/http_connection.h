@@ -15,6 +15,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
 
 #include "sys/http_server.h"
@@ -51,12 +52,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   using Error = boost::system::error_code;
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   using Response = boost::beast::http::response<boost::beast::http::string_body>;
+  using Serializer = boost::beast::http::response_serializer<boost::beast::http::string_body>;
 
   void await();
   void on_first(const Error& error, std::size_t size);
+  void begin_request();
   void read();
   void on_read(const Error& error);
-  void watch_for_hangup();
+  void watch_for_hangup(std::uint64_t request_number);
   void on_readable(std::uint64_t request_number);
   void refuse(unsigned status, const std::string& reason);
   void write(HttpResponse response, bool keep_alive);
@@ -69,6 +72,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   boost::beast::flat_buffer buffer_;
   std::optional<Parser> parser_;
   std::optional<Response> response_;
+  std::optional<Serializer> unwritten_;  // What is still to be written of it.
   std::chrono::milliseconds request_max_;
   Owner* owner_;                      // Null once closed.
   std::uint64_t request_number_ = 0;  // Tells the hang-up watch of an earlier request apart.
