@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <functional>
 
 #include <fmt/format.h>
 #define ZLIB_CONST  // It does not write to what it reads.
@@ -16,6 +20,7 @@ constexpr std::uint8_t kPacked = 0;  // What a deflated frame begins with.
 // Negative: a stream without zlib's header. Records are small, and what is alike is near: 4 KiB,
 // and more memory for finding it, save another twentieth.
 constexpr int kWindowBits = -11;
+constexpr std::size_t kWindowSize = std::size_t{1} << 11U;
 constexpr int kMemoryLevel = 3;
 constexpr int kLevel = 6;
 // What a flush ends with: the length of an empty stored block.
@@ -52,24 +57,92 @@ Result<Ok> inflate_into(z_stream& stream, Bytes& out, std::size_t size_max) {
   }
 }
 
-}  // namespace
+// What can be referred to after `said`. Takes no more memory than that.
+void remember(Bytes& window, ByteView said) {
+  said = said.last(std::min(said.size(), kWindowSize));
+  const std::size_t kept = std::min(window.size(), kWindowSize - said.size());
+  window.erase(window.begin(), window.end() - static_cast<std::ptrdiff_t>(kept));
+  window.reserve(kept + said.size());
+  window.insert(window.end(), said.begin(), said.end());
+}
 
-// zlib's state points back at its stream, so it stays where it is.
-struct Deflater::Stream {
-  Stream() {
+// Where zlib keeps its state while a frame is packed or unpacked: on the stack, as a thousand
+// simulated peers would otherwise spend a seventh of their time allocating it. A zlib that needs
+// more than those known (18 and 10 KB) gets it from the heap.
+class Arena {
+ public:
+  explicit Arena(z_stream& stream) {
+    stream.opaque = this;
+    stream.zalloc = [](voidpf self, uInt count, uInt size) -> voidpf {
+      return static_cast<Arena*>(self)->take(std::size_t{count} * size);
+    };
+    stream.zfree = [](voidpf self, voidpf piece) { static_cast<Arena*>(self)->give(piece); };
+  }
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+ private:
+  static constexpr std::size_t kSize = std::size_t{24} << 10U;
+  static constexpr std::size_t kAlignment = alignof(std::max_align_t);
+
+  void* take(std::size_t size) {
+    if (size > kSize - used_) {
+      return std::malloc(size);
+    }
+    void* const piece = bytes_.data() + used_;
+    used_ = std::min(kSize, (used_ + size + kAlignment - 1) / kAlignment * kAlignment);
+    return piece;
+  }
+  void give(void* piece) {
+    const auto* const at = static_cast<const std::byte*>(piece);
+    if (std::less<>()(at, bytes_.data()) || !std::less<>()(at, bytes_.data() + kSize)) {
+      std::free(piece);
+    }
+  }
+
+  std::size_t used_ = 0;
+  alignas(kAlignment) std::array<std::byte, kSize> bytes_;  // Not initialised: zlib does it.
+};
+
+// zlib's state, which points back at it, so it stays where it is. It begins where the stream of
+// `window` stands: between two frames that is on an octet's border, and nothing else is known of
+// them.
+struct DeflateState {
+  explicit DeflateState(ByteView window) {
     const int code =
         deflateInit2(&zlib, kLevel, Z_DEFLATED, kWindowBits, kMemoryLevel, Z_DEFAULT_STRATEGY);
     WEFT_ASSERT(code == Z_OK);  // Else the process is out of memory.
+    if (!window.empty()) {
+      const int set = deflateSetDictionary(&zlib, window.data(), static_cast<uInt>(window.size()));
+      WEFT_ASSERT(set == Z_OK);
+    }
   }
-  ~Stream() { (void)deflateEnd(&zlib); }  // It says that data was pending: nobody wants it.
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
+  ~DeflateState() { (void)deflateEnd(&zlib); }  // It says that the stream has no end.
+  DeflateState(const DeflateState&) = delete;
+  DeflateState& operator=(const DeflateState&) = delete;
 
   z_stream zlib{};
+  Arena arena{zlib};
 };
 
-Deflater::Deflater() = default;
-Deflater::~Deflater() = default;
+struct InflateState {
+  explicit InflateState(ByteView window) {
+    const int code = inflateInit2(&zlib, kWindowBits);
+    WEFT_ASSERT(code == Z_OK);  // Else the process is out of memory.
+    if (!window.empty()) {
+      const int set = inflateSetDictionary(&zlib, window.data(), static_cast<uInt>(window.size()));
+      WEFT_ASSERT(set == Z_OK);
+    }
+  }
+  ~InflateState() { (void)inflateEnd(&zlib); }
+  InflateState(const InflateState&) = delete;
+  InflateState& operator=(const InflateState&) = delete;
+
+  z_stream zlib{};
+  Arena arena{zlib};
+};
+
+}  // namespace
 
 Bytes Deflater::pack(TimePoint now, ByteView frame) {
   WEFT_ASSERT(!Inflater::is_packed(frame));
@@ -77,10 +150,8 @@ Bytes Deflater::pack(TimePoint now, ByteView frame) {
     return to_bytes(frame);
   }
   used_ = now;
-  if (stream_ == nullptr) {
-    stream_ = std::make_unique<Stream>();
-  }
-  z_stream& zlib = stream_->zlib;
+  DeflateState state(window_);
+  z_stream& zlib = state.zlib;
   // The bound is for Z_FINISH; a flush adds an empty block and may split what is buffered.
   Bytes out(1 + deflateBound(&zlib, frame.size()) + 64);
   out.front() = kPacked;
@@ -95,41 +166,24 @@ Bytes Deflater::pack(TimePoint now, ByteView frame) {
   WEFT_ASSERT(out.size() > kTail.size());
   WEFT_ASSERT(std::equal(kTail.begin(), kTail.end(), out.end() - kTail.size()));
   out.resize(out.size() - kTail.size());
+  remember(window_, frame);
   return out;
 }
 
 bool Deflater::rest(TimePoint now) {
-  if (stream_ == nullptr || now - used_ < kDeflateRest) {
+  if (window_.empty() || now - used_ < kDeflateRest) {
     return false;
   }
-  stream_.reset();
+  window_ = {};
   return true;
 }
 
-struct Inflater::Stream {
-  Stream() {
-    const int code = inflateInit2(&zlib, kWindowBits);
-    WEFT_ASSERT(code == Z_OK);  // Else the process is out of memory.
-  }
-  ~Stream() { (void)inflateEnd(&zlib); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-
-  z_stream zlib{};
-};
-
-Inflater::Inflater() = default;
-Inflater::~Inflater() = default;
-
 Result<Bytes> Inflater::unpack(ByteView frame, std::size_t size_max) {
   WEFT_ASSERT(is_packed(frame));
-  if (stream_ == nullptr) {
-    stream_ = std::make_unique<Stream>();
-  }
-  z_stream& zlib = stream_->zlib;
+  InflateState state(window_);
+  z_stream& zlib = state.zlib;
   const ByteView body = frame.subspan(1);
   Bytes out(std::min(std::max(kGrowth * body.size(), kOutputMin), size_max + 1));
-  zlib.total_out = 0;
   set_input(zlib, body);
   WEFT_TRY(inflate_into(zlib, out, size_max));
   set_input(zlib, kTail);
@@ -138,11 +192,12 @@ Result<Bytes> Inflater::unpack(ByteView frame, std::size_t size_max) {
   if (out.size() > size_max) {
     return Error{Errc::Invalid, fmt::format("a frame inflates to more than {} bytes", size_max)};
   }
+  remember(window_, out);
   return out;
 }
 
 void Inflater::begin_anew() {
-  stream_.reset();
+  window_ = {};
 }
 
 }  // namespace weft::router

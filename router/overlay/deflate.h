@@ -6,9 +6,10 @@
 // frame begins with a zero octet, which no message does (proto/mesh.proto), so small frames go as
 // they are. The window is 2 KiB: an inflater that is given more refuses it.
 //
-// A stream costs its sender 18 KB and its receiver 10, so it begins with the first frame that is
-// worth it and ends some time after the last: the sender says so (Heartbeat), and the next begins
-// anew.
+// zlib's state for a stream takes its sender 18 KB and its receiver 10. It is there while a frame
+// is packed or unpacked; between two, either end keeps what was said last, which is all that the
+// next frame can refer to. That goes, too, some time after the last frame: the sender says so
+// (Heartbeat), and the next begins anew.
 //
 // Pure; lives on the control strand. What arrives is a peer's: the worst it does is an Error, after
 // which the connection is of no use.
@@ -16,7 +17,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <memory>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -32,11 +32,6 @@ inline constexpr Duration kDeflateRest = std::chrono::seconds(5);
 
 class Deflater {
  public:
-  Deflater();
-  ~Deflater();
-  Deflater(const Deflater&) = delete;
-  Deflater& operator=(const Deflater&) = delete;
-
   // The frame as it travels.
   Bytes pack(TimePoint now, ByteView frame);
   // Ends a stream that has not been used for a while: the other end has to be told before the next
@@ -44,18 +39,12 @@ class Deflater {
   bool rest(TimePoint now);
 
  private:
-  struct Stream;
-  std::unique_ptr<Stream> stream_;
+  Bytes window_;  // Empty: no stream has begun.
   TimePoint used_{};
 };
 
 class Inflater {
  public:
-  Inflater();
-  ~Inflater();
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
   static bool is_packed(ByteView frame) { return !frame.empty() && frame.front() == 0; }
   // Precondition: is_packed(frame). At most `size_max` bytes.
   Result<Bytes> unpack(ByteView frame, std::size_t size_max);
@@ -63,8 +52,7 @@ class Inflater {
   void begin_anew();
 
  private:
-  struct Stream;
-  std::unique_ptr<Stream> stream_;
+  Bytes window_;
 };
 
 }  // namespace weft::router

@@ -56,8 +56,7 @@ class MeshScale : public ::testing::Test {
     Cluster::Options options{.peers = peers, .seed = seed_or(11)};
     options.watch = MeshNode::Watch::Counts;
     options.latency = milliseconds(20);
-    // zlib's streams of a thousand peers take 150 MB and half as much CPU again; what they save is
-    // told by mesh_cost.
+    // Deflating takes half as much CPU again; what it saves is told by mesh_cost.
     options.deflates = false;
     return options;
   }

@@ -1,11 +1,14 @@
 #include "router/overlay/deflate.h"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include "base/rng.h"
 
@@ -85,6 +88,67 @@ TEST(Deflate, AStreamEndsWhenItHasRestedAndTheNextBeginsAnew) {
   const Bytes packed = deflater.pack(kStart + kDeflateRest, original);
   EXPECT_GT(packed.size(), 50U);  // Nothing of before is referred to.
   EXPECT_EQ(inflater.unpack(packed, kSizeMax).value(), original);
+}
+
+// Builds of version 0.1 keep one state of zlib for a whole conversation, in either direction.
+class LongStream {
+ public:
+  LongStream() {
+    EXPECT_EQ(deflateInit2(&out_, 6, Z_DEFLATED, -11, 3, Z_DEFAULT_STRATEGY), Z_OK);
+    EXPECT_EQ(inflateInit2(&in_, -11), Z_OK);
+  }
+  ~LongStream() {
+    (void)deflateEnd(&out_);
+    (void)inflateEnd(&in_);
+  }
+  LongStream(const LongStream&) = delete;
+  LongStream& operator=(const LongStream&) = delete;
+
+  Bytes pack(Bytes frame) {
+    Bytes packed(1 + 2 * frame.size() + 64);
+    run(out_, deflate, frame, {packed.data() + 1, packed.size() - 1});
+    packed.resize(packed.size() - out_.avail_out - kTail.size());
+    return packed;
+  }
+  Bytes unpack(Bytes packed) {
+    packed.erase(packed.begin());
+    packed.insert(packed.end(), kTail.begin(), kTail.end());
+    Bytes frame(kSizeMax);
+    run(in_, inflate, packed, frame);
+    frame.resize(frame.size() - in_.avail_out);
+    return frame;
+  }
+
+ private:
+  static constexpr std::array<std::uint8_t, 4> kTail{0x00, 0x00, 0xff, 0xff};
+
+  static void run(z_stream& stream,
+                  int (*step)(z_streamp, int),
+                  Bytes& from,
+                  std::span<std::uint8_t> to) {
+    stream.next_in = from.data();
+    stream.avail_in = static_cast<uInt>(from.size());
+    stream.next_out = to.data();
+    stream.avail_out = static_cast<uInt>(to.size());
+    EXPECT_EQ(step(&stream, Z_SYNC_FLUSH), Z_OK);
+    EXPECT_EQ(stream.avail_in, 0U);
+  }
+
+  z_stream out_{};
+  z_stream in_{};
+};
+
+TEST(Deflate, UnderstandsAndIsUnderstoodByWhoKeepsOneStateForAll) {
+  Rng rng(1);
+  Deflater deflater;
+  Inflater inflater;
+  LongStream other;
+
+  for (int i = 0; i < 2000; ++i) {
+    const Bytes original = frame(rng, kDeflateMin + rng.below(i % 10 == 0 ? 5'000 : 300));
+    EXPECT_EQ(inflater.unpack(other.pack(original), kSizeMax).value(), original);
+    EXPECT_EQ(other.unpack(deflater.pack(kStart, original)), original);
+  }
 }
 
 TEST(Inflate, RefusesAFrameThatBecomesTooLarge) {
