@@ -67,6 +67,9 @@ struct in6_addr {
     __be32 u6_addr32[4];
   } in6_u;
 };
+typedef struct {
+  long long counter;
+} atomic64_t;
 struct sock_common {
   __be32 skc_daddr;
   __be32 skc_rcv_saddr;
@@ -77,6 +80,7 @@ struct sock_common {
   possible_net_t skc_net;
   struct in6_addr skc_v6_daddr;
   struct in6_addr skc_v6_rcv_saddr;
+  atomic64_t skc_cookie;
 };
 struct sock {
   struct sock_common __sk_common;
@@ -119,6 +123,10 @@ const volatile __u32 weft_pid_namespace = 0;
 
 // include/linux/proc_ns.h: that of the host, in which every process has the number of its own.
 #define PROC_PID_INIT_INO 0xeffffffcU
+
+// Tracepoints may have a socket's cookie made, as Linux lets them since 5.12. Before,
+// weft_connect4, weft_connect6 and weft_accepted do, which run just before.
+const volatile __u32 weft_makes_cookies = 1;
 
 // weft_sent and weft_received are attached.
 const volatile __u32 weft_has_lengths = 0;
@@ -284,6 +292,14 @@ static __always_inline void tell(__u64 now) {
   bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
 }
 
+// A hint: of two that open at once, one may be taken for the first, too. What atomic operations
+// give back is to be had since Linux 5.12.
+static __always_inline __s64 change_open(struct weft_kind* kind, __s64 by) {
+  const __s64 before = kind->open;
+  __sync_fetch_and_add(&kind->open, by);
+  return before;
+}
+
 static __always_inline void tell_begin(const struct weft_flow_key* key) {
   const __u64 now = bpf_ktime_get_ns();
   struct weft_kind* kind = kind_of(key, 1);
@@ -292,7 +308,7 @@ static __always_inline void tell_begin(const struct weft_flow_key* key) {
   }
   const int is_news = now - kind->seen > NEWS_AFTER;
   kind->seen = now;
-  if (key->transport == IPPROTO_TCP && __sync_fetch_and_add(&kind->open, 1) <= 0) {
+  if (key->transport == IPPROTO_TCP && change_open(kind, 1) <= 0) {
     kind->since = now;
   }
   if (is_news) {
@@ -303,7 +319,7 @@ static __always_inline void tell_begin(const struct weft_flow_key* key) {
 static __always_inline void tell_end(const struct weft_flow_key* key) {
   const __u64 now = bpf_ktime_get_ns();
   struct weft_kind* kind = kind_of(key, 0);
-  if (kind && __sync_fetch_and_add(&kind->open, -1) == 1 && now - kind->since > END_NEWS_AFTER) {
+  if (kind && change_open(kind, -1) == 1 && now - kind->since > END_NEWS_AFTER) {
     tell(now);
   }
 }
@@ -379,6 +395,11 @@ static __always_inline void on_close(const struct sock* sk, int before, __u64 co
   bpf_map_delete_elem(&weft_openers, &cookie);
 }
 
+static __always_inline __u64 cookie_of(const struct sock* sk) {
+  return weft_makes_cookies ? bpf_get_socket_cookie((void*)sk)
+                            : (__u64)sk->__sk_common.skc_cookie.counter;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int weft_state(__u64* ctx) {
   const struct sock* sk = (const struct sock*)ctx[0];
@@ -391,7 +412,10 @@ int weft_state(__u64* ctx) {
   if (after != TCP_SYN_SENT && after != TCP_ESTABLISHED && after != TCP_CLOSE) {
     return 0;
   }
-  const __u64 cookie = bpf_get_socket_cookie((void*)sk);
+  const __u64 cookie = cookie_of(sk);
+  if (cookie == 0) {
+    return 0;  // Nobody has made one: it began before these programs were there.
+  }
   if (after == TCP_SYN_SENT) {
     on_connect(sk, cookie);
   } else if (after == TCP_ESTABLISHED) {
@@ -509,14 +533,25 @@ static __always_inline int on_datagram6(struct bpf_sock_addr* ctx, int sends) {
 // A socket for datagrams that gets a peer is shown by sock_diag, and not seen again here: that
 // there is something to be looked for in its namespace is an entry in which nothing is counted.
 static __always_inline int on_peer(struct bpf_sock_addr* ctx) {
+  if (!weft_makes_cookies) {
+    bpf_get_socket_cookie(ctx);
+  }
   if (ctx->protocol == IPPROTO_UDP) {
-    if (ctx->sk) {
+    if (weft_has_lengths && ctx->sk) {
       bpf_sk_storage_delete(&weft_peers, ctx->sk);
     }
     struct task_struct* task = (struct task_struct*)bpf_get_current_task();
     struct weft_flow_key key = {.netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum),
                                 .transport = IPPROTO_UDP};
     flow_of(&key);
+  }
+  return 1;
+}
+
+SEC("sockops")
+int weft_accepted(struct bpf_sock_ops* ctx) {
+  if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+    bpf_get_socket_cookie(ctx);
   }
   return 1;
 }

@@ -100,32 +100,8 @@ class BpfConnections final : public ConnectionSource {
     if (skeleton_) {
       return Ok{};
     }
-    const BpfLog log;
-    Skeleton skeleton(connections__open());
-    if (!skeleton) {
-      return failure("open BPF object", errno, log);
-    }
-    skeleton->rodata->weft_pid_namespace = pid_namespace(host_);
-    has_lengths_ = octets_ == DatagramOctets::IfPossible && has_tracepoint("sock_send_length")
-                   && has_tracepoint("sock_recv_length");
-    skeleton->rodata->weft_has_lengths = has_lengths_ ? 1 : 0;
-    for (bpf_program* const program : {skeleton->progs.weft_sent, skeleton->progs.weft_received}) {
-      bpf_program__set_autoload(program, has_lengths_);
-    }
-    if (const int error = connections__load(skeleton.get()); error != 0) {
-      return failure("load BPF programs", error, log);
-    }
-    Ring ring(ring_buffer__new(bpf_map__fd(skeleton->maps.weft_news), count_news, &news_, nullptr));
-    if (!ring) {
-      return failure("open BPF ring buffer", errno, log);
-    }
-    if (const int error = connections__attach(skeleton.get()); error != 0) {
-      return failure("attach BPF programs", error, log);
-    }
-    datagrams_missing_ = attach_datagrams(*skeleton, host_);
-    skeleton_ = std::move(skeleton);
-    ring_ = std::move(ring);
-    return Ok{};
+    auto started = start(Cookies::MadeByTracepoint);
+    return started.ok() || start(Cookies::MadeByHooks).ok() ? Result<Ok>(Ok{}) : started;
   }
 
   void stop() override {
@@ -194,8 +170,49 @@ class BpfConnections final : public ConnectionSource {
   using Skeleton = std::unique_ptr<connections, Close>;
   using Ring = std::unique_ptr<ring_buffer, Close>;
 
+  // Of sockets. Before Linux 5.12 the hooks of cgroups have to see a socket first.
+  enum class Cookies : std::uint8_t { MadeByTracepoint, MadeByHooks };
+
+  Result<Ok> start(Cookies cookies) {
+    const BpfLog log;
+    Skeleton skeleton(connections__open());
+    if (!skeleton) {
+      return failure("open BPF object", errno, log);
+    }
+    skeleton->rodata->weft_pid_namespace = pid_namespace(host_);
+    has_lengths_ = octets_ == DatagramOctets::IfPossible && has_tracepoint("sock_send_length")
+                   && has_tracepoint("sock_recv_length");
+    skeleton->rodata->weft_has_lengths = has_lengths_ ? 1 : 0;
+    for (bpf_program* const program : {skeleton->progs.weft_sent, skeleton->progs.weft_received}) {
+      bpf_program__set_autoload(program, has_lengths_);
+    }
+    for (bpf_map* const map : {skeleton->maps.weft_datagrams, skeleton->maps.weft_peers}) {
+      bpf_map__set_autocreate(map, has_lengths_);  // Linux before 5.11 has no storage of tasks.
+    }
+    const bool is_hooked = cookies == Cookies::MadeByHooks;
+    skeleton->rodata->weft_makes_cookies = is_hooked ? 0 : 1;
+    bpf_program__set_autoload(skeleton->progs.weft_accepted, is_hooked);
+    if (const int error = connections__load(skeleton.get()); error != 0) {
+      return failure("load BPF programs", error, log);
+    }
+    Ring ring(ring_buffer__new(bpf_map__fd(skeleton->maps.weft_news), count_news, &news_, nullptr));
+    if (!ring) {
+      return failure("open BPF ring buffer", errno, log);
+    }
+    if (const int error = connections__attach(skeleton.get()); error != 0) {
+      return failure("attach BPF programs", error, log);
+    }
+    datagrams_missing_ = attach_hooks(*skeleton, host_, cookies);
+    if (is_hooked && !datagrams_missing_.empty()) {
+      return Error{Errc::Unavailable, "before Linux 5.12: " + datagrams_missing_};
+    }
+    skeleton_ = std::move(skeleton);
+    ring_ = std::move(ring);
+    return Ok{};
+  }
+
   // Below the root all processes are, whichever hierarchy limits them. Says why not.
-  static std::string attach_datagrams(connections& skeleton, const HostPaths& host) {
+  static std::string attach_hooks(connections& skeleton, const HostPaths& host, Cookies cookies) {
     const int root = open_cgroup_root(host);
     if (root < 0) {
       return "no cgroup2 is mounted";
@@ -215,6 +232,9 @@ class BpfConnections final : public ConnectionSource {
     attach(skeleton.progs.weft_connect6, skeleton.links.weft_connect6);
     attach(skeleton.progs.weft_send6, skeleton.links.weft_send6);
     attach(skeleton.progs.weft_receive6, skeleton.links.weft_receive6);
+    if (cookies == Cookies::MadeByHooks) {
+      attach(skeleton.progs.weft_accepted, skeleton.links.weft_accepted);
+    }
     ::close(root);
     return missing;
   }
