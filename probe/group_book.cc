@@ -1,6 +1,7 @@
 #include "probe/group_book.h"
 
 #include <algorithm>
+#include <chrono>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,10 @@
 
 namespace weft::probe {
 namespace {
+
+// The least time that a share of the CPU is told of: looks for news may be 20 ms apart, and a quota
+// is given for 100 ms at a time.
+constexpr Duration kSpanMin = std::chrono::milliseconds(500);
 
 // Nothing if it has begun anew.
 std::uint64_t rate(std::uint64_t before, std::uint64_t now, Duration elapsed) {
@@ -30,17 +35,23 @@ void add(const GroupFacts& more, GroupFacts& sum) {
 
 // A group that was not there at the look before has used all of its time since, but no more than
 // there is: an old one may get its first process only now.
-double GroupBook::cpu_percent(const Sample& sample,
-                              const Known* before,
-                              const ObservedGroup& now) const {
-  if (!has_previous_ || !now.cpu || (before != nullptr && !before->group.cpu)) {
-    return 0;
+GroupBook::CpuShare GroupBook::cpu_share(const Sample& sample,
+                                         const Known* before,
+                                         const ObservedGroup& now) const {
+  CpuShare share{.at = sample.at, .used = now.cpu, .percent = 0};
+  if (!has_previous_ || !now.cpu || (before != nullptr && !before->cpu.used)) {
+    return share;
   }
-  const Duration base = before == nullptr ? Duration::zero() : *before->group.cpu;
+  const TimePoint since = before == nullptr ? previous_at_ : before->cpu.at;
+  if (before != nullptr && sample.at - since < kSpanMin) {
+    return before->cpu;
+  }
+  const Duration base = before == nullptr ? Duration::zero() : *before->cpu.used;
   const Duration used = *now.cpu < base ? *now.cpu : *now.cpu - base;
-  const Duration elapsed = sample.at - previous_at_;
+  const Duration elapsed = std::max(sample.at - since, kSpanMin);
   const double all = percent_of(elapsed * sample.host.cpu_count, elapsed);
-  return std::min(percent_of(used, elapsed), all);
+  share.percent = std::min(percent_of(used, elapsed), all);
+  return share;
 }
 
 GroupBook::Known GroupBook::digest_group(const Sample& sample,
@@ -49,7 +60,7 @@ GroupBook::Known GroupBook::digest_group(const Sample& sample,
   const auto found = known_.find(path);
   const Known* const before = found == known_.end() ? nullptr : &found->second;
   Known known{.group = group,
-              .cpu_percent = cpu_percent(sample, before, group),
+              .cpu = cpu_share(sample, before, group),
               .details_at = sample.at,
               .facts = {}};
   if (before != nullptr && group.remembered) {
@@ -102,7 +113,7 @@ void GroupBook::tell(const std::set<std::string_view>& paths, ContainerFacts& co
     const Known known = found == known_.end() ? Known{} : found->second;
     facts.counts_cpu = facts.counts_cpu && known.group.cpu;
     facts.counts_memory = facts.counts_memory && known.group.memory_bytes;
-    usage.cpu_percent += known.cpu_percent;
+    usage.cpu_percent += known.cpu.percent;
     usage.memory_bytes += known.group.memory_bytes.value_or(0);
     add(known.facts, facts);
   }

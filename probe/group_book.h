@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -25,9 +26,14 @@ class GroupBook {
               std::vector<ContainerFacts>& containers);
 
  private:
+  struct CpuShare {
+    TimePoint at{};                // Until when it is the share,
+    std::optional<Duration> used;  // and what had been used in all by then.
+    double percent = 0;            // Of one CPU.
+  };
   struct Known {
     ObservedGroup group;
-    double cpu_percent = 0;
+    CpuShare cpu;
     TimePoint details_at{};  // Of the look at which all but the CPU time was read.
     GroupFacts facts;        // As of then.
   };
@@ -38,7 +44,7 @@ class GroupBook {
                      const ObservedGroup& group) const;
   // `paths` are those of all groups that the container's processes are in.
   void tell(const std::set<std::string_view>& paths, ContainerFacts& container) const;
-  double cpu_percent(const Sample& sample, const Known* before, const ObservedGroup& now) const;
+  CpuShare cpu_share(const Sample& sample, const Known* before, const ObservedGroup& now) const;
 
   bool has_previous_ = false;
   TimePoint previous_at_{};

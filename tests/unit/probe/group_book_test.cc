@@ -126,6 +126,20 @@ TEST_F(GroupBookTest, MakesRatesOfWhatIsReadInTurnsFromOneReadingToTheNext) {
   EXPECT_EQ(after.group, read.group) << "as it was told";
 }
 
+// A quota is given for 100 ms at a time: within them a group uses all of a CPU, or nothing.
+TEST_F(GroupBookTest, TellsTheShareOfHalfASecondOrMore) {
+  sample_.groups[kPath] = {.cpu = 5s};
+  (void)look(10s);
+  sample_.groups[kPath].cpu = 5s + 100ms;
+  EXPECT_DOUBLE_EQ(look(11s).usage.cpu_percent, 10);
+
+  EXPECT_DOUBLE_EQ(look(11s + 20ms).usage.cpu_percent, 10);
+  sample_.groups[kPath].cpu = 5s + 110ms;
+  EXPECT_DOUBLE_EQ(look(11s + 40ms).usage.cpu_percent, 10);
+  sample_.groups[kPath].cpu = 5s + 200ms;
+  EXPECT_DOUBLE_EQ(look(11s + 500ms).usage.cpu_percent, 20);
+}
+
 TEST_F(GroupBookTest, KeepsUpWithLooksThatAreOneUponTheOther) {
   sample_.groups[kPath] = {.cpu = 5s};
   (void)look(10s);
