@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -89,6 +90,13 @@ std::string nickname_of(const std::vector<router::PeerStatus>& peers, PeerName n
     }
   }
   return "";
+}
+
+// Frames to whom nobody reaches have a path that says nothing of it while nothing is sent.
+bool is_reachable(const std::vector<router::PeerStatus>& peers, PeerName name) {
+  return std::any_of(peers.begin(), peers.end(), [name](const router::PeerStatus& peer) {
+    return peer.name == name && peer.reachable;
+  });
 }
 
 json::value microseconds_of(const std::optional<Duration>& duration) {
@@ -225,6 +233,7 @@ json::object to_json(const router::PathStatus& path,
                       {"path", text_of(path.path, status.peers)},
                       {"encrypted", path.encrypted},
                       {"lost", path.lost},
+                      {"reachable", is_reachable(status.peers, path.peer)},
                       {"rtt_us", microseconds_of(path.rtt)},
                       {"mtu", mtu == datapath.path_mtus.end() ? 0 : mtu->second},
                       {"switches", path.switches},

@@ -316,7 +316,9 @@ std::string paths_text(const json::value& paths) {
                         peer_label(path, "name"),
                         text_at(path, "path"),
                         flag_at(path, "encrypted") ? ", encrypted" : "",
-                        flag_at(path, "lost") ? " - nothing answers!" : "");
+                        flag_at(path, "lost")         ? " - nothing answers!"
+                        : !flag_at(path, "reachable") ? " - unreachable!"
+                                                      : "");
     if (!path.at("rtt_us").is_null()) {
       text += fmt::format(", rtt {:.2f} ms", path.at("rtt_us").to_number<double>() / 1000);
     }

@@ -55,11 +55,22 @@ function Info({ node }: { node: Summary }) {
 const cellOf = (connection: Connection, column: string): string =>
   format.cell(column, connection.metadata.find((item) => item.id === column)?.value ?? '');
 
-/** Trouble, and what there is a count of only while BPF counts: columns that are worth their room when there is something in them. */
-const RARE = new Set(['retransmits', 'packets_sent', 'packets_received', 'opened', 'failed']);
+/** Trouble: columns that are worth their room when there is something in them. */
+const RARE = new Set(['retransmits', 'opened', 'failed']);
+
+/** What is said below another cell, in small: there is no room for a column. */
+const PACKETS: Record<string, string> = { sent: 'packets_sent', received: 'packets_received' };
+const BELOW = new Set(Object.values(PACKETS));
 
 const isShown = (column: Column, connections: Connection[]): boolean =>
-  !RARE.has(column.id) || connections.some((item) => item.metadata.some((cell) => cell.id === column.id && cell.value !== '0'));
+  !BELOW.has(column.id) &&
+  (!RARE.has(column.id) || connections.some((item) => item.metadata.some((cell) => cell.id === column.id && cell.value !== '0')));
+
+/** Counted only while BPF counts. */
+function Packets({ connection, column }: { connection: Connection; column: string }) {
+  const count = PACKETS[column] ? cellOf(connection, PACKETS[column]) : '';
+  return count && count !== '0' ? <small>{count} pkt</small> : null;
+}
 
 function Connections({ table }: { table: NonNullable<Details['connections']>[number] }) {
   const [shown, more] = useMore(table.connections.length, ROWS, selected.value ?? '');
@@ -71,34 +82,37 @@ function Connections({ table }: { table: NonNullable<Details['connections']>[num
       <h3>
         {arrow} {table.label} <span class="count">{table.connections.length}</span>
       </h3>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Peer</th>
-            {columns.map((column: Column) => (
-              <th scope="col" key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
-                {column.label.replace(' B/s', '').replace(' µs', '')}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {table.connections.slice(0, shown).map((connection) => (
-            <tr key={connection.id}>
-              <td>
-                <button type="button" class="link" onClick={() => show({ node: connection.nodeId })} title={connection.labelMinor}>
-                  {connection.label}
-                </button>
-              </td>
+      <div class="wide" role="region" aria-label={table.label} tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Peer</th>
               {columns.map((column: Column) => (
-                <td key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
-                  {cellOf(connection, column.id)}
-                </td>
+                <th scope="col" key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
+                  {column.label.replace(' B/s', '').replace(' µs', '')}
+                </th>
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {table.connections.slice(0, shown).map((connection) => (
+              <tr key={connection.id}>
+                <td>
+                  <button type="button" class="link" onClick={() => show({ node: connection.nodeId })} title={connection.labelMinor}>
+                    {connection.label}
+                  </button>
+                </td>
+                {columns.map((column: Column) => (
+                  <td key={column.id} class={column.dataType === 'number' ? 'number' : ''}>
+                    {cellOf(connection, column.id)}
+                    <Packets connection={connection} column={column.id} />
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       {more}
     </section>
   );

@@ -166,7 +166,7 @@ export function TerminalPanel({ session }: { session: Session }) {
               if (!hasMoved.current) setError('The browser does not let a window be opened');
             }}
           >
-            ⧉
+            ↗
           </button>
         )}
         <button

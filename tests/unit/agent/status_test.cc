@@ -214,6 +214,19 @@ TEST(StatusText, ShowsHowFramesTravelAndWhatChangedThatTheLatestFirst) {
   const auto early = text.value().find("30 min ago: clear (the peer became known)");
   EXPECT_LT(late, early);
   EXPECT_NE(early, std::string::npos);
+  EXPECT_EQ(text.value().find("unreachable"), std::string::npos);
+}
+
+// Nothing is sent to it, so nothing has found out that the path leads nowhere.
+TEST(StatusText, SaysOfAPathThatItsPeerIsUnreachable) {
+  AgentStatus status = full_status();
+  router::PathStatus path;
+  path.peer = kGone;
+  status.datapath.paths = {path};
+
+  const auto text = status_text(part_of(to_json(status), StatusPart::Paths), StatusPart::Paths);
+
+  EXPECT_THAT(text.value(), HasSubstr(" clear - unreachable!"));
 }
 
 TEST(StatusText, ListsWhoOwnsTheRange) {
