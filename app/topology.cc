@@ -93,7 +93,8 @@ Filter::Filter(const Choice& choice) {
   stopped_ = is_chosen("stopped", "running");
   running_ = is_chosen("stopped", "stopped");
   const auto stacks = choice.find(kStackGroup);
-  for (std::string_view left = stacks == choice.end() ? "" : stacks->second; !left.empty();) {
+  std::string_view left = stacks == choice.end() ? std::string_view() : stacks->second;
+  while (!left.empty()) {
     const std::size_t end = std::min(left.find(','), left.size());
     if (end > 0) {
       stacks_.emplace(left.substr(0, end));

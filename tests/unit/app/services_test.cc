@@ -97,6 +97,19 @@ TEST(Services, AreChosenByTheirStacks) {
   EXPECT_FALSE(choice_of(*find_topology("hosts"), {{"namespace", "shelf"}}).contains("namespace"));
 }
 
+// Longer than what a std::string keeps within itself.
+TEST(Services, AreChosenByStacksOfLongNames) {
+  const Filter filter(
+      Choice{{std::string(kStackGroup), "a-shop-with-a-long-name,a-shelf-with-one-too"}});
+  Node node;
+  node.stacks = {"a-shop-with-a-long-name"};
+  EXPECT_FALSE(filter.hides(node));
+  node.stacks = {"a-shelf-with-one-too"};
+  EXPECT_FALSE(filter.hides(node));
+  node.stacks = {"a-shop"};
+  EXPECT_TRUE(filter.hides(node));
+}
+
 TEST(Services, OfferTheStacksThatThereAre) {
   const auto menu_of = [](const std::set<std::string>& stacks) {
     const boost::json::array menu = topologies_json([&](const TopologySpec& spec) {
