@@ -19,6 +19,14 @@
 
 namespace weft::agent {
 
+// Of one agent, by its --run-dir.
+inline std::string control_socket_in(const std::string& run_dir) {
+  return run_dir + "/weft.sock";
+}
+inline std::string engine_socket_in(const std::string& run_dir) {  // With --docker-tcp.
+  return run_dir + "/engine.sock";
+}
+
 struct DnsConfig {
   bool enabled = true;
   dns::Name domain;
@@ -125,8 +133,8 @@ struct Config {
   bool resume = false;               // The peers of the last run, whatever else.
   std::vector<std::string> targets;  // As written.
 
-  std::string control_socket() const { return run_dir + "/weft.sock"; }
-  std::string engine_socket() const { return run_dir + "/engine.sock"; }  // With docker_tcp.
+  std::string control_socket() const { return control_socket_in(run_dir); }
+  std::string engine_socket() const { return engine_socket_in(run_dir); }  // With docker_tcp.
   bool has_range() const;  // False: addresses are those that people give.
 };
 

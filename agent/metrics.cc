@@ -12,8 +12,6 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include "ipam/claims.h"
-
 namespace weft::agent {
 
 namespace {
@@ -178,8 +176,8 @@ void add_ipam(const AgentStatus& status, Page& page) {
       unreachable_addresses += static_cast<double>(range.address_count);
     }
   }
-  const bool has_range = status.ipam.range != ipam::no_range();
-  const auto total = has_range ? static_cast<double>(ipam::Span::of(status.ipam.range).size()) : 0;
+  const auto total =
+      status.ipam.has_range() ? static_cast<double>(ipam::Span::of(status.ipam.range).size()) : 0;
   page.gauge("weave_ips", "Number of IP addresses.", used, {{"state", "local-used"}});
   page.gauge("weave_max_ips", "Size of IP address space used by allocator.", total);
   page.gauge("weave_ipam_unreachable_count",

@@ -8,7 +8,6 @@
 #include "agent/dns/dns_api.h"
 #include "agent/ipam/count_json.h"
 #include "agent/report.h"
-#include "ipam/claims.h"
 #include "router/channel.h"
 
 namespace weft::agent {
@@ -206,7 +205,7 @@ json::object to_report(const AgentStatus& status) {
                         {"NewVersion", ""},
                         {"NextCheckAt", "0001-01-01T00:00:00Z"}}},  // Go's time that is none.
                       {"Router", router_part(status)}};
-  if (status.ipam.range != ipam::no_range()) {
+  if (status.ipam.has_range()) {
     report["IPAM"] = ipam_part(status);
   }
   if (status.dns) {

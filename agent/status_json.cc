@@ -9,7 +9,6 @@
 #include "agent/dns/dns_api.h"
 #include "agent/ipam/count_json.h"
 #include "agent/status.h"
-#include "ipam/claims.h"
 
 namespace weft::agent {
 
@@ -187,7 +186,7 @@ json::object to_json(const ipam::AllocatorStatus& ipam,
   for (const PeerName& member : ipam.council) {
     council.emplace_back(member.to_string());
   }
-  const bool has_range = ipam.range != ipam::no_range();
+  const bool has_range = ipam.has_range();
   return {{"state", has_range ? ipam_state(ipam.state) : "off"},
           {"detail", ipam.detail},
           {"conflict", ipam.conflict},

@@ -116,6 +116,8 @@ class Agent {
   void on_container(const plugin::ContainerNames& container);
   void on_container_gone(const plugin::ContainerNames& container);
   Result<Ok> start_engine_relay();
+  // Into the log, and into the status for as long as the agent runs.
+  void note_not_listening(const std::string& what, const Error& why);
   Result<Ok> start_docker();
   void start_probe(const Seat& seat);
   void start_app(const Seat& seat);

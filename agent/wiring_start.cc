@@ -308,16 +308,19 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
   return Ok{};
 }
 
+void Agent::note_not_listening(const std::string& what, const Error& why) {
+  log::warning(what, {"why", why});
+  not_listening_.push_back(what + ": " + why.what);
+}
+
 // Somebody else may have the ports: Weave itself, while a host moves from one to the other. Then
 // there is no such API, and everything else works.
 void Agent::start_weave_api(const ControlHooks& hooks) {
   if (const auto listening = listen_weave(hooks); !listening.ok()) {
-    log::warning("no control API over TCP", {"why", listening.error()});
-    not_listening_.push_back("no control API over TCP: " + listening.error().what);
+    note_not_listening("no control API over TCP", listening.error());
   }
   if (const auto listening = listen_status(); !listening.ok()) {
-    log::warning("no status over TCP", {"why", listening.error()});
-    not_listening_.push_back("no status over TCP: " + listening.error().what);
+    note_not_listening("no status over TCP", listening.error());
   }
 }
 

@@ -111,7 +111,7 @@ struct AllocatorStatus {
   };
   State state = State::Idle;
   std::string detail;  // Such as "quorum: 2, known: 1"; empty when Ready.
-  Cidr range;
+  Cidr range;          // no_range() (ipam/claims.h) where nothing is handed out.
   Cidr default_subnet;
   std::vector<RangeStatus> ranges;           // Ourselves first, then by name.
   std::uint64_t pending_count = 0;           // Requests that wait,
@@ -125,6 +125,8 @@ struct AllocatorStatus {
   // twice. Such a ring is not taken over; everything else goes on.
   std::string conflict;
   AllocatorStats stats{};
+
+  bool has_range() const;  // Else what is claimed is recorded, and that is all.
 };
 
 class Ring;

@@ -148,6 +148,10 @@ const Allocator::Options& Allocator::options() const {
   return impl_->options();
 }
 
+bool AllocatorStatus::has_range() const {
+  return range != no_range();
+}
+
 void Allocator::check_invariants() const {
   impl_->check_invariants();
 }

@@ -11,6 +11,7 @@
 #include "agent/cli/json_text.h"
 #include "agent/cli/process.h"
 #include "agent/cli/status_text.h"
+#include "agent/config.h"
 #include "agent/control_api.h"
 #include "agent/http/agent_call.h"
 #include "agent/http/template.h"
@@ -29,7 +30,7 @@ constexpr int kCallTimeoutSeconds = 5;
 constexpr std::chrono::seconds kStopTimeout{10};
 
 std::string socket_of(const Settings& settings) {
-  return settings.text("run-dir") + "/weft.sock";
+  return control_socket_in(settings.text("run-dir"));
 }
 
 // The body of a 2xx answer; other answers are Errors with the agent's words.

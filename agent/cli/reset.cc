@@ -101,7 +101,7 @@ void warn_of_containers(const std::string& socket) {
 Result<Ok> reset(const Settings& settings) {
   const std::string& run_dir = settings.text("run-dir");
   const StatePlace state = WEFT_TRY(place_state(settings));
-  const std::string socket = run_dir + "/weft.sock";
+  const std::string socket = control_socket_in(run_dir);
   if (running_agent(socket).ok()) {
     warn_of_containers(socket);
     leave(socket);
@@ -116,7 +116,7 @@ Result<Ok> reset(const Settings& settings) {
     (void)WEFT_TRY(remove_file(state.store + suffix));
   }
   (void)WEFT_TRY(remove_socket(socket));
-  (void)WEFT_TRY(remove_socket(run_dir + "/engine.sock"));
+  (void)WEFT_TRY(remove_socket(engine_socket_in(run_dir)));
   (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
   if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
     (void)WEFT_TRY(remove_socket(swarm));

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/config.h"
 #include "agent/http/token_file.h"
 #include "router/connector.h"
 #include "sys/tls/https_client.h"
@@ -71,7 +72,7 @@ Result<sys::HttpResponse> call_agent(const Settings& settings,
     return call_remote(settings, method, target, body, timeout_seconds);
   }
   auto response = sys::http_call(
-      settings.text("run-dir") + "/weft.sock", method, target, body, timeout_seconds);
+      control_socket_in(settings.text("run-dir")), method, target, body, timeout_seconds);
   if (!response.ok() && (response.error().os == EACCES || response.error().os == EPERM)) {
     Error error = std::move(response).error();
     error.code = Errc::Denied;

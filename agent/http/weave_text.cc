@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "agent/cli/status_text.h"
-#include "ipam/claims.h"
 #include "router/channel.h"
 
 namespace weft::agent {
@@ -111,7 +110,7 @@ std::string summary(const AgentStatus& status) {
   std::string text =
       line("Version", fmt::format("{} (version check update disabled)", status.version));
   text += "\n" + router_text(status);
-  if (status.ipam.range != ipam::no_range()) {
+  if (status.ipam.has_range()) {
     text += "\n" + line("Service", "ipam") + line("Status", ipam_words(status.ipam));
     text += line("Range", status.ipam.range.to_string());
     text += line("DefaultSubnet", status.ipam.default_subnet.to_string());

@@ -125,8 +125,7 @@ void Agent::start_app(const Seat& seat) {
                                        .proxies = config_.ui_proxies},
                                       seat.ui_access);
   if (!listening.ok()) {
-    log::warning("no web UI", {"why", listening.error()});
-    not_listening_.push_back("no web UI: " + listening.error().what);
+    note_not_listening("no web UI", listening.error());
     return;
   }
   const std::string place = "://" + app_->endpoint().to_string() + "/";

@@ -241,18 +241,13 @@ bool is_in(const std::vector<Cidr>& all, const Cidr& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
 
-Result<Ok> add_address(Netlink& netlink, std::uint32_t index, const Cidr& address) {
-  return change_address(netlink, index, address, {RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL});
-}
-
 // Returns what is to stay: the kernel takes the other IPv4 addresses of a subnet with its first one
 // (promote_secondaries is off by default), those that are to go, too.
 Result<std::vector<Cidr>> remove_addresses(Netlink& netlink,
-                                           KernelNetdev& netdev,
-                                           const GuestSpec& spec,
-                                           std::uint32_t index) {
-  std::vector<Cidr> kept = WEFT_TRY(netdev.addresses(spec.name));
-  for (const Cidr& address : spec.gone) {
+                                           std::uint32_t index,
+                                           const std::vector<Cidr>& gone,
+                                           std::vector<Cidr> kept) {
+  for (const Cidr& address : gone) {
     if (std::erase(kept, address) == 0) {
       continue;
     }
@@ -279,17 +274,20 @@ Result<Ok> settle(const GuestSpec& spec) {
     hasten_neighbours(spec.name);
     WEFT_TRY(bring_up(*netlink, wire.index));
   }
-  const std::vector<Cidr> kept = WEFT_TRY(remove_addresses(*netlink, netdev, spec, wire.index));
-  const std::vector<Cidr> present = WEFT_TRY(netdev.addresses(spec.name));
-  for (const Cidr& address : kept) {
+  std::vector<Cidr> present = WEFT_TRY(netdev.addresses(spec.name));
+  std::vector<Cidr> wanted = WEFT_TRY(remove_addresses(*netlink, wire.index, spec.gone, present));
+  if (wanted.size() < present.size()) {
+    present = WEFT_TRY(netdev.addresses(spec.name));
+  }
+  wanted.insert(wanted.end(), spec.addresses.begin(), spec.addresses.end());
+  for (const Cidr& address : wanted) {
     if (!is_in(present, address)) {
-      WEFT_TRY(add_address(*netlink, wire.index, address));
+      WEFT_TRY(
+          change_address(*netlink, wire.index, address, {RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL}));
+      present.push_back(address);
     }
   }
   for (const Cidr& address : spec.addresses) {
-    if (!is_in(present, address) && !is_in(kept, address)) {
-      WEFT_TRY(add_address(*netlink, wire.index, address));
-    }
     WEFT_TRY(announce(wire, address.address()));
   }
   for (const GuestRoute& route : spec.routes) {

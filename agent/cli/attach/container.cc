@@ -10,6 +10,7 @@
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
+#include "agent/config.h"
 #include "agent/http/form.h"
 #include "sys/guest/guest.h"
 #include "sys/http_server.h"
@@ -121,7 +122,7 @@ std::string Container::fqdn() const {
 }
 
 std::string engine_socket(const Settings& settings) {
-  std::string relayed = settings.text("run-dir") + "/engine.sock";
+  std::string relayed = engine_socket_in(settings.text("run-dir"));
   std::error_code ignored;
   const bool is_there = !settings.is_given("docker-socket") && fs::exists(relayed, ignored);
   return is_there ? relayed : settings.text("docker-socket");
