@@ -56,10 +56,10 @@ assert_ping h1 narrow "$db_small"
 step "a published port, from the host and from the other host"
 container h1 shop weft-net -p 8080:80
 serve h1 shop 80
-wait_until 5 "the port answers on its host" says_hello on h1 socat -T 2 - TCP:127.0.0.1:8080
-wait_until 5 "and from elsewhere" says_hello on h2 socat -T 2 - TCP:198.18.0.1:8080
+wait_until 5 "the port answers on its host" says_hello on h1 socat -T 2 -t 2 - TCP:127.0.0.1:8080
+wait_until 5 "and from elsewhere" says_hello on h2 socat -T 2 -t 2 - TCP:198.18.0.1:8080
 container h2 buyer weft-net
-wait_until 5 "and its container on the overlay" says_hello inside h2 buyer socat -T 2 - "TCP:$(address_of h1 shop):80"
+wait_until 5 "and its container on the overlay" says_hello inside h2 buyer socat -T 2 -t 2 - "TCP:$(address_of h1 shop):80"
 
 step "an internal network leads nowhere else"
 network_everywhere closed --internal --subnet 10.41.0.0/24

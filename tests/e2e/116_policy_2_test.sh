@@ -6,7 +6,7 @@ source "$(dirname "$0")/../lab/lib.sh"
 serve() {  # HOST CONTAINER PORT
   on "$1" docker exec -d "$2" socat "TCP-LISTEN:$3,fork,reuseaddr" SYSTEM:'echo hello'
 }
-is_answered() { [[ $(inside "$1" "$2" timeout 3 socat -T 2 - "TCP:$3,connect-timeout=1") == hello ]]; }
+is_answered() { [[ $(inside "$1" "$2" timeout 3 socat -T 2 -t 2 - "TCP:$3,connect-timeout=1") == hello ]]; }
 is_refused() { ! is_answered "$@"; }
 mode() { on "$1" weft status --json | jq -r .datapath.mode; }
 # Rules as weave-npc has them. OVERLAY is the port of the bridge that leads to other hosts.

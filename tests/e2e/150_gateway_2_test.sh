@@ -12,8 +12,8 @@ serve_addresses() {  # HOST PORT [CONTAINER]
     on "$1" "${command[@]}" &
   fi
 }
-seen_as() { inside "$1" "$2" timeout 4 socat -T 3 - "TCP:$3,connect-timeout=2"; }  # HOST CONTAINER TO
-host_sees() { on "$1" timeout 4 socat -T 3 - "TCP:$2,connect-timeout=2"; }
+seen_as() { inside "$1" "$2" timeout 4 socat -T 3 -t 3 - "TCP:$3,connect-timeout=2"; }  # HOST CONTAINER TO
+host_sees() { on "$1" timeout 4 socat -T 3 -t 3 - "TCP:$2,connect-timeout=2"; }
 gateway_of() { on "$1" docker network inspect -f '{{(index .IPAM.Config 0).Gateway}}' "$2"; }
 networks_of() { on "$1" docker network ls --format '{{.Name}}'; }
 is_seen_as() { [[ $(seen_as "$1" "$2" "$3") == "$4" ]]; }

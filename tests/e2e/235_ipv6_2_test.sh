@@ -7,7 +7,7 @@ RANGES=10.32.0.0/12,fd00:32::/48
 SUBNET=fd00:32:0:1::/64
 
 v6_of() { on "$1" docker inspect -f '{{(index .NetworkSettings.Networks "dual").GlobalIPv6Address}}' "$2"; }
-seen_as() { inside "$1" "$2" timeout 4 socat -T 3 - "TCP6:$3,connect-timeout=2"; }  # HOST CONTAINER TO
+seen_as() { inside "$1" "$2" timeout 4 socat -T 3 -t 3 - "TCP6:$3,connect-timeout=2"; }  # HOST CONTAINER TO
 is_seen_as() { [[ $(seen_as "$1" "$2" "$3") == *"$4"* ]]; }
 names() { on h1 weft dns-lookup "$1"; }
 finds() { [[ $(names "$1") == *"$2"* ]]; }

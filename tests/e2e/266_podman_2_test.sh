@@ -39,7 +39,7 @@ wait_until 5 "p1 pings p2" pod_pings h1 p1 "$(pod_address h2 p2)"
 wait_until 5 "p2 pings p1" pod_pings h2 p2 "$(pod_address h1 p1)"
 wait_until 5 "p1 pings Docker's container" pod_pings h1 p1 "$docker"
 assert_ping h2 docker "$(pod_address h1 p1)"
-answers() { [[ $(on "$1" timeout 4 socat -T 3 - "TCP:198.18.0.1:8080,connect-timeout=2") == hello ]]; }
+answers() { [[ $(on "$1" timeout 4 socat -T 3 -t 3 - "TCP:198.18.0.1:8080,connect-timeout=2") == hello ]]; }
 wait_until 5 "its published port answers (portmap)" answers h2
 
 step "it outlives the agent, and goes with the container alone"

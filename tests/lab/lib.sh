@@ -45,7 +45,7 @@ report_error() {
 trap report_error ERR
 
 finish() {
-  local status=$? host
+  local status=$? host log
   trap - ERR EXIT INT TERM
   if ((status != 0)); then
     for host in "${HOSTS[@]}"; do
@@ -55,6 +55,9 @@ finish() {
         echo "=== $host: docker.log (the end)" >&2
         on "$host" tail -n 15 /var/log/docker.log | cut -c -300 >&2 || true
       fi
+    done
+    for log in "$SCRATCH"/*.log; do
+      [[ ! -s $log ]] || { echo "=== $(basename "$log") (the end)" && tail -n 15 "$log" | cut -c -300; } >&2
     done
     if [[ -n ${WEFT_E2E_KEEP:-} ]]; then
       echo "the lab is left up: $LAB_TOOL --name $WEFT_LAB status" >&2
