@@ -41,9 +41,10 @@
 // A kind of connection is news if it was not seen for so long (ns).
 #define NEWS_AFTER (3ULL * 1000 * 1000 * 1000)
 
-// The end of the last connection of a kind is news if there was one for so long (ns): what comes
-// and goes is told with the next look.
+// The end of a connection is news if it lasted so long (ns): what comes and goes is told with the
+// next look. So is what ends so soon after another one of its kind.
 #define END_NEWS_AFTER (1ULL * 1000 * 1000 * 1000)
+#define END_NEWS_SPACING (100ULL * 1000 * 1000)
 
 // Linux's default net.ipv4.ip_local_port_range begins here.
 #define EPHEMERAL_MIN 32768
@@ -139,14 +140,24 @@ struct {
   __type(value, struct weft_flow);
 } weft_flows SEC(".maps");
 
-// By the cookie of a socket, which sock_diag shows, too. Each connection puts in one entry at each
-// of its ends and takes it out again: with room made beforehand (7 MB of the kernel's memory while
-// somebody looks) that costs less than making it each time.
+// Connections by the cookies of their sockets, which sock_diag shows, too. Each puts in one entry
+// at each of its ends and takes it out again, most of them soon, which costs a third in slots of
+// what it costs in a hash table. The agent moves those that last into the table
+// (sys/bpf/openers.h).
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1 << WEFT_ROWS_LOG2);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct weft_opener_row);
+} weft_rows SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, WEFT_OPENERS_MAX);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, __u64);
-  __type(value, struct weft_flow_key);
+  __type(value, struct weft_opener);
 } weft_openers SEC(".maps");
 
 struct {
@@ -190,21 +201,17 @@ __u64 weft_look = 0;
 __u64 weft_flows_lost = 0;
 
 // The number of a process in the agent's namespace; 0 if it is not in there.
-static __always_inline __u32 pid_of(struct task_struct* task) {
-  struct pid* pid = BPF_CORE_READ(task, group_leader, thread_pid);
+static __always_inline __u32 number_of(const struct pid* pid) {
   const unsigned int level = BPF_CORE_READ(pid, level);
   for (unsigned int i = 0; i < PID_LEVELS; ++i) {
     if (i > level) {
       break;
     }
-    struct upid id;
     const __u64 size = bpf_core_type_size(struct upid);
     const void* const at = (const void*)pid + bpf_core_field_offset(pid->numbers) + i * size;
-    struct pid_namespace* ns = 0;
-    bpf_core_read(&id.nr, sizeof id.nr, &((const struct upid*)at)->nr);
-    bpf_core_read(&ns, sizeof ns, &((const struct upid*)at)->ns);
-    if (BPF_CORE_READ(ns, ns.inum) == weft_pid_namespace) {
-      return id.nr;
+    const struct upid* const id = at;
+    if (BPF_CORE_READ(id, ns, ns.inum) == weft_pid_namespace) {
+      return BPF_CORE_READ(id, nr);
     }
   }
   return 0;
@@ -214,7 +221,8 @@ static __always_inline __u32 own_pid(void) {
   if (weft_pid_namespace == PROC_PID_INIT_INO) {
     return bpf_get_current_pid_tgid() >> 32;
   }
-  return pid_of((struct task_struct*)bpf_get_current_task());
+  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
+  return number_of(BPF_CORE_READ(task, group_leader, thread_pid));
 }
 
 static __always_inline __u32 parent_pid(void) {
@@ -222,7 +230,7 @@ static __always_inline __u32 parent_pid(void) {
   if (weft_pid_namespace == PROC_PID_INIT_INO) {
     return BPF_CORE_READ(task, group_leader, real_parent, tgid);
   }
-  return pid_of(BPF_CORE_READ(task, group_leader, real_parent));
+  return number_of(BPF_CORE_READ(task, group_leader, real_parent, group_leader, thread_pid));
 }
 
 static __always_inline void map_v4(__u8* out, __be32 address) {
@@ -275,12 +283,12 @@ static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key
   return bpf_map_lookup_elem(&weft_flows, key);
 }
 
-static __always_inline struct weft_kind* kind_of(const struct weft_flow_key* key, int is_wanted) {
+static __always_inline struct weft_kind* kind_of(const struct weft_flow_key* key) {
   struct weft_flow_key of = *key;
   of.pid = 0;
   of.parent = 0;
   struct weft_kind* kind = bpf_map_lookup_elem(&weft_seen, &of);
-  if (kind || !is_wanted) {
+  if (kind) {
     return kind;
   }
   const struct weft_kind fresh = {};
@@ -292,44 +300,40 @@ static __always_inline void tell(__u64 now) {
   bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
 }
 
-// A hint: of two that open at once, one may be taken for the first, too. What atomic operations
-// give back is to be had since Linux 5.12.
-static __always_inline __s64 change_open(struct weft_kind* kind, __s64 by) {
-  const __s64 before = kind->open;
-  __sync_fetch_and_add(&kind->open, by);
-  return before;
-}
-
 static __always_inline void tell_begin(const struct weft_flow_key* key) {
   const __u64 now = bpf_ktime_get_ns();
-  struct weft_kind* kind = kind_of(key, 1);
+  struct weft_kind* kind = kind_of(key);
   if (!kind) {
     return;
   }
   const int is_news = now - kind->seen > NEWS_AFTER;
   kind->seen = now;
-  if (key->transport == IPPROTO_TCP && change_open(kind, 1) <= 0) {
-    kind->since = now;
-  }
   if (is_news) {
     tell(now);
   }
 }
 
-static __always_inline void tell_end(const struct weft_flow_key* key) {
+static __always_inline void tell_end(const struct weft_opener* opener) {
   const __u64 now = bpf_ktime_get_ns();
-  struct weft_kind* kind = kind_of(key, 0);
-  if (kind && change_open(kind, -1) == 1 && now - kind->since > END_NEWS_AFTER) {
+  if (now - opener->since < END_NEWS_AFTER) {
+    return;
+  }
+  struct weft_kind* kind = kind_of(&opener->key);
+  if (kind && now - kind->ended > END_NEWS_SPACING) {
+    kind->ended = now;
     tell(now);
   }
 }
 
 static __always_inline void note_opened(const struct weft_flow_key* key) {
   struct weft_flow* flow = flow_of(key);
+  const int is_known = flow && flow->opened != 0;  // Its kind was heard of since the last look.
   if (flow) {
     __sync_fetch_and_add(&flow->opened, 1);
   }
-  tell_begin(key);
+  if (!is_known) {
+    tell_begin(key);
+  }
 }
 
 static __always_inline void note_closed(const struct sock* sk,
@@ -357,73 +361,144 @@ static __always_inline void note_closed(const struct sock* sk,
   }
 }
 
-static __always_inline void on_connect(const struct sock* sk, __u64 cookie) {
+static __always_inline int has_owner(struct weft_opener* slot, __u64 owner) {
+  return *(volatile __u64*)&slot->cookie == owner;
+}
+
+static __always_inline int change_owner(struct weft_opener* slot, __u64 from, __u64 to) {
+  return has_owner(slot, from) && __sync_val_compare_and_swap(&slot->cookie, from, to) == from;
+}
+
+static __always_inline struct weft_opener_row* row_of(__u64 cookie) {
+  const __u32 at = weft_row_of(cookie);
+  return bpf_map_lookup_elem(&weft_rows, &at);
+}
+
+// Before Linux 5.12 there is no compare-and-exchange: has_rows is a constant of each program.
+static __always_inline void follow(const struct weft_opener* opener, int has_rows) {
+  struct weft_opener_row* row = has_rows ? row_of(opener->cookie) : 0;
+  for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
+    struct weft_opener* slot = &row->slots[i];
+    if (change_owner(slot, WEFT_SLOT_FREE, WEFT_SLOT_BUSY)) {
+      slot->since = opener->since;
+      slot->key = opener->key;
+      __sync_lock_test_and_set(&slot->cookie, opener->cookie);
+      return;
+    }
+  }
+  bpf_map_update_elem(&weft_openers, &opener->cookie, opener, BPF_ANY);
+}
+
+static __always_inline struct weft_opener* opener_of(__u64 cookie, int has_rows) {
+  struct weft_opener_row* row = has_rows ? row_of(cookie) : 0;
+  for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
+    if (has_owner(&row->slots[i], cookie)) {
+      return &row->slots[i];
+    }
+  }
+  return bpf_map_lookup_elem(&weft_openers, &cookie);
+}
+
+static __always_inline void on_connect(const struct sock* sk, __u64 cookie, int has_rows) {
   const __u32 pid = own_pid();
   if (pid == 0) {
     return;
   }
-  struct weft_flow_key key = {};
-  describe(sk, pid, 1, IPPROTO_TCP, &key);
-  key.parent = parent_pid();
-  bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
+  struct weft_opener opener = {.cookie = cookie};
+  describe(sk, pid, 1, IPPROTO_TCP, &opener.key);
+  opener.key.parent = parent_pid();
+  follow(&opener, has_rows);
 }
 
-static __always_inline void on_established(const struct sock* sk, int before, __u64 cookie) {
-  struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
-  if (known) {
-    if (has_no_local_address(known)) {
-      describe(sk, known->pid, 1, IPPROTO_TCP, known);
-    }
-    note_opened(known);
-  } else if (before == TCP_SYN_RECV) {
-    struct weft_flow_key key = {};
-    describe(sk, 0, 0, IPPROTO_TCP, &key);
-    bpf_map_update_elem(&weft_openers, &cookie, &key, BPF_ANY);
-    note_opened(&key);
+static __always_inline void on_connected(const struct sock* sk, struct weft_opener* opener) {
+  if (has_no_local_address(&opener->key)) {
+    describe(sk, opener->key.pid, 1, IPPROTO_TCP, &opener->key);
+  }
+  note_opened(&opener->key);
+  opener->since = bpf_ktime_get_ns();
+}
+
+static __always_inline void on_accepted(const struct sock* sk, __u64 cookie, int has_rows) {
+  struct weft_opener opener = {.cookie = cookie, .since = bpf_ktime_get_ns()};
+  describe(sk, 0, 0, IPPROTO_TCP, &opener.key);
+  follow(&opener, has_rows);
+  note_opened(&opener.key);
+}
+
+static __always_inline void note_end(const struct sock* sk,
+                                     int before,
+                                     const struct weft_opener* opener) {
+  note_closed(sk, &opener->key, before == TCP_SYN_SENT);
+  if (before != TCP_SYN_SENT) {
+    tell_end(opener);
   }
 }
 
-static __always_inline void on_close(const struct sock* sk, int before, __u64 cookie) {
-  struct weft_flow_key* known = bpf_map_lookup_elem(&weft_openers, &cookie);
-  if (!known) {
+static __always_inline void on_close(const struct sock* sk,
+                                     int before,
+                                     __u64 cookie,
+                                     int has_rows) {
+  struct weft_opener_row* row = has_rows ? row_of(cookie) : 0;
+  for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
+    struct weft_opener* slot = &row->slots[i];
+    if (change_owner(slot, cookie, WEFT_SLOT_BUSY)) {
+      note_end(sk, before, slot);
+      __sync_lock_test_and_set(&slot->cookie, WEFT_SLOT_FREE);
+      return;
+    }
+  }
+  const struct weft_opener* opener = bpf_map_lookup_elem(&weft_openers, &cookie);
+  if (!opener) {
     return;  // Older than these programs, or of a process elsewhere.
   }
-  note_closed(sk, known, before == TCP_SYN_SENT);
-  if (before != TCP_SYN_SENT) {
-    tell_end(known);
-  }
+  note_end(sk, before, opener);
   bpf_map_delete_elem(&weft_openers, &cookie);
 }
 
-static __always_inline __u64 cookie_of(const struct sock* sk) {
-  return weft_makes_cookies ? bpf_get_socket_cookie((void*)sk)
-                            : (__u64)sk->__sk_common.skc_cookie.counter;
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int weft_state(__u64* ctx) {
+static __always_inline int on_state(const __u64* ctx, int has_rows) {
   const struct sock* sk = (const struct sock*)ctx[0];
   const int before = (int)ctx[1];
   const int after = (int)ctx[2];
+  if (after != TCP_SYN_SENT && after != TCP_ESTABLISHED && after != TCP_CLOSE) {
+    return 0;
+  }
   const unsigned short family = sk->__sk_common.skc_family;
   if (sk->sk_protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6)) {
     return 0;
   }
-  if (after != TCP_SYN_SENT && after != TCP_ESTABLISHED && after != TCP_CLOSE) {
-    return 0;
-  }
-  const __u64 cookie = cookie_of(sk);
+  const __u64 had = sk->__sk_common.skc_cookie.counter;
+  const __u64 cookie = has_rows ? bpf_get_socket_cookie((void*)sk) : had;
   if (cookie == 0) {
     return 0;  // Nobody has made one: it began before these programs were there.
   }
   if (after == TCP_SYN_SENT) {
-    on_connect(sk, cookie);
-  } else if (after == TCP_ESTABLISHED) {
-    on_established(sk, before, cookie);
-  } else {
-    on_close(sk, before, cookie);
+    on_connect(sk, cookie, has_rows);
+    return 0;
+  }
+  if (after == TCP_CLOSE) {
+    on_close(sk, before, cookie, has_rows);
+    return 0;
+  }
+  // One that was accepted has no cookie yet, where nobody else makes them. Two that connect to each
+  // other at once come from SYN_RECV, too, and are known.
+  struct weft_opener* known = has_rows && had == 0 ? 0 : opener_of(cookie, has_rows);
+  if (known) {
+    on_connected(sk, known);
+  } else if (before == TCP_SYN_RECV) {
+    on_accepted(sk, cookie, has_rows);
   }
   return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int weft_state(__u64* ctx) {
+  return on_state(ctx, 1);
+}
+
+// Before Linux 5.12.
+SEC("tp_btf/inet_sock_set_state")
+int weft_state_hooked(__u64* ctx) {
+  return on_state(ctx, 0);
 }
 
 // Who spoke first is the client, unless the ports say otherwise: what was said before these

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -22,12 +24,16 @@
 
 #include "sys/bpf/flow_maps.h"
 #include "sys/bpf/log.h"
+#include "sys/bpf/openers.h"
 
 namespace weft::sys {
 namespace {
 
 // Entries that one system call takes out of a map.
 constexpr std::uint32_t kBatch = 1024;
+
+// A connection that has lasted so long will last.
+constexpr std::chrono::seconds kLasting(1);
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -36,6 +42,14 @@ Error failure(std::string_view doing, int error, const BpfLog& log) {
   return Error{number == EPERM || number == EACCES ? Errc::Denied : Errc::Unavailable,
                fmt::format("{}: {} {}", doing, std::strerror(number), log.text()),
                number};
+}
+
+// The clock of bpf_ktime_get_ns().
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000
+         + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 Ip to_ip(const __u8 (&octets)[16]) {
@@ -106,6 +120,7 @@ class BpfConnections final : public ConnectionSource {
 
   void stop() override {
     ring_.reset();
+    openers_.reset();
     skeleton_.reset();
   }
 
@@ -115,6 +130,7 @@ class BpfConnections final : public ConnectionSource {
       return taken;
     }
     ++skeleton_->bss->weft_look;
+    openers_->settle(monotonic_ns() - std::chrono::nanoseconds(kLasting).count());
     const int map = bpf_map__fd(skeleton_->maps.weft_flows);
     keys_.resize(kBatch);
     flows_.resize(kBatch);
@@ -146,12 +162,8 @@ class BpfConnections final : public ConnectionSource {
   std::uint64_t lost() const override { return skeleton_ ? skeleton_->bss->weft_flows_lost : 0; }
 
   std::optional<ObservedOpening> opening_of(std::uint64_t cookie) override {
-    weft_flow_key key{};
-    if (!skeleton_
-        || bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.weft_openers), &cookie, &key) != 0) {
-      return std::nullopt;
-    }
-    return opening(key);
+    const auto key = openers_ ? openers_->find(cookie) : std::nullopt;
+    return key ? std::optional(opening(*key)) : std::nullopt;
   }
 
   int news_descriptor() const override { return ring_ ? ring_buffer__epoll_fd(ring_.get()) : -1; }
@@ -192,6 +204,12 @@ class BpfConnections final : public ConnectionSource {
     const bool is_hooked = cookies == Cookies::MadeByHooks;
     skeleton->rodata->weft_makes_cookies = is_hooked ? 0 : 1;
     bpf_program__set_autoload(skeleton->progs.weft_accepted, is_hooked);
+    bpf_program__set_autoload(skeleton->progs.weft_state_hooked, is_hooked);
+    bpf_program__set_autoload(skeleton->progs.weft_state, !is_hooked);
+    if (is_hooked) {
+      // All connections are in the table: with room made beforehand, 7 MB, that costs less.
+      bpf_map__set_map_flags(skeleton->maps.weft_openers, 0);
+    }
     if (const int error = connections__load(skeleton.get()); error != 0) {
       return failure("load BPF programs", error, log);
     }
@@ -206,6 +224,12 @@ class BpfConnections final : public ConnectionSource {
     if (is_hooked && !datagrams_missing_.empty()) {
       return Error{Errc::Unavailable, "before Linux 5.12: " + datagrams_missing_};
     }
+    auto openers = Openers::open(bpf_map__fd(skeleton->maps.weft_rows),
+                                 bpf_map__fd(skeleton->maps.weft_openers));
+    if (!openers.ok()) {
+      return openers.error();
+    }
+    openers_.emplace(std::move(openers).value());
     skeleton_ = std::move(skeleton);
     ring_ = std::move(ring);
     return Ok{};
@@ -257,6 +281,7 @@ class BpfConnections final : public ConnectionSource {
   bool has_lengths_ = false;
   std::string datagrams_missing_;
   Skeleton skeleton_;
+  std::optional<Openers> openers_;
   Ring ring_;
   std::vector<weft_flow_key> keys_;
   std::vector<weft_flow> flows_;

@@ -7,6 +7,10 @@
 #define WEFT_FLOWS_MAX 16384
 /* Connections open at once that are followed; those beyond are seen as without BPF. */
 #define WEFT_OPENERS_MAX 65536
+/* Those that have just begun are in slots of rows, 16 kB that stay in a processor's cache: most end
+   there. Where its row is full, a connection is in the table of those that last. */
+#define WEFT_ROWS_LOG2 6
+#define WEFT_ROW_SLOTS 4
 /* Kinds of connections of the last seconds. One that is forgotten is news once more. */
 #define WEFT_SEEN_MAX 4096
 
@@ -47,11 +51,33 @@ struct weft_datagram {
   struct weft_flow_key key;
 };
 
+/* A connection that is followed: a cache line. */
+struct weft_opener {
+  __u64 cookie; /* Of its socket; or WEFT_SLOT_FREE, WEFT_SLOT_BUSY. */
+  __u64 since;  /* When it was established, ns of bpf_ktime_get_ns(); 0: not yet. */
+  struct weft_flow_key key;
+};
+
+/* Who has a slot: nobody; a program that fills or empties it; else the connection of that cookie.
+   Owners change by atomic operations alone. The kernel counts cookies up from 1 and down from 2^64
+   - 1 (include/linux/cookie.h). */
+#define WEFT_SLOT_FREE 0
+#define WEFT_SLOT_BUSY (1ULL << 63)
+
+struct weft_opener_row {
+  struct weft_opener slots[WEFT_ROW_SLOTS];
+};
+
+/* Multiplicative hashing (Knuth, The Art of Computer Programming, 6.4): the cookies of one
+   processor's sockets follow one another. */
+static inline __u32 weft_row_of(__u64 cookie) {
+  return (__u32)((cookie * 0x9E3779B97F4A7C15ULL) >> (64 - WEFT_ROWS_LOG2));
+}
+
 /* A kind of connection without its process, of late. A hint: what is evicted is counted anew. */
 struct weft_kind {
-  __u64 seen;  /* When one last opened, ns of bpf_ktime_get_ns(). */
-  __u64 since; /* Since when there has been one. */
-  __s64 open;  /* Connections of TCP that are open. */
+  __u64 seen;  /* When one last opened, to a look: ns of bpf_ktime_get_ns(). */
+  __u64 ended; /* When the end of one was last told. */
 };
 
 /* Since the agent last took them. */

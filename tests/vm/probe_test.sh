@@ -8,3 +8,4 @@ PROGRAMS=$(dirname "$WEFT_BIN")/../tests/integration/probe
 echo "kernel $(uname -r)"
 "$PROGRAMS/probe_groups_test" --gtest_brief=1
 "$PROGRAMS/probe_sources_test" --gtest_brief=1
+"$PROGRAMS/probe_openers_test" --gtest_brief=1

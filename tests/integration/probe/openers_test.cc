@@ -1,0 +1,203 @@
+// Connections that the kernel's programs follow, more of them than there are slots, while the agent
+// moves those that last out of the way (sys/bpf/openers.h).
+#include "sys/bpf/openers.h"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <bpf/bpf.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sys/bpf/connections.h"
+
+namespace weft::sys {
+namespace {
+
+class Listener {
+ public:
+  Listener() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    EXPECT_EQ(::bind(fd_, reinterpret_cast<const sockaddr*>(&address_), size), 0);
+    EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size), 0);
+    EXPECT_EQ(::listen(fd_, SOMAXCONN), 0);
+  }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() { ::close(fd_); }
+
+  std::uint16_t port() const { return ntohs(address_.sin_port); }
+
+  // Both ends of a connection to it, the client's first.
+  std::array<int, 2> connect() const {
+    const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    EXPECT_EQ(::connect(client, reinterpret_cast<const sockaddr*>(&address_), sizeof address_), 0);
+    return {client, ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)};
+  }
+
+ private:
+  sockaddr_in address_{};
+  int fd_;
+};
+
+using Pairs = std::vector<std::array<int, 2>>;
+
+void close_all(const Pairs& pairs) {
+  for (const auto& [client, server] : pairs) {
+    ::close(client);
+    ::close(server);
+  }
+}
+
+std::uint64_t cookie_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
+  return cookie;
+}
+
+struct Sum {
+  std::uint64_t opened = 0;
+  std::uint64_t closed = 0;
+};
+
+class OpenersTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto started = source_->start();
+    ASSERT_TRUE(started.ok()) << started.error().what;
+  }
+
+  // Adds what happened at the listener's and at the clients' ends.
+  void take() {
+    const auto all = source_->take();
+    ASSERT_TRUE(all.ok()) << all.error().what;
+    for (const ObservedConnections& one : all.value()) {
+      if (one.transport == Transport::Tcp && one.port == listener_.port()) {
+        Sum& sum = one.opening.opened == Opened::Here ? clients_ : servers_;
+        sum.opened += one.opened;
+        sum.closed += one.closed;
+      }
+    }
+  }
+
+  // Packets may wait for another thread of the kernel.
+  void take_until_closed(std::uint64_t count) {
+    constexpr int kTriesMax = 100;
+    constexpr std::chrono::milliseconds kPause{50};
+    take();
+    for (int i = 0; i < kTriesMax && (clients_.closed < count || servers_.closed < count); ++i) {
+      std::this_thread::sleep_for(kPause);
+      take();
+    }
+  }
+
+  void come_and_go(int times) const {
+    for (int i = 0; i < times; ++i) {
+      close_all({listener_.connect()});
+    }
+  }
+
+  Listener listener_;
+  Sum clients_;
+  Sum servers_;
+  std::unique_ptr<ConnectionSource> source_ = open_bpf_connections(DatagramOctets::No);
+};
+
+TEST_F(OpenersTest, FollowThoseThatLastAndThoseThatComeAndGo) {
+  constexpr int kLasting = 300;  // Twice as many ends, more than twice as many as there are slots.
+  constexpr int kShort = 500;
+  Pairs lasting;
+  for (int i = 0; i < kLasting; ++i) {
+    lasting.push_back(listener_.connect());
+  }
+  come_and_go(kShort);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  take();
+  come_and_go(kShort);
+  take();
+  for (const auto& [client, server] : lasting) {
+    const auto here = source_->opening_of(cookie_of(client));
+    const auto there = source_->opening_of(cookie_of(server));
+    ASSERT_TRUE(here && there);
+    EXPECT_EQ(here->opened, Opened::Here);
+    EXPECT_EQ(here->pid, static_cast<std::uint32_t>(::getpid()));
+    EXPECT_EQ(there->opened, Opened::There);
+  }
+  const std::uint64_t gone = cookie_of(lasting.front()[0]);
+
+  close_all(lasting);
+  take_until_closed(kLasting + 2 * kShort);
+
+  for (const Sum& sum : {clients_, servers_}) {
+    EXPECT_EQ(sum.opened, kLasting + 2U * kShort);
+    EXPECT_EQ(sum.closed, kLasting + 2U * kShort);
+  }
+  EXPECT_FALSE(source_->opening_of(gone));
+}
+
+// The newest map of that name is that of this process.
+int map_named(const std::string& name) {
+  int found = -1;
+  for (std::uint32_t id = 0; bpf_map_get_next_id(id, &id) == 0;) {
+    const int map = bpf_map_get_fd_by_id(id);
+    bpf_map_info info{};
+    std::uint32_t size = sizeof info;
+    if (map >= 0 && bpf_obj_get_info_by_fd(map, &info, &size) == 0 && info.name == name) {
+      ::close(found);
+      found = map;
+    } else {
+      ::close(map);
+    }
+  }
+  return found;
+}
+
+// Everything is old enough, all the time. What was counted is taken once, at the end: it is the
+// moving that is tried.
+TEST_F(OpenersTest, CountEachEndOnceWhileTheyAreMoved) {
+  constexpr int kTimes = 5000;
+  const int rows = map_named("weft_rows");
+  const int table = map_named("weft_openers");
+  auto openers = Openers::open(rows, table);
+  ASSERT_TRUE(openers.ok()) << openers.error().what;
+  std::atomic<bool> is_over = false;
+  std::vector<std::uint64_t> cookies;
+  std::thread others([&] {
+    for (int i = 0; i < kTimes; ++i) {
+      const auto pair = listener_.connect();
+      cookies.push_back(cookie_of(pair[0]));
+      close_all({pair});
+    }
+    is_over = true;
+  });
+  while (!is_over) {
+    openers.value().settle(std::numeric_limits<std::uint64_t>::max());
+  }
+  others.join();
+  take_until_closed(kTimes);
+
+  for (const Sum& sum : {clients_, servers_}) {
+    EXPECT_EQ(sum.opened, kTimes);
+    EXPECT_EQ(sum.closed, kTimes);
+  }
+  for (const std::uint64_t cookie : cookies) {
+    EXPECT_FALSE(openers.value().find(cookie)) << "it is left in the table";
+  }
+  ::close(rows);
+  ::close(table);
+}
+
+}  // namespace
+}  // namespace weft::sys
