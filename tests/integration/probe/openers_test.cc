@@ -15,6 +15,7 @@
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -95,12 +96,18 @@ class OpenersTest : public testing::Test {
   // Packets may wait for another thread of the kernel.
   void take_until_closed(std::uint64_t count) {
     constexpr int kTriesMax = 100;
-    constexpr std::chrono::milliseconds kPause{50};
     take();
     for (int i = 0; i < kTriesMax && (clients_.closed < count || servers_.closed < count); ++i) {
-      std::this_thread::sleep_for(kPause);
+      wait_for_news();
       take();
     }
+  }
+
+  void wait_for_news() {
+    constexpr int kTimeoutMs = 50;
+    pollfd poll_for{source_->news_descriptor(), POLLIN, 0};
+    ::poll(&poll_for, 1, kTimeoutMs);
+    source_->clear_news();
   }
 
   void come_and_go(int times) const {
@@ -123,7 +130,11 @@ TEST_F(OpenersTest, FollowThoseThatLastAndThoseThatComeAndGo) {
     lasting.push_back(listener_.connect());
   }
   come_and_go(kShort);
-  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  // Those that are there now are moved by the first look after a second.
+  const auto lasted = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+  while (std::chrono::steady_clock::now() < lasted) {
+    wait_for_news();
+  }
   take();
   come_and_go(kShort);
   take();
