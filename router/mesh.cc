@@ -55,7 +55,7 @@ void Mesh::Impl::begin(TimePoint now) {
     return;
   }
   begun_ = true;
-  last_statement_ = last_topology_ = last_trim_ = last_rescue_ = now - hours(1);
+  last_statement_ = last_topology_ = last_trim_ = last_rescue_ = last_up_ = now - hours(1);
   last_reconciliation_ = last_change_ = last_links_change_ = now - hours(1);
   state_self(now);
   restate_due_ = now + kRestateGrace + seconds(1) * rng_.below(10);

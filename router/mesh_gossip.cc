@@ -216,7 +216,11 @@ void Mesh::Impl::on_change(TimePoint now, RecordChanged& change, MeshActions& ou
           ++stats_.frames_refused;  // The record travels on; somebody may understand it.
         }
       }
-      update_topology_soon(now);
+      if (is_present(change.origin)) {
+        update_topology_soon(now);
+      } else {
+        meet_soon(now);
+      }
       return;  // Nobody's business but ours.
     case RecordKind::Peer:
       on_peer_record(now, change);

@@ -181,6 +181,7 @@ class Mesh::Impl {
   LinkGraph graph() const;
   LinksRecord own_links() const;
   void update_topology_soon(TimePoint now);
+  void meet_soon(TimePoint now);
   void update_topology(TimePoint now, MeshActions& out);
   void set_branches(LinkGraph& links);
   void set_role(TimePoint now, const Link& link);
@@ -262,6 +263,7 @@ class Mesh::Impl {
   TimePoint last_change_;        // Of the store.
   TimePoint last_links_change_;  // Of any peer's Links record.
   TimePoint last_reconciliation_;
+  TimePoint last_up_;  // When a connection of ours came into use.
   TimePoint last_trim_;
   TimePoint last_rescue_;
   TimePoint statement_due_ = kNever;

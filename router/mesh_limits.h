@@ -49,13 +49,14 @@ inline constexpr std::size_t kWarningsMax = 16;
 inline constexpr std::size_t kObservedMax = 4;
 // Our Links record follows our connections after this delay if others wait for it (a peer that can
 // be reached over us only, a loss), else after the second: a joining peer makes many links, and so
-// do those it joins, but one after the other.
-inline constexpr Duration kStatementDelay = milliseconds(50);
+// do those it joins, but one after the other. The first is short enough for a newcomer's links to
+// travel with its Peer record, as one part of one frame, everywhere.
+inline constexpr Duration kStatementDelay = milliseconds(10);
 inline constexpr Duration kStatementDelayCalm = seconds(4);
 // A peer that many join over would state something every few milliseconds; in a large cluster each
 // statement goes to many. On a starved host everything takes longer, so there is less worth
 // stating: this and the pauses between computations are stretched by our own health.
-inline constexpr Duration kStatementInterval = milliseconds(300);
+inline constexpr Duration kStatementInterval = milliseconds(100);
 inline constexpr Duration kStatementIntervalLarge = milliseconds(1000);
 inline constexpr std::size_t kLarge = 200;
 inline constexpr std::size_t kSmall = 32;
@@ -66,6 +67,9 @@ inline constexpr Duration kTopologyDelay = milliseconds(50);
 inline constexpr Duration kTopologyHold = milliseconds(200);
 inline constexpr Duration kTopologyHoldPerMember = milliseconds(2);
 inline constexpr Duration kTopologyHoldMax = seconds(2);
+// The first path to somebody is worth more than a better one, and takes no path from anybody.
+inline constexpr Duration kTopologyDelayMeeting = milliseconds(20);
+inline constexpr Duration kTopologyHoldMeeting = milliseconds(50);
 // Bytes of records per frame: a window of router/overlay/broadcast.h holds four.
 inline constexpr std::size_t kDeltaBytesMax = 64U << 10U;
 // A neighbour confirms what it received with its heartbeats, and at once after this much.
@@ -79,8 +83,8 @@ inline constexpr Duration kReconcilePause = seconds(1);
 // A new neighbour of which nothing is known by then belongs to another part of a cluster that is
 // starting up. The first one asked has answered by then, and who it named is in the same part. Who
 // dialled asks; the other end steps in if nothing has come of it.
-inline constexpr Duration kMeetDelay = milliseconds(200);
-inline constexpr Duration kMeetDelayAccepted = milliseconds(500);
+inline constexpr Duration kMeetDelay = milliseconds(100);
+inline constexpr Duration kMeetDelayAccepted = milliseconds(250);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
 // come up. What was not restated by then is gone.
 inline constexpr Duration kRestateGrace = seconds(30);
@@ -92,6 +96,9 @@ inline constexpr std::uint64_t kOutrunMax = 1U << 30U;
 // An unreachable peer is forgotten after a day: longer than any outage that is being repaired.
 inline constexpr Duration kForgetAfter = hours(24);
 inline constexpr Duration kDiscoveryInterval = seconds(1);
+// Connections beyond the limit are given up when the last one is this old: in the middle of a start
+// their ends would at once look for others, and those that are branches would be missed.
+inline constexpr Duration kTrimQuiet = milliseconds(500);
 // After news that may change whom to look for: at once while we have no connection, and where a
 // full mesh is the aim; else what is known gets better with a little patience.
 inline constexpr Duration kDiscoveryDelay = milliseconds(20);

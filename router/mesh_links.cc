@@ -384,6 +384,7 @@ void Mesh::Impl::go_up(TimePoint now, Link& link, MeshActions& out) {
   link.stage = Stage::Up;
   link.deadline = kNever;
   up_[peer] = id;
+  last_up_ = now;
   retire_rivals(now, link);
   if (link.goal) {
     if (std::holds_alternative<PeerName>(*link.goal) && std::get<PeerName>(*link.goal) != peer) {

@@ -138,7 +138,6 @@ void Mesh::Impl::refute(TimePoint now, std::uint32_t life) {
 }
 
 void Mesh::Impl::on_links_record(TimePoint now, PeerName origin, const LinksRecord& links) {
-  update_topology_soon(now);
   const auto own = static_cast<std::uint32_t>(options_.incarnation.value());
   for (const LinksRecord::Accusation& accusation : links.accusations) {
     if (accusation.peer == options_.name && accusation.life.incarnation == own) {
@@ -243,6 +242,13 @@ LinkGraph Mesh::Impl::graph() const {
 void Mesh::Impl::update_topology_soon(TimePoint now) {
   const Duration hold = health_.stretch(topology_hold_);
   topology_due_ = std::min(topology_due_, std::max(now + kTopologyDelay, last_topology_ + hold));
+}
+
+// Whom we have no path to says with whom it is connected.
+void Mesh::Impl::meet_soon(TimePoint now) {
+  const Duration hold = health_.stretch(std::max(kTopologyHoldMeeting, topology_hold_ / 4));
+  topology_due_ =
+      std::min(topology_due_, std::max(now + kTopologyDelayMeeting, last_topology_ + hold));
 }
 
 void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {

@@ -37,14 +37,14 @@ class Broadcast {
 
   struct Options {
     // A first piece of news leaves at once; what follows it within this time travels together.
-    Duration push_pace = std::chrono::milliseconds(50);
+    Duration push_pace = std::chrono::milliseconds(20);
     // After a push of many origins the cluster is in upheaval, and more of it is on its way.
-    Duration push_pace_busy = std::chrono::milliseconds(150);
+    Duration push_pace_busy = std::chrono::milliseconds(100);
     std::size_t push_busy_min = 16;
     // While newcomers come in, of whom there have been some, also the first piece of news waits for
     // what follows it: much of it turns out to be held already by then, or changes again. Where
     // they are few there is little to spare.
-    Duration push_hold = std::chrono::milliseconds(50);
+    Duration push_hold = std::chrono::milliseconds(30);
     Duration newcomers_since = std::chrono::milliseconds(500);  // After the last it is over.
     std::size_t newcomers_min = 16;
     // News as old as this that a neighbour seems not to have is announced: the tree is nearly
