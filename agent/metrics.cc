@@ -12,6 +12,8 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "agent/report.h"
+
 namespace weft::agent {
 
 namespace {
@@ -61,10 +63,6 @@ class Page {
   std::vector<prometheus::MetricFamily> families_;
 };
 
-std::string state_of(const router::ConnectionStatus& connection) {
-  return std::string(text_of(connection.state));
-}
-
 void add_queue(const router::ConnectionStatus& connection, const std::string& peer, Page& page) {
   const std::string queue_help = "What waits for the other end of a control connection.";
   page.gauge("weft_connection_queue_bytes",
@@ -95,7 +93,8 @@ void add_connections(const AgentStatus& status, Page& page) {
   std::size_t old_password = 0;
   for (const router::ConnectionStatus& connection : status.connections) {
     const bool established = connection.state == router::ConnectionState::Established;
-    auto& count = counts[{state_of(connection), established ? "fastdp" : "unknown"}];
+    auto& count =
+        counts[{std::string(weave_state(connection.state)), established ? "fastdp" : "unknown"}];
     ++(connection.authenticated ? count.first : count.second);
     old_password += connection.old_password ? 1U : 0U;
   }

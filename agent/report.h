@@ -3,6 +3,9 @@
 // `weft status --json`. What weft has no counterpart of is empty, never missing. Pure.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include <boost/json/object.hpp>
 
 #include "agent/status.h"
@@ -10,5 +13,9 @@
 namespace weft::agent {
 
 boost::json::object to_report(const AgentStatus& status);
+
+// A connection in Weave's words, where a target that waits for the next attempt has "failed".
+std::string_view weave_state(router::ConnectionState state);
+std::string weave_info(const AgentStatus& status, const router::ConnectionStatus& connection);
 
 }  // namespace weft::agent

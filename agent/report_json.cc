@@ -72,18 +72,6 @@ json::array unicast_routes(const AgentStatus& status) {
   return routes;
 }
 
-std::string info_of(const AgentStatus& status, const router::ConnectionStatus& connection) {
-  if (connection.state != router::ConnectionState::Established || !connection.peer) {
-    return connection.reason;
-  }
-  const std::string encryption =
-      status.password_set
-          ? fmt::format("{:<11} ", connection.authenticated ? "encrypted" : "unencrypted")
-          : "";
-  return fmt::format(
-      "{}{:<6} {}({})", encryption, "fastdp", connection.peer->to_string(), connection.nickname);
-}
-
 json::array connections(const AgentStatus& status) {
   json::array connections;
   for (const router::ConnectionStatus& connection : status.connections) {
@@ -95,8 +83,8 @@ json::array connections(const AgentStatus& status) {
     }
     connections.push_back(json::object{{"Address", connection.address},
                                        {"Outbound", connection.outbound},
-                                       {"State", text_of(connection.state)},
-                                       {"Info", info_of(status, connection)},
+                                       {"State", weave_state(connection.state)},
+                                       {"Info", weave_info(status, connection)},
                                        {"Attrs", std::move(attributes)}});
   }
   return connections;
@@ -195,6 +183,27 @@ json::object ipam_part(const AgentStatus& status) {
 }
 
 }  // namespace
+
+std::string_view weave_state(router::ConnectionState state) {
+  using enum router::ConnectionState;
+  return text_of(state == Retrying ? Failed : state);
+}
+
+std::string weave_info(const AgentStatus& status, const router::ConnectionStatus& connection) {
+  using enum router::ConnectionState;
+  if (connection.state == Failed && connection.outbound) {
+    return connection.reason + ", retry: never";
+  }
+  if (connection.state != Established || !connection.peer) {
+    return connection.reason;
+  }
+  const std::string encryption =
+      status.password_set
+          ? fmt::format("{:<11} ", connection.authenticated ? "encrypted" : "unencrypted")
+          : "";
+  return fmt::format(
+      "{}{:<6} {}({})", encryption, "fastdp", connection.peer->to_string(), connection.nickname);
+}
 
 json::object to_report(const AgentStatus& status) {
   json::object report{{"Ready", true},

@@ -7,6 +7,7 @@
 
 #include "agent/cli/client.h"
 #include "agent/http/agent_call.h"
+#include "agent/http/form.h"
 
 namespace weft::agent {
 namespace {
@@ -40,14 +41,18 @@ ExitCode run_prime(const Settings& settings) {
   return call(settings, "GET", "/ring", kPrimeTimeout);
 }
 
+// One that cannot be removed keeps nobody from removing the others.
 ExitCode run_rmpeer(const Settings& settings) {
+  ExitCode all = ExitCode::Ok;
   for (const std::string& peer : settings.arguments()) {
-    const ExitCode code = call(settings, "DELETE", "/peer/" + peer, kRemovalTimeout);
-    if (code != ExitCode::Ok) {
+    const ExitCode code =
+        call(settings, "DELETE", "/peer/" + encode_percent(peer), kRemovalTimeout);
+    all = code == ExitCode::Ok ? all : code;
+    if (code == ExitCode::NotRunning) {
       return code;
     }
   }
-  return ExitCode::Ok;
+  return all;
 }
 
 }  // namespace weft::agent

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/status_text.h"
+#include "agent/report.h"
 #include "router/channel.h"
 
 namespace weft::agent {
@@ -32,16 +33,13 @@ std::string nickname_of(const AgentStatus& status, PeerName name) {
 
 std::string connections_summary(const AgentStatus& status) {
   std::string counts;
-  for (const ConnectionState state : {ConnectionState::Established,
-                                      ConnectionState::Pending,
-                                      ConnectionState::Retrying,
-                                      ConnectionState::Failed,
-                                      ConnectionState::Connecting}) {
-    const auto count = std::count_if(status.connections.begin(),
-                                     status.connections.end(),
-                                     [state](const auto& one) { return one.state == state; });
+  for (const std::string_view state : {"established", "pending", "failed", "connecting"}) {
+    const auto count = std::count_if(
+        status.connections.begin(), status.connections.end(), [state](const auto& one) {
+          return weave_state(one.state) == state;
+        });
     if (count > 0) {
-      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, text_of(state));
+      counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", count, state);
     }
   }
   return fmt::format(
@@ -135,22 +133,15 @@ std::string summary(const AgentStatus& status) {
 std::string connections(const AgentStatus& status) {
   std::string text;
   for (const router::ConnectionStatus& connection : status.connections) {
-    std::string info = connection.reason;
+    std::string info = weave_info(status, connection);
     if (connection.state == ConnectionState::Established && connection.peer) {
-      const std::string encryption =
-          status.password_set
-              ? fmt::format("{:<11} ", connection.authenticated ? "encrypted" : "unencrypted")
-              : "";
-      info = fmt::format("{}{:<6} {} mtu={}",
-                         encryption,
-                         "fastdp",
-                         peer_label(*connection.peer, connection.nickname),
-                         status.datapath.mtu);
+      const bool is_encrypted = status.password_set && connection.authenticated;
+      info += fmt::format("{} mtu={}", is_encrypted ? " encrypted=true" : "", status.datapath.mtu);
     }
     text += fmt::format("{} {:<21} {:<11} {}\n",
                         connection.outbound ? "->" : "<-",
                         connection.address,
-                        text_of(connection.state),
+                        weave_state(connection.state),
                         info);
   }
   return text;

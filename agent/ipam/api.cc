@@ -128,6 +128,11 @@ void IpamApi::perform(RequestId call, TakeAddress take) {
 }
 
 void IpamApi::perform(RequestId call, ClaimAddress claim) {
+  if (claim.check_alive && !may_run_(claim.owner)) {
+    answer(call, 200, std::string(kCancelled));
+    return;
+  }
+  takers_.emplace(call, claim.owner);
   const bool answers_now = claim.tolerant && !ipam_.has_ring(claim.address.address());
   const RequestId request = ipam_.claim(
       claim.owner, claim.address, [this, call, tolerant = claim.tolerant](const auto& address) {

@@ -66,8 +66,10 @@ Result<IpamCall> parse_get(const Parts& parts, const Cidr& default_subnet) {
 Result<IpamCall> parse_put(const Parts& parts, std::string_view target) {
   const Cidr address = WEFT_TRY(parse_cidr(parts[2], parts[3]));
   const std::string owner = parts[1] == kAnonymous ? address.address().to_string() : parts[1];
-  return IpamCall(ClaimAddress{
-      .owner = owner, .address = address, .tolerant = has_flag(target, "noErrorOnUnknown")});
+  return IpamCall(ClaimAddress{.owner = owner,
+                               .address = address,
+                               .tolerant = has_flag(target, "noErrorOnUnknown"),
+                               .check_alive = has_flag(target, "check-alive")});
 }
 
 Result<IpamCall> parse_delete(const Parts& parts) {

@@ -38,7 +38,8 @@ struct TakeAddress {
 struct ClaimAddress {
   std::string owner;
   Cidr address;
-  bool tolerant = false;  // Succeeds where the owner of the address cannot be asked yet.
+  bool tolerant = false;     // Succeeds where the owner of the address cannot be asked yet.
+  bool check_alive = false;  // As of TakeAddress.
 };
 struct FreeAddress {
   std::string owner;

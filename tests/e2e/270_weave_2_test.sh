@@ -16,10 +16,23 @@ api() {  # HOST METHOD PATH [curl options]: the body, and the status code on a l
   on "$1" curl -s --max-time 10 -X "$2" -w '\n%{http_code}' "${@:4}" "http://127.0.0.1:6784$3"
 }
 status_of() { api "$@" | tail -n 1; }
+answers() {  # METHOD PATH CODE BODY [curl options]: of h1, to the last octet.
+  assert_equal "$(api h1 "$1" "$2" "${@:5}")" "$(printf '%s\n%s' "$4" "$3")" "$1 $2"
+}
 util() { on h1 "$SCRATCH/weaveutil" "$@"; }
 has_peer() { [[ $(weave "$1" status connections) == *established* ]]; }
 
 lab_up 2 --docker
+
+step "before the first launch"
+assert_equal "$(code_of h1 status)" 1 "exit code without an agent"
+assert_equal "$(code_of h1 prime)" 1 "exit code of prime without an agent"
+assert_equal "$(code_of h1 stop)" 0 "exit code of a stop of what does not run"
+assert_equal "$(cat "$SCRATCH/out")" "Weave is not running (ignore on Kubernetes)." "such a stop"
+assert_equal "$(code_of h1 reset)" 0 "exit code of a reset where nothing is"
+assert_equal "$(code_of h1 env)" 0 "exit code of env"
+assert_equal "$(weave h1 env 2>/dev/null)" "" "what env prints for the shell"
+assert_equal "$(weave h1 dns-args)" "--dns=172.17.0.1 --dns-search=weave.local." "dns-args, for containers that start before"
 
 step "weave launch prints one word, and again nothing is started"
 out=$(weave h1 launch --no-restart --nickname one)
@@ -28,6 +41,7 @@ assert_equal "$(code_of h1 launch)" 3 "exit code of a second launch"
 on h2 env WEAVE_STATUS_ADDR=127.0.0.1:6799 "$WEAVE" --local launch --proxy=false h1 >/dev/null
 wait_until 10 "h1 and h2 are connected" has_peer h1
 assert_equal "$(weave h1 prime)" "" "what prime prints"
+assert_equal "$(weave h1 ps)" "weave:expose $(on h1 cat /sys/class/net/weave/address)" "ps while nothing is attached or exposed"
 
 step "status has Weave's labels, at Weave's places"
 for text in "$(weave h1 status)" "$(on h1 curl -s http://127.0.0.1:6784/status)" \
@@ -50,8 +64,51 @@ assert_equal "$(weave h1 report -f '{{.Router.NickName}} {{len .Router.Peers}}')
 assert_equal "$(on h1 curl -sG --data-urlencode 'format={{.IPAM.DefaultSubnet}}' http://127.0.0.1:6784/report)" \
   10.32.0.0/12 "the report's template"
 
-step "the API of Weave answers as Weave did"
+step "every call of the API has Weave's code and text"
+answers GET /ipinfo/defaultsubnet 200 10.32.0.0/12
+answers GET /ipinfo/tracker 200 $'\n'
+answers GET /ring 200 ""
+answers GET /ip/c9 200 ""
+answers GET /ip/c9/10.40.0.1/24 400 $'10.40.0.1/24 has bits behind its prefix (expected 10.40.0.0/24)\n'
+given=$(on h1 curl -s -X POST http://127.0.0.1:6784/ip/c9/10.40.0.0/24)
+assert_contains "$given" "/24" "what is allocated"
+answers POST /ip/c9/10.40.0.0/24 200 "$given"
+answers GET /ip/c9/10.40.0.0/24 200 "$given"
+answers GET /ip/c9 200 "$given"
+assert_contains "$(api h1 GET /ip)" "{\"containerid\":\"c9\",\"addrs\":[\"$given\"]}" "GET /ip"
+answers POST /ip/c9/10.99.0.0/24 400 $'subnet 10.99.0.0/24 is outside the address range 10.32.0.0/12\n'
+answers PUT "/ip/c8/$given" 400 "Unable to claim: address ${given%/*} is held by c9"$'\n'
+answers PUT /ip/_/10.40.0.9/24 204 ""
+answers PUT /ip/_/10.40.0.9/24 204 ""
+answers PUT /ip/c9/10.40.0.300/24 400 $'\'10.40.0.300\' is not an IPv4 or IPv6 address\n'
+answers DELETE /ip/10.40.0.9 204 ""
+answers DELETE "/ip/c8/${given%/*}" 400 "Unable to free: address ${given%/*} is not held by c8"$'\n'
+answers DELETE "/ip/c9/${given%/*}" 204 ""
+answers DELETE /ip/c9 400 $'Delete: no addresses for c9\n'
+answers DELETE /peer/nobody 200 $'0 IPs taken over from nobody\n'
+answers POST /expose/10.2.9.1/24 204 ""
+answers POST '/expose/10.2.9.1/24?skipNAT=true' 204 ""
+answers POST /expose/10.2.9.300/24 400 $'\'10.2.9.300\' is not an IPv4 or IPv6 address\n'
+answers DELETE /expose/10.2.9.1/24 204 ""
+answers GET /domain 200 weave.local.
+answers GET /dns-address 200 172.17.0.1
+answers GET /dns-address-port 200 172.17.0.1:53
+answers PUT /name/c9/10.2.9.7 204 "" -d fqdn=k.weave.local -d check-alive=true
+answers PUT /name/c9/10.2.9.7 204 "" -d fqdn=k.example.com
+answers PUT /name/c9/10.2.9.700 400 $'\'10.2.9.700\' is not an IPv4 or IPv6 address\n' -d fqdn=k.weave.local
+assert_equal "$(on h1 curl -s http://127.0.0.1:6784/name | jq -c '[.[] | [.Hostname, .ContainerID, .Address, .Tombstone]]')" \
+  '[["k.weave.local.","c9","10.2.9.7",0]]' "names"
+assert_contains "$(weave h1 status dns)" "k            10.2.9.7                  c9 " "status dns"
+answers DELETE '/name/c9?fqdn=other.weave.local' 204 ""
+assert_equal "$(weave h1 dns-lookup k)" 10.2.9.7 "a name that another name's removal leaves"
+answers DELETE /name/c9 204 ""
+answers GET /name 200 "[]"
+answers GET /proxyaddrs 200 $'unix:///var/run/weave/weave.sock\n'
+
+step "and so have mistakes"
 assert_equal "$(status_of h1 GET /status/xyzzy)" 404 "an unknown status"
+assert_equal "$(status_of h1 GET '/report?format=a&format=b')" 400 "two templates"
+assert_equal "$(status_of h1 GET '/report?format=%7B%7Blen+.Ready%7D%7D')" 500 "a template that ends in an error"
 assert_equal "$(status_of h1 GET '/report?format=%7B%7B')" 400 "a broken template"
 assert_equal "$(status_of h2 GET /proxyaddrs)" 404 "no proxy"
 assert_equal "$(api h1 POST /ip/c1)" "$(printf '%s\n200' "$(on h1 curl -s -X POST http://127.0.0.1:6784/ip/c1)")" \
@@ -92,6 +149,28 @@ exposed=$(weave h1 expose -h gate.weave.local)
 assert_equal "$(weave h1 dns-lookup gate)" "$exposed" "the exposed name"
 assert_equal "$(weave h1 hide)" "$exposed" "hide"
 assert_equal "$(weave h1 dns-args)" "--dns=172.17.0.1 --dns-search=weave.local." "dns-args"
+assert_equal "$(weave h1 ps | head -n 1)" "weave:expose $(on h1 cat /sys/class/net/weave/address)" "ps once it is hidden"
+assert_equal "$(code_of h1 ps nobody)" 0 "exit code of ps of a container that is not there"
+assert_equal "$(weave h1 ps nobody weave:expose 2>/dev/null | wc -l)" 1 "lines of it"
+
+step "attach takes every option, detach what is named"
+on h2 docker run -d --stop-signal KILL --name named --hostname named.weave.local --net none weft-tools sleep 1000000 >/dev/null
+weave h2 attach --without-dns 10.2.2.1/24 named >/dev/null
+assert_equal "$(weave h2 dns-lookup named)" "" "a name that was not to be given"
+assert_contains "$(inside h2 named ip route)" "224.0.0.0/4 dev ethwe" "the route of multicast"
+assert_equal "$(weave h2 detach 10.2.2.1/24 named)" 10.2.2.1 "detach"
+assert_equal "$(inside h2 named ip -o link | grep -c ethwe || true)" 0 "interfaces once the last address is gone"
+address=$(weave h2 attach --no-multicast-route --rewrite-hosts --add-host one:192.0.2.1 --add-host=two:192.0.2.2 named)
+assert_equal "$(inside h2 named ip route | grep -c 224 || true)" 0 "routes of multicast"
+for line in "$address	named.weave.local named" "192.0.2.1	one" "192.0.2.2	two"; do
+  assert_contains "$(inside h2 named cat /etc/hosts)" "$line" "/etc/hosts"
+done
+assert_contains "$(weave h2 attach 198.18.0.77/24 named 2>&1)" "198.18.0.77/24 overlaps the route 198.18.0.0/24" "a warning"
+assert_equal "$(weave h2 detach 198.18.0.77/24 named)" 198.18.0.77 "detach of what was warned of"
+assert_equal "$(weave h2 dns-lookup named)" "$address" "the name of what is left"
+assert_equal "$(weave h2 detach named)" "$address" "detach of what was allocated"
+assert_equal "$(on h2 curl -s "http://127.0.0.1:6784/ip/$(on h2 docker inspect -f '{{.Id}}' named)")" "" "what it holds then"
+on h2 docker rm -f named >/dev/null
 
 step "attach-bridge joins another bridge, and weaveutil sees what there is"
 for host in h1 h2; do
@@ -120,16 +199,40 @@ assert_equal "$(on h1 env WEAVE_CNI_PLUGIN_DIR="$SCRATCH/cni" "$WEAVE" setup)" "
 assert_equal "$(weave h2 env 2>/dev/null)" "" "env without a proxy"
 assert_equal "$(code_of h2 config)" 1 "config without a proxy"
 assert_equal "$(code_of h1 env --restore)" 1 "env --restore"
+assert_equal "$(on h1 env ORIG_DOCKER_HOST=tcp://a:1 "$WEAVE" env --restore)" "DOCKER_HOST=tcp://a:1" "what env --restore prints"
 assert_equal "$(code_of h1 xyzzy)" 1 "an unknown verb"
 assert_equal "$(code_of h1 attach --help)" 0 "attach --help"
 assert_equal "$(code_of h1 attach-bridge --help)" 0 "attach-bridge --help"
-assert_equal "$(code_of h1 launch-router)" 1 "a removed verb"
+for verb in run start restart launch-router launch-plugin launch-proxy stop-router stop-plugin stop-proxy; do
+  assert_equal "$(code_of h1 "$verb")" 1 "exit code of $verb, which is removed"
+  assert_contains "$(cat "$SCRATCH/out")" "The 'weave $verb' command has been removed" "$verb"
+done
+for words in "stop x" "version x" "reset x" connect forget rmpeer dns-add dns-lookup attach detach "expose x"; do
+  # shellcheck disable=SC2086  # Words.
+  assert_equal "$(code_of h1 $words)" 1 "exit code of $words"
+done
+for verb in help --help; do
+  assert_equal "$(code_of h1 $verb)" 0 "exit code of $verb"
+  assert_equal "$(weave h1 "$verb" 2>/dev/null)" "" "$verb on stdout"
+done
+assert_equal "$(code_of h1 connect : 198.18.0.9)" 1 "exit code of connect with a peer that is none"
+assert_equal "$(weave h1 status targets)" 198.18.0.9 "the targets then"
+weave h1 connect --replace 198.18.0.8 198.18.0.7:7000
+assert_equal "$(weave h1 status targets | xargs)" "198.18.0.7:7000 198.18.0.8" "the targets once they are replaced"
+weave h1 forget 198.18.0.7:7000 198.18.0.8 198.18.0.6
+assert_equal "$(weave h1 status targets)" "" "the targets once they are forgotten"
+weave h1 connect 198.18.0.1
+is_itself() { [[ $(weave h1 status connections) == *"-> 198.18.0.1:6783       failed      "*", retry: never"* ]]; }
+wait_until 5 "who is ourselves is not tried again" is_itself
+weave h1 forget 198.18.0.1
 assert_contains "$(weave h1 version)" "weave script" "version"
 assert_equal "$(wc -l <<<"$(weave h1 --local version)")" 1 "lines of --local version"
 assert_equal "$(weave h1 launch --version)" "$(weave h1 --local version)" "launch --version"
 
 step "rmpeer, stop, reset"
 on h1 docker rm -f web >/dev/null
+assert_equal "$(code_of h1 rmpeer nobody h2 nobody-else)" 1 "exit code of rmpeer of one that lives"
+assert_equal "$(grep taken "$SCRATCH/out" | xargs)" "0 IPs taken over from nobody 0 IPs taken over from nobody-else" "the others"
 weave h2 reset --force
 assert_contains "$(weave h1 rmpeer h2 2>&1)" "IPs taken over from h2" "rmpeer"
 name=$(weave h1 report -f '{{.Router.Name}}')
@@ -139,7 +242,9 @@ assert_equal "$(weave h1 launch --password x --print-peer-name)" "$name" "the na
 assert_fails on h1 ls /run/weft/weave-password >/dev/null
 assert_equal "$(code_of h1 status)" 1 "exit code without an agent"
 assert_equal "$(on h1 docker network ls --format '{{.Name}}' | grep -cx weave || true)" 0 "networks of Docker"
-weave h1 reset
+assert_equal "$(code_of h1 reset)" 1 "exit code of a reset of an agent that does not run"
+assert_contains "$(cat "$SCRATCH/out")" "use --force to override" "such a reset"
+weave h1 reset --force
 assert_equal "$(on h1 ip -o link | grep -c -e weave -e vethwe || true)" 0 "links that are left"
 assert_equal "$(on h1 iptables -t nat -S POSTROUTING | grep -c weave || true)" 0 "rules that are left"
 assert_equal "$(code_of h1 bridge-type)" 1 "bridge-type without a bridge"

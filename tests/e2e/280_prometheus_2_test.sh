@@ -23,6 +23,8 @@ lab_up 2
 on h1 weft launch --status-addr 198.18.0.1:6782
 on h2 weft launch --status-addr 198.18.0.2:6782 h1
 
+assert_equal "$(on h1 curl -s http://127.0.0.1:6784/ip)" '{"owned":null}' "addresses where there are none"
+
 step "promtool accepts the rules"
 promtool check rules "$CHARTS/alerts.yaml" >/dev/null
 
@@ -48,8 +50,10 @@ grep -v 'weave_ipam_unreachable_count' "$SCRATCH/lint" >"$SCRATCH/lint.ours" || 
 assert_equal "$(cat "$SCRATCH/lint.ours")" "" "what promtool would name otherwise"
 
 step "Weave's metrics have Weave's names and labels"
-for metric in 'weave_connections{state="established",type="fastdp",encryption=""}' \
-  weave_connection_terminations_total 'weave_ips{state="local-used"}' weave_max_ips weave_ipam_unreachable_count \
+on h1 weft dns-add 192.0.2.7 -h printer
+for metric in 'weave_connections{state="established",type="fastdp",encryption=""} == 1' \
+  'weave_connections{state="established",type="fastdp",encryption="yes"} == 0' \
+  weave_connection_terminations_total 'weave_ips{state="local-used"}' 'weave_max_ips == 1048576' weave_dns_entries weave_ipam_unreachable_count \
   weave_ipam_unreachable_percentage weave_ipam_pending_allocates weave_ipam_pending_claims \
   process_resident_memory_bytes process_cpu_seconds_total; do
   assert_equal "$(count_of "$metric")" 2 "series of $metric"

@@ -45,10 +45,10 @@ void read_attached(const json::value& answer, Lines& lines) {
       line.addresses.push_back(text_of(address));
     }
   }
+  Line& host = lines[dns::kExposeOwner];  // There also while nothing is exposed, as in Weave.
+  host.mac = text_of(answer.at("bridge_mac"));
   for (const json::value& one : answer.at("exposed").as_array()) {
-    Line& line = lines[dns::kExposeOwner];
-    line.mac = text_of(answer.at("bridge_mac"));
-    line.addresses.push_back(text_of(one.at("address")));
+    host.addresses.push_back(text_of(one.at("address")));
   }
 }
 
@@ -103,23 +103,28 @@ void print(const std::string& id, const Line& line) {
 Result<Ok> print_all(const Settings& settings) {
   const Lines lines = WEFT_TRY(read_lines(settings));
   if (settings.arguments().empty()) {
+    print(dns::kExposeOwner, lines.at(dns::kExposeOwner));
     for (const auto& [id, line] : lines) {
-      print(id, line);
+      if (id != dns::kExposeOwner) {
+        print(id, line);
+      }
     }
     return Ok{};
   }
+  std::string unknown;
   for (const std::string& word : settings.arguments()) {
     std::string id = word;
     // Those of no engine, such as namespaces, are known by what is listed alone.
-    if (word != dns::kExposeOwner && !lines.contains(word)) {
-      const Container container = WEFT_TRY(require_container(settings, word));
-      id = container.id;
+    if (!lines.contains(word)) {
+      const auto container = require_container(settings, word);
+      id = container.ok() ? container.value().id : "";
+      unknown += container.ok() ? "" : (unknown.empty() ? "" : "; ") + container.error().what;
     }
     if (const auto found = lines.find(id); found != lines.end()) {
       print(id, found->second);
     }
   }
-  return Ok{};
+  return unknown.empty() ? Result<Ok>(Ok{}) : Error{Errc::NotFound, unknown};
 }
 
 }  // namespace

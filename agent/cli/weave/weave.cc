@@ -21,6 +21,7 @@
 #include "agent/cli/weave/attach_bridge.h"
 #include "agent/cli/weave/words.h"
 #include "agent/cni/setup.h"
+#include "agent/config.h"
 #include "agent/http/form.h"
 #include "agent/version.h"
 #include "sys/http_server.h"
@@ -50,8 +51,6 @@ struct Verb {
 // Those of Weave's usage text that are weft's commands as well.
 constexpr std::array kPassed{
     Verb{"prime", ""},
-    Verb{"connect", "[--replace] <peer> ..."},
-    Verb{"forget", "<peer> ..."},
     Verb{"attach",
          "[<addr> ...] [--without-dns] [--rewrite-hosts] [--add-host <host>:<ip> ...] "
          "[--no-multicast-route] <container>"},
@@ -72,6 +71,8 @@ constexpr std::array kOwn{
     Verb{"env", "[--restore]"},
     Verb{"config", ""},
     Verb{"dns-args", ""},
+    Verb{"connect", "[--replace] [<peer> ...]"},
+    Verb{"forget", "<peer> ..."},
     Verb{"status", "[targets | connections | peers | dns | ipam]"},
     Verb{"stop", ""},
     Verb{"reset", "[--force] [--db-prefix <prefix>]"},
@@ -119,6 +120,12 @@ void print_usage(std::FILE* to) {
 
 int run(std::vector<std::string> words) {
   return weave_exit_code(static_cast<int>(run_cli(words)));
+}
+
+int refuse_usage(std::string_view verb) {
+  const Verb* const told = find(kOwn, verb);
+  fmt::print(stderr, "Usage: weave {} {}\n", verb, (told ? *told : *find(kHidden, verb)).arguments);
+  return kUsage;
 }
 
 // Where the host's root is, for a script that runs in a container.
@@ -270,11 +277,8 @@ int status(Words words) {
   constexpr int kTimeoutSeconds = 5;
   const auto answer = ask_agent(control_settings(), "GET", path, kTimeoutSeconds);
   if (!answer.ok() && answer.error().code == Errc::NotFound) {
-    fmt::print(stderr,
-               "Invalid 'weave status' sub-command: {}\nUsage: weave status {}\n",
-               fmt::join(words, " "),
-               find(kOwn, "status")->arguments);
-    return kUsage;
+    fmt::print(stderr, "Invalid 'weave status' sub-command: {}\n", fmt::join(words, " "));
+    return refuse_usage("status");
   }
   if (!answer.ok()) {
     return weave_exit_code(static_cast<int>(report(answer.error())));
@@ -296,7 +300,31 @@ std::optional<std::string> proxy_address() {
              : std::nullopt;
 }
 
-int stop() {
+// Peers that are none are named, and the others taken all the same.
+int change_targets(const std::string& verb, Words words) {
+  constexpr int kTimeoutSeconds = 5;
+  const bool replaces = verb == "connect" && !words.empty() && words.front() == "--replace";
+  if (words.empty()) {
+    return refuse_usage(verb);
+  }
+  std::string path = fmt::format("/weave/{}?{}", verb, replaces ? "replace=true" : "");
+  for (const std::string& peer : words.subspan(replaces ? 1 : 0)) {
+    path += "&peer=" + encode_percent(peer);
+  }
+  const auto done = ask_agent(control_settings(), "POST", path, kTimeoutSeconds);
+  return done.ok() ? 0 : weave_exit_code(static_cast<int>(report(done.error())));
+}
+
+// Whether it is, and not whether we may ask it.
+bool is_agent_missing() {
+  const auto agent = running_agent(control_socket_in(control_settings().text("run-dir")));
+  return !agent.ok() && agent.error().code == Errc::Unavailable;
+}
+
+int stop(Words words) {
+  if (!words.empty()) {
+    return refuse_usage("stop");
+  }
   const auto host = environment("DOCKER_HOST");
   if (host && !host->empty() && host == proxy_address()) {
     fmt::print(stderr,
@@ -304,19 +332,40 @@ int stop() {
                "eval $(weave env --restore) first\n");
   }
   remove_docker_network();
+  if (is_agent_missing()) {
+    fmt::print(stderr, "Weave is not running (ignore on Kubernetes).\n");
+    return 0;
+  }
   return run({"stop"});
+}
+
+// What is there of a run that has ended: only a run can leave the cluster.
+bool has_state(const std::vector<std::string>& words) {
+  const auto settings = parse_settings(Command::Reset, words, environment);
+  const auto place =
+      settings.ok() ? place_state(settings.value()) : Result<StatePlace>(settings.error());
+  std::error_code ignored;
+  return place.ok() && fs::exists(place.value().store, ignored);
 }
 
 int reset(Words words) {
   std::vector<std::string> state;
+  bool is_forced = false;
   for (std::size_t at = 0; at < words.size(); ++at) {
     const bool has_value = words[at] == "--db-prefix" && at + 1 < words.size();
     if (has_value || words[at].starts_with("--db-prefix=")) {
       state.push_back(has_value ? "--db-prefix=" + words[++at] : words[at]);
-    } else if (words[at] != "--force") {
-      fmt::print(stderr, "Usage: weave reset {}\n", find(kOwn, "reset")->arguments);
-      return kUsage;
+    } else if (words[at] == "--force") {
+      is_forced = true;
+    } else {
+      return refuse_usage("reset");
     }
+  }
+  if (!is_forced && is_agent_missing() && has_state(state)) {
+    fmt::print(stderr,
+               "ERROR: weave is not running; unable to remove from cluster.\n"
+               "Re-launch weave before reset or use --force to override.\n");
+    return 1;
   }
   remove_docker_network();
   std::error_code error;
@@ -410,9 +459,7 @@ int bridge_type() {
 
 int join_bridge(Words words) {
   if (words.size() > 1) {
-    fmt::print(
-        stderr, "Usage: weave attach-bridge {}\n", find(kHidden, "attach-bridge")->arguments);
-    return kUsage;
+    return refuse_usage("attach-bridge");
   }
   const auto bridge = weave_bridge();
   if (!bridge) {
@@ -451,14 +498,17 @@ std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
   if (verb == "status") {
     return status(rest);
   }
+  if (verb == "connect" || verb == "forget") {
+    return change_targets(verb, rest);
+  }
   if (verb == "stop") {
-    return stop();
+    return stop(rest);
   }
   if (verb == "reset") {
     return reset(rest);
   }
   if (verb == "version") {
-    return version(is_local);
+    return rest.empty() ? version(is_local) : refuse_usage(verb);
   }
   if (verb == "docker-bridge-ip") {
     return docker_bridge_address();
@@ -508,7 +558,10 @@ int run_weave(std::span<const std::string> words) {
   const bool is_dns = verb == "dns-add" || verb == "dns-remove" || verb == "dns-lookup";
   const bool is_disabled =
       (is_dns && is_missing("/domain")) || (verb == "prime" && is_missing("/ipinfo/defaultsubnet"));
-  return is_disabled ? kDisabled : run(std::vector<std::string>(words.begin(), words.end()));
+  const int code =
+      is_disabled ? kDisabled : run(std::vector<std::string>(words.begin(), words.end()));
+  // Of containers that there are not Weave listed nothing, and succeeded.
+  return verb == "ps" && code != 0 && !is_agent_missing() ? 0 : code;
 }
 
 }  // namespace weft::agent

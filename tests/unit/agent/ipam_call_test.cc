@@ -42,6 +42,8 @@ TEST(IpamCall, HoldsAnAnonymousClaimUnderItsOwnText) {
 
   EXPECT_EQ(claim.owner, "10.32.0.9");
   EXPECT_TRUE(claim.tolerant);
+  EXPECT_FALSE(claim.check_alive);
+  EXPECT_TRUE(parsed<ClaimAddress>("PUT", "/ip/a/10.32.0.9/12?check-alive=true").check_alive);
   EXPECT_EQ(parsed<FreeAddress>("DELETE", "/ip/_/10.32.0.9").owner, "10.32.0.9");
 }
 

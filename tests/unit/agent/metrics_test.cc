@@ -78,7 +78,7 @@ TEST(Metrics, CountConnectionsAsWeaveDid) {
   EXPECT_THAT(text,
               HasSubstr(R"(weave_connections{encryption="",state="established",type="fastdp"} 0)"));
   EXPECT_THAT(text,
-              HasSubstr(R"(weave_connections{encryption="",state="retrying",type="unknown"} 1)"));
+              HasSubstr(R"(weave_connections{encryption="",state="failed",type="unknown"} 1)"));
   EXPECT_THAT(text, HasSubstr("weave_connection_terminations_total 2"));
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/http/weave_text.h"
 #include "agent/ipam/call.h"
+#include "agent/report.h"
 #include "tests/unit/openapi.h"
 
 namespace weft::agent {
@@ -113,14 +114,28 @@ TEST_F(WeaveApi, SummarisesAsWeaveDid) {
 TEST_F(WeaveApi, ListsConnectionsAndPeersInWeavesColumns) {
   EXPECT_EQ(call("GET", "/status/connections").body,
             "-> 192.0.2.2:6783        established encrypted   fastdp 8e:11:12:13:14:15(host2) "
-            "mtu=1376\n"
-            "-> 192.0.2.3:6783        failed      this is ourselves\n");
+            "encrypted=true mtu=1376\n"
+            "-> 192.0.2.3:6783        failed      this is ourselves, retry: never\n");
   EXPECT_EQ(call("GET", "/status/peers").body,
             "7a:01:02:03:04:05(host1)\n"
             "   -> 192.0.2.2:6783        8e:11:12:13:14:15(host2)              established\n"
             "8e:11:12:13:14:15(host2)\n"
             "   ->                       7a:01:02:03:04:05(host1)              established\n");
   EXPECT_EQ(call("GET", "/status/targets").body, "host2\n");
+}
+
+// Its "retrying" was an attempt under way; who waits for the next one had "failed".
+TEST(WeaveWordsOfConnections, CallFailedWhatWaitsForTheNextAttempt) {
+  using enum router::ConnectionState;
+  EXPECT_EQ(weave_state(Retrying), "failed");
+  EXPECT_EQ(weave_state(Failed), "failed");
+  EXPECT_EQ(weave_state(Connecting), "connecting");
+
+  router::ConnectionStatus waiting;
+  waiting.outbound = true;
+  waiting.state = Retrying;
+  waiting.reason = "connection refused; next attempt in 4 s";
+  EXPECT_EQ(weave_info(status(), waiting), "connection refused; next attempt in 4 s");
 }
 
 TEST_F(WeaveApi, ReportsAsJsonOrByATemplate) {
