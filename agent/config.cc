@@ -201,6 +201,13 @@ Result<Ok> take_proxy(const Settings& settings, Config& config) {
   return plugin::proxy::check_pattern(config.proxy.hostname_match);
 }
 
+router::EspWish esp_wish(const Settings& settings) {
+  const std::string& wish = settings.text("esp");
+  return wish == "on"    ? router::EspWish::On
+         : wish == "off" ? router::EspWish::Off
+                         : router::EspWish::Auto;
+}
+
 // Where the UI is, who may come, and what they may do.
 Result<Ok> take_ui(const Settings& settings, Config& config) {
   if (settings.text("ui-listen") != "off") {
@@ -254,7 +261,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   config.password_file = settings.text("password-file");
   config.plaintext_data = settings.flag("plaintext-data");
   config.trusted_subnets = WEFT_TRY(parse_subnets(settings.text("trusted-subnets")));
-  config.esp = settings.flag("esp");
+  config.esp = esp_wish(settings);
   WEFT_TRY(set_ranges(settings, config));
   config.init = WEFT_TRY(parse_ipam_init(settings.text("ipalloc-init")));
   config.forfeit_after =
@@ -306,29 +313,30 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
 
 namespace {
 
-// Policies are asked at the bridge, which the fast path leaves out.
-bool has_fast_path(const Config& config) {
-  return config.bpf && !config.expect_npc;
-}
-
 Result<Ok> check_esp(const Config& config) {
   if (config.password_file.empty() || config.plaintext_data) {
-    return Error{Errc::Invalid,
-                 "--esp says who encrypts, but without --password-file, or with --plaintext-data, "
-                 "nothing is encrypted"};
+    return Error{
+        Errc::Invalid,
+        "--esp on says who encrypts, but without --password-file, or with --plaintext-data, "
+        "nothing is encrypted"};
   }
   if (!has_fast_path(config)) {
-    return Error{Errc::Invalid,
-                 "--esp needs the BPF fast path, which keeps frames in clear off the wire (it is "
-                 "off with --no-bpf and with --expect-npc)"};
+    return Error{
+        Errc::Invalid,
+        "--esp on needs the BPF fast path, which keeps frames in clear off the wire (it is "
+        "off with --no-bpf and with --expect-npc)"};
   }
   return Ok{};
 }
 
 }  // namespace
 
+bool has_fast_path(const Config& config) {
+  return config.bpf && !config.expect_npc;
+}
+
 Result<Ok> check_encryption(const Config& config) {
-  if (config.esp) {
+  if (config.esp == router::EspWish::On) {
     WEFT_TRY(check_esp(config));
   }
   if (config.trusted_subnets.empty()) {

@@ -15,6 +15,7 @@
 #include "base/time.h"
 #include "dns/name.h"
 #include "plugin/proxy/place.h"
+#include "router/io/esp/esp_wish.h"
 #include "sys/posix/host_paths.h"
 
 namespace weft::agent {
@@ -88,8 +89,8 @@ struct Config {
   std::string password_file;  // Empty: none.
   std::size_t connections_max = 0;
   bool plaintext_data = false;
-  std::vector<Cidr> trusted_subnets;  // Pairs with both ends inside go in clear.
-  bool esp = false;                   // Kernels may encrypt instead of agents.
+  std::vector<Cidr> trusted_subnets;            // Pairs with both ends inside go in clear.
+  router::EspWish esp = router::EspWish::Auto;  // Kernels may encrypt instead of agents.
   Cidr range;
   Cidr default_subnet;
   std::optional<Cidr> range_v6;  // Nothing: no IPv6 addresses are handed out.
@@ -149,6 +150,9 @@ Result<StatePlace> place_state(const Settings& settings);
 
 // Fails where values that are fine alone do not fit together, or a peer does not parse.
 Result<Config> make_config(const Settings& settings, const std::string& host_name);
+
+// Policies are asked at the bridge, which the fast path leaves out.
+bool has_fast_path(const Config& config);
 
 // Errc::Invalid if the options about encryption contradict each other.
 Result<Ok> check_encryption(const Config& config);

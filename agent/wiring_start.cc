@@ -85,15 +85,6 @@ Result<Ok> Agent::start_sealed(const Seat& seat) {
   if (!seat.passwords || config_.plaintext_data) {
     return Ok{};
   }
-  std::shared_ptr<sys::Xfrm> esp;
-  if (config_.esp) {
-    Result<std::unique_ptr<sys::Xfrm>> opened = sys::open_xfrm();
-    if (opened.ok()) {
-      esp = std::move(opened).value();
-    } else {
-      log::warning("agents encrypt, not kernels", {"why", opened.error()});
-    }
-  }
   // UDP on the number of the mesh's TCP port, as users of Weave have it open in their firewalls.
   sealed_ = WEFT_TRY(router::SealedPath::start(host_.io.get_executor(),
                                                host_.clock,
@@ -104,7 +95,7 @@ Result<Ok> Agent::start_sealed(const Seat& seat) {
                                                 .psk = seat.passwords->current,
                                                 .old_psk = seat.passwords->old,
                                                 .incarnation = seat.identity.incarnation,
-                                                .esp = std::move(esp)}));
+                                                .esp = config_.esp}));
   return Ok{};
 }
 

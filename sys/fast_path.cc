@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "router/bpf/maps.h"
 #include "sys/bpf/log.h"
 
@@ -261,9 +262,8 @@ Result<Ok> detach(std::uint32_t ifindex, bpf_tc_attach_point point, const std::s
 
 class KernelFastPath final : public FastPath {
  public:
-  KernelFastPath(const fast_path& skeleton, bool guard, bool has_lane)
-      : has_guard_(guard),
-        port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
+  KernelFastPath(const fast_path& skeleton, bool has_lane)
+      : port_(duplicate(bpf_program__fd(skeleton.progs.weft_port))),
         underlay_(duplicate(bpf_program__fd(has_lane ? skeleton.progs.weft_underlay_lane
                                                      : skeleton.progs.weft_underlay))),
         from_vx_(duplicate(bpf_program__fd(skeleton.progs.weft_from_vx))),
@@ -327,9 +327,14 @@ class KernelFastPath final : public FastPath {
       return Ok{};
     }
     // Before what it guards can be used; one of an earlier run would go by old tables.
-    WEFT_TRY(has_guard_ ? attach(guard_.get(), ifindex, BPF_TC_EGRESS)
-                        : detach(ifindex, BPF_TC_EGRESS, name.data()));
+    WEFT_TRY(is_guarded_ ? attach(guard_.get(), ifindex, BPF_TC_EGRESS)
+                         : detach(ifindex, BPF_TC_EGRESS, name.data()));
     return attach(underlay_.get(), ifindex, BPF_TC_INGRESS);
+  }
+
+  void set_guard() override {
+    WEFT_ASSERT(guard_.get() >= 0);
+    is_guarded_ = true;
   }
 
   Result<Ok> attach_lane(std::uint32_t ifindex) override {
@@ -498,7 +503,7 @@ class KernelFastPath final : public FastPath {
     return total;
   }
 
-  const bool has_guard_;
+  bool is_guarded_ = false;
   Fd port_;
   Fd underlay_;
   Fd from_vx_;
@@ -590,8 +595,7 @@ Result<std::unique_ptr<FastPath>> load(const FastPath::Options& options) {
                  fmt::format("load BPF programs: {} ({})", std::strerror(-error), log.text()),
                  -error};
   }
-  return std::unique_ptr<FastPath>(
-      std::make_unique<KernelFastPath>(*skeleton, options.guard, has_lane));
+  return std::unique_ptr<FastPath>(std::make_unique<KernelFastPath>(*skeleton, has_lane));
 }
 
 }  // namespace

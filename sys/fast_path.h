@@ -47,8 +47,8 @@ class FastPath {
  public:
   struct Options {
     std::uint32_t vni = 0;
-    std::uint16_t port = 0;  // UDP port of VXLAN.
-    bool guard = false;      // What leaves the underlay's devices for sealed peers is watched, too.
+    std::uint16_t port = 0;         // UDP port of VXLAN.
+    bool guard = false;             // set_guard() may be called.
     std::uint16_t sealed_port = 0;  // Of the encrypted data path: BPF seals small frames. 0: not.
   };
   struct Entries {
@@ -70,6 +70,8 @@ class FastPath {
   virtual Result<Ok> attach_vxlan(std::uint32_t ifindex) = 0;  // The external-mode device.
   virtual Result<Ok> attach_underlay(
       std::uint32_t ifindex) = 0;  // A device peers are reached through.
+  // From here on attach_underlay() has what leaves for sealed peers watched, too.
+  virtual void set_guard() = 0;
   // The end at which small frames arrive that BPF is to seal. Precondition: lane().
   virtual Result<Ok> attach_lane(std::uint32_t ifindex) = 0;
 

@@ -56,4 +56,11 @@ Result<Ok> enter_new_namespace() {
   return bring_loopback_up();
 }
 
+Result<Ok> enter_scratch_network() {
+  if (::unshare(CLONE_NEWNET) < 0) {
+    return failure("make a network namespace");
+  }
+  return bring_loopback_up();
+}
+
 }  // namespace weft::sys

@@ -1,4 +1,5 @@
-// A network namespace of the calling process's own, for tests that make kernel objects.
+// Network namespaces of a process's or a thread's own: for tests that make kernel objects, and for
+// trying what the kernel can.
 #pragma once
 
 #include "base/result.h"
@@ -9,5 +10,9 @@ namespace weft::sys {
 // new network. The calling process must have one thread; everything made inside vanishes with it.
 // Errc::Denied without CAP_SYS_ADMIN.
 Result<Ok> enter_new_namespace();
+
+// The calling thread alone leaves its network namespace for a new one, in which lo is up and which
+// vanishes with the thread. Errors as above.
+Result<Ok> enter_scratch_network();
 
 }  // namespace weft::sys

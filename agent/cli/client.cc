@@ -184,6 +184,15 @@ ExitCode run_status(const Settings& settings) {
   }
   // What connections are for: the paths of containers' frames, and why they are what they are.
   fmt::print("\n");
+  if (!settings.flag("json")) {
+    const auto status = ask(settings, "GET", "/status", "");
+    const auto sealing =
+        status.ok() ? sealing_text(status.value()) : Result<std::string>(status.error());
+    if (!sealing.ok()) {
+      return report(sealing.error());
+    }
+    fmt::print("{}", sealing.value());
+  }
   return print_status(settings, "paths");
 }
 

@@ -46,7 +46,7 @@ std::string_view placeholder(ValueKind kind) {
       return "SECONDS";
     case ValueKind::Controls:
       return "WHO";
-    case ValueKind::Tls:
+    case ValueKind::OnOffAuto:
       return "WHEN";
     case ValueKind::LogLevel:
       return "LEVEL";

@@ -88,7 +88,7 @@ enum class ValueKind : std::uint8_t {
   ListenAt,  // An endpoint, the path of a Unix socket, or off; of a client: https://….
   Seconds,
   Controls,  // off, login or loopback.
-  Tls,       // on, off or auto.
+  OnOffAuto,
 };
 
 struct OptionSpec {

@@ -97,6 +97,15 @@ std::string router_summary(const json::value& router) {
   return text;
 }
 
+std::string esp_line(const json::value& encryption) {
+  const json::value& esp = encryption.at("esp");
+  const std::string_view failure = text_at(esp, "failure");
+  return line("ESP",
+              fmt::format("{} ({})",
+                          flag_at(esp, "offered") ? "offered to peers" : "not offered",
+                          failure.empty() ? text_at(esp, "why") : failure));
+}
+
 // One line per peer: how its frames travel, and why.
 std::string encryption_summary(const json::value& encryption) {
   std::string text = line("Service", "encryption");
@@ -104,10 +113,7 @@ std::string encryption_summary(const json::value& encryption) {
   for (const json::value& cipher : encryption.at("ciphers").as_array()) {
     text += line("Cipher", std::string_view(cipher.as_string()));
   }
-  if (const json::value& esp = encryption.at("esp"); flag_at(esp, "offered")) {
-    const std::string_view failure = text_at(esp, "failure");
-    text += line("ESP", failure.empty() ? "offered to peers" : failure);
-  }
+  text += esp_line(encryption);
   for (const json::value& peer : encryption.at("peers").as_array()) {
     const std::string_view cipher = text_at(peer, "cipher");
     text += line("Peer",
@@ -422,14 +428,26 @@ std::string text_of(const json::value& status, StatusPart part) {
   return "";
 }
 
-}  // namespace
-
-Result<std::string> status_text(const json::value& status, StatusPart part) {
+template <class Text>
+Result<std::string> unless_unknown(Text text) {
   try {
-    return text_of(status, part);
+    return std::string(text());
   } catch (const std::exception& error) {
     return Error{Errc::Invalid, fmt::format("status of an unknown shape: {}", error.what())};
   }
+}
+
+}  // namespace
+
+Result<std::string> status_text(const json::value& status, StatusPart part) {
+  return unless_unknown([&] { return text_of(status, part); });
+}
+
+Result<std::string> sealing_text(const json::value& status) {
+  return unless_unknown([&] {
+    const json::value* const encryption = status.as_object().if_contains("encryption");
+    return encryption == nullptr ? std::string() : esp_line(*encryption);
+  });
 }
 
 }  // namespace weft::agent

@@ -68,7 +68,7 @@ void DatapathService::Impl::load_programs() {
     Result<std::unique_ptr<sys::FastPath>> loaded = sys::load_fast_path(
         {.vni = options_.vni,
          .port = options_.vxlan_port,
-         .guard = is_esp_possible(),
+         .guard = options_.sealed != nullptr && options_.sealed->may_have_esp(),
          .sealed_port = options_.sealed != nullptr ? options_.sealed->port() : std::uint16_t{0}});
     if (loaded.ok()) {
       fast_path_ = std::move(loaded).value();

@@ -102,7 +102,6 @@ class DatapathService::Impl {
   bool is_clear_allowed(const Ip& peer) const {
     return options_.sealed == nullptr || clear_.contains(peer);
   }
-  bool is_esp_possible() const { return options_.sealed != nullptr && options_.sealed->has_esp(); }
   bool needs_vxlan() const { return options_.clear_possible || has_esp_; }
   bool is_esp(const Ip& peer) const { return esp_.contains(peer) && path_to(peer).way == Way::Esp; }
   // By us, that is; what is for such a peer leaves as VXLAN in no case.
@@ -113,6 +112,7 @@ class DatapathService::Impl {
   void set_clear(const Ip& peer, bool agreed);
   void set_esp(const Ip& peer, bool ready);
   void begin_esp();
+  Result<Ok> offer_esp();
   std::uint32_t payload_max(const Ip& peer, std::uint32_t mtu) const;
   void send_to_peers(const FrameToPeers& action);
   Result<Ok> ensure_container_port(const std::string& host, const Port& port);

@@ -281,19 +281,41 @@ void DatapathService::Impl::set_clear(const Ip& peer, bool agreed) {
   apply_path(peer);
 }
 
-// Where the kernel's ESP is to be used, it is offered; what else it stands on is made.
 void DatapathService::Impl::begin_esp() {
-  if (!is_esp_possible()) {
+  if (options_.sealed == nullptr) {
     return;
   }
   if (!fast_path_) {
     // The gates that keep VXLAN in clear from coming in and going out are programs.
-    note("kernel ESP", Error{Errc::Unavailable, "needs the BPF fast path"});
+    options_.sealed->refuse_esp("it needs the BPF fast path");
     return;
   }
+  options_.sealed->begin_esp(
+      {.vxlan_port = options_.vxlan_port,
+       .on_offer = [this] { return offer_esp(); },
+       .on_ready = [this](const Ip& peer, bool ready) { set_esp(peer, ready); }});
+}
+
+// What the kernel's ESP stands on, before any peer is told that it may be used: the device that
+// VXLAN goes through, programs that let it out sealed only, and room in packets.
+Result<Ok> DatapathService::Impl::offer_esp() {
+  fast_path_->set_guard();
+  underlay_.clear();  // All are attached again, with the guard.
   has_esp_ = true;
-  options_.sealed->on_esp(options_.vxlan_port,
-                          [this](const Ip& peer, bool ready) { set_esp(peer, ready); });
+  if (Result<Ok> made = ensure_devices(); !made.ok()) {
+    has_esp_ = false;
+    return std::move(made).error().with_context("devices for the kernel's ESP");
+  }
+  std::vector<Ip> known;
+  for (const auto& [peer, path] : peers_) {
+    known.push_back(peer);
+  }
+  for (const Ip& peer : known) {
+    refresh_path(peer);
+    apply_mtu(peer);
+  }
+  refresh_mtu();
+  return Ok{};
 }
 
 void DatapathService::Impl::set_esp(const Ip& peer, bool ready) {

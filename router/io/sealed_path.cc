@@ -16,6 +16,7 @@
 #include "router/bpf/maps.h"
 #include "router/datapath/ethernet.h"
 #include "router/datapath/ip.h"
+#include "router/io/esp/esp_choice.h"
 #include "router/io/esp/esp_path.h"
 #include "router/io/lane/lane_path.h"
 #include "router/sealed/kernel_keys.h"
@@ -127,20 +128,25 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
 
   void on_clear(OnClear on_clear) { on_clear_ = std::move(on_clear); }
 
-  bool has_esp() const { return options_.esp != nullptr; }
+  bool may_have_esp() const { return options_.esp != EspWish::Off; }
 
-  void on_esp(std::uint16_t port, OnEsp on_esp) {
-    WEFT_ASSERT(has_esp());
-    on_esp_ = std::move(on_esp);
-    esp_ = std::make_unique<EspPath>(
-        options_.esp, EspPath::Options{.port = port}, [this](const Ip& underlay, bool ready) {
-          boost::asio::post(executor_, [weak = weak_from_this(), underlay, ready] {
-            const auto self = weak.lock();
-            if (self && self->on_esp_) {
-              self->on_esp_(underlay, ready);
-            }
-          });
+  void begin_esp(EspUse use) {
+    if (!may_have_esp()) {
+      return;
+    }
+    esp_why_ = "being tried";
+    esp_use_ = std::move(use);
+    const std::shared_ptr<AeadKey> key = aeads_.front().aead->make_key({});
+    chooser_ = std::make_unique<EspChooser>(
+        executor_, options_.esp, EspTrials::of_this_machine(key, clock_), [this](EspChoice choice) {
+          offer_esp(choice);
         });
+  }
+
+  void refuse_esp(std::string why) {
+    if (may_have_esp()) {
+      esp_why_ = std::move(why);
+    }
   }
 
   void set_lane(std::shared_ptr<sys::KernelLane> lane) {
@@ -241,6 +247,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
       status.peers.push_back(std::move(peer));
     }
     status.esp = esp_ != nullptr;
+    status.esp_why = esp_why_;
     status.esp_failure = esp_ ? esp_->failure() : "";
     status.lane = lane_ != nullptr;
     status.sessions = sessions_->stats();
@@ -300,6 +307,33 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
     const auto it = by_underlay_.find(peer.underlay);
     if (it != by_underlay_.end() && it->second == name) {
       by_underlay_.erase(it);
+    }
+  }
+
+  void offer_esp(const EspChoice& choice) {
+    esp_why_ = choice.why;
+    log::info(choice.xfrm ? "kernels may encrypt, too" : "agents encrypt, not kernels",
+              {"why", choice.why});
+    if (!choice.xfrm) {
+      return;
+    }
+    esp_ = std::make_unique<EspPath>(choice.xfrm,
+                                     EspPath::Options{.port = esp_use_.vxlan_port},
+                                     [this](const Ip& underlay, bool ready) {
+                                       boost::asio::post(
+                                           executor_, [weak = weak_from_this(), underlay, ready] {
+                                             if (const auto self = weak.lock()) {
+                                               self->esp_use_.on_ready(underlay, ready);
+                                             }
+                                           });
+                                     });
+    if (const Result<Ok> offered = esp_use_.on_offer(); !offered.ok()) {
+      esp_.reset();
+      esp_why_ = offered.error().what;
+      return;
+    }
+    for (const auto& [name, peer] : peers_) {
+      set_peer(name, Sessions::PeerSpec(peer.spec));
     }
   }
 
@@ -602,7 +636,8 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   boost::asio::steady_timer look_;
   bool is_looking_ = false;
   OnClear on_clear_;
-  OnEsp on_esp_;
+  EspUse esp_use_;
+  std::string esp_why_ = "switched off";
   std::unique_ptr<EspPath> esp_;    // Nothing where the kernel's is not offered.
   std::unique_ptr<LanePath> lane_;  // Nothing where BPF does not seal.
   std::uint32_t looks_ = 0;
@@ -626,6 +661,7 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   std::unique_ptr<Driver> driver_;
   const sys::UdpSocket* addresses_ = nullptr;  // The worker's; for its address format.
   std::unique_ptr<SealedWorker> worker_;
+  std::unique_ptr<EspChooser> chooser_;
 };
 
 Result<std::unique_ptr<SealedPath>> SealedPath::start(boost::asio::any_io_executor executor,
@@ -656,12 +692,16 @@ void SealedPath::on_clear(OnClear on_clear) {
   impl_->on_clear(std::move(on_clear));
 }
 
-bool SealedPath::has_esp() const {
-  return impl_->has_esp();
+bool SealedPath::may_have_esp() const {
+  return impl_->may_have_esp();
 }
 
-void SealedPath::on_esp(std::uint16_t vxlan_port, OnEsp on_esp) {
-  impl_->on_esp(vxlan_port, std::move(on_esp));
+void SealedPath::begin_esp(EspUse use) {
+  impl_->begin_esp(std::move(use));
+}
+
+void SealedPath::refuse_esp(std::string why) {
+  impl_->refuse_esp(std::move(why));
 }
 
 void SealedPath::set_lane(std::shared_ptr<sys::KernelLane> lane) {

@@ -19,12 +19,12 @@
 #include "base/entropy.h"
 #include "base/peer_name.h"
 #include "base/result.h"
+#include "router/io/esp/esp_wish.h"
 #include "router/io/sealed_worker.h"
 #include "router/keys.h"
 #include "router/sealed/sessions.h"
 #include "sys/bpf/kernel_lane.h"
 #include "sys/clock.h"
-#include "sys/xfrm/xfrm.h"
 
 namespace weft::router {
 
@@ -47,6 +47,7 @@ struct SealedStatus {
   std::uint16_t port = 0;
   std::vector<std::string> ciphers;  // Best first, with the speed found at the start.
   bool esp = false;                  // Peers are offered the kernel's.
+  std::string esp_why;               // Why so, or why not.
   std::string esp_failure;           // What the kernel refused last of it.
   bool lane = false;                 // Peers are offered BPF's sealing of small frames.
   std::vector<SealedPeerStatus> peers;
@@ -67,8 +68,8 @@ class SealedPath {
     std::uint64_t rekey_after_packets = Sessions::Options{}.rekey_after_packets;
     // Of the implementations that pass their test, which may be used; empty: all. At least one.
     std::function<bool(const Aead&)> may_use = nullptr;
-    // The kernel's ESP, for peers that have it, too; nothing: not used.
-    std::shared_ptr<sys::Xfrm> esp = nullptr;
+    // The kernel's ESP, for peers that have it, too.
+    EspWish esp = EspWish::Off;
   };
   // The pair with the peer at this underlay address may go in clear from now on, or no longer.
   using OnClear = std::function<void(Ip underlay, bool agreed)>;
@@ -92,10 +93,16 @@ class SealedPath {
 
   // Where things are; DatapathService's.
   void on_clear(OnClear on_clear);
-  bool has_esp() const;
-  // Peers are offered ESP for VXLAN on this port from here on; without this call, never.
-  // Precondition: has_esp().
-  void on_esp(std::uint16_t vxlan_port, OnEsp on_esp);
+  bool may_have_esp() const;
+  // Whether kernels are to seal VXLAN is found out beside all else. Once they are, `on_offer` makes
+  // what it stands on, and unless it fails, peers are offered it; without this call, never.
+  struct EspUse {
+    std::uint16_t vxlan_port = 0;
+    std::function<Result<Ok>()> on_offer;
+    OnEsp on_ready;
+  };
+  void begin_esp(EspUse use);
+  void refuse_esp(std::string why);
   Result<Ok> set_device(std::uint32_t ifindex);
   void set_local(Mac mac, std::uint32_t ifindex);
   void set_remote(Mac mac, const Ip& underlay);

@@ -47,6 +47,11 @@ Choice SessionPeer::agree(const Choice& choice) const {
           .lane = spec.lane && choice.lane};
 }
 
+bool SessionPeer::is_outdated(const Sessions::PeerSpec& before) const {
+  // What the peer's kernel seals does not arrive; consent must be known before there is traffic.
+  return (!spec.lane && has_lane()) || (spec.clear && !clear) || (!before.esp && lacks_esp());
+}
+
 void SessionPeer::observe(TimePoint now,
                           const Sessions::Activity& seen,
                           const Sessions::Options& options) {

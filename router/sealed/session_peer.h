@@ -34,8 +34,8 @@ struct SessionHandshake {
   HandshakeCodes codes;  // On datagrams to the peer.
   Code first{};
   TimePoint retry_at{};
-  // Proposed. If it was given up since, the peer's kernel would seal what ours drops.
-  bool lane = false;
+  // As proposed. If the lane was given up since, the peer's kernel would seal what ours drops.
+  Sessions::PeerSpec spec;
 };
 
 struct SessionPeer {
@@ -58,6 +58,12 @@ struct SessionPeer {
   std::optional<TimePoint> unanswered_since;
   std::optional<TimePoint> keepalive_at;
 
+  // Kernels might seal for each other, but a session says that they do not.
+  bool lacks_esp() const {
+    return spec.esp && !clear && ((current && !current->esp) || (next && !next->esp));
+  }
+  // The session there is was agreed on when we offered something else, and cannot be left at that.
+  bool is_outdated(const Sessions::PeerSpec& before) const;
   // The peer's kernel may seal small frames for us.
   bool has_lane() const { return (current && current->lane) || (next && next->lane); }
   Proposal propose(const Sessions::Options& options, std::uint64_t serial) const;

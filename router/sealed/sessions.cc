@@ -60,13 +60,11 @@ class Sessions::Impl {
       // Only news moves it: what the mesh repeats is older than what packets have shown.
       move(name, it->second, spec.endpoint, out);
     }
-    const bool clear_changed = it->second.spec.clear != spec.clear;
-    it->second.spec = spec;
-    if (clear_changed && !spec.clear) {
+    const PeerSpec before = std::exchange(it->second.spec, spec);
+    if (before.clear && !spec.clear) {
       agree(name, it->second, false, out);
     }
-    // What its kernel seals does not arrive; consent must be known before there is traffic.
-    if ((!spec.lane && it->second.has_lane()) || (spec.clear && !it->second.clear)) {
+    if (it->second.is_outdated(before)) {
       initiate_if_idle(now, name, it->second, out);
     }
   }
@@ -256,7 +254,7 @@ class Sessions::Impl {
                          .codes = codes,
                          .first = first,
                          .retry_at = now + with_jitter(options_.retry_after, entropy_),
-                         .lane = proposal.lane});
+                         .spec = peer.spec});
     ++stats_.initiations_sent;
     out.push_back(SendDatagram{peer.endpoint, std::move(datagram)});
   }
@@ -393,7 +391,8 @@ class Sessions::Impl {
                                   gate_.password(peer->handshake->password),
                                   now);
     session.initiator = true;
-    const bool is_lane_refused = peer->handshake->lane && choice.value().lane && !session.lane;
+    const bool is_lane_refused = peer->handshake->spec.lane && choice.value().lane && !session.lane;
+    const bool is_esp_late = !peer->handshake->spec.esp && peer->spec.esp;
     peer->password = peer->handshake->password;
     peer->handshake.reset();  // Its index lives on as the session's.
     peer->attempts = 0;
@@ -410,7 +409,7 @@ class Sessions::Impl {
     begin_use(name, *peer, out);
     // The responder waits for a packet before it trusts the session.
     out.push_back(SendKeepalive{name});
-    if (is_lane_refused) {
+    if (is_lane_refused || (is_esp_late && peer->lacks_esp())) {
       initiate_if_idle(now, name, *peer, out);
     }
   }

@@ -283,15 +283,10 @@ class KernelXfrm final : public Xfrm {
   std::unique_ptr<Netlink> netlink_;
 };
 
-Result<std::unique_ptr<Xfrm>> open_here() {
-  auto netlink = WEFT_TRY(Netlink::open(NETLINK_XFRM));
-  return std::unique_ptr<Xfrm>(std::make_unique<KernelXfrm>(std::move(netlink)));
-}
-
 // Between addresses for documentation (RFC 5737), which nobody has.
 Result<Ok> try_everything() {
   const EspPair pair{.local = Ipv4(0xc0000201), .peer = Ipv4(0xc0000202), .port = 1, .group = 1};
-  auto xfrm = WEFT_TRY(open_here());
+  auto xfrm = WEFT_TRY(open_xfrm_here());
   for (const EspDirection direction : {EspDirection::In, EspDirection::Out}) {
     WEFT_TRY(xfrm->add(
         pair,
@@ -304,6 +299,11 @@ Result<Ok> try_everything() {
 }
 
 }  // namespace
+
+Result<std::unique_ptr<Xfrm>> open_xfrm_here() {
+  auto netlink = WEFT_TRY(Netlink::open(NETLINK_XFRM));
+  return std::unique_ptr<Xfrm>(std::make_unique<KernelXfrm>(std::move(netlink)));
+}
 
 Result<std::unique_ptr<Xfrm>> open_xfrm() {
   Result<Ok> tried = Ok{};
@@ -319,11 +319,11 @@ Result<std::unique_ptr<Xfrm>> open_xfrm() {
   if (!tried.ok()) {
     return Error{Errc::Unavailable, "the kernel's ESP: " + tried.error().what, tried.error().os};
   }
-  return open_here();
+  return open_xfrm_here();
 }
 
 Result<Ok> clear_xfrm() {
-  Result<std::unique_ptr<Xfrm>> xfrm = open_here();
+  Result<std::unique_ptr<Xfrm>> xfrm = open_xfrm_here();
   return xfrm.ok() ? xfrm.value()->clear() : Result<Ok>(Ok{});
 }
 

@@ -77,6 +77,8 @@ class Xfrm {
 // The kernel's, or Errc::Unavailable with the reason: found out by doing all of it once in a
 // network namespace that goes away again.
 Result<std::unique_ptr<Xfrm>> open_xfrm();
+// Of the calling thread's network namespace, untried.
+Result<std::unique_ptr<Xfrm>> open_xfrm_here();
 
 // What an earlier run may have left. A kernel that cannot be asked has nothing.
 Result<Ok> clear_xfrm();

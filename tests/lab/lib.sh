@@ -21,6 +21,8 @@ DNS_WATCH=$(dirname "$LAB_TOOL")/dns_watch.py
 LAB_KIND=${LAB_KIND:-e2e-$TEST_NAME}
 export WEFT_LAB=${LAB_NAME:-$LAB_KIND-$$}
 WEFT_BIN=${WEFT_BIN:-}
+# Whether agents or kernels seal would otherwise be each machine's own choice.
+export WEFT_ESP=${WEFT_ESP:-off}
 HOSTS=()
 SCRATCH=$(mktemp -d)
 

@@ -61,18 +61,48 @@ assert_carries_on() {  # WHAT CMD…
   ((gap <= GAP_MILLISECONDS_MAX)) || fail "$what: nothing arrived for $gap ms"
 }
 
+esp_status() { on "$1" weft status --json | jq -r ".encryption.esp.$2"; }  # HOST offered|why
+has_chosen() { [[ $(esp_status "$1" why) != "being tried" ]]; }
+is_offered() { [[ $(esp_status "$1" offered) == true ]]; }
+
 handshakes() { on h1 weft status --json | jq .encryption.stats.handshakes; }
 has_rekeyed() { (($(handshakes) > $1)); }
+
+# Starts one that is left to itself, and sees that it went by what it measured, and says what that was.
+CHOSEN=
+launch_choosing() {  # HOST [options and peers]
+  local host=$1 started kernel ours cheaper
+  shift
+  started=${EPOCHREALTIME/[.,]/}
+  launch "$host" --esp auto "$@"
+  echo "$host is ready after $(((${EPOCHREALTIME/[.,]/} - started) / 1000)) ms; ESP: $(esp_status "$host" why)"
+  wait_until 20 "$host has measured" has_chosen "$host"
+  echo "ESP chosen after $(((${EPOCHREALTIME/[.,]/} - started) / 1000)) ms"
+  on "$host" weft status connections -v | grep 'ESP: .*offered.* µs a datagram where the kernel seals, .* where agents do' ||
+    fail "status does not say so: $(on "$host" weft status connections -v)"
+  read -r kernel ours < <(esp_status "$host" why | sed 's/[^0-9.]*\([0-9.]*\)[^0-9.]*\([0-9.]*\).*/\1 \2/')
+  cheaper=$(awk -v kernel="$kernel" -v ours="$ours" 'BEGIN { print kernel < 0.9 * ours ? "true" : "false" }')
+  assert_equal "$(esp_status "$host" offered)" "$cheaper" "offered, where the kernel takes $kernel µs and agents $ours"
+  CHOSEN=$([[ $cheaper == true ]] && echo esp || echo sealed)
+}
+
+lab_up 2
+everywhere sh -c 'umask 077; echo "correct horse battery" >/etc/weft-password'
+secured=(--password-file /etc/weft-password --esp on)
+
+step "while the kernel looks for its modules, which takes it long, the agent is ready"
+launch_choosing h1 "${secured[@]:0:2}"
+on h1 weft stop
 
 step "the kernel keeps the contract that its twin in memory is held to"
 WEFT_KERNEL_XFRM=1 "$(dirname "$WEFT_BIN")/../tests/integration/sys/sys_xfrm_test" --gtest_brief=1
 
-lab_up 2
-everywhere sh -c 'umask 077; echo "correct horse battery" >/etc/weft-password'
-secured=(--password-file /etc/weft-password --esp)
 capture h1
 capture h2
 launch_all "${secured[@]}"
+for host in h1 h2; do
+  wait_until 20 "$host offers ESP" is_offered "$host"
+done
 attach_guests h1 h2
 
 step "a pair that can goes over to ESP by itself"
@@ -118,11 +148,17 @@ both_on 40 esp
 step "policies that somebody removes from a kernel: nothing leaves in clear meanwhile"
 assert_carries_on "xfrm policy flush" ip xfrm policy flush
 
-step "without the option on both sides the agents seal"
+step "unless both hosts offer it the agents seal"
 on h2 weft stop
-launch h2 "${secured[@]:0:2}"
+launch h2 "${secured[@]:0:2}" --esp off
 wait_until 20 "the guests reach each other" guest_reaches h1 h2
 both_on 20 sealed
+
+step "left to itself a host goes by what it measures"
+on h2 weft stop
+launch_choosing h2 "${secured[@]:0:2}"
+wait_until 20 "the guests reach each other" guest_reaches h1 h2
+both_on 20 "$CHOSEN"
 
 step "nothing of all this was to be seen"
 everywhere weft stop

@@ -260,10 +260,10 @@ constexpr std::array kOptions{
                "CIDR,…: do not encrypt between hosts whose addresses both lie in these networks",
                kRun},
     OptionSpec{"esp",
-               ValueKind::Flag,
-               "false",
-               "let the kernels encrypt (ESP) between hosts that both have this option and such a "
-               "kernel, where that works",
+               ValueKind::OnOffAuto,
+               "auto",
+               "let the kernels encrypt (ESP) between hosts that both would: on (where that "
+               "works), off, or auto (where a measurement at the start finds it cheaper, too)",
                kRun},
     OptionSpec{
         "ipalloc-range",
@@ -526,7 +526,7 @@ constexpr std::array kOptions{
                "file with the people who may log in to the web UI (weft ui-user prints its lines)",
                kRun},
     OptionSpec{"ui-tls",
-               ValueKind::Tls,
+               ValueKind::OnOffAuto,
                "auto",
                "whether the web UI speaks TLS: on, off (a proxy does), or auto (beyond loopback)",
                kRun},

@@ -180,7 +180,7 @@ Result<std::string> checked_value(ValueKind kind, const std::string& text) {
       return text == "off" || text == "login" || text == "loopback"
                  ? Result<std::string>(text)
                  : expected(text, "off, login or loopback");
-    case ValueKind::Tls:
+    case ValueKind::OnOffAuto:
       return text == "on" || text == "off" || text == "auto" ? Result<std::string>(text)
                                                              : expected(text, "on, off or auto");
     case ValueKind::LogLevel:

@@ -11,8 +11,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "sys/aead/aead.h"
+#include "sys/clock.h"
 #include "sys/fake/fake_xfrm.h"
 #include "sys/netns.h"
+#include "sys/xfrm/esp_speed.h"
 
 namespace weft::sys {
 namespace {
@@ -114,6 +117,21 @@ TEST_P(XfrmTest, EverythingOfOursIsFoundAgainAndCleared) {
 
   EXPECT_FALSE(xfrm_->packets(kPair, EspDirection::In, kSpi).ok());
   EXPECT_FALSE(xfrm_->packets(kPair, EspDirection::Out, kSpi).ok());
+}
+
+// Carries datagrams through the kernel's ESP where there is one.
+TEST(EspSpeed, IsMeasuredOrTheReasonIsSaid) {
+  const SystemClock clock;
+  const std::vector<MeasuredAead> aeads = choose_aeads(clock);
+  const auto key = aeads.front().aead->make_key({});
+
+  const Result<EspCost> cost = measure_esp(*key, clock);
+
+  ASSERT_TRUE(cost.ok() || std::getenv("WEFT_KERNEL_XFRM") == nullptr) << cost.error().what;
+  if (cost.ok()) {
+    EXPECT_GT(cost.value().kernel.count(), 0);
+    EXPECT_GT(cost.value().ours.count(), 0);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(, XfrmTest, testing::ValuesIn(worlds()), [](const auto& world) {

@@ -204,14 +204,21 @@ TEST(Encryption, KernelsSealOnlyWhereSomethingIsSealedAndProgramsWatchTheWire) {
     return check_encryption(config_of(std::move(arguments)).value()).error().what;
   };
 
-  EXPECT_THAT(refused({"--esp"}), HasSubstr("--password-file"));
-  EXPECT_THAT(refused({"--esp", "--password-file=/p", "--plaintext-data"}),
+  EXPECT_THAT(refused({"--esp=on"}), HasSubstr("--password-file"));
+  EXPECT_THAT(refused({"--esp=on", "--password-file=/p", "--plaintext-data"}),
               HasSubstr("--plaintext-data"));
-  EXPECT_THAT(refused({"--esp", "--password-file=/p", "--no-bpf"}), HasSubstr("BPF"));
-  const auto config = config_of({"--esp", "--password-file=/p"});
-  EXPECT_TRUE(config.value().esp);
+  EXPECT_THAT(refused({"--esp=on", "--password-file=/p", "--no-bpf"}), HasSubstr("BPF"));
+  const auto config = config_of({"--esp", "on", "--password-file=/p"});
+  EXPECT_EQ(config.value().esp, router::EspWish::On);
   EXPECT_TRUE(check_encryption(config.value()).ok());
-  EXPECT_FALSE(config_of({"--password-file=/p"}).value().esp);
+}
+
+TEST(Encryption, WhetherKernelsSealIsMeasuredUnlessThatIsSaid) {
+  EXPECT_EQ(config_of({}).value().esp, router::EspWish::Auto);
+  EXPECT_EQ(config_of({"--esp=off"}).value().esp, router::EspWish::Off);
+  // Where nothing is sealed, or nobody watches the wire, there is nothing to choose.
+  EXPECT_TRUE(check_encryption(config_of({}).value()).ok());
+  EXPECT_TRUE(check_encryption(config_of({"--password-file=/p", "--no-bpf"}).value()).ok());
 }
 
 TEST(Overlap, NamesTheRouteInTheWay) {

@@ -262,6 +262,64 @@ TEST_F(SessionsTest, ALaneGivenUpBeforeASessionIsConfirmedIsNotLeftToThePeer) {
   EXPECT_NE(find<SendDatagram>(out_b_), nullptr);
 }
 
+TEST_F(SessionsTest, KernelsThatComeIntoQuestionLaterGetASessionOfTheirOwnAtOnce) {
+  introduce();
+  out_b_.clear();
+  b_.on_datagram(kStart, kAtA, initiation(kStart), out_b_);
+  out_a_.clear();
+  a_.on_datagram(kStart, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+  ASSERT_FALSE(find<AddSession>(out_a_)->esp);
+
+  // One side alone asks once.
+  out_a_.clear();
+  a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
+  ASSERT_NE(find<SendDatagram>(out_a_), nullptr);
+  out_b_.clear();
+  b_.on_datagram(kStart + 1s, kAtA, find<SendDatagram>(out_a_)->datagram, out_b_);
+  out_a_.clear();
+  a_.on_datagram(kStart + 1s, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+  EXPECT_FALSE(find<AddSession>(out_a_)->esp);
+  EXPECT_EQ(find<SendDatagram>(out_a_), nullptr);
+  a_.set_peer(kStart + 1s, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
+  EXPECT_EQ(find<SendDatagram>(out_a_), nullptr);
+
+  // The other, when it can as well.
+  out_b_.clear();
+  b_.set_peer(kStart + 2s, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
+  ASSERT_NE(find<SendDatagram>(out_b_), nullptr);
+  out_a_.clear();
+  a_.on_datagram(kStart + 2s, kAtB, find<SendDatagram>(out_b_)->datagram, out_a_);
+  EXPECT_TRUE(find<AddSession>(out_a_)->esp);
+}
+
+TEST_F(SessionsTest, KernelsThatComeIntoQuestionDuringAHandshakeAreProposedAfterIt) {
+  introduce();
+  out_b_.clear();
+  b_.on_datagram(kStart, kAtA, initiation(kStart), out_b_);
+  out_a_.clear();
+  a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
+  EXPECT_EQ(find<SendDatagram>(out_a_), nullptr);  // One at a time.
+  const Bytes response = find<SendDatagram>(out_b_)->datagram;
+  out_b_.clear();
+  b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
+
+  a_.on_datagram(kStart, kAtB, response, out_a_);
+  ASSERT_NE(find<SendDatagram>(out_a_), nullptr);
+  out_b_.clear();
+  b_.on_datagram(kStart + 1s, kAtA, find<SendDatagram>(out_a_)->datagram, out_b_);
+
+  EXPECT_TRUE(find<AddSession>(out_b_)->esp);
+}
+
+TEST_F(SessionsTest, WithoutASessionThatKernelsMightSealIsNoReasonForOne) {
+  introduce();
+  out_a_.clear();
+
+  a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
+
+  EXPECT_EQ(find<SendDatagram>(out_a_), nullptr);
+}
+
 TEST_F(SessionsTest, KeysThatKernelsSealUnderAreRenewedWhetherOrNotWeSeeTraffic) {
   a_.set_peer(kStart, kB, {.key = key_b_.pub, .endpoint = kAtB, .esp = true}, out_a_);
   b_.set_peer(kStart, kA, {.key = key_a_.pub, .endpoint = kAtA, .esp = true}, out_b_);
