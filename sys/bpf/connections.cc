@@ -206,10 +206,6 @@ class BpfConnections final : public ConnectionSource {
     bpf_program__set_autoload(skeleton->progs.weft_accepted, is_hooked);
     bpf_program__set_autoload(skeleton->progs.weft_state_hooked, is_hooked);
     bpf_program__set_autoload(skeleton->progs.weft_state, !is_hooked);
-    if (is_hooked) {
-      // All connections are in the table: with room made beforehand, 7 MB, that costs less.
-      bpf_map__set_map_flags(skeleton->maps.weft_openers, 0);
-    }
     if (const int error = connections__load(skeleton.get()); error != 0) {
       return failure("load BPF programs", error, log);
     }

@@ -5,7 +5,7 @@
 
 /* Between two looks, a second apart: 16 times what a busy host talks to at once. */
 #define WEFT_FLOWS_MAX 16384
-/* Connections open at once that are followed; those beyond are seen as without BPF. */
+/* Connections open at once that are followed; those beyond, the oldest, are seen as without BPF. */
 #define WEFT_OPENERS_MAX 65536
 /* Those that have just begun are in slots of rows, 16 kB that stay in a processor's cache: most end
    there. Where its row is full, a connection is in the table of those that last. */
@@ -54,7 +54,7 @@ struct weft_datagram {
 /* A connection that is followed: a cache line. */
 struct weft_opener {
   __u64 cookie; /* Of its socket; or WEFT_SLOT_FREE, WEFT_SLOT_BUSY. */
-  __u64 since;  /* When it was established, ns of bpf_ktime_get_ns(); 0: not yet. */
+  __u64 since;  /* When it began, ns of bpf_ktime_get_ns(). */
   struct weft_flow_key key;
 };
 

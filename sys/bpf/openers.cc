@@ -69,12 +69,11 @@ void Openers::settle(std::uint64_t before) {
     for (weft_opener& slot : rows_[at].slots) {
       const __u64 owner = owner_of(slot).load();
       const weft_opener opener = slot;
-      if (owner == WEFT_SLOT_FREE || owner == WEFT_SLOT_BUSY || opener.since == 0
-          || opener.since >= before) {
+      if (owner == WEFT_SLOT_FREE || owner == WEFT_SLOT_BUSY || opener.since >= before) {
         continue;
       }
       if (bpf_map_update_elem(table_, &owner, &opener, BPF_NOEXIST) != 0) {
-        continue;  // The table is full.
+        continue;  // Its memory is short.
       }
       __u64 expected = owner;
       if (!owner_of(slot).compare_exchange_strong(expected, WEFT_SLOT_FREE)) {

@@ -2,6 +2,7 @@
 // moves those that last out of the way (sys/bpf/openers.h).
 #include "sys/bpf/openers.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include "sys/bpf/connections.h"
+#include "tests/integration/probe/missed_runs.h"
 
 namespace weft::sys {
 namespace {
@@ -66,6 +68,11 @@ std::uint64_t cookie_of(int fd) {
   socklen_t size = sizeof cookie;
   EXPECT_EQ(::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size), 0);
   return cookie;
+}
+
+void expect_all(std::uint64_t counted, std::uint64_t happened) {
+  EXPECT_LE(counted, happened);
+  EXPECT_GE(counted + missed_runs(), happened);
 }
 
 struct Sum {
@@ -152,8 +159,8 @@ TEST_F(OpenersTest, FollowThoseThatLastAndThoseThatComeAndGo) {
   take_until_closed(kLasting + 2 * kShort);
 
   for (const Sum& sum : {clients_, servers_}) {
-    EXPECT_EQ(sum.opened, kLasting + 2U * kShort);
-    EXPECT_EQ(sum.closed, kLasting + 2U * kShort);
+    expect_all(sum.opened, kLasting + 2 * kShort);
+    expect_all(sum.closed, kLasting + 2 * kShort);
   }
   EXPECT_FALSE(source_->opening_of(gone));
 }
@@ -200,12 +207,13 @@ TEST_F(OpenersTest, CountEachEndOnceWhileTheyAreMoved) {
   take_until_closed(kTimes);
 
   for (const Sum& sum : {clients_, servers_}) {
-    EXPECT_EQ(sum.opened, kTimes);
-    EXPECT_EQ(sum.closed, kTimes);
+    expect_all(sum.opened, kTimes);
+    expect_all(sum.closed, kTimes);
   }
-  for (const std::uint64_t cookie : cookies) {
-    EXPECT_FALSE(openers.value().find(cookie)) << "it is left in the table";
-  }
+  const auto left = std::count_if(cookies.begin(), cookies.end(), [&](std::uint64_t cookie) {
+    return openers.value().find(cookie).has_value();
+  });
+  expect_all(cookies.size() - static_cast<std::size_t>(left), kTimes);
   ::close(rows);
   ::close(table);
 }

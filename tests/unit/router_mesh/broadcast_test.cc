@@ -109,10 +109,10 @@ TEST_F(BroadcastTest, WhatFollowsAPushTravelsTogetherAndMerges) {
   broadcast_.on_news(kStart + milliseconds(2), kOrigin, {Incarnation(1), 3}, std::nullopt);
   broadcast_.on_news(kStart + milliseconds(3), kCarol, {Incarnation(1), 7}, std::nullopt);
 
-  EXPECT_THAT(run(kStart + milliseconds(49)), IsEmpty());
+  EXPECT_THAT(run(kStart + milliseconds(19)), IsEmpty());
   EXPECT_EQ(broadcast_.queue(kBob),
             (Broadcast::Queue{.origins = 2, .unconfirmed_bytes = 100, .merged = 1}));
-  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(50)));
+  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(20)));
   ASSERT_THAT(pushes, SizeIs(1));
   EXPECT_THAT(pushes[0].news, SizeIs(2));
   EXPECT_EQ(pushes[0].news.at(kOrigin), (OriginVersion{Incarnation(1), 2}));
@@ -201,11 +201,11 @@ TEST_F(BroadcastTest, WhileNewcomersComeInNewsWaitsForMoreAndWhatIsHeldByThenIsN
   broadcast_.on_news(kStart + milliseconds(20), PeerName(10), {}, kCarol);
   broadcast_.on_held(kBob, kOrigin);
 
-  EXPECT_THAT(run(kStart + milliseconds(49)), IsEmpty());
-  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(50)));
+  EXPECT_THAT(run(kStart + milliseconds(29)), IsEmpty());
+  const auto pushes = only<Broadcast::Push>(run(kStart + milliseconds(30)));
   ASSERT_THAT(pushes, SizeIs(1));
   EXPECT_THAT(pushes[0].news, SizeIs(1));
-  broadcast_.on_sent(kStart + milliseconds(50), kBob, 1, 1);
+  broadcast_.on_sent(kStart + milliseconds(30), kBob, 1, 1);
   // Half a second after the last of them.
   broadcast_.on_news(kStart + milliseconds(520), kOrigin, {Incarnation(1), 1}, kCarol);
   EXPECT_EQ(broadcast_.next_deadline(), kStart + milliseconds(520));
