@@ -75,6 +75,10 @@ class Bench:
 
     def serve(self):
         """What the far end runs while one mode is measured."""
+        for host in self.hosts:
+            # iperf3 asks for cubic on a connection that is there already, and one that began with BBR, a machine's
+            # default, goes on being paced by a timer per segment.
+            host.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno", net=self.contender.net(host))
         far = self.hosts[1]
         net = self.contender.net(far)
         return [far.start("iperf3", "-s", net=net, counts=False),
