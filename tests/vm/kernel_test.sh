@@ -49,3 +49,8 @@ if takes_the_cipher; then
 else
   on h1 grep -q 'small frames are sealed by the agent' /var/log/weft.log || fail "the log does not say what the kernel refused"
 fi
+
+step "an agent that may let the kernel seal loads one program more"
+everywhere weft stop
+launch h1 --password-file /etc/weft-password --esp auto
+status_is h1 '.datapath.mode == "bpf" and .encryption.esp.why != ""' || fail "not bpf: $(on h1 weft status)"
