@@ -279,8 +279,9 @@ std::string Mesh::Impl::reason_for(PeerName peer) const {
   if (is_replaced(peer)) {
     return "replaced: another peer listens where it did";
   }
-  if (const auto at = unreachable_since_.find(peer); at != unreachable_since_.end()) {
-    return fmt::format("suspended: no path leads to it for {} s", (now_ - at->second) / seconds(1));
+  if (const auto at = unreachable_.find(peer); at != unreachable_.end()) {
+    return fmt::format("suspended: no path leads to it for {} s",
+                       (now_ - at->second.since) / seconds(1));
   }
   return "not yet connected";
 }

@@ -237,10 +237,10 @@ Verdict Mesh::Impl::judge_run(const Link& link) const {
   if (!is_earlier && !(is_same_run && is_other)) {
     return {};
   }
-  const auto missed = unreachable_since_.find(hello.name);
+  const auto missed = unreachable_.find(hello.name);
   const bool is_gone =
       buried_.contains(hello.name)
-      || (missed != unreachable_since_.end() && now_ - missed->second >= kLostAfter);
+      || (missed != unreachable_.end() && now_ - missed->second.since >= kLostAfter);
   if (!is_gone) {
     return {Code::Fenced,
             fmt::format("peer {} was here just before: a host that has lost its store takes its "

@@ -144,7 +144,7 @@ void Mesh::Impl::refer(Verdict& verdict) {
 std::vector<Views::Candidate> Mesh::Impl::candidates() const {
   std::vector<Views::Candidate> found;
   store_.for_each(RecordKey{RecordKind::Links, {}}, [&](PeerName peer, const Bytes& value) {
-    if (peer != options_.name && !up_.contains(peer) && !unreachable_since_.contains(peer)
+    if (peer != options_.name && !up_.contains(peer) && !unreachable_.contains(peer)
         && !suspicions_.contains(peer) && connector_.find(peer) == nullptr) {
       found.push_back({peer, link_count(value)});
     }
@@ -370,7 +370,7 @@ void Mesh::Impl::probe_suspects(TimePoint now) {
 // dialling would find that one again and again. What others state is no proof, since two sites may
 // use the same private addresses; a connection of our own with that address is.
 bool Mesh::Impl::is_replaced(PeerName peer) const {
-  if (!unreachable_since_.contains(peer)) {
+  if (!unreachable_.contains(peer)) {
     return false;
   }
   const std::vector<Target> wanted = addresses_of(peer);
@@ -388,20 +388,20 @@ bool Mesh::Impl::is_replaced(PeerName peer) const {
 }
 
 void Mesh::Impl::seek_unreachable(TimePoint now) {
-  if (unreachable_since_.empty() || now - last_rescue_ < kDiscoveryInterval) {
+  if (unreachable_.empty() || now - last_rescue_ < kDiscoveryInterval) {
     return;
   }
   last_rescue_ = now;
   std::vector<PeerName> lost;
   bool is_recent = false;
-  for (const auto& [peer, since] : unreachable_since_) {
+  for (const auto& [peer, missed] : unreachable_) {
     const auto* goal = connector_.find(peer);
     if (is_replaced(peer)) {
       connector_.remove(peer);
     } else if (!up_.contains(peer) && info_of(peer)
                && (goal == nullptr || goal->state == Connector::State::Waiting)) {
       lost.push_back(peer);
-      is_recent = is_recent || now - since < kRescueEager;
+      is_recent = is_recent || now - missed.since < kRescueEager;
     }
   }
   if (lost.empty()) {
@@ -422,9 +422,9 @@ void Mesh::Impl::seek_unreachable(TimePoint now) {
 }
 
 void Mesh::Impl::forget_the_dead(TimePoint now, MeshActions& out) {
-  for (auto at = unreachable_since_.begin(); at != unreachable_since_.end();) {
-    const auto [peer, since] = *at;
-    if (now - since < kForgetAfter) {
+  for (auto at = unreachable_.begin(); at != unreachable_.end();) {
+    const auto [peer, missed] = *at;
+    if (now - missed.since < kForgetAfter) {
       ++at;
       continue;
     }
@@ -437,7 +437,7 @@ void Mesh::Impl::forget_the_dead(TimePoint now, MeshActions& out) {
     suspicions_.clear(peer);
     dial_attempts_.erase(peer);
     buried_[peer] = now;
-    at = unreachable_since_.erase(at);
+    at = unreachable_.erase(at);
   }
   // By then everybody else has forgotten it, too.
   for (auto at = buried_.begin(); at != buried_.end();) {

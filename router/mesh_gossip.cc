@@ -46,7 +46,11 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
   // our asking for everything.
   const bool is_alone = up_.size() == 1;
   const bool is_found = link.outbound && !full_targets_.empty() && !is_present(peer);
-  const bool is_healed = is_found || unreachable_since_.contains(peer);
+  const auto missed = unreachable_.find(peer);
+  const bool is_missed =
+      missed != unreachable_.end()
+      && (missed->second.was_reached || now - missed->second.since >= kMissedMin);
+  const bool is_healed = is_found || is_missed;
   state_links_soon(now, is_alone || is_healed ? kStatementDelay : kStatementDelayCalm);
   // Whatever can be reached, it is over this one; in a small cluster nothing is worth waiting for.
   if (is_alone || (members() < kSmall && !is_present(peer))) {

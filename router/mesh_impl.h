@@ -76,6 +76,10 @@ class Mesh::Impl {
     std::uint64_t count = 0;
     TimePoint last;
   };
+  struct Missed {
+    TimePoint since;
+    bool was_reached = false;  // Suspended; else no path has led to it yet.
+  };
   struct Accused {
     Life life;
     TimePoint until;
@@ -252,7 +256,7 @@ class Mesh::Impl {
   std::map<PeerName, Accused> accused_;  // By us.
   std::uint32_t life_ = 0;               // Ours; a new one refutes accusations.
   TimePoint life_since_;
-  std::map<PeerName, TimePoint> unreachable_since_;  // Suspended, or never reached.
+  std::map<PeerName, Missed> unreachable_;
   std::map<PeerName, TimePoint> buried_;
   std::vector<Endpoint> referrals_;
   std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.

@@ -85,6 +85,9 @@ inline constexpr Duration kReconcilePause = seconds(1);
 // dialled asks; the other end steps in if nothing has come of it.
 inline constexpr Duration kMeetDelay = milliseconds(100);
 inline constexpr Duration kMeetDelayAccepted = milliseconds(250);
+// Of whom we first heard less than this ago, and who cannot be reached yet, is starting and not on
+// the other side of a partition: news of it came over somebody with whom it is connected.
+inline constexpr Duration kMissedMin = seconds(1);
 // After a start, modules state their records anew within a few seconds; dockerd may take longer to
 // come up. What was not restated by then is gone.
 inline constexpr Duration kRestateGrace = seconds(30);

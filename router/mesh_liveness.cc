@@ -274,7 +274,7 @@ void Mesh::Impl::update_topology(TimePoint now, MeshActions& out) {
       suspicions_.clear(peer);  // Nobody was told.
       continue;
     }
-    unreachable_since_.erase(peer);
+    unreachable_.erase(peer);
     out.push_back(PeerReachable{peer});
   }
   set_branches(links);
@@ -315,13 +315,12 @@ void Mesh::Impl::set_role(TimePoint now, const Link& link) {
 
 // Members that were never reached: they may be on the other side of something.
 void Mesh::Impl::note_unreachable(TimePoint now) {
-  if (topology_.reachable_count() + suspicions_.count() + unreachable_since_.size() + 1
-      >= members()) {
+  if (topology_.reachable_count() + suspicions_.count() + unreachable_.size() + 1 >= members()) {
     return;
   }
   store_.for_each(RecordKey{RecordKind::Peer, {}}, [&](PeerName peer, const Bytes&) {
     if (peer != options_.name && !is_present(peer)) {
-      unreachable_since_.try_emplace(peer, now);
+      unreachable_.try_emplace(peer, Missed{.since = now, .was_reached = false});
     }
   });
 }
@@ -332,7 +331,7 @@ bool Mesh::Impl::is_present(PeerName peer) const {
 
 void Mesh::Impl::suspend(TimePoint now, PeerName peer, MeshActions& out) {
   ++stats_.suspensions;
-  unreachable_since_.try_emplace(peer, now);
+  unreachable_.try_emplace(peer, Missed{.since = now, .was_reached = true});
   out.push_back(PeerUnreachable{peer});
   for (const auto& [target, name] : target_peer_) {
     if (name == peer && !up_.contains(peer)) {
