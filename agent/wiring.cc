@@ -251,6 +251,7 @@ void Agent::on_ipam(ipam::AllocatorAction action) {
   std::visit(overloaded{
                  [this](GossipAll&& gossip) { mesh_->send(std::move(gossip)); },
                  [this](GossipTo&& gossip) { mesh_->send(std::move(gossip)); },
+                 [this](ipam::PeerGone&& gone) { mesh_->dismiss(gone.peer); },
                  [](auto&&) {},  // Persist and Answer stay inside the service.
              },
              std::move(action));

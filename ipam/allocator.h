@@ -54,7 +54,12 @@ struct PeerRemoved {
   Result<std::uint64_t> address_count;
 };
 
-using AllocatorAction = std::variant<Persist, Answer, PeerRemoved, GossipAll, GossipTo>;
+// By decree a peer has nothing left, and no seat: it left, or it was removed.
+struct PeerGone {
+  PeerName peer;
+};
+
+using AllocatorAction = std::variant<Persist, Answer, PeerRemoved, PeerGone, GossipAll, GossipTo>;
 using AllocatorActions = std::vector<AllocatorAction>;
 
 struct RangeStatus {

@@ -326,7 +326,7 @@ void Allocator::Impl::on_register(TimePoint now,
     owe(now, from);
     return;
   }
-  if (!voter_ || word.decree != ring_->charter().number) {
+  if (!voter_ || word.decree != ring_->charter().number || departed_.contains(from)) {
     return;
   }
   if (word.state && !knows(word.state->ring, from)) {

@@ -43,11 +43,16 @@ std::optional<PeerName> sole_owner(const Ring& ring) {
 
 }  // namespace
 
+// Of the ring or of the council: what a removal takes.
+bool Allocator::Impl::has_part(PeerName peer) const {
+  return ring_->owned_by(peer).size() > 0 || ring_->charter().has_seat(peer);
+}
+
 void Allocator::Impl::remove_peer(TimePoint now,
                                   RequestId id,
                                   PeerName peer,
                                   AllocatorActions& out) {
-  if (!ring_ || peer == options_.self || ring_->owned_by(peer).size() == 0) {
+  if (!ring_ || peer == options_.self || !has_part(peer)) {
     out.emplace_back(PeerRemoved{id, std::uint64_t{0}});
     return;
   }
@@ -123,18 +128,24 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   pursue_removal(now, out);
 }
 
-// Whom a decree leaves nothing and no seat has said goodbye, and is gone in a moment, its store
-// with it: what it got now would be lost.
-void Allocator::Impl::note_departed(const Ring& decreed) {
+// Whom a decree leaves nothing and no seat was removed, or has said goodbye, and is gone in a
+// moment, its store with it: what it got now would be lost.
+void Allocator::Impl::note_departed(const Ring& decreed, AllocatorActions& out) {
   std::set<PeerName> owners;
-  for (const auto& [token, entry] : decreed.entries()) {
+  for (const auto& [token, entry] : ring_->entries()) {
     owners.insert(entry.owner);
   }
-  for (const auto& [token, entry] : ring_->entries()) {
-    if (reachable_.contains(entry.owner) && !owners.contains(entry.owner)
-        && !decreed.charter().has_seat(entry.owner)) {
-      departed_.insert(entry.owner);
+  for (const auto& [token, entry] : decreed.entries()) {
+    owners.erase(entry.owner);
+  }
+  for (const PeerName owner : owners) {
+    if (decreed.charter().has_seat(owner) || owner == options_.self) {
+      continue;
     }
+    if (reachable_.contains(owner)) {
+      departed_.insert(owner);
+    }
+    out.emplace_back(PeerGone{owner});
   }
 }
 
@@ -153,7 +164,7 @@ void Allocator::Impl::forget_all(AllocatorActions& out) {
 
 void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
   const bool leaves = removal_->peer == options_.self;
-  if (ring_->owned_by(removal_->peer).size() == 0) {
+  if (!has_part(removal_->peer)) {
     out.emplace_back(PeerRemoved{removal_->id, removal_->address_count});
     removal_.reset();
     if (leaves) {

@@ -375,6 +375,10 @@ void Mesh::forget(TimePoint now, const std::string& target, MeshActions& out) {
   impl_->forget(now, target, out);
 }
 
+void Mesh::dismiss(TimePoint now, PeerName peer) {
+  impl_->dismiss(now, peer);
+}
+
 void Mesh::set_passwords(TimePoint now,
                          const Psk& psk,
                          const std::optional<Psk>& old_psk,

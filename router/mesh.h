@@ -253,6 +253,8 @@ class Mesh {
   // Targets: peers an operator named, "host" or "host:port". Kept and retried until forgotten.
   void connect(TimePoint now, const std::string& target, MeshActions& out);
   void forget(TimePoint now, const std::string& target, MeshActions& out);
+  // Who is gone for good: forgotten, with its records, as soon as it is out of reach.
+  void dismiss(TimePoint now, PeerName peer);
 
   // From here on `psk` is preferred and `old_psk` accepted. Connections that stand on neither end,
   // and are dialled anew. Precondition: there was a password before.
@@ -285,10 +287,8 @@ class Mesh {
   std::optional<PeerStatus> peer(PeerName name) const;
   std::vector<ConnectionStatus> connections() const;  // By address.
   std::vector<std::string> targets() const;
-  // What an operator has to put right, such as another host that uses our name.
-  std::vector<std::string> warnings() const;
-  // Of all records we hold: two meshes with the same hash hold the same.
-  std::uint64_t records_hash() const;
+  std::vector<std::string> warnings() const;  // What an operator has to put right.
+  std::uint64_t records_hash() const;  // Two meshes that hold the same records have the same.
   MeshStats stats() const;
   void check_invariants() const;
 

@@ -421,23 +421,36 @@ void Mesh::Impl::seek_unreachable(TimePoint now) {
   }
 }
 
+void Mesh::Impl::dismiss(TimePoint now, PeerName peer) {
+  begin(now);
+  if (peer != options_.name && store_.version(peer) && !buried_.contains(peer)) {
+    dismissed_.insert(peer);
+    discovery_due_ = now;
+  }
+}
+
+void Mesh::Impl::bury(TimePoint now, PeerName peer, MeshActions& out) {
+  for (RecordChanged& change : store_.bury(peer)) {
+    if (change.key.kind != RecordKind::Links) {
+      out.push_back(std::move(change));
+    }
+  }
+  connector_.remove(peer);
+  suspicions_.clear(peer);
+  dial_attempts_.erase(peer);
+  dismissed_.erase(peer);
+  buried_[peer] = now;
+}
+
 void Mesh::Impl::forget_the_dead(TimePoint now, MeshActions& out) {
   for (auto at = unreachable_.begin(); at != unreachable_.end();) {
     const auto [peer, missed] = *at;
-    if (now - missed.since < kForgetAfter) {
+    if (now - missed.since >= kForgetAfter || dismissed_.contains(peer)) {
+      bury(now, peer, out);
+      at = unreachable_.erase(at);
+    } else {
       ++at;
-      continue;
     }
-    for (RecordChanged& change : store_.bury(peer)) {
-      if (change.key.kind != RecordKind::Links) {
-        out.push_back(std::move(change));
-      }
-    }
-    connector_.remove(peer);
-    suspicions_.clear(peer);
-    dial_attempts_.erase(peer);
-    buried_[peer] = now;
-    at = unreachable_.erase(at);
   }
   // By then everybody else has forgotten it, too.
   for (auto at = buried_.begin(); at != buried_.end();) {

@@ -182,6 +182,9 @@ void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshAct
   for (const PeerName origin : merged.advanced) {
     broadcast_.on_news(now, origin, before.at(origin), from);
     buried_.erase(origin);
+    if (store_.version(origin)->incarnation != before.at(origin).incarnation) {
+      dismissed_.erase(origin);  // Its name is in use again.
+    }
     last_change_ = now;
   }
   if (!merged.gaps.empty()) {

@@ -46,6 +46,7 @@ class Mesh::Impl {
 
   void connect(TimePoint now, const std::string& target, MeshActions& out);
   void forget(TimePoint now, const std::string& target, MeshActions& out);
+  void dismiss(TimePoint now, PeerName peer);
   void set_passwords(TimePoint now, std::vector<Psk> passwords, MeshActions& out);
   LinkId on_accepted(TimePoint now, Endpoint local, Endpoint remote, MeshActions& out);
   void on_connected(TimePoint now, LinkId id, Endpoint local, Endpoint remote, MeshActions& out);
@@ -223,6 +224,7 @@ class Mesh::Impl {
   void trim(TimePoint now, MeshActions& out);
   std::vector<Target> addresses_of(PeerName peer) const;
   void forget_the_dead(TimePoint now, MeshActions& out);
+  void bury(TimePoint now, PeerName peer, MeshActions& out);
   void run_discovery(TimePoint now, MeshActions& out);
 
   const Options options_;
@@ -258,6 +260,7 @@ class Mesh::Impl {
   TimePoint life_since_;
   std::map<PeerName, Missed> unreachable_;
   std::map<PeerName, TimePoint> buried_;
+  std::set<PeerName> dismissed_;  // Of peers that we hold records of, and have not buried.
   std::vector<Endpoint> referrals_;
   std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
 

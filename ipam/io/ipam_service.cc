@@ -249,6 +249,7 @@ class IpamService::Impl {
                               count = std::move(removed.address_count)] { on_removed(count); });
                      }
                    },
+                   [this](PeerGone&& gone) { on_gossip_(gone); },
                    [this](auto&& gossip) {
                      gossip.topic = place_on_line(gossip.topic);
                      on_gossip_(std::move(gossip));

@@ -26,7 +26,7 @@ inline constexpr Line kLineV6{"ipam6_", Topic::Ring6, Topic::Ipam6};
 
 class IpamService {
  public:
-  // GossipAll and GossipTo. Persist is done here, and Answers go to their callers.
+  // PeerGone, GossipAll and GossipTo. Persist is done here, and Answers go to their callers.
   using OnGossip = std::function<void(AllocatorAction action)>;
   using OnAnswer = std::function<void(const Result<Cidr>& result)>;
   using OnRemoved = std::function<void(const Result<std::uint64_t>& address_count)>;

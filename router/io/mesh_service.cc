@@ -279,6 +279,10 @@ void MeshService::forget(const std::string& target) {
   impl_->feed([&](Mesh& mesh, TimePoint now, MeshActions& out) { mesh.forget(now, target, out); });
 }
 
+void MeshService::dismiss(PeerName peer) {
+  impl_->feed([peer](Mesh& mesh, TimePoint now, MeshActions&) { mesh.dismiss(now, peer); });
+}
+
 void MeshService::set_passwords(const Psk& psk, const std::optional<Psk>& old_psk) {
   impl_->feed([&](Mesh& mesh, TimePoint now, MeshActions& out) {
     mesh.set_passwords(now, psk, old_psk, out);

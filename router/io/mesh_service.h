@@ -43,6 +43,7 @@ class MeshService {
 
   void connect(const std::string& target);
   void forget(const std::string& target);
+  void dismiss(PeerName peer);
   void set_passwords(const Psk& psk, const std::optional<Psk>& old_psk);
   void publish(PublishRecord record);
   void send(GossipAll gossip);

@@ -45,6 +45,25 @@ on h1 weft reset
 assert_fails on h1 weft status >/dev/null
 diff <(echo "$before") <(picture) >"$SCRATCH/diff" || fail "reset left or took: $(cat "$SCRATCH/diff")"
 
+step "who has reset is forgotten by the others, and so is who is removed, with the names they gave"
+names_of() { on h2 weft status dns; }
+is_alone() { [[ $(on h2 weft status peers | grep -vc '<->') == 1 ]]; }
+wait_until 5 "h2 knows nobody else" is_alone
+on h1 weft launch h2
+on h1 weft dns-add 192.0.2.7 -h printer
+knows_printer() { [[ $(names_of) == *printer* ]]; }
+forgets_printer() { ! knows_printer; }
+wait_until 5 "h2 knows a name of h1" knows_printer
+kill_agent h1
+assert_contains "$(on h2 weft status dns)" printer "a name of who may come back"
+wait_until 15 "h2 misses h1" reaches h2 1
+name=$(on h2 weft status peers | sed -n 's/(h1).*//p')
+assert_contains "$(on h2 weft rmpeer h1)" "IPs taken over from h1" "rmpeer"
+wait_until 5 "h2 knows nobody else" is_alone
+wait_until 1 "nor a name of theirs" forgets_printer
+assert_equal "$(on h2 weft rmpeer "$name")" "0 IPs taken over from $name" "rmpeer of one that is forgotten"
+on h1 weft reset
+
 step "and may be repeated, and a bridge of somebody else's is neither taken nor taken away"
 on h1 weft reset
 assert_contains "$(assert_fails on h1 weft launch --bridge docker0)" "bridge docker0 is somebody else's" "a launch on Docker's bridge"

@@ -370,6 +370,7 @@ void Cluster::perform(NodeId node, const AllocatorAction& action) {
                                            ? std::to_string(removed.address_count.value())
                                            : removed.address_count.error().what);
                  },
+                 [&](const PeerGone& gone) { gone_[node].insert(gone.peer); },
                  [&](const GossipAll& gossip) {
                    const auto payload = std::make_shared<const Bytes>(gossip.payload);
                    for (NodeId to = 0; to < nodes_.size(); ++to) {

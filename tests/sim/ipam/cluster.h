@@ -90,6 +90,8 @@ class Cluster {
   std::optional<Ip> address_of(NodeId node, const std::string& owner) const;
   // What became of removals and departures: the count of addresses, or why not.
   const std::vector<std::string>& removals() const { return removals_; }
+  // Whom this node was told to be gone for good.
+  const std::set<PeerName>& gone(NodeId node) { return gone_[node]; }
   std::size_t answered_count() const { return given_.size(); }
   std::size_t unanswered_count() const;
   bool rings_agree() const;
@@ -168,6 +170,7 @@ class Cluster {
   std::uint64_t crash_count_ = 0;
   std::map<std::string, Traffic> traffic_;
   std::vector<std::string> removals_;
+  std::map<NodeId, std::set<PeerName>> gone_;
 };
 
 // WEFT_SEED repeats one run; otherwise a few seeds every time.

@@ -105,6 +105,7 @@ TEST_P(ReclaimScenario, AReturningPeerKeepsWhatItsContainersUse) {
     cluster.allocate(0, fmt::format("more{}", i));
   }
   world.run_for(seconds(60));
+  EXPECT_THAT(cluster.gone(0), testing::IsEmpty());  // What it used is kept for its return.
 
   cluster.start(1);  // The checkers see to it that it has its five, and nobody else has them.
   cluster.allocate(1, "another");
@@ -209,6 +210,7 @@ TEST_P(ReclaimScenario, OneOfTwoGoesOnAloneAndReclaimsOnAnOperatorsWord) {
 
   EXPECT_EQ(cluster.unanswered_count(), 0U);
   EXPECT_EQ(cluster.removals(), std::vector<std::string>({"128"}));
+  EXPECT_THAT(cluster.gone(0), testing::ElementsAre(cluster.name(1)));
 }
 
 // A host lost its store and its name: it waits for the addresses of its containers, which belong to
@@ -238,6 +240,9 @@ TEST_P(ReclaimScenario, WhatTheContainersOfARemovedPeerUseGoesToWhoClaimsItBefor
 
   EXPECT_THAT(cluster.removals(), testing::SizeIs(1));
   EXPECT_EQ(cluster.address_of(3, "found"), live);
+  for (const NodeId node : {0U, 2U, 3U}) {  // Everybody hears of it.
+    EXPECT_THAT(cluster.gone(node), testing::ElementsAre(cluster.name(1))) << node;
+  }
   // What nobody claimed has been handed out since.
   for (int i = 0; i < 300; ++i) {
     EXPECT_NE(cluster.address_of(0, fmt::format("more{}", i)), live);
@@ -326,6 +331,70 @@ TEST_P(ReclaimScenario, WhoLeavesGivesItsSpaceBack) {
 
   EXPECT_EQ(cluster.removals(), std::vector<std::string>({"64"}));
   EXPECT_EQ(cluster.unanswered_count(), 0U);
+  EXPECT_THAT(cluster.gone(0), testing::ElementsAre(cluster.name(2)));
+  EXPECT_THAT(cluster.gone(1), testing::ElementsAre(cluster.name(2)));
+}
+
+// A host without containers dies. What it had goes to the others by and by, and it is missed all
+// the same: nobody said that it is gone for good.
+TEST_P(ReclaimScenario, WhoOnlyDiedIsNotGoneForGood) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 3, .replay = replay()});
+  world.run_for(seconds(1));
+  cluster.allocate(0, "a");
+  world.run_for(seconds(5));
+  cluster.crash(1);
+  world.run_for(seconds(60));
+
+  EXPECT_GE(cluster.allocator(0).status().decree, 1U);
+  EXPECT_THAT(cluster.gone(0), testing::IsEmpty());
+}
+
+// Its last word to the council is under way when it is told that it has nothing left.
+TEST_P(ReclaimScenario, WhoHasLeftGetsNoSeatAgain) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
+  cluster.crash(2);
+  world.run_for(seconds(1));
+  cluster.allocate(0, "a");
+  cluster.allocate(1, "b");
+  world.run_for(seconds(5));
+  cluster.abandon(0);
+  cluster.leave(0);
+  world.run_for(seconds(1));
+  cluster.crash(0);
+  cluster.start(2);
+  cluster.allocate(2, "c");
+  world.run_for(seconds(5));
+
+  EXPECT_EQ(cluster.unanswered_count(), 0U);
+  EXPECT_THAT(cluster.allocator(1).status().council,
+              testing::Not(testing::Contains(cluster.name(0))));
+}
+
+// It has a seat and nothing else: the last of three, and of these two alone cannot decide.
+TEST_P(ReclaimScenario, WhoHasASeatAloneIsRemovedFromTheCouncil) {
+  World world(GetParam());
+  Cluster cluster(world,
+                  {.nodes = 2, .range = "10.32.0.0/24", .elector_count = 1, .replay = replay()});
+  cluster.crash(1);
+  world.run_for(seconds(1));
+  cluster.allocate(0, "a");
+  world.run_for(seconds(5));
+  cluster.start(1);
+  world.run_for(seconds(20));
+  const auto council = [&] { return cluster.allocator(0).status().council; };
+  ASSERT_THAT(council(), testing::Contains(cluster.name(1)));
+  cluster.crash(1);
+  world.run_for(seconds(20));
+
+  cluster.remove_peer(0, 1);
+  world.run_for(seconds(20));
+
+  EXPECT_EQ(cluster.removals(), std::vector<std::string>({"0"}));
+  EXPECT_THAT(council(), testing::ElementsAre(cluster.name(0)));
 }
 
 // Two operators reset their hosts one after the other, and the mesh has not missed the first yet.

@@ -362,6 +362,25 @@ TEST_F(MeshTest, APeerUnreachableForADayIsForgotten) {
   bob_->check_invariants();
 }
 
+TEST_F(MeshTest, APeerThatWasDismissedIsForgottenOnceItIsOutOfReach) {
+  alice_->publish(kStart, {endpoint(1), to_bytes("x")}, alice_.out);
+  Wire wire = join(kStart);
+  run(wire, kStart, seconds(1));
+  bob_->dismiss(kStart + seconds(1), kAlice);
+  bob_->dismiss(kStart + seconds(1), PeerName(77));  // Whom nobody knows.
+  run(wire, kStart + seconds(1), seconds(2));
+  EXPECT_THAT(bob_->peers(), SizeIs(2));  // It has not gone yet.
+
+  bob_->on_link_closed(kStart + seconds(3), wire.link(1), "reset", bob_.out);
+  for (int second = 3; second < 30; ++second) {
+    bob_->on_deadline(kStart + seconds(second), bob_.out);
+  }
+  EXPECT_THAT(bob_->peers(), SizeIs(1));
+  EXPECT_THAT(bob_.all<RecordChanged>(),
+              Contains(RecordChanged{kAlice, endpoint(1), std::nullopt}));
+  bob_->check_invariants();
+}
+
 TEST_F(MeshTest, ALostConnectionIsReportedOnceHoweverOftenItIsRetried) {
   (void)dial(alice_, kStart, "nowhere");
 
