@@ -312,11 +312,13 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
 
   void offer_esp(const EspChoice& choice) {
     esp_why_ = choice.why;
-    log::info(choice.xfrm ? "kernels may encrypt, too" : "agents encrypt, not kernels",
-              {"why", choice.why});
     if (!choice.xfrm) {
+      if (options_.esp == EspWish::On) {
+        log::warning("agents encrypt, not kernels", {"why", choice.why});
+      }
       return;
     }
+    log::info("kernels may encrypt, too", {"why", choice.why});
     esp_ = std::make_unique<EspPath>(choice.xfrm,
                                      EspPath::Options{.port = esp_use_.vxlan_port},
                                      [this](const Ip& underlay, bool ready) {
