@@ -253,7 +253,9 @@ std::optional<Failure> Runner::start() {
              io_.stop();
            }});
   if (!agent.ok()) {
-    return Failure{ExitCode::Failure, agent.error()};
+    const bool refused =
+        agent.error().code == Errc::Conflict || agent.error().code == Errc::Invalid;
+    return Failure{refused ? ExitCode::Refused : ExitCode::Failure, agent.error()};
   }
   agent_ = std::move(agent).value();
   if (const auto marked = mark_running(*store_); !marked.ok()) {

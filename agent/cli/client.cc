@@ -38,13 +38,14 @@ Result<json::value> body_of(const sys::HttpResponse& response) {
   boost::system::error_code malformed;
   json::value value = json::parse(response.body, malformed);
   if (malformed) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+    return Error{Errc::Conflict, fmt::format("answer of the agent: {}", malformed.message())};
   }
   if (response.status / 100 == 2) {
     return value;
   }
   const json::value* why = value.is_object() ? value.as_object().if_contains("error") : nullptr;
-  return Error{Errc::Invalid,
+  constexpr unsigned kBadRequest = 400;
+  return Error{response.status == kBadRequest ? Errc::Invalid : Errc::Conflict,
                why != nullptr && why->is_string()
                    ? std::string(std::string_view(why->as_string()))
                    : fmt::format("the agent answers {}", response.status)};
@@ -83,14 +84,14 @@ ExitCode report(const Error& error) {
     return ExitCode::Denied;
   }
   fmt::print(stderr, "weft: {}\n", error.what);
-  return ExitCode::Failure;
+  return error.code == Errc::Invalid ? ExitCode::Usage : ExitCode::Failure;
 }
 
 Result<int> running_agent(const std::string& socket) {
   const json::value ready = WEFT_TRY(call(socket, "GET", "/ready"));
   const json::value* pid = ready.is_object() ? ready.as_object().if_contains("pid") : nullptr;
   if (pid == nullptr || !pid->is_int64()) {
-    return Error{Errc::Invalid, "the agent does not say its pid"};
+    return Error{Errc::Conflict, "the agent does not say its pid"};
   }
   return static_cast<int>(pid->as_int64());
 }
@@ -100,7 +101,7 @@ Result<std::string> name_of_agent(const std::string& socket) {
   boost::system::error_code missing;
   const json::value* const name = status.find_pointer("/router/name", missing);
   if (name == nullptr || !name->is_string()) {
-    return Error{Errc::Invalid, "the agent does not say its name"};
+    return Error{Errc::Conflict, "the agent does not say its name"};
   }
   return std::string(std::string_view(name->as_string()));
 }

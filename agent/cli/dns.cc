@@ -82,7 +82,7 @@ Result<std::vector<Ip>> addresses_of(const Settings& settings, const std::string
       }
     }
   } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())};
+    return Error{Errc::Conflict, fmt::format("answer of the agent: {}", error.what())};
   }
   return addresses;
 }
@@ -128,7 +128,7 @@ Result<Ok> add(const Settings& settings) {
     subject.addresses = WEFT_TRY(addresses_of(settings, subject.owner));
   }
   if (subject.addresses.empty()) {
-    return Error{Errc::Invalid, "dns-add needs an address, or a container on a network of weft's"};
+    return Error{Errc::NotFound, "dns-add needs an address, or a container on a network of weft's"};
   }
   const std::string fqdn = WEFT_TRY(name_to_give(settings, subject.fqdn));
   const std::string port = settings.text("service-port");
@@ -190,6 +190,18 @@ class Lookup {
   }
 
  private:
+  // Priority, weight and port stand in front of the host's name (RFC 2782).
+  static constexpr std::size_t kServiceNumbers = 6;
+
+  static Result<std::string> service_line(ByteView octets, std::size_t at) {
+    std::string line;
+    for (const std::size_t end = at + kServiceNumbers; at < end; at += 2) {
+      line += fmt::format("{} ", octets[at] * 256U + octets[at + 1]);
+    }
+    const dns::Name host = WEFT_TRY(dns::read_name(octets, at));
+    return line + host.to_string();
+  }
+
   static Result<std::vector<std::string>> answers(ByteView octets) {
     const dns::Message message = WEFT_TRY(dns::read_message(octets));
     std::vector<std::string> lines;
@@ -205,6 +217,8 @@ class Lookup {
         std::size_t at = record.data_at;
         const dns::Name name = WEFT_TRY(dns::read_name(octets, at));
         lines.push_back(name.to_string());
+      } else if (record.type == dns::kSrv && record.data_size > kServiceNumbers) {
+        lines.push_back(WEFT_TRY(service_line(octets, record.data_at)));
       }
     }
     return lines;
@@ -242,14 +256,14 @@ Result<std::vector<std::string>> known_names(const Settings& settings, const std
       }
     }
   } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())};
+    return Error{Errc::Conflict, fmt::format("answer of the agent: {}", error.what())};
   }
   std::sort(lines.begin(), lines.end());
   lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
   return lines;
 }
 
-// Addresses of both families, or the name of an address.
+// Addresses of both families, the name of an address, or where a service is.
 Result<std::vector<std::string>> lookup(const Settings& settings) {
   if (is_remote(settings)) {
     return known_names(settings, settings.arguments().front());
@@ -259,6 +273,11 @@ Result<std::vector<std::string>> lookup(const Settings& settings) {
   const std::string& word = settings.arguments().front();
   if (const auto ip = Ip::parse(word); ip.ok()) {
     return Lookup().run(server, {.name = dns::Name::reverse_of(ip.value()), .type = dns::kPtr});
+  }
+  if (word.starts_with('_')) {  // A service, whose name is not completed by the server.
+    const std::string whole = WEFT_TRY(qualified_name(settings, word));
+    const dns::Name service = WEFT_TRY(dns::Name::parse(whole));
+    return Lookup().run(server, {.name = service, .type = dns::kSrv});
   }
   const dns::Name name = WEFT_TRY(dns::Name::parse(word));
   auto lines = WEFT_TRY(Lookup().run(server, {.name = name, .type = dns::kA}));

@@ -1,5 +1,7 @@
 #include "agent/cli/help.h"
 
+#include <array>
+
 #include <fmt/format.h>
 
 #include "agent/cli/exit_code.h"
@@ -59,6 +61,40 @@ bool shows_fallback(const OptionSpec& option) {
          && !option.fallback.empty();
 }
 
+struct Example {
+  Command command;
+  std::string_view line;
+};
+constexpr std::array kExamples{
+    Example{Command::Launch, "weft launch --password-file /etc/weft/password host1 host2:7000"},
+    Example{Command::Connect, "weft connect host3 192.0.2.4:7000"},
+    Example{Command::Attach, "weft attach web"},
+    Example{Command::Attach, "weft attach 10.2.1.7/24 net:10.2.2.0/24 pid:4711"},
+    Example{Command::Detach, "weft detach 10.2.1.7/24 web"},
+    Example{Command::Expose, "weft expose net:10.2.1.0/24 -h gateway"},
+    Example{Command::Graph, "weft graph hosts | dot -Tsvg >hosts.svg"},
+    Example{Command::Reach, "weft reach web 10.32.0.9"},
+    Example{Command::UiUser, "echo secret | weft ui-user ann admin >>/etc/weft/users"},
+    Example{Command::Rmpeer, "weft rmpeer host3"},
+    Example{Command::Report, "weft report -f '{{.Router.Name}}'"},
+    Example{Command::DnsAdd, "weft dns-add 192.0.2.7 -h printer"},
+    Example{Command::DnsAdd, "weft dns-add 10.32.0.5 -h _http._tcp.web --service-port 80"},
+    Example{Command::DnsRemove, "weft dns-remove 192.0.2.7 -h printer"},
+    Example{Command::DnsLookup, "weft dns-lookup web"},
+    Example{Command::DnsLookup, "weft dns-lookup _http._tcp.web"},
+    Example{Command::Completion, "source <(weft completion bash)"},
+};
+
+std::string examples_of(Command command) {
+  std::string text;
+  for (const Example& example : kExamples) {
+    if (example.command == command) {
+      text += fmt::format("  {}\n", example.line);
+    }
+  }
+  return text.empty() ? text : "\nSuch as:\n" + text;
+}
+
 std::string usage_line(const CommandSpec& command) {
   const bool has_options = [&] {
     for (const OptionSpec& option : options()) {
@@ -107,6 +143,7 @@ std::string command_help(Command command) {
     text += shows_fallback(option) ? fmt::format(" (default: {})\n", option.fallback) : "\n";
   }
   text += fmt::format("  {:<36} {}\n", "--help", "this text");
+  text += examples_of(command);
   return text;
 }
 

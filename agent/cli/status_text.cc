@@ -433,7 +433,7 @@ Result<std::string> unless_unknown(Text text) {
   try {
     return std::string(text());
   } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("status of an unknown shape: {}", error.what())};
+    return Error{Errc::Conflict, fmt::format("status of an unknown shape: {}", error.what())};
   }
 }
 

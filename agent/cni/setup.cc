@@ -76,10 +76,14 @@ Result<Ok> install_plugins(const CniSetup& setup) {
   return Ok{};
 }
 
+fs::path network_of(const CniSetup& setup) {
+  return fs::path(setup.root + setup.conf_dir) / fmt::format("10-{}.conflist", setup.name);
+}
+
 // By a link, which unlike a rename fails where somebody else was faster.
 Result<Ok> write_network(const CniSetup& setup) {
-  const fs::path folder(setup.root + setup.conf_dir);
-  const fs::path path = folder / fmt::format("10-{}.conflist", setup.name);
+  const fs::path path = network_of(setup);
+  const fs::path folder = path.parent_path();
   std::error_code error;
   if (!fs::is_directory(folder, error) || fs::exists(path, error)) {
     return Ok{};
@@ -118,10 +122,21 @@ ExitCode run_setup_cni(const Settings& settings) {
   setup.plugin_dir = settings.text("cni-plugin-dir");
   setup.conf_dir = settings.text("cni-conf-dir");
   setup.run_dir = settings.is_given("run-dir") ? settings.text("run-dir") : "";
+  std::error_code unknown;
+  const bool had_network = fs::exists(network_of(setup), unknown);
   const auto done = setup_cni(setup);
   if (!done.ok()) {
     fmt::print(stderr, "weft: setup-cni: {}\n", done.error().what);
     return ExitCode::Failure;
+  }
+  fmt::print("{0}/{1}-net and {0}/{1}-ipam are weft's CNI plugins\n",
+             setup.root + setup.plugin_dir,
+             setup.name);
+  const fs::path network = network_of(setup);
+  if (!fs::exists(network, unknown)) {
+    fmt::print("{} is not there, and so no network was written\n", setup.root + setup.conf_dir);
+  } else {
+    fmt::print("{} is {}\n", network.string(), had_network ? "as it was" : "the network, new");
   }
   return ExitCode::Ok;
 }

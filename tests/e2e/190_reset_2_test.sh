@@ -67,6 +67,9 @@ on h1 weft reset
 step "and may be repeated, and a bridge of somebody else's is neither taken nor taken away"
 on h1 weft reset
 assert_contains "$(assert_fails on h1 weft launch --bridge docker0)" "bridge docker0 is somebody else's" "a launch on Docker's bridge"
+code=0
+on h1 weft launch --bridge docker0 >/dev/null 2>&1 || code=$?
+assert_equal "$code" 6 "its exit code"
 on h1 weft reset --bridge docker0
 diff <(echo "$before") <(picture) >"$SCRATCH/diff" || fail "docker0 is not as it was: $(cat "$SCRATCH/diff")"
 

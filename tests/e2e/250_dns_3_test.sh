@@ -104,6 +104,8 @@ assert_equal "$(on h3 weft dns-lookup printer)" 192.0.2.7 "dns-add"
 on h1 weft dns-add 192.0.2.8 -h _http._tcp.shop --service-port 80
 wait_until 5 "the name of a service" on h3 sh -c '[ "$(dig +short @172.17.0.1 _http._tcp.shop.weft.local SRV)" ]'
 assert_contains "$(on h3 dig +short @172.17.0.1 _http._tcp.shop.weft.local SRV)" " 80 " "a service"
+assert_equal "$(on h3 weft dns-lookup _http._tcp.shop)" "$(on h3 dig +short @172.17.0.1 _http._tcp.shop.weft.local SRV)" "dns-lookup of it"
+assert_contains "$(on h3 weft dns-lookup _http._tcp.shop)" " 80 " "its port"
 on h1 weft dns-add front -h www.weft.local
 wait_until 5 "www" known h2 www.weft.local
 on h1 weft dns-remove 192.0.2.7 -h printer.weft.local

@@ -92,6 +92,21 @@ assert_contains "$(on h1 weft dns-add 10.99.1.9 -h www.example.com 2>&1)" "outsi
 assert_contains "$(assert_fails on h1 weft graph nothing)" "expected processes" "a view that is none"
 assert_contains "$(assert_fails on h1 weft ui-user ann king </dev/null)" "with the role viewer" "a role that is none"
 
+step "a mistake is told from a failure by its code"
+code_of() { local code=0; on h1 weft "$@" >/dev/null 2>&1 </dev/null || code=$?; echo "$code"; }
+for words in "attach 10.99.0.1 ca" "attach net:10.40.0.1/24 ca" "attach ca cb" "attach --add-host x ca" "detach 10.99.0.1 ca" "expose abc" "hide abc" \
+  "connect a:b" "forget a:b" "dns-add 192.0.2.1" "dns-add 192.0.2.1 -h .." "dns-lookup .." "status nope" "graph nope" "report -f {{" "completion x" \
+  "ui-user ann king"; do
+  # shellcheck disable=SC2086  # Words.
+  assert_equal "$(code_of $words)" 2 "exit code of weft $words"
+done
+for words in "attach nobody" "attach net:10.99.0.0/24 ca" "detach nobody" "ps nobody" "reach nobody nothing" "rmpeer h2"; do
+  # shellcheck disable=SC2086
+  assert_equal "$(code_of $words)" 1 "exit code of weft $words"
+done
+assert_equal "$(code_of launch)" 3 "exit code of a second launch"
+assert_equal "$(code_of status --run-dir /run/nobody)" 4 "exit code where no agent is"
+
 step "who dies is gone: interface, name, and in time the addresses"
 address=$(attached h1 ca)
 on h1 docker rm -f ca >/dev/null

@@ -171,10 +171,12 @@ cni h1 DEL one
 
 step "setup-cni writes a network once, where runtimes look"
 on h1 mkdir -p /etc/cni/net.d
-on h1 weft setup-cni --cni-plugin-dir "$PLUGINS"
+assert_contains "$(on h1 weft setup-cni --cni-plugin-dir "$PLUGINS")" "/etc/cni/net.d/10-weft.conflist is the network, new" "what it did"
 assert_equal "$(on h1 jq -r '.plugins[0].type' /etc/cni/net.d/10-weft.conflist)" weft-net "the network"
 on h1 sh -c 'echo mine >/etc/cni/net.d/10-weft.conflist'
-on h1 weft setup-cni --cni-plugin-dir "$PLUGINS"
+out=$(on h1 weft setup-cni --cni-plugin-dir "$PLUGINS")
+assert_contains "$out" "$PLUGINS/weft-net and $PLUGINS/weft-ipam are weft's CNI plugins" "what it did"
+assert_contains "$out" "10-weft.conflist is as it was" "what it did not"
 assert_equal "$(on h1 cat /etc/cni/net.d/10-weft.conflist)" mine "a network that was there"
 on h1 rm /etc/cni/net.d/10-weft.conflist
 ln -s "$WEFT_BIN" "$SCRATCH/weave"

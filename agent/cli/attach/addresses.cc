@@ -169,7 +169,7 @@ Result<std::string> ask_agent(const Settings& settings,
     body = said.as_string();  // As the API of the picture puts it.
   }
   constexpr unsigned kNotFound = 404;
-  return Error{response.status == kNotFound ? Errc::NotFound : Errc::Invalid, std::move(body)};
+  return Error{response.status == kNotFound ? Errc::NotFound : Errc::Conflict, std::move(body)};
 }
 
 }  // namespace weft::agent

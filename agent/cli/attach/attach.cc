@@ -201,7 +201,7 @@ Result<std::vector<Cidr>> attach_container(const Settings& settings) {
   const Container& container = subject.container;
   const std::vector<std::string> extra = WEFT_TRY(extra_hosts(settings.text("add-host")));
   if (!container.is_running()) {
-    return Error{Errc::Invalid, fmt::format("container {} is not running", container.name)};
+    return Error{Errc::NotFound, fmt::format("container {} is not running", container.name)};
   }
   warn_of_overlap(subject.words);
   std::vector<Cidr> held = held_addresses(settings, container.id, subject.words);

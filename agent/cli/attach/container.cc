@@ -71,7 +71,7 @@ Result<Container> parse_inspect(const std::string& word, const std::string& text
     }
     return container;
   } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("the engine says of {}: {}", word, error.what())};
+    return Error{Errc::Conflict, fmt::format("the engine says of {}: {}", word, error.what())};
   }
 }
 

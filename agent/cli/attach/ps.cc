@@ -87,7 +87,7 @@ Result<Lines> read_lines(const Settings& settings) {
     }
     return lines;
   } catch (const std::exception& error) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent or Docker: {}", error.what())};
+    return Error{Errc::Conflict, fmt::format("answer of the agent or Docker: {}", error.what())};
   }
 }
 

@@ -34,7 +34,7 @@ Result<json::value> parse_answer(const std::string& answer) {
   boost::system::error_code malformed;
   json::value parsed = json::parse(answer, malformed);
   if (malformed) {
-    return Error{Errc::Invalid, fmt::format("answer of the agent: {}", malformed.message())};
+    return Error{Errc::Conflict, fmt::format("answer of the agent: {}", malformed.message())};
   }
   return parsed;
 }
@@ -45,7 +45,7 @@ Result<json::value> ask_view(const Settings& settings) {
   auto asked =
       ask_agent(settings, "GET", "/api/topology/" + encode_percent(topology), kCallTimeoutSeconds);
   if (!asked.ok() && asked.error().code == Errc::NotFound) {
-    return Error{Errc::NotFound,
+    return Error{Errc::Invalid,
                  fmt::format("topology \"{}\" (expected processes, processes-by-name, containers, "
                              "containers-by-hostname, containers-by-image, containers-by-network, "
                              "swarm-services, hosts or weave)",
@@ -63,7 +63,7 @@ ExitCode print_answer(const Settings& settings, const json::value& answer, const
   try {
     fmt::print("{}", to_text(answer));
   } catch (const std::exception& error) {
-    return report(Error{Errc::Invalid, fmt::format("answer of the agent: {}", error.what())});
+    return report(Error{Errc::Conflict, fmt::format("answer of the agent: {}", error.what())});
   }
   return ExitCode::Ok;
 }
