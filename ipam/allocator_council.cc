@@ -308,6 +308,10 @@ void Allocator::Impl::cool(TimePoint now, AllocatorActions& out) {
   }
 }
 
+bool Allocator::Impl::may_hand_out(TimePoint now) const {
+  return ring_ && !has_left_ && now < tenure_.expiry();
+}
+
 // Our seat.
 
 void Allocator::Impl::on_register(TimePoint now,
@@ -572,10 +576,6 @@ void Allocator::Impl::on_council_deadline(TimePoint now, AllocatorActions& out) 
   }
   if (renew_due_ <= now) {
     cool(now, out);
-    // Who has handed out nothing since the last time lets the right go.
-    renew_due_ = renewal_interval(now) < kRenewIdle ? now : renewed_ + kRenewIdle;
-  }
-  if (renew_due_ <= now) {
     renew(now, out);
   }
   if (consider_due_ <= now) {

@@ -1,11 +1,8 @@
 // What becomes of addresses over the lives of containers, agents and stores.
-#include <variant>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "ipam/claims.h"
-#include "ipam/messages.h"
 #include "tests/unit/ipam/allocator_host.h"
 
 namespace weft::ipam {
@@ -13,19 +10,6 @@ namespace {
 
 using std::chrono::seconds;
 using testing::ElementsAre;
-
-// Words to the council that prolong the right to hand out.
-std::size_t renewal_count(const Host& host) {
-  std::size_t count = 0;
-  for (const AllocatorAction& action : host.out) {
-    const auto* gossip = std::get_if<GossipTo>(&action);
-    if (gossip != nullptr && gossip->topic == Topic::Ipam) {
-      const PeerMessage message = decode_peer_message(gossip->payload).value();
-      count += std::holds_alternative<Register>(message.body) ? 1U : 0U;
-    }
-  }
-  return count;
-}
 
 TEST(AllocatorLife, WhatWasFoundInUseIsNotHandedOut) {
   Host host;
@@ -77,33 +61,6 @@ TEST(AllocatorLife, WhoLostItsStoreFirstWaitsForTheRingOfOthers) {
 
   EXPECT_THAT(host.allocator->held_by(kFoundOwner), ElementsAre(cidr("10.32.0.1/24")));
   EXPECT_THAT(host.allocator->held_by("c1"), ElementsAre(cidr("10.32.0.2/24")));
-}
-
-// What is asked for after that waits for one round trip; until then it costs nobody a word.
-TEST(AllocatorLife, WhoHandsOutNothingMoreLetsTheRightGo) {
-  Host host(3);
-  host.hear(shared_ring());
-  host.settle();
-  ASSERT_TRUE(host.allocate("c1").ok());
-
-  host.now += seconds(3);
-  host.tick();
-
-  EXPECT_EQ(renewal_count(host), 0U);
-}
-
-TEST(AllocatorLife, WhoGoesOnHandingOutRenewsTheRight) {
-  Host host(3);
-  host.hear(shared_ring());
-  host.settle();
-  ASSERT_TRUE(host.allocate("c1").ok());
-  host.now += seconds(2);
-  ASSERT_TRUE(host.allocate("c2").ok());
-
-  host.now += seconds(1);
-  host.tick();
-
-  EXPECT_EQ(renewal_count(host), 1U);
 }
 
 }  // namespace
