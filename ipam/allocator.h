@@ -54,7 +54,7 @@ struct PeerRemoved {
   Result<std::uint64_t> address_count;
 };
 
-// By decree a peer has nothing left, and no seat: it left, or it was removed.
+// A decree says that the peer left or was removed: it has neither space nor a seat.
 struct PeerGone {
   PeerName peer;
 };

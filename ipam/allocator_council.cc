@@ -105,6 +105,10 @@ void Allocator::Impl::enter_decree(TimePoint now, Knowledge knowledge, Allocator
   if (removal_) {
     consider_due_ = now;
   }
+  if (removal_ && removal_->peer == options_.self && !has_part(options_.self)) {
+    pursue_removal(now, out);  // No further word to the council, which would take it for living.
+    return;
+  }
   register_space(now, cold, out);
 }
 
@@ -330,7 +334,7 @@ void Allocator::Impl::on_register(TimePoint now,
     owe(now, from);
     return;
   }
-  if (!voter_ || word.decree != ring_->charter().number || departed_.contains(from)) {
+  if (!voter_ || word.decree != ring_->charter().number) {
     return;
   }
   if (word.state && !knows(word.state->ring, from)) {

@@ -127,7 +127,7 @@ class Allocator::Impl {
   };
   bool shares_ring() const;
   void resume_leaving(TimePoint now, AllocatorActions& out);
-  void note_departed(const Ring& decreed, AllocatorActions& out);
+  void note_departed(const Charter& decreed, AllocatorActions& out);
   bool has_part(PeerName peer) const;
   void take_seat(TimePoint now, Voter::Memory memory);
   // The rows of the decree in force, to be written together with those of its ring.
@@ -277,8 +277,7 @@ class Allocator::Impl {
   bool is_resuming_ = false;
   bool resume_wanted_ = false;
   std::set<PeerName> reachable_;
-  std::set<PeerName>
-      departed_;  // Of these: gave all they had to others; their last words count no more.
+  std::set<PeerName> departed_;            // Of these: gave all they had to others.
   std::map<PeerName, TimePoint> missing_;  // Since when; all others since began_.
   TimePoint began_ = kNever;
   TimePoint forfeit_retry_ = TimePoint::min();

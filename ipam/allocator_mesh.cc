@@ -349,7 +349,7 @@ void Allocator::Impl::take_over(
     return;
   }
   if (outcome.replaced) {
-    note_departed(merged, out);
+    note_departed(merged.charter(), out);
   }
   std::vector<Span> gained;
   if (!replace_ring(std::move(merged), gained)) {

@@ -128,24 +128,16 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
   pursue_removal(now, out);
 }
 
-// Whom a decree leaves nothing and no seat was removed, or has said goodbye, and is gone in a
-// moment, its store with it: what it got now would be lost.
-void Allocator::Impl::note_departed(const Ring& decreed, AllocatorActions& out) {
-  std::set<PeerName> owners;
-  for (const auto& [token, entry] : ring_->entries()) {
-    owners.insert(entry.owner);
-  }
-  for (const auto& [token, entry] : decreed.entries()) {
-    owners.erase(entry.owner);
-  }
-  for (const PeerName owner : owners) {
-    if (decreed.charter().has_seat(owner) || owner == options_.self) {
+// Who has said goodbye is gone in a moment, its store with it: what it got now would be lost.
+void Allocator::Impl::note_departed(const Charter& decreed, AllocatorActions& out) {
+  for (const PeerName peer : decreed.gone) {
+    if (peer == options_.self) {
       continue;
     }
-    if (reachable_.contains(owner)) {
-      departed_.insert(owner);
+    if (reachable_.contains(peer)) {
+      departed_.insert(peer);
     }
-    out.emplace_back(PeerGone{owner});
+    out.emplace_back(PeerGone{peer});
   }
 }
 

@@ -60,6 +60,10 @@ Result<Ok> check_charter(const Charter& charter, const Span& range) {
                              council.size(),
                              kCouncilMax)};
   }
+  if (charter.gone.size() > kGoneMax) {
+    return Error{Errc::Invalid,
+                 fmt::format("{} peers gone (expected at most {})", charter.gone.size(), kGoneMax)};
+  }
   for (const auto& [peer, cold] : charter.cold) {
     if (!cold.minus(IntervalSet({range})).empty()) {
       return Error{Errc::Invalid,
@@ -96,7 +100,8 @@ Ring::Entries shared(const Cidr& range, const std::vector<PeerName>& seeds) {
 Charter founding_charter(const Cidr& range,
                          const std::vector<PeerName>& seeds,
                          const Ring::Entries& entries) {
-  Charter charter{.number = 0, .ballot = {}, .council = make_council(seeds, {}), .cold = {}};
+  Charter charter{
+      .number = 0, .ballot = {}, .council = make_council(seeds, {}), .cold = {}, .gone = {}};
   for (auto it = entries.begin(); it != entries.end(); ++it) {
     const auto next = std::next(it);
     const Uint128 last = next == entries.end() ? Span::of(range).last : next->first - 1;

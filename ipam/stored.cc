@@ -171,6 +171,9 @@ Result<Charter> read_charter(ByteView row) {
     const auto peer = WEFT_TRY(read_peer(reader));
     charter.cold[peer] = WEFT_TRY(read_spans(reader));
   }
+  if (!reader.empty()) {  // Rows of before docs/adr/0087 end here.
+    charter.gone = WEFT_TRY(read_peers(reader));
+  }
   (void)WEFT_TRY(check_end(reader));
   return charter;
 }
@@ -386,6 +389,7 @@ StoreWrite charter_row(const Charter& charter) {
     row.u64(peer.number());
     write_spans(cold, row);
   }
+  write_peers(charter.gone, row);
   return {.table = kRingTable, .key = {kCharterKey}, .value = row.take()};
 }
 

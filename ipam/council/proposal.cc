@@ -133,7 +133,8 @@ Result<Ring> make_decree(const std::map<PeerName, Promise>& promises,
   }
   const Charter before = ring.charter();
   std::map<PeerName, Testimony> heard = hear_out(promises, before);
-  Charter charter{.number = before.number + 1, .ballot = ballot, .council = {}, .cold = {}};
+  Charter charter{
+      .number = before.number + 1, .ballot = ballot, .council = {}, .cold = {}, .gone = {}};
   for (const auto& gone : {aim.removed, aim.leaving}) {
     if (gone) {
       (void)heard[*gone];  // Even if nobody has a word of it.
@@ -144,6 +145,9 @@ Result<Ring> make_decree(const std::map<PeerName, Promise>& promises,
   for (auto& [peer, testimony] : heard) {
     const bool gone =
         peer == aim.removed || peer == aim.leaving || testimony.forfeits == promises.size();
+    if (gone && charter.gone.size() < kGoneMax) {
+      charter.gone.push_back(peer);
+    }
     const IntervalSet owned = ring.owned_by(peer);
     IntervalSet cold;
     for (const Span& span : testimony.registration.cold.spans()) {

@@ -63,20 +63,28 @@ Result<PeerName> to_peer(std::uint64_t number) {
 
 Result<std::vector<PeerName>> ascending_peers(
     const google::protobuf::RepeatedField<std::uint64_t>& numbers) {
-  if (numbers.size() == 0 || static_cast<std::size_t>(numbers.size()) > kElectorMax) {
+  if (static_cast<std::size_t>(numbers.size()) > kElectorMax) {
     return Error{Errc::Invalid,
-                 fmt::format("{} electors (expected 1 to {})", numbers.size(), kElectorMax)};
+                 fmt::format("{} peers (expected at most {})", numbers.size(), kElectorMax)};
   }
   std::vector<PeerName> peers;
   peers.reserve(static_cast<std::size_t>(numbers.size()));
   for (const std::uint64_t number : numbers) {
     const auto name = WEFT_TRY(to_peer(number));
     if (!peers.empty() && peers.back() >= name) {
-      return Error{Errc::Invalid, "electors not in ascending order"};
+      return Error{Errc::Invalid, "peers not in ascending order"};
     }
     peers.push_back(name);
   }
   return peers;
+}
+
+Result<std::vector<PeerName>> electors(
+    const google::protobuf::RepeatedField<std::uint64_t>& numbers) {
+  if (numbers.empty()) {
+    return Error{Errc::Invalid, fmt::format("no electors (expected 1 to {})", kElectorMax)};
+  }
+  return ascending_peers(numbers);
 }
 
 void fill(const Ballot& ballot, wire::ipam::Ballot& out) {
@@ -106,13 +114,16 @@ void fill(const Charter& charter, wire::ipam::Charter& out) {
     added.set_peer(owner.number());
     fill_spans(cold, *added.mutable_bounds(), *added.mutable_bounds_v6());
   }
+  for (const PeerName& peer : charter.gone) {
+    out.add_gone(peer.number());
+  }
 }
 
 Result<Charter> to_charter(const wire::ipam::Charter& in) {
   Charter charter;
   charter.number = in.number();
   charter.ballot = WEFT_TRY(to_ballot(in.ballot()));
-  charter.council = WEFT_TRY(ascending_peers(in.council()));
+  charter.council = WEFT_TRY(electors(in.council()));
   if (static_cast<std::size_t>(in.cold_size()) > kRegisteredMax) {
     return Error{Errc::Invalid, fmt::format("cold space of {} peers", in.cold_size())};
   }
@@ -123,6 +134,7 @@ Result<Charter> to_charter(const wire::ipam::Charter& in) {
       return Error{Errc::Invalid, "cold space empty or stated twice"};
     }
   }
+  charter.gone = WEFT_TRY(ascending_peers(in.gone()));
   return charter;
 }
 
@@ -165,7 +177,7 @@ Result<Ring> to_ring(const wire::ipam::Ring& in) {
   }
   const Cidr range(first, static_cast<std::uint8_t>(in.range_prefix()));
   (void)WEFT_TRY(check_range(range));
-  auto seeds = WEFT_TRY(ascending_peers(in.seeds()));
+  auto seeds = WEFT_TRY(electors(in.seeds()));
   auto entries = WEFT_TRY(to_entries(in.entries()));
   if (in.is_brief()) {
     const Ring founded = Ring::share_out(range, seeds);

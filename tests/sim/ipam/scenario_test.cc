@@ -149,6 +149,10 @@ TEST_P(RingScenario, LateJoinersAdoptTheRingAndGetTheirShare) {
 
   EXPECT_EQ(cluster.unanswered_count(), 0U);
   EXPECT_EQ(cluster.answered_count(), 7U);
+  for (NodeId node = 0; node < 8; ++node) {
+    EXPECT_TRUE(cluster.gone(node).empty())
+        << "nobody left, even if a decree came before its space";
+  }
 }
 
 TEST(RingLongRun, ANeverEndingExchangeDoesNotFragmentTheRing) {

@@ -205,6 +205,7 @@ TEST(Decree, GivesTheColdSpaceOfWhomAllMissToTheHeirAndLeavesTheRest) {
   EXPECT_EQ(next.value().owned_by(kC).size(), owned - cold.size());
   EXPECT_THAT(next.value().charter().council, ElementsAre(kA, kB));
   EXPECT_TRUE(cold.minus(next.value().charter().cold.at(kA)).empty()) << "cold with its heir too";
+  EXPECT_TRUE(next.value().charter().gone.empty()) << "it may come back";
 }
 
 TEST(Decree, TakesNothingFromWhomOneOfThemHears) {
@@ -227,6 +228,7 @@ TEST(Decree, TakesEverythingFromWhomAnOperatorRemoves) {
   ASSERT_TRUE(next.ok());
   EXPECT_EQ(next.value().owned_by(kC).size(), 0U);
   EXPECT_EQ(next.value().owned_by(kB).size(), ring.owned_by(kB).size() + ring.owned_by(kC).size());
+  EXPECT_THAT(next.value().charter().gone, ElementsAre(kC));
 }
 
 TEST(Decree, TakesEverythingFromWhomAllWhoPromiseGiveUp) {
@@ -251,7 +253,8 @@ TEST(Proposal, TakesUpTheValueThatMayHaveBeenChosenAlready) {
   EXPECT_EQ(prepare.ballot.round, 5U);
   auto given = promises(ring, Life::Silent);
   Ring rival = ring;
-  rival.set_charter({.number = 1, .ballot = {2, kB}, .council = {kA, kB, kC}, .cold = {}});
+  rival.set_charter(
+      {.number = 1, .ballot = {2, kB}, .council = {kA, kB, kC}, .cold = {}, .gone = {}});
   given.at(kA).ballot = given.at(kB).ballot = prepare.ballot;
   given.at(kB).accepted = {{2, kB}, rival};
 

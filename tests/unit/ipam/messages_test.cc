@@ -40,6 +40,19 @@ TEST(Messages, ARingComesBackAsItWas) {
   EXPECT_EQ(decode_ring_gossip(encode(ring())).value(), RingGossip(ring()));
 }
 
+TEST(Messages, WhoIsGoneWithADecreeIsSaid) {
+  Ring decreed = ring();
+  Charter charter = decreed.charter();
+  charter.number = 1;
+  charter.ballot = {1, kA};
+  charter.gone = {kB};
+  decreed.set_charter(charter);
+
+  const RingGossip decoded = decode_ring_gossip(encode(decreed)).value();
+
+  EXPECT_EQ(std::get<Ring>(decoded).charter(), charter);
+}
+
 TEST(Messages, OfARingOnlyWhatItsSeedsDoNotTellTravels) {
   std::vector<PeerName> seeds;
   for (std::uint64_t i = 0; i < 50; ++i) {
@@ -167,10 +180,16 @@ TEST(Messages, RefusesARingThatBreaksAnInvariant) {
   EXPECT_THAT(error_of(bad), HasSubstr("exceeds 48 bits"));
   bad = good;
   bad.mutable_ring()->clear_seeds();
-  EXPECT_THAT(error_of(bad), HasSubstr("0 electors"));
+  EXPECT_THAT(error_of(bad), HasSubstr("no electors"));
   bad = good;
   bad.mutable_ring()->mutable_seeds()->SwapElements(0, 1);
-  EXPECT_THAT(error_of(bad), HasSubstr("electors not in ascending order"));
+  EXPECT_THAT(error_of(bad), HasSubstr("peers not in ascending order"));
+  bad = good;
+  bad.mutable_ring()->mutable_charter()->add_council(1);
+  for (std::uint64_t peer = 1; peer <= kGoneMax + 1; ++peer) {
+    bad.mutable_ring()->mutable_charter()->add_gone(peer);
+  }
+  EXPECT_THAT(error_of(bad), HasSubstr("65 peers gone"));
   bad = good;
   bad.mutable_ring()->clear_entries();
   bad.mutable_ring()->set_is_brief(false);

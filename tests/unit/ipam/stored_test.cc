@@ -72,16 +72,21 @@ TEST(Stored, RingHoldingsAndElectionComeBackAsTheyWere) {
 
 TEST(Stored, ARingOfIpv6ComesBackAsItWas) {
   const Cidr range = cidr("fd00:10:32::/48");
-  const Ring ring = Ring::share_out(range, {kA, kB});
+  Ring ring = Ring::share_out(range, {kA, kB});
   auto stored = stored_ring(ring);
-  put(stored, charter_row(ring.charter()));
+  Charter charter = ring.charter();
+  charter.number = 1;
+  charter.gone = {kB};
+  ring.set_charter(charter);
+  put(stored, charter_row(charter));
   const Registration word{.seq = 7, .cold = ring.charter().cold.at(kA)};
-  put(stored, word_row(0, word));
+  put(stored, word_row(1, word));
 
   const auto state = load_state(kA, range, stored);
 
   ASSERT_TRUE(state.ok()) << state.error().what;
   EXPECT_EQ(*state.value().ring, ring);
+  EXPECT_EQ(state.value().ring->charter(), charter);
   EXPECT_EQ(state.value().word, word);
 }
 
