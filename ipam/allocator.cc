@@ -274,6 +274,10 @@ void Allocator::Impl::wait(TimePoint now, Waiting waiting, AllocatorActions& out
   seek(now, out);
 }
 
+bool Allocator::Impl::may_hand_out(TimePoint now) const {
+  return ring_ && !has_left_ && now < tenure_.expiry();
+}
+
 void Allocator::Impl::resume(TimePoint now, AllocatorActions& out) {
   resume_wanted_ = true;
   if (std::exchange(is_resuming_, true)) {

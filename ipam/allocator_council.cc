@@ -312,10 +312,6 @@ void Allocator::Impl::cool(TimePoint now, AllocatorActions& out) {
   }
 }
 
-bool Allocator::Impl::may_hand_out(TimePoint now) const {
-  return ring_ && !has_left_ && now < tenure_.expiry();
-}
-
 // Our seat.
 
 void Allocator::Impl::on_register(TimePoint now,
