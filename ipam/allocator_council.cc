@@ -105,10 +105,6 @@ void Allocator::Impl::enter_decree(TimePoint now, Knowledge knowledge, Allocator
   if (removal_) {
     consider_due_ = now;
   }
-  if (removal_ && removal_->peer == options_.self && !has_part(options_.self)) {
-    pursue_removal(now, out);  // No further word to the council, which would take it for living.
-    return;
-  }
   register_space(now, cold, out);
 }
 
