@@ -129,6 +129,7 @@ class Allocator::Impl {
   void resume_leaving(TimePoint now, AllocatorActions& out);
   void note_departed(const Charter& decreed, AllocatorActions& out);
   bool has_part(PeerName peer) const;
+  bool has_nothing_left() const;
   void take_seat(TimePoint now, Voter::Memory memory);
   // The rows of the decree in force, to be written together with those of its ring.
   void append_decree(Knowledge knowledge, StoreBatch& batch) const;

@@ -48,6 +48,11 @@ bool Allocator::Impl::has_part(PeerName peer) const {
   return ring_->owned_by(peer).size() > 0 || ring_->charter().has_seat(peer);
 }
 
+// We leave, and a decree has taken all we had.
+bool Allocator::Impl::has_nothing_left() const {
+  return removal_ && removal_->peer == options_.self && !has_part(options_.self);
+}
+
 void Allocator::Impl::remove_peer(TimePoint now,
                                   RequestId id,
                                   PeerName peer,

@@ -374,6 +374,30 @@ TEST_P(ReclaimScenario, WhoHasLeftGetsNoSeatAgain) {
               testing::Not(testing::Contains(cluster.name(0))));
 }
 
+// Some see it again before they hear of the decree: it has not left.
+TEST_P(ReclaimScenario, WhoReturnsWhileItIsRemovedHandsOutAgain) {
+  for (int delay_ms = 0; delay_ms < 100; delay_ms += 5) {
+    World world(GetParam());
+    Cluster cluster(world,
+                    {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 3, .replay = replay()});
+    world.run_for(seconds(1));
+    cluster.allocate(0, "a");
+    cluster.allocate(1, "b");
+    world.run_for(seconds(10));
+    cluster.partition({2});
+    world.run_for(seconds(40));
+    cluster.remove_peer(0, 2);
+    world.run_for(milliseconds(delay_ms));
+    cluster.heal();
+    world.run_for(seconds(10));
+
+    cluster.allocate(2, "c");
+    world.run_for(seconds(30));
+
+    EXPECT_EQ(cluster.unanswered_count(), 0U) << "back after " << delay_ms << " ms";
+  }
+}
+
 // It has a seat and nothing else: the last of three, and of these two alone cannot decide.
 TEST_P(ReclaimScenario, WhoHasASeatAloneIsRemovedFromTheCouncil) {
   World world(GetParam());
