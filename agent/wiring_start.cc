@@ -23,14 +23,6 @@ namespace weft::agent {
 
 namespace {
 
-IpamApi::ForgetPeer forgets_in(router::MeshService& mesh) {
-  return [&mesh](PeerName peer) {
-    if (const auto known = mesh.mesh().peer(peer); known && !known->reachable) {
-      mesh.dismiss(peer);
-    }
-  };
-}
-
 // Weave's texts on the control socket, for the program under its name.
 constexpr std::string_view kWeavePrefix = "/weave/";
 
@@ -282,7 +274,6 @@ Result<Ok> Agent::start_control(std::function<void()> on_stop) {
         control_->respond(call, std::move(response));
       },
       [this](const std::string& text) { return find_peer(text); },
-      forgets_in(*mesh_),
       [this](const std::string& owner) { return may_run(owner); },
       tracker_name());
   control_ = WEFT_TRY(sys::listen_http(
@@ -334,7 +325,6 @@ Result<Ok> Agent::listen_weave(const ControlHooks& hooks) {
         weave_api_->respond(call, std::move(response));
       },
       [this](const std::string& text) { return find_peer(text); },
-      forgets_in(*mesh_),
       [this](const std::string& owner) { return may_run(owner); },
       tracker_name());
   const auto on_request = [this, hooks, attach = attach_hooks()](const sys::HttpRequest& request) {

@@ -135,8 +135,9 @@ void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) 
 
 // Who has said goodbye is gone in a moment, its store with it: what it got now would be lost.
 void Allocator::Impl::note_departed(const Charter& decreed, AllocatorActions& out) {
+  const std::vector<PeerName>& known = ring_->charter().gone;
   for (const PeerName peer : decreed.gone) {
-    if (peer == options_.self) {
+    if (peer == options_.self || std::binary_search(known.begin(), known.end(), peer)) {
       continue;
     }
     if (reachable_.contains(peer)) {

@@ -424,7 +424,7 @@ void Mesh::Impl::seek_unreachable(TimePoint now) {
 void Mesh::Impl::dismiss(TimePoint now, PeerName peer) {
   begin(now);
   if (peer != options_.name && store_.version(peer) && !buried_.contains(peer)) {
-    dismissed_.insert(peer);
+    dismissed_[peer] = now + kDismissalMax;
     discovery_due_ = now;
   }
 }
@@ -443,6 +443,7 @@ void Mesh::Impl::bury(TimePoint now, PeerName peer, MeshActions& out) {
 }
 
 void Mesh::Impl::forget_the_dead(TimePoint now, MeshActions& out) {
+  std::erase_if(dismissed_, [now](const auto& one) { return one.second <= now; });
   for (auto at = unreachable_.begin(); at != unreachable_.end();) {
     const auto [peer, missed] = *at;
     if (now - missed.since >= kForgetAfter || dismissed_.contains(peer)) {

@@ -260,7 +260,8 @@ class Mesh::Impl {
   TimePoint life_since_;
   std::map<PeerName, Missed> unreachable_;
   std::map<PeerName, TimePoint> buried_;
-  std::set<PeerName> dismissed_;  // Of peers that we hold records of, and have not buried.
+  // Until when; of peers that we hold records of, and have not buried.
+  std::map<PeerName, TimePoint> dismissed_;
   std::vector<Endpoint> referrals_;
   std::vector<PeerName> branches_;  // Of the tree, as last computed; ascending.
 

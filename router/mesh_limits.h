@@ -98,6 +98,9 @@ inline constexpr Duration kLostAfter = seconds(10);
 inline constexpr std::uint64_t kOutrunMax = 1U << 30U;
 // An unreachable peer is forgotten after a day: longer than any outage that is being repaired.
 inline constexpr Duration kForgetAfter = hours(24);
+// Who leaves is out of reach within seconds. Who is still there then was cut off from whoever
+// removed it, and lives: its next outage is like everybody's.
+inline constexpr Duration kDismissalMax = std::chrono::minutes(1);
 inline constexpr Duration kDiscoveryInterval = seconds(1);
 // Connections beyond the limit are given up when the last one is this old: in the middle of a start
 // their ends would at once look for others, and those that are branches would be missed.

@@ -28,16 +28,11 @@ bool needs_range(const IpamCall& call) {
 
 }  // namespace
 
-IpamApi::IpamApi(ipam::DualStack& ipam,
-                 Respond respond,
-                 FindPeer find_peer,
-                 ForgetPeer forget_peer,
-                 MayRun may_run,
-                 std::string tracker)
+IpamApi::IpamApi(
+    ipam::DualStack& ipam, Respond respond, FindPeer find_peer, MayRun may_run, std::string tracker)
     : ipam_(ipam),
       respond_(std::move(respond)),
       find_peer_(std::move(find_peer)),
-      forget_peer_(std::move(forget_peer)),
       may_run_(std::move(may_run)),
       tracker_(std::move(tracker)) {}
 
@@ -203,23 +198,18 @@ void IpamApi::perform(RequestId call, const LeaveRing&) {
 }
 
 void IpamApi::perform(RequestId call, const RemovePeer& remove) {
-  const auto peer = find_peer_(remove.peer);
   if (!ipam_.hands_out()) {
-    if (peer) {
-      forget_peer_(*peer);
-    }
     answer(call, 200, "");
     return;
   }
+  const auto peer = find_peer_(remove.peer);
   if (!peer) {  // As Weave: scripts remove peers that may be gone already.
     answer(call, 200, fmt::format("0 IPs taken over from {}\n", remove.peer));
     return;
   }
   ipam_.remove_peer(
-      *peer,
-      [this, call, peer = *peer, name = remove.peer](const Result<std::uint64_t>& address_count) {
+      *peer, [this, call, name = remove.peer](const Result<std::uint64_t>& address_count) {
         if (address_count.ok()) {
-          forget_peer_(peer);
           answer(
               call, 200, fmt::format("{} IPs taken over from {}\n", address_count.value(), name));
         } else {

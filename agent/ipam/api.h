@@ -21,9 +21,6 @@ class IpamApi {
   // The peer of that name or nickname, if the mesh or the ring knows one.
   using FindPeer = std::function<std::optional<PeerName>(const std::string& text)>;
 
-  // Of whom an operator says that it is gone for good. Who is reachable stays.
-  using ForgetPeer = std::function<void(PeerName peer)>;
-
   // False once a container is known to have died.
   using MayRun = std::function<bool(const std::string& container)>;
 
@@ -31,7 +28,6 @@ class IpamApi {
   IpamApi(ipam::DualStack& ipam,
           Respond respond,
           FindPeer find_peer,
-          ForgetPeer forget_peer,
           MayRun may_run,
           std::string tracker);
   IpamApi(const IpamApi&) = delete;
@@ -62,7 +58,6 @@ class IpamApi {
   ipam::DualStack& ipam_;
   Respond respond_;
   FindPeer find_peer_;
-  ForgetPeer forget_peer_;
   MayRun may_run_;
   std::string tracker_;
   std::map<RequestId, RequestId> waiting_;

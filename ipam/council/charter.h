@@ -19,8 +19,7 @@ inline constexpr std::size_t kCouncilMax = 7;
 // Runs of cold space that one peer registers. More of its free space stays hot.
 inline constexpr std::size_t kColdSpanMax = 64;
 
-// Peers that one decree names as gone. Operators remove one at a time; where more forfeit all they
-// had at once, the rest are not named.
+// Peers that a decree names as gone, the latest ones. Whom it does not name is forgotten in time.
 inline constexpr std::size_t kGoneMax = 64;
 
 // No cluster sees so many deaths and births; a higher number on the wire would leave no next one.
@@ -31,7 +30,7 @@ struct Charter {
   Ballot ballot;                         // Under which it was chosen. Round 0: the first sharing.
   std::vector<PeerName> council;         // Ascending.
   std::map<PeerName, IntervalSet> cold;  // Of whoever has any.
-  std::vector<PeerName> gone;            // Ascending: who left or was removed with this decree.
+  std::vector<PeerName> gone;            // Ascending: who left or was removed, and is not back.
 
   bool has_seat(PeerName peer) const;
 

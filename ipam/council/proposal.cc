@@ -145,7 +145,7 @@ Result<Ring> make_decree(const std::map<PeerName, Promise>& promises,
   for (auto& [peer, testimony] : heard) {
     const bool gone =
         peer == aim.removed || peer == aim.leaving || testimony.forfeits == promises.size();
-    if (gone && charter.gone.size() < kGoneMax) {
+    if (gone) {
       charter.gone.push_back(peer);
     }
     const IntervalSet owned = ring.owned_by(peer);
@@ -179,6 +179,18 @@ Result<Ring> make_decree(const std::map<PeerName, Promise>& promises,
     return Error{Errc::Unavailable, "nobody is left for the council"};
   }
   charter.council = make_council(living, before.council);
+  const auto is_back = [&](PeerName peer) {
+    return std::find(living.begin(), living.end(), peer) != living.end()
+           || ring.owned_by(peer).size() > 0;
+  };
+  for (const PeerName& peer : before.gone) {
+    if (!is_back(peer)) {
+      charter.gone.push_back(peer);
+    }
+  }
+  charter.gone.resize(std::min(charter.gone.size(), kGoneMax));  // The latest are in front.
+  std::sort(charter.gone.begin(), charter.gone.end());
+  charter.gone.erase(std::unique(charter.gone.begin(), charter.gone.end()), charter.gone.end());
   ring.set_charter(std::move(charter));
   return ring;
 }

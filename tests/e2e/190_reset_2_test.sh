@@ -50,6 +50,7 @@ names_of() { on h2 weft status dns; }
 is_alone() { [[ $(on h2 weft status peers | grep -vc '<->') == 1 ]]; }
 wait_until 5 "h2 knows nobody else" is_alone
 on h1 weft launch h2
+on h1 weft expose >/dev/null
 on h1 weft dns-add 192.0.2.7 -h printer
 knows_printer() { [[ $(names_of) == *printer* ]]; }
 forgets_printer() { ! knows_printer; }

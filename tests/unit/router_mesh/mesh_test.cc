@@ -18,6 +18,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr TimePoint kStart{};
@@ -379,6 +380,25 @@ TEST_F(MeshTest, APeerThatWasDismissedIsForgottenOnceItIsOutOfReach) {
   EXPECT_THAT(bob_.all<RecordChanged>(),
               Contains(RecordChanged{kAlice, endpoint(1), std::nullopt}));
   bob_->check_invariants();
+}
+
+// Whoever removed it could not see it, but we could.
+TEST_F(MeshTest, APeerThatIsInReachLongAfterItsDismissalIsMissedLikeOthers) {
+  alice_->publish(kStart, {endpoint(1), to_bytes("x")}, alice_.out);
+  Wire wire = join(kStart);
+  run(wire, kStart, seconds(1));
+  bob_->dismiss(kStart + seconds(1), kAlice);
+  run(wire, kStart + seconds(1), seconds(70));
+
+  bob_->on_link_closed(kStart + seconds(72), wire.link(1), "reset", bob_.out);
+  for (int second = 72; second < 100; ++second) {
+    bob_->on_deadline(kStart + seconds(second), bob_.out);
+  }
+
+  EXPECT_THAT(bob_.all<PeerUnreachable>(), ElementsAre(PeerUnreachable{kAlice}));
+  EXPECT_THAT(bob_->peers(), SizeIs(2));
+  EXPECT_THAT(bob_.all<RecordChanged>(),
+              Not(Contains(RecordChanged{kAlice, endpoint(1), std::nullopt})));
 }
 
 TEST_F(MeshTest, ALostConnectionIsReportedOnceHoweverOftenItIsRetried) {
