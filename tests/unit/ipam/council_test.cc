@@ -231,6 +231,23 @@ TEST(Decree, TakesEverythingFromWhomAnOperatorRemoves) {
   EXPECT_THAT(next.value().charter().gone, ElementsAre(kC));
 }
 
+TEST(Decree, NamesWhoWasRemovedUntilItIsBack) {
+  const Ring ring = ring_of({kA, kB, kC});
+  const auto removed = make_decree(
+      promises(ring, Life::Silent), {1, kA}, {.removed = kC, .leaving = {}, .heir = kB});
+  ASSERT_TRUE(removed.ok());
+  const Proposal::Aim nothing{.removed = {}, .leaving = {}, .heir = kA};
+
+  auto given = promises(removed.value(), Life::Silent);  // It has no cold space, so nobody's word.
+  const auto later = make_decree(given, {2, kA}, nothing);
+  given.at(kA).words[kC] = {.registration = {.seq = 1, .cold = {}}, .life = Life::Heard};
+  const auto back = make_decree(given, {2, kA}, nothing);
+
+  ASSERT_TRUE(later.ok() && back.ok());
+  EXPECT_THAT(later.value().charter().gone, ElementsAre(kC));
+  EXPECT_TRUE(back.value().charter().gone.empty());
+}
+
 TEST(Decree, TakesEverythingFromWhomAllWhoPromiseGiveUp) {
   const Ring ring = ring_of({kA, kB, kC});
   auto given = promises(ring, Life::Silent);
