@@ -144,8 +144,12 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void refuse_esp(std::string why) {
-    if (may_have_esp()) {
-      esp_why_ = std::move(why);
+    if (!may_have_esp()) {
+      return;
+    }
+    esp_why_ = std::move(why);
+    if (options_.esp == EspWish::On) {
+      log::warning("agents encrypt, not kernels", {"why", esp_why_});
     }
   }
 
@@ -311,14 +315,10 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void offer_esp(const EspChoice& choice) {
-    esp_why_ = choice.why;
     if (!choice.xfrm) {
-      if (options_.esp == EspWish::On) {
-        log::warning("agents encrypt, not kernels", {"why", choice.why});
-      }
+      refuse_esp(choice.why);
       return;
     }
-    log::info("kernels may encrypt, too", {"why", choice.why});
     esp_ = std::make_unique<EspPath>(choice.xfrm,
                                      EspPath::Options{.port = esp_use_.vxlan_port},
                                      [this](const Ip& underlay, bool ready) {
@@ -331,9 +331,11 @@ class SealedPath::Impl : public std::enable_shared_from_this<Impl> {
                                      });
     if (const Result<Ok> offered = esp_use_.on_offer(); !offered.ok()) {
       esp_.reset();
-      esp_why_ = offered.error().what;
+      refuse_esp(offered.error().what);
       return;
     }
+    esp_why_ = choice.why;
+    log::info("kernels may encrypt, too", {"why", esp_why_});
     for (const auto& [name, peer] : peers_) {
       set_peer(name, Sessions::PeerSpec(peer.spec));
     }

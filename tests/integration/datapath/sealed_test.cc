@@ -114,6 +114,16 @@ class Site {
     return net.run([this] { return path_->status(); });
   }
 
+  // What the log says of it.
+  std::string refuse_esp(const std::string& why) {
+    ::testing::internal::CaptureStderr();
+    net.run([&] {
+      path_->refuse_esp(why);
+      return true;
+    });
+    return ::testing::internal::GetCapturedStderr();
+  }
+
   // A socket of the container's, connected with the other container's.
   int socket() {
     if (socket_ < 0) {
@@ -214,6 +224,20 @@ SealedPath::Options with_only(std::function<bool(const Aead&)> may_use) {
 
 std::string label_of(const Aead& aead) {
   return fmt::format("{} ({})", to_string(aead.cipher()), aead.name());
+}
+
+// Of a kernel that was not asked for nothing is missed.
+TEST_F(SealedTest, WhoAskedForTheKernelsEspIsToldInTheLogThatThereIsNone) {
+  SealedPath::Options insists;
+  insists.esp = router::EspWish::On;
+  SealedPath::Options leaves_it;
+  leaves_it.esp = router::EspWish::Auto;
+  start(insists, leaves_it);
+
+  EXPECT_THAT(near_.refuse_esp("no programs"), ::testing::HasSubstr("no programs"));
+  EXPECT_EQ(near_.status().esp_why, "no programs");
+  EXPECT_EQ(far_.refuse_esp("no programs"), "");
+  EXPECT_EQ(far_.status().esp_why, "no programs");
 }
 
 TEST_F(SealedTest, RenewingKeysUnderAStreamLosesNothing) {
