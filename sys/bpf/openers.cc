@@ -52,6 +52,7 @@ std::optional<weft_flow_key> Openers::find(std::uint64_t cookie) const {
   for (weft_opener& slot : rows_[weft_row_of(cookie)].slots) {
     if (owner_of(slot).load() == cookie) {
       const weft_flow_key key = slot.key;
+      std::atomic_thread_fence(std::memory_order_acquire);  // All of it has been read by now.
       if (owner_of(slot).load() == cookie) {
         return key;
       }

@@ -7,9 +7,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -145,14 +149,21 @@ TEST_F(OpenersTest, FollowThoseThatLastAndThoseThatComeAndGo) {
   take();
   come_and_go(kShort);
   take();
+  std::uint64_t known = 0;
   for (const auto& [client, server] : lasting) {
     const auto here = source_->opening_of(cookie_of(client));
     const auto there = source_->opening_of(cookie_of(server));
-    ASSERT_TRUE(here && there);
-    EXPECT_EQ(here->opened, Opened::Here);
-    EXPECT_EQ(here->pid, static_cast<std::uint32_t>(::getpid()));
-    EXPECT_EQ(there->opened, Opened::There);
+    if (here) {
+      ++known;
+      EXPECT_EQ(here->opened, Opened::Here);
+      EXPECT_EQ(here->pid, static_cast<std::uint32_t>(::getpid()));
+    }
+    if (there) {
+      ++known;
+      EXPECT_EQ(there->opened, Opened::There);
+    }
   }
+  expect_all(known, 2 * lasting.size());
   const std::uint64_t gone = cookie_of(lasting.front()[0]);
 
   close_all(lasting);
@@ -165,21 +176,26 @@ TEST_F(OpenersTest, FollowThoseThatLastAndThoseThatComeAndGo) {
   EXPECT_FALSE(source_->opening_of(gone));
 }
 
-// The newest map of that name is that of this process.
+// Of this process, as agents beside it have maps of the same name: that of a descriptor of its own.
 int map_named(const std::string& name) {
-  int found = -1;
-  for (std::uint32_t id = 0; bpf_map_get_next_id(id, &id) == 0;) {
-    const int map = bpf_map_get_fd_by_id(id);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream file(entry.path());
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    constexpr std::string_view kField = "map_id:\t";
+    const std::size_t at = text.find(kField);
+    if (at == std::string::npos) {
+      continue;
+    }
+    const int map = bpf_map_get_fd_by_id(
+        static_cast<std::uint32_t>(std::stoul(text.substr(at + kField.size()))));
     bpf_map_info info{};
     std::uint32_t size = sizeof info;
     if (map >= 0 && bpf_obj_get_info_by_fd(map, &info, &size) == 0 && info.name == name) {
-      ::close(found);
-      found = map;
-    } else {
-      ::close(map);
+      return map;
     }
+    ::close(map);
   }
-  return found;
+  return -1;
 }
 
 // Everything is old enough, all the time. What was counted is taken once, at the end: it is the
