@@ -39,18 +39,23 @@ assert_nothing_seen() {
   done
 }
 
-start_stream() {  # SECONDS
+start_stream() {  # Until assert_stream_went_on.
   inside h2 c2 iperf3 -s -1 >/dev/null &
   wait_until 5 "iperf3 listens" inside h2 c2 sh -c 'netstat -tln | grep -q :5201'
-  inside h1 c1 iperf3 -J -b 50M -t "$1" -c "$there" >"$SCRATCH/stream" &
+  # shellcheck disable=SC2016  # Expanded in the container.
+  inside h1 c1 sh -c 'echo $$ >/tmp/stream.pid; exec iperf3 -b 50M -t 1000 -c "$0"' "$there" >"$SCRATCH/stream" 2>&1 &
   STREAM=$!
   wait_until 5 "the stream flows" inside h2 c2 sh -c 'netstat -tn | grep -q ":5201 .*ESTABLISHED"'
 }
 
+stream_octets() { inside h2 c2 cat /sys/class/net/ethwe0/statistics/rx_bytes; }
+has_streamed() { (($(stream_octets) - $1 > 5000000)); }  # Of that second nearly all.
+
 assert_stream_went_on() {
-  wait "$STREAM" || fail "the stream broke: $(jq -r .error "$SCRATCH/stream")"
-  jq -e '.intervals[-1].sum.bytes > 0' "$SCRATCH/stream" >/dev/null ||
-    fail "the stream ended standing still: $(jq -c '[.intervals[].sum.bytes]' "$SCRATCH/stream")"
+  wait_until 10 "the stream goes on" has_streamed "$(stream_octets)"
+  # shellcheck disable=SC2016
+  inside h1 c1 sh -c 'kill -INT $(cat /tmp/stream.pid)' || fail "the stream broke: $(cat "$SCRATCH/stream")"
+  wait "$STREAM" || true  # Interrupted.
 }
 
 assert_encrypted() {
@@ -82,7 +87,7 @@ for host in h1 h2; do
 done
 
 step "a TCP stream outlives a restart of either agent"
-start_stream 10
+start_stream
 for host in h1 h2; do
   kill_agent "$host"
   launch "$host" "${secured[@]}"

@@ -50,13 +50,14 @@ grep -v 'weave_ipam_unreachable_count' "$SCRATCH/lint" >"$SCRATCH/lint.ours" || 
 assert_equal "$(cat "$SCRATCH/lint.ours")" "" "what promtool would name otherwise"
 
 step "Weave's metrics have Weave's names and labels"
+has_two() { [[ $(count_of "$1") == 2 ]]; }
 on h1 weft dns-add 192.0.2.7 -h printer
 for metric in 'weave_connections{state="established",type="fastdp",encryption=""} == 1' \
   'weave_connections{state="established",type="fastdp",encryption="yes"} == 0' \
   weave_connection_terminations_total 'weave_ips{state="local-used"}' 'weave_max_ips == 1048576' weave_dns_entries weave_ipam_unreachable_count \
   weave_ipam_unreachable_percentage weave_ipam_pending_allocates weave_ipam_pending_claims \
   process_resident_memory_bytes process_cpu_seconds_total; do
-  assert_equal "$(count_of "$metric")" 2 "series of $metric"
+  wait_until 10 "two series of $metric" has_two "$metric"
 done
 
 step "every expression of the dashboard and the rules is about metrics that exist"

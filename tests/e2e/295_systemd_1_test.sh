@@ -71,5 +71,7 @@ box ping -c 1 -W 1 "$address" >/dev/null
 
 step "a configuration it refuses is not tried over and over"
 box sh -c 'echo WEFT_IPALLOC_RANGE=198.18.0.0/16 >/etc/default/weft'
-assert_fails box sh -c 'systemctl start weft && sleep 0.3 && systemctl is-active weft' >/dev/null
+box systemctl start weft || true  # The program was there; what it says comes later.
+has_failed() { [[ $(shown ActiveState) == failed ]]; }
+wait_until 5 "it gives up" has_failed
 assert_equal "$(shown NRestarts) $(shown ExecMainStatus)" "0 6" "restarts and exit code"

@@ -39,12 +39,12 @@ for _ in {1..20}; do
   ((++count))
   sleep 0.3
 done
-used=$((($(used_us "$forker") - before) * 100000 / ($(date +%s%N) - begun)))  # In percent of one CPU.
-shown=$(jq -n "$shown / $count | round")
+used=$(jq -n "($(used_us "$forker") - $before) * 100000 / ($(date +%s%N) - $begun) * 10 | round / 10")  # In percent of one CPU.
+shown=$(jq -n "$shown / $count * 10 | round / 10")
 summed=$(jq -n "$summed / $count * 10 | round / 10")
 echo "its control group says $used %, weft $shown %, the sum over its processes $summed %"
-((used > 0)) || fail "it used nothing"
-((2 * shown >= used && shown <= 2 * used)) || fail "weft says $shown % where the control group says $used %"
+jq -en "$used > 0" >/dev/null || fail "it used nothing"
+jq -en "2 * $shown >= $used and $shown <= 2 * $used" >/dev/null || fail "weft says $shown % where the control group says $used %"
 
 step "its limit, and that it waited for CPU"
 metric forker docker_memory_usage '.max == 67108864' >/dev/null || fail "the limit is not shown: $(container forker)"
