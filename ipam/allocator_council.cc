@@ -128,8 +128,7 @@ void Allocator::Impl::withhold() {
   space_.withhold(std::move(withheld));
 }
 
-// Says our word to every member, ourselves included. As a last word, which is under way when we are
-// gone, it would get us a seat again.
+// Says our word to every member, ourselves included. A last one would get us a seat again.
 void Allocator::Impl::renew(TimePoint now, AllocatorActions& out) {
   if (has_nothing_left()) {
     renew_due_ = now + kRenewInterval;

@@ -253,9 +253,7 @@ class Mesh {
   // Targets: peers an operator named, "host" or "host:port". Kept and retried until forgotten.
   void connect(TimePoint now, const std::string& target, MeshActions& out);
   void forget(TimePoint now, const std::string& target, MeshActions& out);
-  // Who is gone for good: forgotten, with its records, once it is out of reach, or at once.
-  // Everybody has to be told, as those who keep it offer it to who does not. Who is in reach all
-  // along stays.
+  // Who is gone for good: forgotten once out of reach. To be told to all: who keeps it offers it.
   void dismiss(TimePoint now, PeerName peer);
 
   // From here on `psk` is preferred and `old_psk` accepted. Connections that stand on neither end,
