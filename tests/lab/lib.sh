@@ -9,7 +9,8 @@
 #   container h1 c1 weft-net
 #   assert_ping h1 c1 "$(address_of h2 c2)"
 #
-# WEFT_BIN names the program under test. WEFT_E2E_KEEP=1 leaves the lab of a failed test running.
+# WEFT_BIN names the program under test. WEFT_E2E_KEEP=1 leaves the lab of a failed test running. What a program
+# built with sanitizers reports, leaks at its end included, fails whatever test it ran in.
 set -Eeuo pipefail
 
 TEST_NAME=$(basename "$0" _test.sh)
@@ -46,9 +47,41 @@ report_error() {
 }
 trap report_error ERR
 
+# Reports of sanitizers go into a file per process on the disk of its host, whatever becomes of the process's own output.
+SANITIZED=
+if [[ -x $WEFT_BIN ]] && LC_ALL=C grep -qaE '__(asan|tsan|ubsan)_' "$WEFT_BIN"; then
+  SANITIZED=yes
+  export ASAN_OPTIONS=log_path=/var/log/sanitizer:detect_stack_use_after_return=1:detect_leaks=1
+  export TSAN_OPTIONS=log_path=/var/log/sanitizer:second_deadlock_stack=1
+  export UBSAN_OPTIONS=log_path=/var/log/sanitizer:print_stacktrace=1
+fi
+
+reports() {  # What sanitizers and assertions of the lab's hosts have said.
+  local logs
+  for logs in "${WEFT_LAB_DISKS:-/var/lib/weft-lab}/$WEFT_LAB"/h*/var-log; do
+    find "$logs" -maxdepth 1 -name 'sanitizer.*' -exec cat {} + 2>/dev/null || true
+    grep -sE 'assertion|Sanitizer|runtime error' "$logs/weft.log" || true
+  done
+}
+
+# Leaks are told at the end, and most tests leave agents running.
+assert_no_reports() {
+  local host said
+  for host in "${HOSTS[@]}"; do
+    on "$host" timeout 60 weft stop >/dev/null 2>&1 || true  # Not every host is up, or has an agent.
+  done
+  said=$(reports)
+  [[ -z $said ]] || {
+    echo "FAILED: the sanitizers report:" >&2
+    head -c 20000 <<<"$said" >&2
+    return 1
+  }
+}
+
 finish() {
   local status=$? host log
   trap - ERR EXIT INT TERM
+  [[ -z $SANITIZED ]] || assert_no_reports || status=1
   if ((status != 0)); then
     for host in "${HOSTS[@]}"; do
       echo "=== $host: weft.log (the end)" >&2
@@ -111,8 +144,10 @@ everywhere() {  # CMD…: on all hosts at once; fails if any fails.
 }
 
 # A limit says what a machine of one's own needs; one that is shared, or whose disk is being written to, gets PATIENCE times
-# that. How long something takes is for bench/ to say.
-PATIENCE=${WEFT_LAB_PATIENCE:-3}
+# that, and one built with sanitizers, which make it several times slower, three times as much again. How long something takes
+# is for bench/ to say.
+PATIENCE=${WEFT_LAB_PATIENCE:-${SANITIZED:+9}}
+PATIENCE=${PATIENCE:-3}
 wait_until() {  # SECONDS WHAT CMD…
   local seconds=$(($1 * PATIENCE)) what=$2 deadline
   shift 2
