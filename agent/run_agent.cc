@@ -28,6 +28,9 @@
 #include "base/log.h"
 #include "sys/posix/code_pages.h"
 
+// Of a sanitizer's library. What ends by _Exit is not looked at for leaks unless it asks.
+extern "C" __attribute__((weak)) void __lsan_do_leak_check();
+
 namespace weft::agent {
 
 namespace {
@@ -390,6 +393,9 @@ ExitCode run_agent(const Config& config) {
     return ExitCode::Failure;
   }
   log::info("ended; containers' traffic goes on");
+  if (__lsan_do_leak_check != nullptr) {
+    __lsan_do_leak_check();
+  }
   // A name lookup may be under way on Asio's resolver thread; a dead resolver would hold up the
   // end.
   std::_Exit(static_cast<int>(ExitCode::Ok));
