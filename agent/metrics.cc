@@ -95,7 +95,7 @@ void add_connections(const AgentStatus& status, Page& page) {
     const bool established = connection.state == router::ConnectionState::Established;
     auto& count =
         counts[{std::string(weave_state(connection.state)), established ? "fastdp" : "unknown"}];
-    ++(connection.authenticated ? count.first : count.second);
+    ++(is_encrypted(status, connection) ? count.first : count.second);
     old_password += connection.old_password ? 1U : 0U;
   }
   for (const auto& [key, count] : counts) {

@@ -14,6 +14,9 @@ namespace weft::agent {
 
 boost::json::object to_report(const AgentStatus& status);
 
+// Whether what containers send over it is, too: not where both sides trust the network.
+bool is_encrypted(const AgentStatus& status, const router::ConnectionStatus& connection);
+
 // A connection in Weave's words, where a target that waits for the next attempt has "failed".
 std::string_view weave_state(router::ConnectionState state);
 std::string weave_info(const AgentStatus& status, const router::ConnectionStatus& connection);

@@ -79,7 +79,7 @@ json::array connections(const AgentStatus& status) {
     if (connection.state == router::ConnectionState::Established) {
       attributes = {{"name", "fastdp"},
                     {"mtu", status.datapath.mtu},
-                    {"encrypted", status.password_set && connection.authenticated}};
+                    {"encrypted", is_encrypted(status, connection)}};
     }
     connections.push_back(json::object{{"Address", connection.address},
                                        {"Outbound", connection.outbound},
@@ -184,6 +184,14 @@ json::object ipam_part(const AgentStatus& status) {
 
 }  // namespace
 
+bool is_encrypted(const AgentStatus& status, const router::ConnectionStatus& connection) {
+  const auto goes_clear = [&connection](const router::SealedPeerStatus& peer) {
+    return peer.clear && peer.peer == connection.peer;
+  };
+  return connection.authenticated && status.sealed
+         && std::none_of(status.sealed->peers.begin(), status.sealed->peers.end(), goes_clear);
+}
+
 std::string_view weave_state(router::ConnectionState state) {
   using enum router::ConnectionState;
   return text_of(state == Retrying ? Failed : state);
@@ -199,7 +207,7 @@ std::string weave_info(const AgentStatus& status, const router::ConnectionStatus
   }
   const std::string encryption =
       status.password_set
-          ? fmt::format("{:<11} ", connection.authenticated ? "encrypted" : "unencrypted")
+          ? fmt::format("{:<11} ", is_encrypted(status, connection) ? "encrypted" : "unencrypted")
           : "";
   return fmt::format(
       "{}{:<6} {}({})", encryption, "fastdp", connection.peer->to_string(), connection.nickname);

@@ -135,8 +135,9 @@ std::string connections(const AgentStatus& status) {
   for (const router::ConnectionStatus& connection : status.connections) {
     std::string info = weave_info(status, connection);
     if (connection.state == ConnectionState::Established && connection.peer) {
-      const bool is_encrypted = status.password_set && connection.authenticated;
-      info += fmt::format("{} mtu={}", is_encrypted ? " encrypted=true" : "", status.datapath.mtu);
+      info += fmt::format("{} mtu={}",
+                          is_encrypted(status, connection) ? " encrypted=true" : "",
+                          status.datapath.mtu);
     }
     text += fmt::format("{} {:<21} {:<11} {}\n",
                         connection.outbound ? "->" : "<-",

@@ -58,6 +58,10 @@ done
 capture clear
 both_reach
 end_capture clear
+# As Weave's users are told: control is encrypted, what containers send is not.
+assert_contains "$(on h1 curl -s http://127.0.0.1:6784/status/connections)" "established unencrypted fastdp " "status connections"
+assert_contains "$(on h1 curl -s http://127.0.0.1:6784/metrics)" \
+  'weave_connections{encryption="",state="established",type="fastdp"} 1' "metrics"
 (($(seen clear 'udp port 6784') > 0)) || fail "no VXLAN although both hosts trust"
 grep -q "$WORD" "$SCRATCH/clear" || fail "what is in clear should be readable"
 
@@ -78,6 +82,7 @@ only() {  # TRUSTING: the other host is not told to.
   both_reach
   path_is h1 encrypted || fail "h1 does not encrypt: $(on h1 weft status)"
   path_is h2 encrypted || fail "h2 does not encrypt: $(on h2 weft status)"
+  assert_contains "$(on h1 curl -s http://127.0.0.1:6784/status/connections)" "established encrypted   fastdp " "status connections"
   end_capture "$name"
   assert_equal "$(seen "$name" 'udp port 6784')" 0 "VXLAN packets while only $1 trusts"
   assert_equal "$(grep -c "$WORD" "$SCRATCH/$name" || true)" 0 "packets with the word while only $1 trusts"

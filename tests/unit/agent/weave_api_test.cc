@@ -40,6 +40,7 @@ AgentStatus status() {
   established.peer = kOther;
   established.nickname = "host2";
   established.authenticated = true;
+  status.sealed.emplace();
   router::ConnectionStatus failed;
   failed.address = "192.0.2.3:6783";
   failed.outbound = true;
@@ -122,6 +123,21 @@ TEST_F(WeaveApi, ListsConnectionsAndPeersInWeavesColumns) {
             "8e:11:12:13:14:15(host2)\n"
             "   ->                       7a:01:02:03:04:05(host1)              established\n");
   EXPECT_EQ(call("GET", "/status/targets").body, "host2\n");
+}
+
+TEST(WeaveWordsOfConnections, CallUnencryptedWhatBothSidesTrust) {
+  AgentStatus trusting = status();
+  const router::ConnectionStatus& established = trusting.connections.front();
+  trusting.sealed->peers.emplace_back().peer = kOther;
+  EXPECT_THAT(weave_info(trusting, established), HasSubstr("encrypted   fastdp"));
+
+  trusting.sealed->peers[0].clear = true;
+  EXPECT_THAT(weave_info(trusting, established), HasSubstr("unencrypted fastdp"));
+
+  trusting.sealed->peers[0].clear = false;
+  EXPECT_TRUE(is_encrypted(trusting, established));
+  trusting.sealed.reset();  // --plaintext-data
+  EXPECT_FALSE(is_encrypted(trusting, established));
 }
 
 // Its "retrying" was an attempt under way; who waits for the next one had "failed".
