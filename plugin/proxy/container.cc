@@ -170,8 +170,16 @@ void CreateRequest::add_dns(const Options& options) {
   servers.push_back(options.dns_server);
   host_config()["Dns"] = to_array(servers);
   if (words_at(host_config(), "DnsSearch").empty()) {
-    host_config()["DnsSearch"] = to_array({options.dns_domain});
+    // No list where the host name has a domain: resolvers then search that, which may be below
+    // ours.
+    host_config()["DnsSearch"] = to_array({has_domain() ? std::string(".") : options.dns_domain});
   }
+}
+
+bool CreateRequest::has_domain() {
+  return text_at(host_config(), "UTSMode") != "host"
+         && (!text_at(body_, "Domainname").empty()
+             || text_at(body_, "Hostname").find('.') != std::string::npos);
 }
 
 void CreateRequest::set_hostname(std::string_view name, const Options& options) {
@@ -206,8 +214,8 @@ Result<std::optional<std::string>> CreateRequest::rewrite(std::string_view name,
   }
   add_mount(options);
   if (!options.dns_server.empty()) {
-    add_dns(options);
     set_hostname(name, options);
+    add_dns(options);
   }
   return std::optional(json::serialize(body_));
 }

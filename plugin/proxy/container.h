@@ -51,6 +51,7 @@ class CreateRequest {
   void add_mount(const Options& options);
   void add_dns(const Options& options);
   void set_hostname(std::string_view name, const Options& options);
+  bool has_domain();  // The container's host name.
   boost::json::object& host_config();
 
   boost::json::object body_;

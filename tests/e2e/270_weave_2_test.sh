@@ -165,6 +165,7 @@ assert_equal "$(inside h2 named ip route | grep -c 224 || true)" 0 "routes of mu
 for line in "$address	named.weave.local named" "192.0.2.1	one" "192.0.2.2	two"; do
   assert_contains "$(inside h2 named cat /etc/hosts)" "$line" "/etc/hosts"
 done
+assert_equal "$(inside h2 named cat /etc/hosts | grep -m 1 named)" "$address	named.weave.local named" "the first address of its host name"
 assert_contains "$(weave h2 attach 198.18.0.77/24 named 2>&1)" "198.18.0.77/24 overlaps the route 198.18.0.0/24" "a warning"
 assert_equal "$(weave h2 detach 198.18.0.77/24 named)" 198.18.0.77 "detach of what was warned of"
 assert_equal "$(weave h2 dns-lookup named)" "$address" "the name of what is left"

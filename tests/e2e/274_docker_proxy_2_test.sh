@@ -37,7 +37,14 @@ assert_contains "$out" early "host name"
 assert_contains "$out" "inet 10." "address"
 assert_contains "$out" "224.0.0.0/4 dev ethwe" "multicast route"
 assert_contains "$out" "nameserver 172.17.0.1" "DNS"
-assert_contains "$out" "search weave.local" "search list"
+assert_equal "$(grep -c search <<<"$out" || true)" 0 "search lists of one whose host name has the domain"
+out=$(proxied h1 run --rm weft-tools cat /etc/resolv.conf)
+assert_contains "$out" "search weave.local" "search list of one without a name"
+for ((i = 0; i < 5; i++)); do  # The proxy attaches, and Docker's event does at the same time.
+  out=$(proxied h1 run --rm --add-host static.name:10.9.9.9 weft-tools sh -c 'sleep 0.3; cat /etc/hosts')
+  assert_contains "$out" "10.9.9.9	static.name" "/etc/hosts, of Docker's"
+  assert_equal "$(head -n 1 <<<"$out")" "# weft: begin" "/etc/hosts, in front of Docker's address"
+done
 run h1 --name web weft-tools sleep 1000000
 address=$(overlay_of h1 web)
 assert_contains "$address" "10." "an address of the default subnet"

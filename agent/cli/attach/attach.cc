@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <mutex>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -115,16 +116,20 @@ Result<Ok> rewrite_hosts(const std::string& root,
   constexpr std::string_view kBegin = "# weft: begin";
   constexpr std::string_view kEnd = "# weft: end";
   constexpr const char* kHosts = "/etc/hosts";
+  // The proxy hears of a container from who starts it and from the engine, at the same time.
+  static std::mutex one_at_a_time;
+  const std::scoped_lock lock(one_at_a_time);
   const std::string before = WEFT_TRY(sys::read_in_root(root, kHosts));
   std::istringstream present(before);
-  std::string text;
+  std::string others;
   bool is_ours = false;
   for (std::string line; std::getline(present, line);) {
     is_ours = is_ours || line == kBegin;
-    text += is_ours ? "" : line + "\n";
+    others += is_ours ? "" : line + "\n";
     is_ours = is_ours && line != kEnd;
   }
-  text += fmt::format("{}\n", kBegin);
+  // In front of Docker's own line of the host name, as the first one counts.
+  std::string text = fmt::format("{}\n", kBegin);
   for (const Cidr& address : addresses) {
     const std::string full =
         container.domain_name.empty()
@@ -135,8 +140,9 @@ Result<Ok> rewrite_hosts(const std::string& root,
   for (const std::string& line : extra) {
     text += line + "\n";
   }
-  text += fmt::format("{}\n", kEnd);
-  return sys::write_in_root(root, kHosts, text);
+  text += fmt::format("{}\n{}", kEnd, others);
+  // A file that is being written is empty to who reads it.
+  return text == before ? Result<Ok>(Ok{}) : sys::write_in_root(root, kHosts, text);
 }
 
 // The container's addresses in the subnets the words are about, before they are taken.

@@ -94,6 +94,22 @@ TEST(ProxyCreate, PutsTheProgramThatWaitsInFront) {
   EXPECT_EQ(text(body.at("Image")), R"("busybox")");
 }
 
+// Resolvers search the domain of the host name where there is no list.
+TEST(ProxyCreate, SearchesOurDomainWhereTheHostNameHasNone) {
+  const auto search = [](const std::string& more, const std::string& name) {
+    return text(
+        rewritten(R"({"Cmd":["x"])" + more + "}", kOptions, name).at("HostConfig").at("DnsSearch"));
+  };
+
+  EXPECT_EQ(search("", "web"), R"(["."])");
+  EXPECT_EQ(search(R"(,"Hostname":"a.sub.weave.local")", ""), R"(["."])");
+  EXPECT_EQ(search(R"(,"Hostname":"a","Domainname":"sub.weave.local")", ""), R"(["."])");
+  EXPECT_EQ(search(R"(,"Hostname":"a")", "web"), R"(["weave.local."])");
+  EXPECT_EQ(search("", std::string(64, 'x')), R"(["weave.local."])");
+  EXPECT_EQ(search(R"(,"HostConfig":{"UTSMode":"host"})", "web"), R"(["weave.local."])");
+  EXPECT_EQ(search(R"(,"HostConfig":{"DnsSearch":["mine"]})", "web"), R"(["mine"])");
+}
+
 TEST(ProxyCreate, TakesFromTheImageWhatTheRequestLeavesOpen) {
   const std::string image = R"({"Config":{"Entrypoint":["/image"],"Cmd":["its"]}})";
   auto request = CreateRequest::parse(R"({"Image":"busybox"})", kOptions);
