@@ -11,6 +11,7 @@
 #include "agent/cli/json_text.h"
 #include "agent/cli/process.h"
 #include "agent/cli/status_text.h"
+#include "agent/cli/weave/keeper.h"
 #include "agent/config.h"
 #include "agent/control_api.h"
 #include "agent/http/agent_call.h"
@@ -107,6 +108,7 @@ Result<std::string> name_of_agent(const std::string& socket) {
 }
 
 Result<Ok> stop_agent(const std::string& socket) {
+  end_keeper(socket);
   const int pid = WEFT_TRY(running_agent(socket));
   const ProcessHandle process = WEFT_TRY(ProcessHandle::open(pid));
   // The agent may be gone before its answer is read; what counts is that it ends.

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #include "agent/cli/client.h"
 #include "agent/cli/process.h"
+#include "agent/cli/weave/keeper.h"
 #include "agent/identity.h"
 #include "sys/store.h"
 
@@ -37,14 +39,17 @@ Error os_error(std::string_view doing) {
   return Error{Errc::Os, fmt::format("{}: {}", doing, std::strerror(error)), error};
 }
 
-// Never returns. Only what POSIX allows between fork and exec.
-[[noreturn]] void become_agent(int log, char* const* arguments) {
+// As the next one: only what POSIX allows between fork and exec.
+void leave_terminal(int log) {
   ::setsid();
   const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::dup2(null, STDIN_FILENO);
   ::dup2(log, STDOUT_FILENO);
   ::dup2(log, STDERR_FILENO);
   (void)!::chdir("/");
+}
+
+[[noreturn]] void become_agent(char* const* arguments) {
   ::execv("/proc/self/exe", arguments);
   ::_exit(static_cast<int>(ExitCode::Failure));
 }
@@ -65,9 +70,11 @@ class Launch {
   Launch(const Config& config, std::span<const std::string> words)
       : socket_(config.control_socket()),
         log_path_(config.log_file.empty() ? kLogFile : config.log_file),
+        run_dir_(config.run_dir),
         store_path_(config.store_path),
         words_(words.begin(), words.end()),
-        quiet_(std::erase(words_, "--quiet") > 0) {}
+        quiet_(std::erase(words_, "--quiet") > 0),
+        kept_(std::erase(words_, "--keep-running") > 0) {}
   Launch(const Launch&) = delete;
   Launch& operator=(const Launch&) = delete;
   ~Launch() {
@@ -96,9 +103,12 @@ class Launch {
 
   std::string socket_;
   std::string log_path_;
+  std::string run_dir_;
   std::string store_path_;
   std::vector<std::string> words_;
   bool quiet_;
+  bool kept_;
+  std::optional<Keeper> keeper_;
   int log_ = -1;
   ::off_t log_offset_ = 0;
   ::pid_t child_ = -1;
@@ -128,12 +138,21 @@ Result<Ok> Launch::start() {
     arguments.push_back(word.data());
   }
   arguments.push_back(nullptr);
+  if (kept_) {
+    keeper_.emplace(WEFT_TRY(Keeper::start(
+        run_dir_,
+        [this] { leave_terminal(log_); },
+        [&arguments] { become_agent(arguments.data()); })));
+    child_ = keeper_->agent();
+    return Ok{};
+  }
   child_ = ::fork();
   if (child_ < 0) {
     return os_error("fork");
   }
   if (child_ == 0) {
-    become_agent(log_, arguments.data());
+    leave_terminal(log_);
+    become_agent(arguments.data());
   }
   return Ok{};
 }
@@ -164,7 +183,11 @@ ExitCode Launch::wait_ready() {
 
 ExitCode Launch::report_death() {
   int status = 0;
-  ::waitpid(child_, &status, 0);
+  if (keeper_) {
+    status = keeper_->wait_status();
+  } else {
+    ::waitpid(child_, &status, 0);
+  }
   fmt::print(stderr, "weft: the agent did not start:\n{}", text_behind(log_, log_offset_));
   // Its exit codes are ours; a signal is just a failure.
   return WIFEXITED(status) ? static_cast<ExitCode>(WEXITSTATUS(status)) : ExitCode::Failure;

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "agent/cli/client.h"
+#include "agent/cli/weave/keeper.h"
 #include "agent/config.h"
 #include "agent/identity.h"
 #include "agent/proxy/docker_proxy.h"
@@ -102,6 +103,7 @@ Result<Ok> reset(const Settings& settings) {
   const std::string& run_dir = settings.text("run-dir");
   const StatePlace state = WEFT_TRY(place_state(settings));
   const std::string socket = control_socket_in(run_dir);
+  end_keeper(socket);
   if (running_agent(socket).ok()) {
     warn_of_containers(socket);
     leave(socket);

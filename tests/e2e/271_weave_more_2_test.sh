@@ -79,6 +79,37 @@ for host in h1 h2; do
   weave "$host" reset --force
 done
 
+step "an agent that is cut off is started again, with the peers it had, until it is stopped"
+is_back() { pid=$(agent_process "$1" 2>/dev/null) && [[ $pid != "$2" ]] && has_peers; }
+has_peers() { [[ $(weave h1 status connections) == *established* && $(weave h1 status targets) == 198.18.0.2 ]]; }
+weave h1 launch >/dev/null
+weave h2 launch --no-restart >/dev/null
+weave h1 connect 198.18.0.2
+wait_until 10 "h1 and h2 are connected" has_peers
+plain h1 one
+address=$(weave h1 attach one)
+first=$(agent_process h1)
+on h1 kill -KILL "$first"
+wait_until 20 "the agent of h1 is back" is_back h1 "$first"
+assert_contains "$(weave h1 ps one)" "$address/12" "ps"
+second=$(agent_process h1)
+on h1 kill -KILL "$second"  # And while it is not there, it is stopped.
+assert_contains "$(weave h1 stop 2>&1)" "Weave is not running" "stop"
+kill_agent h2
+sleep 3  # Twice what a start takes, and the pause before it.
+for host in h1 h2; do
+  assert_equal "$(code_of "$host" status)" 1 "exit code of the status of what is not started again"
+done
+assert_equal "$(on h1 sh -c 'ls /run/weft/keeper 2>/dev/null')" "" "the keeper's file"
+weave h1 launch >/dev/null
+weave h1 stop
+sleep 2
+assert_equal "$(code_of h1 status)" 1 "exit code once it is stopped"
+on h1 docker rm -f one >/dev/null
+for host in h1 h2; do
+  weave "$host" reset --force
+done
+
 step "ports and addresses are those that were chosen, and no others"
 chosen=(--no-discovery --dns-ttl=7 --mtu 1300)
 on h1 env WEAVE_PORT=7001 "$WEAVE" launch --host 198.18.0.1 --nickname uno "${chosen[@]}" >/dev/null
@@ -130,3 +161,17 @@ on h1 "${DOCKER[@]}" rm -f one six >/dev/null
 wait_until 5 "names of containers that have died are gone" on h1 sh -c "! '$WEAVE' dns-lookup six | grep -q ."
 weave h1 reset
 assert_fails on h1 ls /run/weft/engine.sock >/dev/null
+
+step "an engine at a socket that DOCKER_HOST names, as Weave's script took it"
+at=(env DOCKER_HOST=unix:///run/elsewhere.sock)
+on h1 "${at[@]}" "$WEAVE" launch >/dev/null
+plain h1 one
+address=$(on h1 "${at[@]}" "$WEAVE" attach one)
+assert_contains "$(on h1 "${at[@]}" "$WEAVE" ps one)" "$address/12" "ps"
+on h1 "${DOCKER[@]}" run --rm --net weave weft-tools ping -c 1 -W 5 "$address" >/dev/null
+wait_until 5 "one is known by its name" on h1 sh -c "'$WEAVE' dns-lookup one | grep -qx $address"
+on h1 "${DOCKER[@]}" rm -f one >/dev/null
+wait_until 5 "its name is gone" on h1 sh -c "! '$WEAVE' dns-lookup one | grep -q ."
+on h1 "${at[@]}" "$WEAVE" stop
+assert_equal "$(on h1 "${DOCKER[@]}" network ls --format '{{.Name}}' | grep -cx weave || true)" 0 "networks of Docker"
+on h1 "${at[@]}" "$WEAVE" reset --force

@@ -674,6 +674,12 @@ constexpr std::array kOptions{
                "",
                "where logs go (default: stderr; under launch /var/log/weft.log)",
                kRun},
+    OptionSpec{"keep-running",
+               ValueKind::Flag,
+               "false",
+               "start the agent again when it is cut off (a crash, a kill), until it is stopped; a "
+               "boot is a unit's to make up for",
+               bit(Command::Launch)},
     OptionSpec{"quiet",
                ValueKind::Flag,
                "false",

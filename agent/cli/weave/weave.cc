@@ -19,6 +19,7 @@
 #include "agent/cli/options.h"
 #include "agent/cli/process.h"
 #include "agent/cli/weave/attach_bridge.h"
+#include "agent/cli/weave/keeper.h"
 #include "agent/cli/weave/words.h"
 #include "agent/cni/setup.h"
 #include "agent/config.h"
@@ -37,6 +38,8 @@ using Words = std::span<const std::string>;
 
 constexpr int kUsage = 1;
 constexpr int kDisabled = 4;  // What Weave returned for a service that was switched off.
+
+constexpr std::string_view kUnix = "unix://";
 
 constexpr const char* kPasswordFile = "/run/weft/weave-password";
 
@@ -134,9 +137,14 @@ std::string host_root() {
 }
 
 // For what is weft's own command.
-void pass_host_root_on() {
+void pass_places_on() {
   if (!host_root().empty()) {
     ::setenv("WEFT_HOST_ROOT", host_root().c_str(), 0);
+  }
+  const std::string engine = environment("DOCKER_HOST").value_or("");
+  const bool is_proxy = engine == fmt::format("{}{}", kUnix, weave_sockets(host_root()).proxy);
+  if (engine.starts_with(kUnix) && !is_proxy) {
+    ::setenv("WEFT_DOCKER_SOCKET", engine.substr(kUnix.size()).c_str(), 0);
   }
 }
 
@@ -199,7 +207,6 @@ Result<Ok> write_password(const std::string& password) {
 }
 
 std::string docker_socket() {
-  constexpr std::string_view kUnix = "unix://";
   std::error_code ignored;
   std::string relayed = control_settings().text("run-dir") + "/engine.sock";
   if (fs::exists(relayed, ignored)) {
@@ -333,6 +340,7 @@ int stop(Words words) {
   }
   remove_docker_network();
   if (is_agent_missing()) {
+    end_keeper(control_socket_in(control_settings().text("run-dir")));
     fmt::print(stderr, "Weave is not running (ignore on Kubernetes).\n");
     return 0;
   }
@@ -525,7 +533,7 @@ std::optional<int> run_own(const std::string& verb, Words rest, bool is_local) {
 }  // namespace
 
 int run_weave(std::span<const std::string> words) {
-  pass_host_root_on();
+  pass_places_on();
   const bool is_local = !words.empty() && words.front() == "--local";
   words = words.subspan(is_local ? 1 : 0);
   if (words.empty() || words.front() == "help" || words.front() == "--help") {

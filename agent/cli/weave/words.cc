@@ -83,7 +83,7 @@ constexpr std::array kFlags{
     Flag{"profile", Fate::Ignored},
     Flag{"H", Fate::Special},
     Flag{"proxy", Fate::Special},
-    Flag{"no-restart", Fate::IgnoredSwitch},
+    Flag{"no-restart", Fate::Special},
     Flag{"no-detect-tls", Fate::IgnoredSwitch},
     Flag{"no-bridged-fastdp", Fate::IgnoredSwitch},
     Flag{"no-multicast-route", Fate::RenamedSwitch, "proxy-no-multicast-route"},
@@ -125,7 +125,8 @@ constexpr std::array<std::string_view, 4> kDefaults{
 bool is_switch(const Flag& flag) {
   return flag.fate == Fate::Switch || flag.fate == Fate::RenamedSwitch
          || flag.fate == Fate::IgnoredSwitch || flag.name == "plugin" || flag.name == "awsvpc"
-         || flag.name == "proxy" || flag.name == "tls" || flag.name == "tlsverify";
+         || flag.name == "proxy" || flag.name == "tls" || flag.name == "tlsverify"
+         || flag.name == "no-restart";
 }
 
 bool is_on(const std::string& value) {
@@ -203,6 +204,9 @@ class Translation {
     }
     WEFT_TRY(place_proxy());
     place_sockets();
+    if (is_kept_) {
+      launch_.words.emplace_back("--keep-running");
+    }
     return std::move(launch_);
   }
 
@@ -298,6 +302,8 @@ class Translation {
       proxy_places_ += (proxy_places_.empty() ? "" : ",") + value;
     } else if (name == "proxy") {
       is_proxied_ = is_on(value);
+    } else if (name == "no-restart") {
+      is_kept_ = !is_on(value);
     } else if (name == "tls") {
       has_tls_ = is_on(value);
     } else if (name == "tlsverify") {
@@ -328,6 +334,7 @@ class Translation {
   std::string host_root_;
   std::string proxy_places_;  // As -H said.
   bool is_proxied_ = true;
+  bool is_kept_ = true;  // As Docker's `--restart always`.
   bool has_tls_ = false;
   bool asks_for_certificates_ = false;
   std::map<std::string, std::string> tls_files_;  // Of the proxy, by their flags.

@@ -109,6 +109,8 @@ TEST_F(WeaveWords, LeaveOutWhatWeftHasNot) {
 
   EXPECT_THAT(words, Contains("h1"));
   EXPECT_THAT(words, Not(Contains(HasSubstr("restart"))));
+  EXPECT_THAT(words, Not(Contains("--keep-running")));
+  EXPECT_THAT(launch({}).value().words, Contains("--keep-running"));
   EXPECT_THAT(words, Not(Contains(HasSubstr("bufsz"))));
   EXPECT_THAT(words, Not(Contains("8")));
   EXPECT_THAT(words, Not(Contains(HasSubstr("inspect"))));
