@@ -47,6 +47,7 @@
 #include "agent/version.h"
 #include "base/log.h"
 #include "base/overloaded.h"
+#include "plugin/docker_records.h"
 
 namespace weft::agent {
 
@@ -287,7 +288,14 @@ void Agent::on_docker(plugin::DockerAction action) {
                  [this](plugin::UnplugPort&& request) { unplug(request); },
                  [this](plugin::SetGateways&& wanted) { set_gateways(std::move(wanted)); },
                  [this](plugin::Persist&& persist) {
-                   if (const auto stored = host_.store.apply(persist.batch); !stored.ok()) {
+                   // Docker waits; an endpoint is gone with the power, its network is not.
+                   const bool is_of_endpoints = std::all_of(
+                       persist.batch.begin(), persist.batch.end(), [](const StoreWrite& write) {
+                         return write.table == plugin::kEndpointsTable;
+                       });
+                   const auto stored = is_of_endpoints ? host_.store.apply_until_boot(persist.batch)
+                                                       : host_.store.apply(persist.batch);
+                   if (!stored.ok()) {
                      // The reply behind this would promise what a restart does not keep. Without a
                      // disk the agent is of no use; the kernel goes on forwarding while it is
                      // restarted.

@@ -93,6 +93,7 @@ class Database {
 
   Result<Ok> open();
   Result<Ok> apply(const StoreBatch& batch);
+  Result<Ok> apply_until_boot(const StoreBatch& batch);
   Result<StoreTable> load(const std::string& table);
 
  private:
@@ -247,6 +248,14 @@ Result<Ok> Database::apply(const StoreBatch& batch) {
   return written;
 }
 
+// In WAL mode a commit that is not synced is only later on disk, and never without those before it.
+Result<Ok> Database::apply_until_boot(const StoreBatch& batch) {
+  WEFT_TRY(execute("PRAGMA synchronous = NORMAL"));
+  Result<Ok> applied = apply(batch);
+  WEFT_TRY(execute("PRAGMA synchronous = FULL"));
+  return applied;
+}
+
 // As execute(), for what is said so often that it is read once.
 Result<Ok> Database::run(std::unique_ptr<Statement>& statement, const char* sql) {
   if (!statement) {
@@ -370,6 +379,11 @@ class SqliteStore final : public Store {
   Result<Ok> apply(const StoreBatch& batch) override {
     const std::lock_guard lock(database_mutex_);
     return database_.apply(batch);
+  }
+
+  Result<Ok> apply_until_boot(const StoreBatch& batch) override {
+    const std::lock_guard lock(database_mutex_);
+    return database_.apply_until_boot(batch);
   }
 
   Result<StoreTable> load(const std::string& table) override {

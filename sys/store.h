@@ -23,6 +23,9 @@ class Store {
   virtual ~Store() = default;
 
   virtual Result<Ok> apply(const StoreBatch& batch) = 0;
+  // For what does not outlive a boot: the same, but a machine that loses its power may lose it. The
+  // end of the process does not. The next apply() puts it on disk, too, and always in front.
+  virtual Result<Ok> apply_until_boot(const StoreBatch& batch) { return apply(batch); }
   // The same without waiting for the disk: `on_applied` runs on the executor, never within the
   // call. Batches handed over here are applied in their order, each in a transaction of its own;
   // apply() does not wait for them. A batch that has not been started when the store is closed is

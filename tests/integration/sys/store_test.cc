@@ -81,6 +81,14 @@ TEST_P(StoreContract, KeepsWhatABatchPutAndErased) {
   EXPECT_THAT(load("peer"), UnorderedElementsAre(row("a", "4")));
 }
 
+TEST_P(StoreContract, KeepsWhatDoesNotOutliveABootUntilThen) {
+  ASSERT_TRUE(store_->apply_until_boot({put("t", "a", "1"), put("t", "b", "2")}).ok());
+  ASSERT_TRUE(store_->apply({put("t", "a", "3")}).ok());
+  ASSERT_TRUE(store_->apply_until_boot({erase("t", "b")}).ok());
+  EXPECT_THAT(load("t"), UnorderedElementsAre(row("a", "3")));
+  EXPECT_FALSE(store_->apply_until_boot({put("No such table!", "a", "1")}).ok());
+}
+
 TEST_P(StoreContract, LaterWritesOfABatchWin) {
   ASSERT_TRUE(
       store_->apply({put("ring", "a", "1"), erase("ring", "a"), put("ring", "a", "2")}).ok());
@@ -261,8 +269,10 @@ TEST(SqliteStore, SaysWhyAFileCannotBeAStore) {
   }
   for (std::uint32_t batch = 0;; ++batch) {
     const std::string key = std::to_string(batch);
-    if (!store.value()->apply({put("left", key, key), put("right", key, key)}).ok()
-        || ::write(report, &batch, sizeof batch) != sizeof batch) {
+    const StoreBatch rows{put("left", key, key), put("right", key, key)};
+    const bool applied =
+        (batch % 2 == 0 ? store.value()->apply(rows) : store.value()->apply_until_boot(rows)).ok();
+    if (!applied || ::write(report, &batch, sizeof batch) != sizeof batch) {
       ::_exit(1);
     }
   }
