@@ -107,6 +107,16 @@ NftRule guest_rule(const std::string& bridge, const Cidr& subnet) {
   return rule;
 }
 
+// Docker keeps its networks apart; those of an exposed subnet are kept from its default one, too.
+NftRule docker_rule(const std::string& bridge) {
+  NftRule rule = inward(bridge, "exposed not to docker0");
+  rule.in = NftRule::Link{"docker0"};
+  rule.is_answer = false;
+  rule.is_redirected = false;
+  rule.verdict = NftRule::Verdict::Drop;
+  return rule;
+}
+
 // Who comes in takes the host's address, so that containers without a way out can answer.
 NftRule guest_masquerade_rule(const std::string& bridge, const Cidr& subnet) {
   NftRule rule = inward(bridge, "exposed in " + subnet.to_string());
@@ -134,6 +144,9 @@ NftRule plain_rule(const std::string& bridge, const Cidr& subnet) {
 std::vector<NftRule> own_forward_rules(const std::string& bridge,
                                        const std::vector<Exposure>& exposed) {
   std::vector<NftRule> rules;
+  if (!exposed.empty()) {
+    rules.push_back(docker_rule(bridge));
+  }
   for (const Exposure& exposure : exposed) {
     rules.push_back(guest_rule(bridge, exposure.address.network()));
   }

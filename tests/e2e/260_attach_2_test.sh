@@ -150,6 +150,9 @@ plain h1 cc --cap-add NET_ADMIN
 third=$(attached h1 cc)
 listens h1 7071 cc
 wait_until 10 "h2 reaches c as h1" is_answered h2 "$third:7071" "$exposed"
+# Docker's own network is kept apart, as Weave kept it.
+on h1 docker run --rm weft-tools ping -c 1 -W 5 172.17.0.1 >/dev/null
+assert_fails on h1 docker run --rm weft-tools ping -c 2 -W 1 "$third" >/dev/null
 on h1 weft expose --without-masquerade >/dev/null
 inside h1 cc ip route add 198.18.0.0/24 via "$exposed"
 wait_until 10 "h2 reaches c as itself" is_answered h2 "$third:7071" 198.18.0.2

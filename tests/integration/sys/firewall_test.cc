@@ -216,7 +216,9 @@ TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
   EXPECT_THAT(rules, HasSubstr("ip saddr 10.40.0.0/24 counter"));
   EXPECT_EQ(count(rules, "masquerade"),
             3U);  // Out, into the open one; and the comment of the first.
-  EXPECT_LT(rules.find("10.40.0.0/24 counter"), rules.find("drop"));
+  EXPECT_LT(rules.find("10.40.0.0/24 counter"), rules.rfind("drop"));
+  EXPECT_LT(rules.find("iifname \"docker0\" oifname \"fwbr\""),
+            rules.find("oifname \"fwbr\" ip daddr"));
 
   ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}).ok());
   EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("10.32.0.0")));
@@ -279,7 +281,7 @@ TEST_F(FirewallTest, OrderIsMendedAfterSomebodyTookARule) {
 
   const std::string after = run("nft -s list table ip weft");
   EXPECT_THAT(after, HasSubstr("theirs"));
-  EXPECT_LT(after.find("10.32.0.0/13"), after.find("drop"));
+  EXPECT_LT(after.find("10.32.0.0/13"), after.rfind("drop"));
   run("nft delete table ip weft");
   ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
   EXPECT_EQ(run("nft -s list table ip weft"), before);
