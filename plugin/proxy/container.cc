@@ -191,9 +191,8 @@ void CreateRequest::set_hostname(std::string_view name, const Options& options) 
   const std::string label = labels != nullptr && !options.hostname_label.empty()
                                 ? text_at(*labels, options.hostname_label)
                                 : "";
-  if (!label.empty()) {
-    host = label;
-  } else if (!host.empty()) {
+  host = label.empty() ? host : label;
+  if (!host.empty()) {
     // A name for which it takes too long is left as it is.
     host =
         replace_matches(host, options.hostname_match, options.hostname_replacement).value_or(host);

@@ -173,6 +173,7 @@ TEST(ProxyCreate, NamesTheHostAfterTheContainer) {
   EXPECT_EQ(host("", "web-1"), "w1");
   EXPECT_EQ(host("", "db"), "db");
   EXPECT_EQ(host(R"(,"Labels":{"host":"front"})", "web-1"), "front");
+  EXPECT_EQ(host(R"(,"Labels":{"host":"web-7"})", "x"), "w7");
   EXPECT_EQ(host(R"(,"Hostname":"mine")", "web-1"), "mine");
   EXPECT_EQ(host("", ""), "");
   EXPECT_EQ(host("", std::string(64, 'x')), "");
