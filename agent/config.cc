@@ -158,6 +158,7 @@ Result<CertificateFiles> take_certificate(const Settings& settings, const std::s
 Result<Ok> place_apis(const Settings& settings, Config& config) {
   config.http_address = WEFT_TRY(parse_place(settings.text("http-addr")));
   config.status_address = WEFT_TRY(parse_place(settings.text("status-addr")));
+  config.metrics_address = WEFT_TRY(parse_place(settings.text("metrics-addr")));
   config.http_token_file = settings.text("http-token-file");
   config.http_files = WEFT_TRY(take_certificate(settings, "http"));
   if (config.http_address.tcp && !config.http_address.tcp->address.is_loopback()
@@ -304,9 +305,6 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
   }
   const auto limit = number_of<std::size_t>(settings.text("conn-limit"));
   config.connections_max = limit == 0 ? router::Mesh::Options{}.peers_max : limit;
-  if (settings.is_given("metrics-addr")) {
-    config.metrics_address = WEFT_TRY(Endpoint::parse(settings.text("metrics-addr")));
-  }
   WEFT_TRY(place_apis(settings, config));
   return config;
 }

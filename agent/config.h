@@ -24,6 +24,9 @@ namespace weft::agent {
 inline std::string control_socket_in(const std::string& run_dir) {
   return run_dir + "/weft.sock";
 }
+inline std::string keeper_file_in(const std::string& run_dir) {  // Of who starts it again.
+  return run_dir + "/keeper";
+}
 inline std::string engine_socket_in(const std::string& run_dir) {  // With --docker-tcp.
   return run_dir + "/engine.sock";
 }
@@ -126,7 +129,7 @@ struct Config {
   std::string run_dir;
   std::string log_level;
   std::string log_file;
-  std::optional<Endpoint> metrics_address;  // Nothing: on the control socket alone.
+  ListenPlace metrics_address;  // Beside the control socket.
   ListenPlace http_address;     // Weave's control API; beyond loopback with TLS and a token.
   std::string http_token_file;  // Empty: no token.
   CertificateFiles http_files;

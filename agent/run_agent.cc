@@ -313,8 +313,11 @@ void Runner::wait_signal(boost::asio::signal_set& signals) {
 
 void Runner::close() {
   agent_.reset();
-  // To be started again by ourselves is to be cut off: whom an operator has named since counts.
-  if (const auto ended = is_restart_ ? Result<Ok>(Ok{}) : mark_ended(*store_); !ended.ok()) {
+  // To be started again by ourselves or a keeper is to be cut off: whom an operator has named since
+  // counts.
+  const bool comes_again =
+      is_restart_ || ::access(keeper_file_in(config_.run_dir).c_str(), F_OK) == 0;
+  if (const auto ended = comes_again ? Result<Ok>(Ok{}) : mark_ended(*store_); !ended.ok()) {
     log::warning("state not written", {"why", ended.error()});
   }
   store_.reset();

@@ -106,6 +106,8 @@ class Agent {
                         const ControlHooks& hooks,
                         const AttachHooks& attach);
   Result<Ok> listen_status();
+  Result<std::unique_ptr<sys::HttpServer>> listen_at(
+      const ListenPlace& place, std::function<void(const sys::HttpRequest&)> on_request);
   Result<Ok> start_dns(const Identity& identity);
   void listen_for_dns();
   void keep_dns_open();

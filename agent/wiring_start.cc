@@ -387,28 +387,27 @@ Result<Ok> Agent::listen_status() {
         handle_status_only(
             request, [this] { return status(); }, [this] { return all_metrics(); }));
   };
-  const auto on_hangup = [](RequestId) {};
-  if (config_.status_address.tcp) {
-    status_api_ = WEFT_TRY(sys::listen_http_tcp(
-        host_.io.get_executor(), {.address = *config_.status_address.tcp}, on_request, on_hangup));
-  } else {
-    status_api_ = WEFT_TRY(sys::listen_http(
-        host_.io.get_executor(), {.path = config_.status_address.path}, on_request, on_hangup));
-  }
+  status_api_ = WEFT_TRY(listen_at(config_.status_address, on_request));
   return Ok{};
 }
 
+Result<std::unique_ptr<sys::HttpServer>> Agent::listen_at(
+    const ListenPlace& place, std::function<void(const sys::HttpRequest&)> on_request) {
+  const auto on_hangup = [](RequestId) {};
+  return place.tcp
+             ? sys::listen_http_tcp(
+                 host_.io.get_executor(), {.address = *place.tcp}, std::move(on_request), on_hangup)
+             : sys::listen_http(
+                 host_.io.get_executor(), {.path = place.path}, std::move(on_request), on_hangup);
+}
+
 Result<Ok> Agent::start_metrics() {
-  if (!config_.metrics_address) {
+  if (config_.metrics_address.is_off()) {
     return Ok{};
   }
-  metrics_ = WEFT_TRY(sys::listen_http_tcp(
-      host_.io.get_executor(),
-      {.address = *config_.metrics_address},
-      [this](const sys::HttpRequest& request) {
-        metrics_->respond(request.id, handle_metrics(request, [this] { return all_metrics(); }));
-      },
-      [](RequestId) {}));
+  metrics_ = WEFT_TRY(listen_at(config_.metrics_address, [this](const sys::HttpRequest& request) {
+    metrics_->respond(request.id, handle_metrics(request, [this] { return all_metrics(); }));
+  }));
   return Ok{};
 }
 

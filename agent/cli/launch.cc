@@ -175,6 +175,7 @@ ExitCode Launch::wait_ready() {
       return ExitCode::Ok;
     }
   }
+  end_keeper(socket_);
   ::kill(child_, SIGTERM);
   fmt::print(stderr, "weft: the agent was not ready after {} s\n", kReadyTimeout.count());
   fmt::print(stderr, "{}", text_behind(log_, log_offset_));

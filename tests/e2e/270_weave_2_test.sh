@@ -35,7 +35,7 @@ assert_equal "$(weave h1 env 2>/dev/null)" "" "what env prints for the shell"
 assert_equal "$(weave h1 dns-args)" "--dns=172.17.0.1 --dns-search=weave.local." "dns-args, for containers that start before"
 
 step "weave launch prints one word, and again nothing is started"
-out=$(weave h1 launch --no-restart --nickname one)
+out=$(weave h1 launch --no-restart --nickname one --metrics-addr /run/metrics.sock)
 assert_equal "$(wc -w <<<"$out")" 1 "words of $out"
 assert_equal "$(code_of h1 launch)" 3 "exit code of a second launch"
 on h2 env WEAVE_STATUS_ADDR=127.0.0.1:6799 "$WEAVE" --local launch --proxy=false h1 >/dev/null
@@ -123,6 +123,8 @@ assert_equal "$(status_of h1 POST /connect -d peer=198.18.0.9 -d peer=:)" 400 "a
 assert_contains "$(weave h1 status targets)" 198.18.0.9 "the other one is a target"
 assert_equal "$(status_of h1 POST /forget -d peer=198.18.0.9)" 200 "forget"
 assert_contains "$(on h1 curl -s http://127.0.0.1:6782/metrics)" weave_connections "metrics at the read-only place"
+assert_contains "$(on h1 curl -s --unix-socket /run/metrics.sock http://x/metrics)" weave_connections "metrics at a socket"
+assert_equal "$(on h1 curl -s --unix-socket /run/metrics.sock -o /dev/null -w '%{http_code}' http://x/status)" 404 "no more than those"
 assert_equal "$(on h1 curl -s -o /dev/null -w '%{http_code}' -X POST http://127.0.0.1:6782/connect -d peer=x)" 404 \
   "a change at the read-only place"
 

@@ -79,12 +79,12 @@ for host in h1 h2; do
   weave "$host" reset --force
 done
 
-step "an agent that is cut off is started again, with the peers it had, until it is stopped"
+step "an agent that ends is started again, with the peers it had, until it is stopped"
 is_back() { pid=$(agent_process "$1" 2>/dev/null) && [[ $pid != "$2" ]] && has_peers; }
 has_peers() { [[ $(weave h1 status connections) == *established* && $(weave h1 status targets) == 198.18.0.2 ]]; }
-weave h1 launch >/dev/null
+weave h1 launch 198.18.0.9 >/dev/null
 weave h2 launch --no-restart >/dev/null
-weave h1 connect 198.18.0.2
+weave h1 connect --replace 198.18.0.2
 wait_until 10 "h1 and h2 are connected" has_peers
 plain h1 one
 address=$(weave h1 attach one)
@@ -93,7 +93,9 @@ on h1 kill -KILL "$first"
 wait_until 20 "the agent of h1 is back" is_back h1 "$first"
 assert_contains "$(weave h1 ps one)" "$address/12" "ps"
 second=$(agent_process h1)
-on h1 kill -KILL "$second"  # And while it is not there, it is stopped.
+on h1 kill "$second"
+wait_until 20 "and once more" is_back h1 "$second"
+on h1 kill -KILL "$(agent_process h1)"  # And while it is not there, it is stopped.
 assert_contains "$(weave h1 stop 2>&1)" "Weave is not running" "stop"
 kill_agent h2
 sleep 3  # Twice what a start takes, and the pause before it.

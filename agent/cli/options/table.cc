@@ -305,13 +305,13 @@ constexpr std::array kOptions{
                "false",
                "return to the peers of the last run, and look for all peers it knew",
                kRun},
-    OptionSpec{
-        "metrics-addr",
-        ValueKind::Endpoint,
-        "",
-        "serve /metrics there over TCP, such as 127.0.0.1:6782 (default: only on the control "
-        "socket; of npc 0.0.0.0:6781)",
-        kRun | bit(Command::Npc)},
+    OptionSpec{"metrics-addr",
+               ValueKind::ListenAt,
+               "",
+               "serve /metrics there, such as at 127.0.0.1:6782, or at the path of a Unix socket "
+               "(default: "
+               "only on the control socket; of npc 0.0.0.0:6781)",
+               kRun | bit(Command::Npc)},
     OptionSpec{
         "http-addr",
         ValueKind::ListenAt,
@@ -674,12 +674,13 @@ constexpr std::array kOptions{
                "",
                "where logs go (default: stderr; under launch /var/log/weft.log)",
                kRun},
-    OptionSpec{"keep-running",
-               ValueKind::Flag,
-               "false",
-               "start the agent again when it is cut off (a crash, a kill), until it is stopped; a "
-               "boot is a unit's to make up for",
-               bit(Command::Launch)},
+    OptionSpec{
+        "keep-running",
+        ValueKind::Flag,
+        "false",
+        "start the agent again when it ends (a crash, a kill), until it is stopped; a boot is a "
+        "unit's to make up for",
+        bit(Command::Launch)},
     OptionSpec{"quiet",
                ValueKind::Flag,
                "false",

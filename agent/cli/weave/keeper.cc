@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "agent/cli/exit_code.h"
+#include "agent/config.h"
 
 namespace weft::agent {
 namespace {
@@ -34,19 +35,15 @@ Error os_error(std::string_view doing) {
   return Error{Errc::Os, fmt::format("{}: {}", doing, std::strerror(error)), error};
 }
 
-std::string file_in(const std::string& run_dir) {
-  return run_dir + "/keeper";
-}
-
 bool is_in_charge(const std::string& file) {
   ::pid_t named = 0;
   std::ifstream(file) >> named;
   return named == ::getpid();
 }
 
-// Whoever launched may be gone.
-void tell(int news, int number) {
-  (void)!::send(news, &number, sizeof number, MSG_NOSIGNAL);
+// Whether whoever launched is still there to hear it.
+bool tell(int news, int number) {
+  return ::send(news, &number, sizeof number, MSG_NOSIGNAL) == sizeof number;
 }
 
 int hear(int news) {
@@ -55,14 +52,8 @@ int hear(int news) {
   return size == sizeof number ? number : -1;
 }
 
-bool is_cut_off(int status, bool is_first) {
-  if (WIFSIGNALED(status)) {
-    return WTERMSIG(status) != SIGTERM && WTERMSIG(status) != SIGINT;
-  }
-  // What the first one could not do is what its user is told; later there may be no other to tell.
-  const int code = WEXITSTATUS(status);
-  return !is_first && code != static_cast<int>(ExitCode::Ok)
-         && code != static_cast<int>(ExitCode::AlreadyRunning);
+bool found_another(int status) {
+  return WIFEXITED(status) && WEXITSTATUS(status) == static_cast<int>(ExitCode::AlreadyRunning);
 }
 
 [[noreturn]] void keep(const std::string& file,
@@ -78,24 +69,21 @@ bool is_cut_off(int status, bool is_first) {
     }
     int status = 0;
     if (is_first) {
-      tell(news, agent);
+      (void)tell(news, agent);
     }
     while (agent > 0 && ::waitpid(agent, &status, 0) < 0 && errno == EINTR) {
     }
-    if (is_first) {
-      tell(news, status);
-      ::close(news);
-    }
-    if (agent < 0 || !is_cut_off(status, is_first)) {
+    const bool was_never_ready = is_first && tell(news, status);
+    if (agent < 0 || was_never_ready || found_another(status) || !is_in_charge(file)) {
       break;
     }
     pause = Clock::now() - begun > kPauseMax ? kPauseMin : pause;
     ::poll(nullptr, 0, static_cast<int>(std::chrono::milliseconds(pause).count()));
     pause = std::min(pause * 2, kPauseMax);
     if (!is_in_charge(file)) {
-      ::_exit(0);
+      break;
     }
-    fmt::print(stderr, "weft: the agent was cut off, and is started again\n");
+    fmt::print(stderr, "weft: the agent has ended, and is started again\n");
   }
   if (std::error_code ignored; is_in_charge(file)) {
     fs::remove(file, ignored);
@@ -119,7 +107,7 @@ Result<Keeper> Keeper::start(const std::string& run_dir,
   if (keeper == 0) {
     leave_terminal();
     ::close(ends[0]);
-    keep(file_in(run_dir), ends[1], become_agent);
+    keep(keeper_file_in(run_dir), ends[1], become_agent);
   }
   ::close(ends[1]);
   const int agent = keeper < 0 ? -1 : hear(ends[0]);
@@ -147,7 +135,7 @@ int Keeper::wait_status() const {
 
 void end_keeper(const std::string& control_socket) {
   std::error_code ignored;
-  fs::remove(file_in(fs::path(control_socket).parent_path().string()), ignored);
+  fs::remove(keeper_file_in(fs::path(control_socket).parent_path().string()), ignored);
 }
 
 }  // namespace weft::agent

@@ -1,6 +1,6 @@
-// Who starts a launched agent again when it is cut off, as Docker's `--restart always` did with
-// Weave's container: a process that waits for its end. An agent that ends by itself has been
-// stopped, or would not start the next time either. What outlives a boot is a unit's to start.
+// Who starts a launched agent again when it ends, as Docker's `--restart always` did with Weave's
+// container: a process that waits for that. It does not once the agent is stopped, and not one that
+// never was ready. What is to run after a boot is a unit's to start.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ namespace weft::agent {
 class Keeper {
  public:
   // `become_agent` does not return; `leave_terminal` is the keeper's, too. It goes on as long as
-  // `run_dir`/keeper names it.
+  // the file in `run_dir` names it.
   static Result<Keeper> start(const std::string& run_dir,
                               const std::function<void()>& leave_terminal,
                               const std::function<void()>& become_agent);
@@ -24,7 +24,8 @@ class Keeper {
   ~Keeper();
 
   ::pid_t agent() const { return agent_; }  // The first one.
-  // How that ended, as waitpid() says it. Precondition: it has.
+  // How that ended, as waitpid() says it. Precondition: it has. Who holds this object is told of
+  // the end; once it is gone the agent is started again.
   int wait_status() const;
 
  private:

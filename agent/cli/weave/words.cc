@@ -261,10 +261,12 @@ class Translation {
     if (flag == "host-root") {
       host_root_ = value;
     }
-    // A place that Weave was told with an empty value was not served.
-    const bool is_place = flag == "http-addr" || flag == "status-addr";
+    // A place that Weave was told with an empty value was not served; Go takes one without an
+    // address, too.
+    const bool is_place = flag == "http-addr" || flag == "status-addr" || flag == "metrics-addr";
+    const std::string_view address = is_place && value.starts_with(':') ? "0.0.0.0" : "";
     launch_.words.push_back(
-        fmt::format("--{}={}", flag, is_place && value.empty() ? "off" : value));
+        fmt::format("--{}={}{}", flag, address, is_place && value.empty() ? "off" : value));
   }
 
   Result<Ok> take(const Flag& flag, const std::string& value) {

@@ -257,8 +257,9 @@ TEST(ConnectionLimit, IsThatOfPeersWhereThereIsNone) {
 }
 
 TEST(MetricsAddress, IsOffUnlessGiven) {
-  EXPECT_FALSE(config_of({}).value().metrics_address.has_value());
-  EXPECT_EQ(config_of({"--metrics-addr=127.0.0.1:6782"}).value().metrics_address,
+  EXPECT_TRUE(config_of({}).value().metrics_address.is_off());
+  EXPECT_EQ(config_of({"--metrics-addr=/run/m.sock"}).value().metrics_address.path, "/run/m.sock");
+  EXPECT_EQ(config_of({"--metrics-addr=127.0.0.1:6782"}).value().metrics_address.tcp,
             (Endpoint{Ip::parse("127.0.0.1").value(), 6782}));
 }
 

@@ -77,6 +77,8 @@ TEST_F(WeaveWords, PassEveryFlagOnThatScriptsDependOn) {
       {"--mtu=1400", "--mtu=1400"},
       {"--http-addr=127.0.0.1:7784", "--http-addr=127.0.0.1:7784"},
       {"--status-addr=", "--status-addr=off"},
+      {"--status-addr=:6782", "--status-addr=0.0.0.0:6782"},
+      {"--metrics-addr=", "--metrics-addr=off"},
       {"--metrics-addr=0.0.0.0:6782", "--metrics-addr=0.0.0.0:6782"},
       {"--ipalloc-init=observer", "--ipalloc-init=observer"},
       {"--docker-api=unix:///run/other.sock", "--docker-socket=/run/other.sock"},
