@@ -48,8 +48,9 @@ Cidr first_link(const Cidr& range) {
   return {range.address(), std::max(range.prefix(), kLinkPrefix)};
 }
 
-Result<Ok> check_inside(const Cidr& subnet, const Cidr& range) {
-  if (range.contains(subnet.first()) && range.contains(subnet.last())) {
+// A subnet may be the wider one: what lies outside the range is there for people to give out.
+Result<Ok> check_overlap(const Cidr& subnet, const Cidr& range) {
+  if (subnet.overlaps(range)) {
     return Ok{};
   }
   return Error{Errc::Invalid,
@@ -87,8 +88,8 @@ Result<Ok> set_ranges(const Settings& settings, Config& config) {
     }
     config.default_subnet_v6 = subnets.second.value_or(config.default_subnet_v6);
   }
-  WEFT_TRY(check_inside(config.default_subnet, config.range));
-  return config.range_v6 ? check_inside(config.default_subnet_v6, *config.range_v6)
+  WEFT_TRY(check_overlap(config.default_subnet, config.range));
+  return config.range_v6 ? check_overlap(config.default_subnet_v6, *config.range_v6)
                          : Result<Ok>(Ok{});
 }
 

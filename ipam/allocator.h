@@ -141,7 +141,7 @@ class Allocator {
   struct Options {
     PeerName self;
     Cidr range;           // Host bits zero, at least 4 addresses.
-    Cidr default_subnet;  // Inside or equal to the range.
+    Cidr default_subnet;  // Overlaps the range.
     // Electors for the first ring, ourselves included; quorum = n/2 + 1.
     std::size_t elector_count = 1;
     // Ascending; if there are any, the ring is shared out among them without an election.

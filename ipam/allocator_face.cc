@@ -14,9 +14,9 @@ Result<std::unique_ptr<Allocator>> Allocator::create(Options options,
   (void)WEFT_TRY(check_range(range));
   const Cidr& subnet = options.default_subnet;
   (void)WEFT_TRY(check_subnet("default subnet", subnet));
-  if (!range.contains(subnet.first()) || !range.contains(subnet.last())) {
+  if (!subnet.overlaps(range)) {
     return Error{Errc::Invalid,
-                 fmt::format("default subnet {} (expected a network inside the address range {})",
+                 fmt::format("default subnet {} (expected a network of the address range {})",
                              subnet.to_string(),
                              range.to_string())};
   }

@@ -204,8 +204,13 @@ class DockerProxy::Impl : public std::enable_shared_from_this<Impl> {
     }
     words.push_back(container);
     const Settings settings = WEFT_TRY(settings_of(words));
-    WEFT_TRY(attach_container(settings));
-    return Ok{};
+    const auto attached = attach_container(settings);
+    if (attached.ok()) {
+      return Ok{};
+    }
+    // Who starts it and the engine's event attach it both: it may have ended by the second time.
+    const auto now = running(container);
+    return now.ok() && !now.value() ? Result<Ok>(Ok{}) : Result<Ok>(attached.error());
   }
 
   // As if somebody had typed it on this host.

@@ -79,6 +79,23 @@ for host in h1 h2; do
   weave "$host" reset --force
 done
 
+step "a range that is a part of the default subnet leaves the rest of it to people"
+part=(--ipalloc-range 10.9.0.0/17 --ipalloc-default-subnet 10.9.0.0/16)
+weave h1 launch "${part[@]}" >/dev/null
+weave h2 launch "${part[@]}" h1 >/dev/null
+wait_until 10 "every host reaches every other" all_reachable
+plain h1 one
+plain h2 two
+address=$(weave h1 attach one)
+assert_equal "$(weave h2 attach 10.9.128.1/16 two)" 10.9.128.1 "an address outside the range"
+assert_contains "$(weave h1 ps one)" "$address/16" "ps"
+assert_ping h1 one 10.9.128.1
+on h1 docker run --rm --net weave weft-tools ping -c 1 -W 5 10.9.128.1 >/dev/null
+for host in h1 h2; do
+  remove_containers "$host"
+  weave "$host" reset --force
+done
+
 step "an agent that ends is started again, with the peers it had, until it is stopped"
 is_back() { pid=$(agent_process "$1" 2>/dev/null) && [[ $pid != "$2" ]] && has_peers; }
 has_peers() { [[ $(weave h1 status connections) == *established* && $(weave h1 status targets) == 198.18.0.2 ]]; }

@@ -45,6 +45,9 @@ for ((i = 0; i < 5; i++)); do  # The proxy attaches, and Docker's event does at 
   assert_contains "$out" "10.9.9.9	static.name" "/etc/hosts, of Docker's"
   assert_equal "$(head -n 1 <<<"$out")" "# weft: begin" "/etc/hosts, in front of Docker's address"
 done
+for ((i = 0; i < 10; i++)); do  # One that has ended before it is attached the second time.
+  proxied h1 run --rm weft-tools true
+done
 run h1 --name web weft-tools sleep 1000000
 address=$(overlay_of h1 web)
 assert_contains "$address" "10." "an address of the default subnet"

@@ -309,8 +309,7 @@ constexpr std::array kOptions{
                ValueKind::ListenAt,
                "",
                "serve /metrics there, such as at 127.0.0.1:6782, or at the path of a Unix socket "
-               "(default: "
-               "only on the control socket; of npc 0.0.0.0:6781)",
+               "(default: only on the control socket; of npc 0.0.0.0:6781)",
                kRun | bit(Command::Npc)},
     OptionSpec{
         "http-addr",

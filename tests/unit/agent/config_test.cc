@@ -156,6 +156,10 @@ TEST(Config, HasTheEngineAtASocketThoughItIsReachedOverTcp) {
 }
 
 TEST(Config, RefusesADefaultSubnetOutsideTheRange) {
+  const auto wider =
+      config_of({"--ipalloc-range=10.9.0.0/17", "--ipalloc-default-subnet=10.9.0.0/16"});
+  ASSERT_TRUE(wider.ok());
+  EXPECT_EQ(wider.value().default_subnet.to_string(), "10.9.0.0/16");
   const auto config = config_of({"--ipalloc-default-subnet=10.64.0.0/24"});
 
   ASSERT_FALSE(config.ok());

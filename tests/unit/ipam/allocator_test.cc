@@ -89,6 +89,12 @@ TEST(Allocator, CreateRefusesOptionsThatMakeNoSense) {
       HasSubstr("default subnet 10.33.0.0/24"));
   EXPECT_THAT(error({.self = kA, .range = good, .default_subnet = good, .elector_count = 0}),
               HasSubstr("0 electors"));
+  // The rest of a wider subnet is there for people to give out.
+  const Cidr wider = cidr("10.32.0.0/16");
+  EXPECT_TRUE(
+      Allocator::create(
+          {.self = kA, .range = good, .default_subnet = wider, .elector_count = 1}, {}, Rng(1))
+          .ok());
 }
 
 TEST(Allocator, PersistsBeforeItAnswers) {
