@@ -245,7 +245,7 @@ TEST_F(AgentProcess, RefusesToConnectToNonsense) {
 
   const Outcome refused = host_.weft({"connect", "host:port"});
 
-  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("expected HOST or HOST:PORT"));
   EXPECT_EQ(host_.weft({"status", "targets"}).out, "");
 }
