@@ -1,9 +1,11 @@
 #include "sys/nftables/nftables.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -41,6 +43,9 @@ using nft::table_of;
 // A message has some hundred bytes. The largest transaction puts in place what comes into exposed
 // subnets: a rule for each of 16 subnets and of 32 runs of addresses, in the place of as many.
 constexpr std::size_t kBatchMax = 64 * 1024;
+
+// A question names a family, a table and a chain, whose names have at most 255 octets.
+constexpr std::size_t kRequestMax = 4 * 1024;
 
 // The kernel sends dumps in pieces of at most this size (NLMSG_GOODSIZE, 32 KiB with large pages).
 constexpr std::size_t kReceiveMax = 64 * 1024;
@@ -221,8 +226,8 @@ std::string jump_in(const nftnl_rule* rule) {
 // --- NftTransaction ------------------------------------------------------------------------------
 
 NftTransaction::NftTransaction()
-    : buffer_(2 * kBatchMax),
-      batch_(checked(mnl_nlmsg_batch_start(buffer_.data(), kBatchMax))) {
+    : buffer_(std::make_unique_for_overwrite<char[]>(2 * kBatchMax)),
+      batch_(checked(mnl_nlmsg_batch_start(buffer_.get(), kBatchMax))) {
   nftnl_batch_begin(static_cast<char*>(mnl_nlmsg_batch_current(batch_)), ++sequence_);
   mnl_nlmsg_batch_next(batch_);
 }
@@ -328,7 +333,7 @@ Result<Ok> Nftables::query(nlmsghdr* message,
   if (mnl_socket_sendto(socket_.get(), message, message->nlmsg_len) < 0) {
     return os_error(doing, errno);
   }
-  std::vector<char> buffer(kReceiveMax);
+  alignas(nlmsghdr) std::array<char, kReceiveMax> buffer;  // NOLINT: filled by the kernel.
   int more = MNL_CB_OK;
   while (more > MNL_CB_STOP) {
     const ssize_t size = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
@@ -345,7 +350,7 @@ Result<Ok> Nftables::query(nlmsghdr* message,
 }
 
 Result<std::optional<NftChainState>> Nftables::find_chain(const NftChain& chain) {
-  std::vector<char> buffer(kBatchMax);
+  alignas(nlmsghdr) std::array<char, kRequestMax> buffer{};
   nlmsghdr* const message = nftnl_nlmsg_build_hdr(
       buffer.data(), NFT_MSG_GETCHAIN, number(chain.family), NLM_F_ACK, ++sequence_);
   nftnl_chain_nlmsg_build_payload(message, chain_of(chain).get());
@@ -371,7 +376,7 @@ Result<std::optional<NftChainState>> Nftables::find_chain(const NftChain& chain)
 }
 
 Result<std::vector<NftRuleState>> Nftables::rules(const NftChain& chain) {
-  std::vector<char> buffer(kBatchMax);
+  alignas(nlmsghdr) std::array<char, kRequestMax> buffer{};
   nlmsghdr* const message = nftnl_nlmsg_build_hdr(
       buffer.data(), NFT_MSG_GETRULE, number(chain.family), NLM_F_DUMP, ++sequence_);
   nftnl_rule_nlmsg_build_payload(message, nft::rule_of(chain).get());
@@ -413,7 +418,7 @@ Result<Ok> Nftables::commit(ByteView batch, const std::string& doing) {
   // The kernel worked through the whole batch before send returned. It answers refusals only, and
   // all of them are waiting by now.
   int refusal = 0;
-  std::vector<char> buffer(kReceiveMax);
+  alignas(nlmsghdr) std::array<char, kReceiveMax> buffer;  // NOLINT: filled by the kernel.
   while (true) {
     const ssize_t got = ::recv(file, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && errno == ENOBUFS) {
@@ -436,7 +441,7 @@ Result<Ok> Nftables::commit(ByteView batch, const std::string& doing) {
 }
 
 Result<std::uint32_t> Nftables::generation() {
-  std::vector<char> buffer(kBatchMax);
+  alignas(nlmsghdr) std::array<char, kRequestMax> buffer{};
   nlmsghdr* const message =
       nftnl_nlmsg_build_hdr(buffer.data(), NFT_MSG_GETGEN, NFPROTO_UNSPEC, NLM_F_ACK, ++sequence_);
   const auto on_generation = [](const nlmsghdr* answer, void* out) {

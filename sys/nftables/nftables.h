@@ -104,7 +104,8 @@ class NftTransaction {
   nlmsghdr* begin(std::uint16_t type, NftFamily family, std::uint16_t flags);
   void end();
 
-  std::vector<char> buffer_;
+  // Not cleared: most transactions touch little of it.
+  std::unique_ptr<char[]> buffer_;
   mnl_nlmsg_batch* batch_;
   std::uint32_t sequence_ = 0;
 };
