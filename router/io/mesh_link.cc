@@ -21,6 +21,10 @@ namespace asio = boost::asio;
 constexpr std::size_t kReadSize = 64U << 10U;
 // A slow path's round trip several times over: long enough for our last words to arrive.
 constexpr std::chrono::seconds kGoodbyeMax{2};
+// What is said first waits for so many turns of the loop: whoever is told of a new neighbour has
+// then greeted it, and all of it travels in one segment. From the core to the allocator and back it
+// is four (MeshService, IpamService, Agent).
+constexpr unsigned kFlushTurns = 4;
 
 }  // namespace
 
@@ -121,12 +125,15 @@ void MeshLink::send(Bytes bytes) {
   waiting_bytes_ += bytes.size();
   queue_.push_back(std::move(bytes));
   if (in_flight_.empty() && queue_.size() == 1) {
-    // What the same turn sends after this travels in the same segment.
-    asio::post(executor_, [self = shared_from_this()] { self->flush(); });
+    flush_after(kFlushTurns);
   }
 }
 
-void MeshLink::flush() {
+void MeshLink::flush_after(unsigned turns) {
+  if (turns > 0) {
+    asio::post(executor_, [self = shared_from_this(), turns] { self->flush_after(turns - 1); });
+    return;
+  }
   if (!is_gone() && in_flight_.empty() && !queue_.empty()) {
     write();
   }

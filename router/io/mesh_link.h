@@ -63,7 +63,7 @@ class MeshLink : public std::enable_shared_from_this<MeshLink> {
   void open();
   void wait_readable();
   void on_readable(const ErrorCode& error);
-  void flush();
+  void flush_after(unsigned turns);
   void write();
   void on_written(const ErrorCode& error);
   void shutdown_send();

@@ -147,6 +147,25 @@ TEST_F(MeshLinkTest, CarriesBytesBothWays) {
   EXPECT_EQ(read_to_end(), "to the peer");
 }
 
+// A new neighbour is greeted by modules that hear of it a few turns later.
+TEST_F(MeshLinkTest, WhatIsSetOffBySomethingSaidTravelsWithIt) {
+  Probe probe(context_);
+  join(probe);
+
+  probe.link->send(to_bytes("accept"));
+  std::function<void(int)> greet_in = [&](int turns) {
+    if (turns == 0) {
+      probe.link->send(to_bytes("hi!"));
+    } else {
+      asio::post(context_, [&, turns] { greet_in(turns - 1); });
+    }
+  };
+  asio::post(context_, [&] { greet_in(2); });
+  ASSERT_TRUE(run_until([&] { return peer_.available() > 0; }));
+
+  EXPECT_EQ(peer_.available(), std::string("accepthi!").size());
+}
+
 TEST_F(MeshLinkTest, CloseSendsWhatIsQueuedAndReportsNothing) {
   Probe probe(context_);
   join(probe);
