@@ -57,6 +57,7 @@ void Mesh::Impl::begin(TimePoint now) {
   begun_ = true;
   last_statement_ = last_topology_ = last_trim_ = last_rescue_ = last_up_ = now - hours(1);
   last_reconciliation_ = last_change_ = last_links_change_ = now - hours(1);
+  last_answer_ = last_reconciliation_;
   state_self(now);
   restate_due_ = now + kRestateGrace + seconds(1) * rng_.below(10);
   discovery_due_ = now + kDiscoveryInterval;

@@ -74,8 +74,15 @@ void Mesh::Impl::start_gossip(TimePoint now, Link& link, MeshActions& out) {
 // What it has that we have not, and from now on its news.
 void Mesh::Impl::ask_for_all(TimePoint now, Link& link, MeshActions& out) {
   last_reconciliation_ = now;
+  asked_ = link.hello.name;
   send_message(now, link, Want{.entries = {}, .graft = true}, out);
   send_message(now, link, open_reconciliation(store_), out);
+}
+
+void Mesh::Impl::note_answer(TimePoint now, PeerName from) {
+  if (from == asked_ && last_answer_ < last_reconciliation_) {
+    last_answer_ = now;
+  }
 }
 
 // Two parts of a cluster that starts have met on this link, unless news of the peer came otherwise.
@@ -85,8 +92,11 @@ void Mesh::Impl::meet(TimePoint now, Link& link, MeshActions& out) {
     link.unmet_due = kNever;
     return;
   }
-  if (now - last_reconciliation_ < kMeetDelay) {
-    link.unmet_due = last_reconciliation_ + kMeetDelay;
+  const bool is_answered = last_answer_ >= last_reconciliation_;
+  const TimePoint due =
+      is_answered ? last_answer_ + kMeetDelay : last_reconciliation_ + kMeetPatience;
+  if (now < due) {
+    link.unmet_due = std::min(due, now + kMeetDelay);
     return;
   }
   link.unmet_due = kNever;
@@ -115,6 +125,7 @@ void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, M
   if (link.differs >= limit && now - last_reconciliation_ >= kReconcilePause) {
     link.differs = 0;
     last_reconciliation_ = now;
+    asked_ = link.hello.name;
     ++stats_.reconciliations;
     send_message(now, link, open_reconciliation(store_), out);
   }
@@ -131,6 +142,7 @@ void Mesh::Impl::leave_branch(PeerName peer) {
 }
 
 void Mesh::Impl::on_ranges(TimePoint now, Link& link, const Ranges& ranges, MeshActions& out) {
+  note_answer(now, link.hello.name);
   Difference difference = reconcile(store_, ranges);
   for (const auto& [origin, held] : difference.ahead) {
     broadcast_.owe(now, link.hello.name, origin, held);
@@ -169,6 +181,7 @@ void Mesh::Impl::on_announce(TimePoint now, Link& link, const Announce& announce
 
 void Mesh::Impl::on_delta(TimePoint now, Link& link, const Delta& delta, MeshActions& out) {
   const PeerName from = link.hello.name;
+  note_answer(now, from);
   std::map<PeerName, OriginVersion> before;
   for (const OriginDelta& part : delta.origins) {
     before.try_emplace(part.origin, store_.version(part.origin).value_or(OriginVersion{}));

@@ -164,6 +164,7 @@ class Mesh::Impl {
   bool route(TimePoint now, const Routed& routed, MeshActions& out);
   void start_gossip(TimePoint now, Link& link, MeshActions& out);
   void ask_for_all(TimePoint now, Link& link, MeshActions& out);
+  void note_answer(TimePoint now, PeerName from);
   void meet(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
   void leave_branch(PeerName peer);
@@ -271,6 +272,9 @@ class Mesh::Impl {
   TimePoint last_change_;        // Of the store.
   TimePoint last_links_change_;  // Of any peer's Links record.
   TimePoint last_reconciliation_;
+  // Whom we asked then, and when the first of its answer came.
+  PeerName asked_;
+  TimePoint last_answer_;
   TimePoint last_up_;  // When a connection of ours came into use.
   TimePoint last_trim_;
   TimePoint last_rescue_;

@@ -85,6 +85,9 @@ inline constexpr Duration kReconcilePause = seconds(1);
 // dialled asks; the other end steps in if nothing has come of it.
 inline constexpr Duration kMeetDelay = milliseconds(100);
 inline constexpr Duration kMeetDelayAccepted = milliseconds(250);
+// Where many agents start on few processors the first one asked answers later. To ask another
+// meanwhile would bring the same twice, and make all of them busier.
+inline constexpr Duration kMeetPatience = milliseconds(500);
 // Of whom we first heard less than this ago, and who cannot be reached yet, is starting and not on
 // the other side of a partition: news of it came over somebody with whom it is connected.
 inline constexpr Duration kMissedMin = seconds(1);
