@@ -171,6 +171,7 @@ cni h1 DEL one
 
 step "setup-cni writes a network once, where runtimes look"
 on h1 mkdir -p /etc/cni/net.d
+on h1 rm -f /etc/cni/net.d/10-weft.conflist
 assert_contains "$(on h1 weft setup-cni --cni-plugin-dir "$PLUGINS")" "/etc/cni/net.d/10-weft.conflist is the network, new" "what it did"
 assert_equal "$(on h1 jq -r '.plugins[0].type' /etc/cni/net.d/10-weft.conflist)" weft-net "the network"
 on h1 sh -c 'echo mine >/etc/cni/net.d/10-weft.conflist'

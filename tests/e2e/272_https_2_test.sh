@@ -53,7 +53,7 @@ assert_equal "$(remote dns-add 10.32.99.1 -h far)" "exit 0: " "a name from afar"
 assert_equal "$(remote dns-lookup FAR)" "exit 0: 10.32.99.1" "its address"
 assert_equal "$(remote dns-lookup 10.32.99.1)" "exit 0: far.weft.local." "the name of its address"
 assert_contains "$(remote dns-args)" "--dns-search=weft.local." "what docker run there needs"
-assert_contains "$(remote dns-add web -h far)" "exit 1: weft: \"web\" is no address, and containers are found on their own host" "a container from afar"
+assert_contains "$(remote dns-add web -h far)" "exit 2: weft: \"web\" is no address, and containers are found on their own host" "a container from afar"
 assert_equal "$(remote dns-remove 10.32.99.1)" "exit 0: " "the name is taken back"
 assert_equal "$(remote dns-lookup far)" "exit 0: " "no address"
 exposed=$(remote expose)

@@ -199,7 +199,7 @@ TEST_F(Cluster, ABadPasswordFileChangesNothingAndSaysSo) {
 
   const test::Outcome refused = lan_.host(1).weft({"reload"});
 
-  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("password file is empty"));
   EXPECT_EQ(lan_.established(1), kHosts - 1);
 }
