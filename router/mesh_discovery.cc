@@ -312,7 +312,8 @@ void Mesh::Impl::seek_some(TimePoint now, std::size_t seeking) {
 // Gives up one connection beyond the limit at a time: a graph thins out slowly enough to see the
 // effect of each step.
 void Mesh::Impl::trim(TimePoint now, MeshActions& out) {
-  if (now - last_trim_ < kDiscoveryInterval || now - last_up_ < kTrimQuiet) {
+  const Duration quiet = members() < kLarge ? kTrimQuiet : Duration();
+  if (now - last_trim_ < kDiscoveryInterval || now - last_up_ < quiet) {
     return;
   }
   std::vector<Views::Link> links;

@@ -49,9 +49,9 @@ inline constexpr std::size_t kWarningsMax = 16;
 inline constexpr std::size_t kObservedMax = 4;
 // Our Links record follows our connections after this delay if others wait for it (a peer that can
 // be reached over us only, a loss), else after the second: a joining peer makes many links, and so
-// do those it joins, but one after the other. The first is short enough for a newcomer's links to
-// travel with its Peer record, as one part of one frame, everywhere.
-inline constexpr Duration kStatementDelay = milliseconds(10);
+// do those it joins, but one after the other. Shorter, a thousand peers that start at once state so
+// much that they settle in twice the time.
+inline constexpr Duration kStatementDelay = milliseconds(50);
 inline constexpr Duration kStatementDelayCalm = seconds(4);
 // A peer that many join over would state something every few milliseconds; in a large cluster each
 // statement goes to many. On a starved host everything takes longer, so there is less worth
@@ -106,7 +106,8 @@ inline constexpr Duration kForgetAfter = hours(24);
 inline constexpr Duration kDismissalMax = std::chrono::minutes(1);
 inline constexpr Duration kDiscoveryInterval = seconds(1);
 // Connections beyond the limit are given up when the last one is this old: in the middle of a start
-// their ends would at once look for others, and those that are branches would be missed.
+// their ends would at once look for others, and those that are branches would be missed. A large
+// cluster's start has no quiet moment.
 inline constexpr Duration kTrimQuiet = milliseconds(500);
 // After news that may change whom to look for: at once while we have no connection, and where a
 // full mesh is the aim; else what is known gets better with a little patience.

@@ -115,6 +115,7 @@ TEST_F(MeshScale, AThousandPeersStartAtOnceSettleAndStayCheap) {
             << static_cast<double>(sum.parts_in) / peers << " parts received, "
             << static_cast<double>(sum.parts_news) / peers << " of them news\n";
   EXPECT_TRUE(settled);
+  EXPECT_LE(settle, seconds(cluster.size() > 1000 ? 30 : 10));
 
   cluster.world().run_until(TimePoint() + seconds(30));
   const double before = bytes_per_peer(cluster);
