@@ -338,9 +338,9 @@ int stop(Words words) {
                "WARNING: DOCKER_HOST is the weave proxy, which stops now; "
                "eval $(weave env --restore) first\n");
   }
+  end_keeper(control_socket_in(control_settings().text("run-dir")));
   remove_docker_network();
   if (is_agent_missing()) {
-    end_keeper(control_socket_in(control_settings().text("run-dir")));
     fmt::print(stderr, "Weave is not running (ignore on Kubernetes).\n");
     return 0;
   }
