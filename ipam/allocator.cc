@@ -540,8 +540,14 @@ AllocatorStatus Allocator::Impl::status() const {
   }
   if (is_suspended_) {
     status.state = Suspended;
-    status.detail =
-        fmt::format("no majority of the council hears this peer: {}", names(status.council));
+    const auto witness =
+        ring_->charter().has_seat(options_.self) ? missing_witness() : std::nullopt;
+    status.detail = witness ? fmt::format(
+                        "peer {0} was lost while the two of us made a decree: start it, or run "
+                        "`weft rmpeer {0}` if it is gone for good",
+                        witness->to_string())
+                            : fmt::format("no majority of the council hears this peer: {}",
+                                          names(status.council));
   } else if (!waiting_.empty()) {
     status.state = WaitingForSpace;
     status.detail = all_reachable ? "no peer has given any space yet"

@@ -39,9 +39,6 @@ constexpr Duration kUnheardMax = seconds(2);
 // Renewals that somebody waits for, in vain so far.
 constexpr Duration kUnheardRetry = seconds(1);
 
-// A promise given to a proposer that went away seals us; after this long we finish its work.
-constexpr Duration kSealedMax = seconds(4);
-
 // A window that is used up within this time doubles, up to what a burst of a whole host takes.
 constexpr Duration kWindowFast = seconds(2);
 constexpr std::uint64_t kWindowMax = 16'384;
@@ -78,6 +75,7 @@ void Allocator::Impl::take_seat(TimePoint now, Voter::Memory memory) {
   voter_.emplace();
   voter_->begin(now, ring_->charter(), std::move(memory), reachable_);
   voter_->on_reachable(options_.self);
+  sealed_since_ = voter_->is_sealed() ? now : kNever;
 }
 
 void Allocator::Impl::append_decree(Knowledge knowledge, StoreBatch& batch) const {
@@ -498,7 +496,7 @@ void Allocator::Impl::ask_council(TimePoint now, const Question& question, Alloc
 // Whether the council should make a decree, as far as this member can tell.
 bool Allocator::Impl::is_decree_due(TimePoint now) const {
   const Charter& charter = ring_->charter();
-  std::vector<PeerName> living = voter_->living(now);
+  std::vector<PeerName> living = voter_->living();
   if (std::find(living.begin(), living.end(), options_.self) == living.end()) {
     living.push_back(options_.self);
   }
@@ -546,6 +544,7 @@ void Allocator::Impl::consider_decree(TimePoint now, AllocatorActions& out) {
   }
   if (!voter_ || proposal_.is_open() || !is_decree_due(now)) {
     decree_due_ = kNever;
+    unseal_alone(now, out);
     return;
   }
   if (decree_due_ == kNever) {

@@ -167,9 +167,10 @@ class Allocator::Impl {
   Promise own_promise(TimePoint now) const;
   void consider_decree(TimePoint now, AllocatorActions& out);
   void propose(TimePoint now, Proposal::Aim aim, AllocatorActions& out);
+  void unseal_alone(TimePoint now, AllocatorActions& out);
   void forget_all(AllocatorActions& out);
   void pursue_removal(TimePoint now, AllocatorActions& out);
-  // The peer of a council of two without whom nothing can be given to us, if it is missing.
+  // The peer of a council of two without whom we cannot go on, if it is missing.
   std::optional<PeerName> missing_witness() const;
   void on_council_deadline(TimePoint now, AllocatorActions& out);
   TimePoint next_council_deadline() const;

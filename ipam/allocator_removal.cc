@@ -57,14 +57,14 @@ void Allocator::Impl::remove_peer(TimePoint now,
                                   RequestId id,
                                   PeerName peer,
                                   AllocatorActions& out) {
-  if (!ring_ || peer == options_.self || !has_part(peer)) {
-    out.emplace_back(PeerRemoved{id, std::uint64_t{0}});
-    return;
-  }
-  if (reachable_.contains(peer)) {
+  if (reachable_.contains(peer)) {  // If it has no part yet, it is about to get one.
     out.emplace_back(PeerRemoved{
         id,
         Error{Errc::Conflict, fmt::format("peer {} is alive: stop it first", peer.to_string())}});
+    return;
+  }
+  if (!ring_ || peer == options_.self || !has_part(peer)) {
+    out.emplace_back(PeerRemoved{id, std::uint64_t{0}});
     return;
   }
   if (removal_) {
@@ -242,13 +242,27 @@ bool Allocator::Impl::is_forfeiture_due(TimePoint now) const {
   return forfeit_retry_ <= now && !forfeited(now - kSilenceMax).empty();
 }
 
+// Of a council of two each goes on alone: whoever asked for our promise, or was asked with us, is
+// gone, and no value can have been chosen, nor ever be, without us.
+void Allocator::Impl::unseal_alone(TimePoint now, AllocatorActions& out) {
+  const std::size_t size = ring_->charter().council.size();
+  if (!voter_ || proposal_.is_open() || decree_quorum(size) < size
+      || now - sealed_since_ <= kSealedMax || !voter_->retract()) {
+    return;
+  }
+  sealed_since_ = kNever;
+  persist({vote_row(ring_->charter().number, voter_->memory())}, out);
+  renew(now, out);
+}
+
 std::optional<PeerName> Allocator::Impl::missing_witness() const {
   const std::vector<PeerName>& council = ring_->charter().council;
-  if (council.size() != 2 || ring_->charter().has_seat(options_.self)) {
+  const bool goes_on = ring_->charter().has_seat(options_.self) && !(voter_ && voter_->is_sealed());
+  if (council.size() != 2 || goes_on) {
     return std::nullopt;
   }
   for (const PeerName& member : council) {
-    if (!reachable_.contains(member)) {
+    if (member != options_.self && !reachable_.contains(member)) {
       return member;
     }
   }

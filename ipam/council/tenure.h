@@ -28,6 +28,8 @@ inline constexpr Duration kRenewIdle = std::chrono::seconds(60);
 // monotonic clocks that drift apart by far more than hardware does.
 inline constexpr Duration kTenureMax = std::chrono::seconds(8);
 static_assert(kTenureMax < kSilenceMax);
+// A promise given to a proposer that went away seals us; after this long we finish its work.
+inline constexpr Duration kSealedMax = std::chrono::seconds(4);
 
 class Tenure {
  public:

@@ -65,6 +65,14 @@ bool Voter::on_accept(const Accept& accept) {
   return true;
 }
 
+bool Voter::retract() {
+  if (!is_sealed() || memory_.accepted || memory_.promised.round >= kRoundMax) {
+    return false;
+  }
+  memory_.promised = Ballot{.round = memory_.promised.round + 1, .proposer = {}};
+  return true;
+}
+
 Promise Voter::promise(TimePoint now, std::uint64_t decree, const Ring& ring) const {
   Promise promise{.decree = decree,
                   .ballot = memory_.promised,
@@ -88,16 +96,13 @@ Promise::Word::Life Voter::life_of(TimePoint now, PeerName peer) const {
   const TimePoint since = heard != heard_.end() ? heard->second
                           : lost != lost_.end() ? lost->second
                                                 : began_;
-  if (now - since > kSilenceMax) {
-    return Silent;
-  }
-  return heard == heard_.end() ? Unknown : Heard;
+  return now - since > kSilenceMax ? Silent : Unknown;
 }
 
-std::vector<PeerName> Voter::living(TimePoint now) const {
+std::vector<PeerName> Voter::living() const {
   std::vector<PeerName> living;
   for (const auto& [peer, when] : heard_) {
-    if (reachable_.contains(peer) || now - when <= kSilenceMax) {
+    if (reachable_.contains(peer)) {
       living.push_back(peer);
     }
   }

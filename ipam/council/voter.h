@@ -37,7 +37,8 @@ class Voter {
   void on_reachable(PeerName peer) { reachable_.insert(peer); }
   void on_unreachable(TimePoint now, PeerName peer);
 
-  bool is_sealed() const { return memory_.promised.round > 0; }
+  // A ballot of nobody is a promise taken back.
+  bool is_sealed() const { return memory_.promised.proposer != PeerName(); }
 
   // What this member has of the peer after hearing it; nothing if it may not acknowledge. True if
   // the registration is to be persisted.
@@ -53,14 +54,18 @@ class Voter {
   // True if the ballot is promised; then the memory is to be persisted.
   bool on_prepare(TimePoint now, const Prepare& prepare);
   bool on_accept(const Accept& accept);
+  // Takes the promise back: the ballot, and every lower one, is refused from here on. Only for
+  // whom no decree can do without (of two, or alone); false if there is none to take back, or a
+  // value has been accepted under it. Then the memory is to be persisted.
+  bool retract();
   Promise promise(TimePoint now, std::uint64_t decree, const Ring& ring) const;
 
   Promise::Word::Life life_of(TimePoint now, PeerName peer) const;
   bool is_silent(TimePoint now, PeerName peer) const {
     return life_of(now, peer) == Promise::Word::Life::Silent;
   }
-  // Heard within the silence time, or heard before and reachable.
-  std::vector<PeerName> living(TimePoint now) const;
+  // Heard before, and reachable now: who has just died is given no seat.
+  std::vector<PeerName> living() const;
   // Whether nobody but the mesh can change who is silent: all who have something to lose, and all
   // of the council, are reachable or silent already.
   bool is_calm(TimePoint now, PeerName self, const Charter& charter) const;

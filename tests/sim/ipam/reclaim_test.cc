@@ -398,6 +398,90 @@ TEST_P(ReclaimScenario, WhoReturnsWhileItIsRemovedHandsOutAgain) {
   }
 }
 
+// It may be about to get a seat when it dies, and is removed before it has one.
+TEST_P(ReclaimScenario, WhoIsRemovedRightAfterItJoinedHoldsNobodyUp) {
+  for (int life_ms = 100; life_ms < 4000; life_ms += 300) {
+    World world(GetParam());
+    Cluster cluster(world,
+                    {.nodes = 4, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
+    cluster.crash(1);
+    cluster.crash(2);
+    world.run_for(seconds(1));
+    cluster.allocate(0, "a");
+    world.run_for(seconds(10));
+    cluster.leave(3);
+    world.run_for(seconds(2));
+    cluster.crash(3);
+    cluster.start(1);
+    world.run_for(milliseconds(life_ms));
+    cluster.crash(1);
+    world.run_for(milliseconds(200 + life_ms));
+    cluster.remove_peer(0, 1);
+    world.run_for(milliseconds(life_ms));
+    cluster.start(2);
+    cluster.allocate(2, "c");
+    world.run_for(seconds(20));
+
+    EXPECT_EQ(cluster.unanswered_count(), 0U) << "removed after " << life_ms << " ms";
+  }
+}
+
+// What they promised is on their disks, who asked them for it is forgotten.
+TEST_P(ReclaimScenario, ACouncilThatIsRestartedInTheMiddleOfADecreeMakesIt) {
+  for (int into_ms = 0; into_ms < 2'500; into_ms += 20) {
+    World world(GetParam());
+    Cluster cluster(world,
+                    {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 3, .replay = replay()});
+    world.run_for(seconds(1));
+    cluster.everyone_allocates(2);
+    world.run_for(seconds(5));
+    cluster.crash(2);
+    world.run_for(seconds(10) + milliseconds(into_ms));
+    cluster.crash(0);
+    cluster.crash(1);
+    world.run_for(seconds(1));
+    cluster.start(0);
+    cluster.start(1);
+    world.run_for(seconds(20));
+    cluster.allocate(0, "late");
+    cluster.allocate(1, "late");
+    world.run_for(seconds(10));
+
+    EXPECT_EQ(cluster.unanswered_count(), 0U) << "restarted " << into_ms << " ms after the silence";
+  }
+}
+
+// The decree that was to give a third host a seat needs them both, and one dies before it has
+// promised.
+TEST_P(ReclaimScenario, OneOfTwoGoesOnWhenTheOtherDiesInTheMiddleOfADecree) {
+  for (int into_ms = 0; into_ms < 2'500; into_ms += 20) {
+    World world(GetParam());
+    Cluster cluster(world,
+                    {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
+    cluster.crash(2);
+    world.run_for(seconds(1));
+    cluster.allocate(0, "a");
+    cluster.allocate(1, "b");
+    world.run_for(seconds(10));
+    cluster.start(2);
+    world.run_for(milliseconds(into_ms));
+    cluster.crash(1);
+    world.run_for(seconds(20));
+    for (int i = 0; i < 60; ++i) {
+      cluster.allocate(0, fmt::format("more{}", i));
+    }
+    world.run_for(seconds(10));
+
+    // But if it has accepted a value: then the other may know it as chosen.
+    const std::string detail = cluster.allocator(0).status().detail;
+    EXPECT_TRUE(cluster.unanswered_count() == 0 || detail.find("rmpeer") != std::string::npos)
+        << "died " << into_ms << " ms after the third came";
+    cluster.remove_peer(0, 1);
+    world.run_for(seconds(10));
+    EXPECT_EQ(cluster.unanswered_count(), 0U) << "died " << into_ms << " ms after the third came";
+  }
+}
+
 // It has a seat and nothing else: the last of three, and of these two alone cannot decide.
 TEST_P(ReclaimScenario, WhoHasASeatAloneIsRemovedFromTheCouncil) {
   World world(GetParam());

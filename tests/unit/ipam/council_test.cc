@@ -139,7 +139,7 @@ TEST_F(Seat, CallsNobodySilentThatTheMeshReaches) {
 
   voter.on_unreachable(kStart + seconds(3'600), kB);
 
-  EXPECT_EQ(voter.life_of(kStart + seconds(3'600) + kSilenceMax, kB), Life::Heard);
+  EXPECT_EQ(voter.life_of(kStart + seconds(3'600) + kSilenceMax, kB), Life::Unknown);
   EXPECT_EQ(voter.life_of(kStart + seconds(3'601) + kSilenceMax, kB), Life::Silent);
 }
 
@@ -149,6 +149,27 @@ TEST_F(Seat, IsCalmWhileAllAreReachableOrHaveNothingToLose) {
   EXPECT_TRUE(voter.is_calm(kStart, kA, ring.charter()));
   voter.on_unreachable(kStart, kC);
   EXPECT_FALSE(voter.is_calm(kStart + seconds(60), kA, ring.charter())) << "it has cold space";
+}
+
+TEST_F(Seat, RefusesTheBallotWhosePromiseItTookBackAndEveryLowerOne) {
+  ASSERT_TRUE(voter.on_prepare(kStart, {.decree = 0, .ballot = {3, kC}, .removed = {}}));
+
+  EXPECT_TRUE(voter.retract());
+
+  EXPECT_FALSE(voter.is_sealed());
+  EXPECT_TRUE(voter.on_register(kStart, kB, 2, IntervalSet()));
+  EXPECT_FALSE(voter.on_accept({.decree = 0, .ballot = {3, kC}, .value = ring}));
+  EXPECT_FALSE(voter.on_prepare(kStart, {.decree = 0, .ballot = {3, kC}, .removed = {}}));
+  EXPECT_TRUE(voter.on_prepare(kStart, {.decree = 0, .ballot = {4, kA}, .removed = {}}));
+}
+
+TEST_F(Seat, TakesNoPromiseBackOnceItHasAcceptedAValue) {
+  ASSERT_TRUE(voter.on_prepare(kStart, {.decree = 0, .ballot = {3, kC}, .removed = {}}));
+  ASSERT_TRUE(voter.on_accept({.decree = 0, .ballot = {3, kC}, .value = ring}));
+
+  EXPECT_FALSE(voter.retract());
+
+  EXPECT_TRUE(voter.is_sealed());
 }
 
 TEST_F(Seat, AcknowledgesNothingOnceItHasPromised) {
