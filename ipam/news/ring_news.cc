@@ -9,9 +9,13 @@ namespace weft::ipam {
 namespace {
 
 // A part states where each entry ends, and a whole ring its seeds: with more than half of the
-// entries a part is hardly the smaller one, and the whole cannot fail to fit.
-bool is_small(const std::set<Uint128>& tokens, const Ring& ring) {
-  return tokens.size() <= ring.entries().size() / 2;
+// entries a part is hardly the smaller one, and the whole cannot fail to fit. What is not in the
+// ring any more, as another has replaced it, no part can state.
+bool is_statable(const std::set<Uint128>& tokens, const Ring& ring) {
+  return tokens.size() <= ring.entries().size() / 2
+         && std::all_of(tokens.begin(), tokens.end(), [&ring](Uint128 token) {
+              return ring.entries().contains(token);
+            });
 }
 
 }  // namespace
@@ -62,7 +66,7 @@ std::vector<RingNews::Message> RingNews::take(const Ring& ring) {
     return *whole;
   };
   const auto state = [&](const std::set<Uint128>& tokens) {
-    return is_small(tokens, ring) ? encode(ring.part(tokens)) : all_of_it();
+    return is_statable(tokens, ring) ? encode(ring.part(tokens)) : all_of_it();
   };
   std::vector<Message> said;
   if (has_news()) {

@@ -80,6 +80,18 @@ TEST(RingPart, OfAnotherSharingOrDecreeOrOutsideTheRangeIsRefused) {
   EXPECT_EQ(ring, ring_of({kA, kB}));
 }
 
+// Such a part would be empty, which nobody takes.
+TEST(RingNews, TellsAllToWhomItOwesAnEntryThatTheRingHasLostSince) {
+  const Ring ring = ring_of({kA, kB});
+  RingNews news;
+  news.owe(kC, {address("10.32.0.77")});
+
+  const auto said = news.take(ring);
+
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_EQ(said[0].payload, encode(ring));
+}
+
 TEST(RingPart, ThatIsOlderTellsWhatItsSenderLacks) {
   Ring ours = ring_of({kA, kB});
   const Ring::Part theirs = ours.part({address("10.32.0.0"), address("10.32.0.128")});
