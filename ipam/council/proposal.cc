@@ -39,6 +39,21 @@ std::map<PeerName, Testimony> hear_out(const std::map<PeerName, Promise>& promis
   return heard;
 }
 
+// The value that may have been chosen before: the one accepted under the highest ballot; null if
+// there is none. Where it takes all of them, none has been while one has accepted nothing.
+const Ring* settled_value(const std::map<PeerName, Promise>& promises, bool takes_all) {
+  const std::pair<Ballot, Ring>* highest = nullptr;
+  for (const auto& [voice, given] : promises) {
+    if (takes_all && !given.accepted) {
+      return nullptr;
+    }
+    if (given.accepted && (highest == nullptr || highest->first < given.accepted->first)) {
+      highest = &*given.accepted;
+    }
+  }
+  return highest != nullptr ? &highest->second : nullptr;
+}
+
 void move(Ring& ring, PeerName from, PeerName heir, const IntervalSet& space) {
   const IntervalSet owned = ring.owned_by(from);
   for (const Span& part : space.spans()) {
@@ -79,14 +94,10 @@ std::optional<Accept> Proposal::on_promise(PeerName member, const Promise& promi
   if (attempt_->promises.size() < attempt_->quorum) {
     return std::nullopt;
   }
-  const std::pair<Ballot, Ring>* highest = nullptr;
-  for (const auto& [voice, given] : attempt_->promises) {
-    if (given.accepted && (highest == nullptr || highest->first < given.accepted->first)) {
-      highest = &*given.accepted;
-    }
-  }
-  auto value = highest != nullptr
-                   ? Result<Ring>(highest->second)
+  const Ring* const settled =
+      settled_value(attempt_->promises, attempt_->quorum == attempt_->voices.size());
+  auto value = settled != nullptr
+                   ? Result<Ring>(*settled)
                    : make_decree(attempt_->promises, attempt_->ballot, attempt_->aim);
   if (!value.ok()) {
     stop();

@@ -54,9 +54,10 @@ class Voter {
   // True if the ballot is promised; then the memory is to be persisted.
   bool on_prepare(TimePoint now, const Prepare& prepare);
   bool on_accept(const Accept& accept);
-  // Takes the promise back: the ballot, and every lower one, is refused from here on. Only for
-  // whom no decree can do without (of two, or alone); false if there is none to take back, or a
-  // value has been accepted under it. Then the memory is to be persisted.
+  // Takes the promise back: the ballot, and every lower one, is refused from here on. Only for whom
+  // no decree can do without (of two, or alone): what others accepted under it was not chosen then,
+  // and no proposer takes it up. False if there is none to take back, or a value was accepted here;
+  // else the memory is to be persisted.
   bool retract();
   Promise promise(TimePoint now, std::uint64_t decree, const Ring& ring) const;
 

@@ -209,6 +209,11 @@ void Cluster::crash(NodeId node) {
   announce_about(node);
 }
 
+void Cluster::lose_store(NodeId node) {
+  WEFT_ASSERT(!is_up(node));
+  nodes_[node].store.clear();
+}
+
 void Cluster::crash_at_action(std::uint64_t index, Duration downtime) {
   crash_action_ = actions_performed_ + index;
   downtime_ = downtime;

@@ -72,6 +72,7 @@ class Cluster {
   // What happens to them.
   void start(NodeId node);
   void crash(NodeId node);
+  void lose_store(NodeId node);  // Of a node that is down: it starts as a new one.
   // The node that performs the n-th action from now (0 is the next) loses that action, all later
   // ones and its memory, and starts again after `downtime`.
   void crash_at_action(std::uint64_t index, Duration downtime);

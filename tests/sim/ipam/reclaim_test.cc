@@ -428,7 +428,7 @@ TEST_P(ReclaimScenario, WhoIsRemovedRightAfterItJoinedHoldsNobodyUp) {
 
 // What they promised is on their disks, who asked them for it is forgotten.
 TEST_P(ReclaimScenario, ACouncilThatIsRestartedInTheMiddleOfADecreeMakesIt) {
-  for (int into_ms = 0; into_ms < 2'500; into_ms += 20) {
+  for (int into_ms = 0; into_ms < 2'500; into_ms += 50) {
     World world(GetParam());
     Cluster cluster(world,
                     {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 3, .replay = replay()});
@@ -454,7 +454,7 @@ TEST_P(ReclaimScenario, ACouncilThatIsRestartedInTheMiddleOfADecreeMakesIt) {
 // The decree that was to give a third host a seat needs them both, and one dies before it has
 // promised.
 TEST_P(ReclaimScenario, OneOfTwoGoesOnWhenTheOtherDiesInTheMiddleOfADecree) {
-  for (int into_ms = 0; into_ms < 2'500; into_ms += 20) {
+  for (int into_ms = 0; into_ms < 2'500; into_ms += 50) {
     World world(GetParam());
     Cluster cluster(world,
                     {.nodes = 3, .range = "10.32.0.0/24", .elector_count = 2, .replay = replay()});
