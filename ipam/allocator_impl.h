@@ -263,7 +263,7 @@ class Allocator::Impl {
   Proposal proposal_;
   std::optional<Removal> removal_;
   std::optional<Leaving> leaving_;
-  TimePoint reserved_until_ = kNever;  // What a removed peer owned is for who claims it.
+  TimePoint reserved_until_ = kNever;  // What reserve_inherited() says is for who claims it.
   std::uint64_t window_ = 0;           // Free addresses made ready at once.
   TimePoint warmed_{};
   TimePoint renew_due_ = kNever;
@@ -283,6 +283,7 @@ class Allocator::Impl {
   std::map<PeerName, TimePoint> missing_;  // Since when; all others since began_.
   TimePoint began_ = kNever;
   TimePoint forfeit_retry_ = TimePoint::min();
+  IntervalSet given_;                               // To others since the decree in force.
   std::map<PeerName, std::uint64_t> last_granted_;  // Request ids, to recognise repetitions.
 
   RingNews news_;  // Once there is a ring. Before, of the election:

@@ -454,6 +454,7 @@ void Allocator::Impl::donate(
   }
   space_.remove(block);
   tenure_.drop(block);
+  given_.add(block);
   std::set<Uint128> changed(granted->begin(), granted->end());
   restate_free_counts(changed);
   ++stats_.granted_count;

@@ -188,17 +188,21 @@ void Allocator::Impl::pursue_removal(TimePoint now, AllocatorActions& out) {
   }
 }
 
-// Until then only who asks for one of these addresses gets it.
+// Until then only who asks for one of these addresses gets it: what a removed peer had, and what we
+// gave away without the decree having heard of it. Whoever lives with such an address asks again.
 void Allocator::Impl::reserve_inherited(TimePoint now, const std::vector<Span>& gained) {
-  if (!removal_ || removal_->heir != options_.self || gained.empty()) {
-    return;
-  }
+  const bool inherits = removal_ && removal_->heir == options_.self;
+  const IntervalSet given_in_vain = std::exchange(given_, {});
   IntervalSet reserved = space_.reserved();
   for (const Span& span : gained) {
-    reserved.add(span);
+    for (const Span& part : inherits ? std::vector{span} : given_in_vain.spans_in(span)) {
+      reserved.add(part);
+    }
   }
-  space_.reserve(std::move(reserved));
-  reserved_until_ = now + kClaimBackMax;
+  if (reserved != space_.reserved()) {
+    space_.reserve(std::move(reserved));
+    reserved_until_ = now + kClaimBackMax;
+  }
 }
 
 // Whom we have missed for as long as the operator said that anybody may be missed, and who owns
@@ -310,6 +314,7 @@ void Allocator::Impl::give_up_ring(TimePoint now,
   std::vector<Span> gained;
   (void)replace_ring(theirs, gained);  // A ring of other seeds is never refused.
   last_granted_.clear();
+  given_ = {};
   batch.push_back(meta_row(options_.self, options_.range, ring_->seeds()));
   for (const auto& [token, entry] : ring_->entries()) {
     batch.push_back(ring_row(token, entry));

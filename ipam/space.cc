@@ -114,7 +114,7 @@ std::optional<Span> Space::donatable(const Want& want) const {
 
 IntervalSet Space::authority() const {
   IntervalSet all(owned_.minus(free_));
-  for (const Span& span : ready_.spans()) {
+  for (const Span& span : ready_.minus(reserved_)) {
     all.add(span);
   }
   return all;

@@ -67,7 +67,7 @@ class Space {
   Uint128 used_count() const { return owned_.size() - free_.size(); }
   const IntervalSet& owned() const { return owned_; }
   const IntervalSet& free() const { return free_; }
-  IntervalSet authority() const;  // Ready or used.
+  IntervalSet authority() const;  // Ready and not reserved, or used.
 
   void check_invariants() const;
 

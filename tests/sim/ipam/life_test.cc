@@ -207,6 +207,8 @@ class Life {
 class LifeScenario : public testing::TestWithParam<std::uint64_t> {};
 
 INSTANTIATE_TEST_SUITE_P(Seeds, LifeScenario, testing::ValuesIn(seeds(40)));
+// In which a removal that was given up took place after all, once its victim had come back.
+INSTANTIATE_TEST_SUITE_P(LateRemoval, LifeScenario, testing::Values(552));
 
 TEST_P(LifeScenario, WhoeverAsksIsAnsweredOnceAllIsWell) {
   for (const NodeId node_count : {2U, 3U, 4U, 5U, 7U}) {
