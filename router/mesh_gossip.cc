@@ -133,8 +133,8 @@ void Mesh::Impl::compare_hashes(TimePoint now, Link& link, std::uint32_t hash, M
 
 // News no longer travels between us and `peer`; what was under way may be lost, so whatever else
 // the next heartbeats say differs is looked into at once.
-void Mesh::Impl::leave_branch(PeerName peer) {
-  if (broadcast_.remove(peer)) {
+void Mesh::Impl::leave_branch(TimePoint now, PeerName peer) {
+  if (broadcast_.remove(now, peer)) {
     for (const auto& [other, id] : up_) {
       links_.at(id).differs = kDiffersMax;
     }

@@ -167,7 +167,7 @@ class Mesh::Impl {
   void note_answer(TimePoint now, PeerName from);
   void meet(TimePoint now, Link& link, MeshActions& out);
   void compare_hashes(TimePoint now, Link& link, std::uint32_t hash, MeshActions& out);
-  void leave_branch(PeerName peer);
+  void leave_branch(TimePoint now, PeerName peer);
   void own_news(TimePoint now, OriginVersion before);
   void push(TimePoint now, const Broadcast::Push& push, MeshActions& out);
   void perform(TimePoint now, const Broadcast::Step& step, MeshActions& out);

@@ -452,7 +452,7 @@ void Mesh::Impl::drop(TimePoint now, LinkId id, const std::string& reason, MeshA
     ++stats_.handshakes.terminated;
     report(out, Level::Info, "connection lost", describe(peer), reason);
     out.push_back(NeighbourDown{peer});
-    leave_branch(peer);
+    leave_branch(now, peer);
     update_topology_soon(now);
     state_links_soon(now, kStatementDelay);
     topology_due_ = up_.empty() ? now : topology_due_;

@@ -80,7 +80,7 @@ void Mesh::Impl::fall_silent(TimePoint now, Link& link, MeshActions& out) {
       describe(peer),
       fmt::format("not heard for {:.1f} s", static_cast<double>((now - link.heard).count()) / 1e9));
   accuse(now, peer);
-  leave_branch(peer);
+  leave_branch(now, peer);
   state_links_soon(now, kStatementDelay);
   update_topology_soon(now);
   discover_soon(now);

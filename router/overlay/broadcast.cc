@@ -12,15 +12,22 @@ void Broadcast::add(PeerName neighbour, Role role) {
   fresh.feeds = role == Role::Eager;
 }
 
-bool Broadcast::remove(PeerName neighbour) {
+bool Broadcast::remove(TimePoint now, PeerName neighbour) {
   const auto at = neighbours_.find(neighbour);
   if (at == neighbours_.end()) {
     return false;
   }
   const bool was_branch = at->second.role == Role::Eager || at->second.feeds;
   neighbours_.erase(at);
+  // Else nobody would hear of us. While newcomers come in, branches are computed anew all the time.
+  const bool is_cut_off =
+      now >= calm_after_
+      && std::none_of(neighbours_.begin(), neighbours_.end(), [](const auto& entry) {
+           return entry.second.role == Role::Eager;
+         });
   if (was_branch) {
     for (auto& [peer, other] : neighbours_) {
+      other.role = is_cut_off ? Role::Eager : other.role;
       if (!other.feeds) {
         other.feeds = true;
         other.graft_due = true;

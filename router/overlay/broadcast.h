@@ -102,7 +102,7 @@ class Broadcast {
 
   void add(PeerName neighbour, Role role);
   // True if news travelled over it: something may have been lost.
-  bool remove(PeerName neighbour);
+  bool remove(TimePoint now, PeerName neighbour);
   // Both ends know, and nothing needs to be said.
   void set_role(TimePoint now, PeerName neighbour, Role role);
 

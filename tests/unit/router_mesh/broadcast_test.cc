@@ -170,10 +170,22 @@ TEST_F(BroadcastTest, ABrokenBranchMakesTheOthersEager) {
   broadcast_.add(kBob, Role::Eager);
   broadcast_.add(kCarol, Role::Lazy);
 
-  broadcast_.remove(kBob);
+  broadcast_.remove(kStart, kBob);
 
   EXPECT_TRUE(broadcast_.is_branch(kCarol));
   EXPECT_THAT(only<Broadcast::Graft>(run(kStart)), SizeIs(1));
+}
+
+TEST_F(BroadcastTest, WhoLosesItsOnlyWayToTheOthersPushesOnAllThatAreLeft) {
+  broadcast_.add(kBob, Role::Eager);
+  broadcast_.add(kCarol, Role::Lazy);
+  broadcast_.remove(kStart, kBob);
+
+  broadcast_.on_news(kStart, kOrigin, {Incarnation(1), 4}, std::nullopt);
+
+  const auto pushes = only<Broadcast::Push>(run(kStart));
+  ASSERT_THAT(pushes, SizeIs(1));
+  EXPECT_EQ(pushes[0].to, kCarol);
 }
 
 TEST_F(BroadcastTest, ANeighbourThatDoesNotConfirmGetsNothingMoreAndIsCounted) {
