@@ -356,6 +356,35 @@ Node host_node(const HostReport& host) {
   return node;
 }
 
+std::vector<Parent> parents_of(const HostReport& host, const ContainerFacts& container) {
+  std::vector<Parent> parents;
+  if (!container.image.empty()) {
+    const std::string name = image_name(container.image);
+    parents.push_back({image_id(name), name, "containers-by-image"});
+  }
+  if (auto service = service_of(container)) {
+    parents.push_back({std::move(service->id), std::move(service->label), "swarm-services"});
+  }
+  parents.push_back(host_parent(host));
+  if (const std::string names = network_names(container); !names.empty()) {
+    parents.push_back({network_id(names), names, "containers-by-network"});
+  }
+  return parents;
+}
+
+std::vector<Parent> parents_of(const HostReport& host, const ProcessFacts& process) {
+  std::vector<Parent> parents;
+  if (const ContainerFacts* container = find_container(host, process.container)) {
+    parents.push_back({container_id(container->id), container->name, "containers"});
+    if (!container->image.empty()) {
+      const std::string name = image_name(container->image);
+      parents.push_back({image_id(name), name, "containers-by-image"});
+    }
+  }
+  parents.push_back(host_parent(host));
+  return parents;
+}
+
 Node container_node(const HostReport& host, const ContainerFacts& container) {
   Node node;
   node.id = container_id(container.id);
@@ -371,19 +400,9 @@ Node container_node(const HostReport& host, const ContainerFacts& container) {
     node.metrics = container_metrics(host.host, container);
     add_row(node, {"weft_usage_source", "Usage from", usage_source(container.group), 12});
   }
-  if (!container.image.empty()) {
-    const std::string name = image_name(container.image);
-    node.parents.push_back({image_id(name), name, "containers-by-image"});
-  }
-  if (auto service = service_of(container)) {
-    if (!service->stack.empty()) {
-      node.stacks.insert(service->stack);
-    }
-    node.parents.push_back({std::move(service->id), std::move(service->label), "swarm-services"});
-  }
-  node.parents.push_back(host_parent(host));
-  if (const std::string names = network_names(container); !names.empty()) {
-    node.parents.push_back({network_id(names), names, "containers-by-network"});
+  node.parents = parents_of(host, container);
+  if (auto service = service_of(container); service && !service->stack.empty()) {
+    node.stacks.insert(std::move(service->stack));
   }
   if (!container.labels.empty()) {
     node.tables.push_back(label_table(container));
@@ -415,13 +434,8 @@ Node process_node(const HostReport& host, const ProcessFacts& process) {
   node.metrics = process_metrics(host.host, process);
   if (const ContainerFacts* container = find_container(host, process.container)) {
     node.label_minor = fmt::format("{} ({}:{})", host_label(host), container->name, process.pid);
-    node.parents.push_back({container_id(container->id), container->name, "containers"});
-    if (!container->image.empty()) {
-      const std::string name = image_name(container->image);
-      node.parents.push_back({image_id(name), name, "containers-by-image"});
-    }
   }
-  node.parents.push_back(host_parent(host));
+  node.parents = parents_of(host, process);
   return node;
 }
 

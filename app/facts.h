@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/view.h"
 #include "probe/report/report.h"
@@ -27,6 +28,11 @@ struct Service {
   std::string stack;  // Empty: it is of none.
 };
 std::optional<Service> service_of(const probe::ContainerFacts& container);
+
+// What a container's and a process's nodes are children of, without making them.
+std::vector<Parent> parents_of(const probe::HostReport& host,
+                               const probe::ContainerFacts& container);
+std::vector<Parent> parents_of(const probe::HostReport& host, const probe::ProcessFacts& process);
 
 Node host_node(const probe::HostReport& host);
 Node container_node(const probe::HostReport& host, const probe::ContainerFacts& container);

@@ -1,6 +1,7 @@
 #include "app/picture/children.h"
 
 #include <algorithm>
+#include <map>
 #include <string_view>
 
 #include <boost/json/array.hpp>
@@ -8,7 +9,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
-#include "app/picture/share.h"
+#include "app/facts.h"
 #include "base/assert.h"
 
 namespace weft::app {
@@ -91,21 +92,42 @@ bool Children::advance(std::size_t& work) {
   return true;
 }
 
+// Most of what a host has is no child: nodes, which cost ten times what telling that does, are made
+// of children alone.
 void Children::add_host(Group& group, const probe::HostReport& host, std::size_t& work) const {
-  Share share = share_of(group.topology, host, report_);
-  work -= std::min(work, share.pieces.size() + 1);
-  for (auto& [id, piece] : share.pieces) {
-    const std::vector<Parent>& parents = piece.node.parents;
-    const bool is_child = std::any_of(
-        parents.begin(), parents.end(), [&](const Parent& one) { return one.id == parent_; });
-    if (!is_child || piece.node.stopped) {
-      continue;
+  const auto is_child = [this](const std::vector<Parent>& parents) {
+    return std::any_of(
+        parents.begin(), parents.end(), [this](const Parent& one) { return one.id == parent_; });
+  };
+  if (group.topology == TopologyId::Processes) {
+    work -= std::min(work, host.processes.size() + 1);
+    std::map<std::string_view, bool> is_child_in;  // Those of a container have the same parents.
+    for (const probe::ProcessFacts& process : host.processes) {
+      const auto [in, is_new] = is_child_in.try_emplace(process.container);
+      if (is_new) {
+        in->second = is_child(parents_of(host, process));
+      }
+      if (in->second) {
+        add(group, process_node(host, process));
+      }
     }
-    group.shown.try_emplace(Rank(-cpu_of(piece.node), id), std::move(piece.node));
-    if (group.shown.size() > kShownMax) {
-      group.shown.erase(std::prev(group.shown.end()));
-      ++group.more;
+    return;
+  }
+  WEFT_ASSERT(group.topology == TopologyId::Containers);
+  work -= std::min(work, host.containers.size() + 1);
+  for (const probe::ContainerFacts& container : host.containers) {
+    if (is_up(container) && is_child(parents_of(host, container))) {
+      add(group, container_node(host, container));
     }
+  }
+}
+
+void Children::add(Group& group, Node node) {
+  Rank rank(-cpu_of(node), node.id);
+  group.shown.try_emplace(std::move(rank), std::move(node));
+  if (group.shown.size() > kShownMax) {
+    group.shown.erase(std::prev(group.shown.end()));
+    ++group.more;
   }
 }
 

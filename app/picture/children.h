@@ -43,6 +43,7 @@ class Children {
   };
 
   void add_host(Group& group, const probe::HostReport& host, std::size_t& work) const;
+  static void add(Group& group, Node node);
 
   const probe::Report& report_;
   std::string parent_;
