@@ -28,6 +28,7 @@ figures() {  # NAME TITLE
   row "merge of a host's report (ms)" "$(spread "$1" merge 1 2)"
   for view in "${VIEWS[@]}"; do
     row "$view: change (ms)" "$(spread "$1" "$view.change" 1 1)"
+    row "$view: details of the largest node; longest slice (ms)" "$(median "$1" "$view.details"), $(median "$1" "$view.details.slice")"
     row "$view: first frame, whole, longest slice (ms)" "$(median "$1" "$view.first_frame"), $(median "$1" "$view.whole"), $(median "$1" "$view.slice")"
   done
   row "the menu, with counts of all views; longest slice (ms)" "$(median "$1" menu), $(median "$1" menu.slice)"
@@ -44,10 +45,13 @@ sample budget containers.change 5
 sample budget processes.change 5
 sample budget containers.first_frame 200
 sample budget megabytes 1000
+for view in "${VIEWS[@]}"; do
+  sample budget "$view.details" 50
+done
 echo
 for name in merge containers.change processes.change; do
   ratio ten budget "$name"
 done
-for name in containers.first_frame megabytes; do
+for name in containers.first_frame megabytes "${VIEWS[@]/%/.details}"; do
   ratio thousand budget "$name"
 done

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,12 +82,16 @@ probe::FlowKey flow_key(const Size& size,
           .port = kPort};
 }
 
-// Whom the connections of a host lead to: spread over all hosts and containers, the same each time.
+// Whom the connections of a host lead to: the first to a container that all hosts ask, the others
+// spread over all hosts and containers, the same each time.
 struct Target {
   std::uint32_t host = 0;
   std::uint32_t container = 0;
 };
 Target target_of(const Size& size, std::uint32_t host, std::uint32_t connection) {
+  if (connection == 0) {
+    return {};
+  }
   return {.host = (host + 1 + connection * 7) % size.hosts,
           .container = (connection * 13 + connection / size.containers) % size.containers};
 }
@@ -314,6 +319,19 @@ class Watched {
   std::size_t turn_ = 0;
 };
 
+// The node of a view that has most connections and children; with most hosts the one that all ask.
+std::string largest_of(std::string_view view) {
+  const std::string host = host_name(0).to_string();
+  const std::map<std::string_view, std::string> ids{
+      {"processes", fmt::format("{};{}", host, process_id(0))},
+      {"processes-by-name", "worker-0"},
+      {"containers", container_id(0, 0) + ";%3Ccontainer%3E"},
+      {"containers-by-image", "shop%2Fservice-0;%3Ccontainer_image%3E"},
+      {"hosts", host + ";%3Chost%3E"},
+      {"weave", "%23" + host}};
+  return ids.at(view);
+}
+
 int run(int argc, char** argv) {
   if (argc != 6) {
     fmt::print(stderr, "views_load HOSTS CONTAINERS PROCESSES CONNECTIONS ROUNDS\n");
@@ -336,10 +354,8 @@ int run(int argc, char** argv) {
     if (view == "containers") {
       watched.ask("menu", "/api/topology?t=5s");  // It has counts of all views.
     }
-    if (view == "containers-by-image") {
-      watched.ask("image",
-                  "/api/topology/containers-by-image/shop%2Fservice-7;%3Ccontainer_image%3E");
-    }
+    watched.ask(fmt::format("{}.details", view),
+                fmt::format("/api/topology/{}/{}", view, largest_of(view)));
   }
   fmt::print("megabytes {:.1f}\n", megabytes("VmHWM:") - before);
   return 0;
