@@ -5,7 +5,7 @@
 #     WEFT_BENCH_PROBE=15            seconds per figure
 #     WEFT_BENCH_PROBE_ROUNDS=7      times that something begins and ends
 #     WEFT_BENCH_PROBE_LOADS="idle processes_500 containers_200 connections_5000 short_500_per_second
-#                             short_5000_per_second latency slowed"
+#                             short_5000_per_second latency slowed accounted"
 #     WEFT_BENCH_SCOPE=PATH          a ready build of Weave Scope; without it Scope is left out
 set -euo pipefail
 # shellcheck disable=SC2034  # Read by the library.
@@ -17,10 +17,11 @@ source "$here/../lib.sh"
 SECONDS_EACH=${WEFT_BENCH_PROBE:-15}
 ROUNDS=${WEFT_BENCH_PROBE_ROUNDS:-7}
 SCOPE=${WEFT_BENCH_SCOPE:-}
-read -ra LOADS <<<"${WEFT_BENCH_PROBE_LOADS:-idle processes_500 containers_200 connections_5000 short_500_per_second short_5000_per_second latency slowed}"
+read -ra LOADS <<<"${WEFT_BENCH_PROBE_LOADS:-idle processes_500 containers_200 connections_5000 short_500_per_second short_5000_per_second latency slowed accounted}"
 CONTENDERS=(weft)
 [[ -z $SCOPE ]] || CONTENDERS+=(scope)
 TRUTH=$here/../../tests/e2e/see.py
+WATCH=$(dirname "${WEFT_BIN:?}")/../bench/probe_watch
 PORT=7012
 WEFT_API=/run/weft/weft.sock
 SCOPE_API=127.0.0.1:4040
@@ -158,6 +159,18 @@ slowed() {
   done
 }
 
+# What the kernel accounts of connections and requests, in the host's own namespaces, as agents are: a lab's have to
+# search for the numbers of processes.
+accounted() {
+  local round connection request
+  progress "what the kernel accounts, $ROUNDS times"
+  for ((round = 0; round < ROUNDS; round++)); do
+    { read -r connection && read -r request; } < <(python3 "$here/load.py" accounted 5000 "$WATCH")
+    sample accounted connection "$connection"
+    sample accounted request "$request"
+  done
+}
+
 load() {  # NAME
   local contender sleepers
   case $1 in
@@ -181,6 +194,7 @@ load() {  # NAME
     short_5000_per_second) with_load "$1" short 5000 ;;
     latency) latencies ;;
     slowed) slowed ;;
+    accounted) accounted ;;
     *) fail "no load '$1'" ;;
   esac
 }
@@ -232,6 +246,12 @@ if has unwatched connection; then
   row "while nobody looks" "$(spread unwatched request 1 2)"
   row "while weft looks" "$(spread weft request 1 2)"
   ratio weft unwatched request
+fi
+if has accounted connection; then
+  echo
+  echo "probe: microseconds that the kernel accounts, its account included"
+  row "of a short connection" "$(spread accounted connection 1 2)"
+  row "of an HTTP request" "$(spread accounted request 1 2)"
 fi
 echo
 for name in "${LOADS[@]}" container_appears edge_appears edge_goes; do

@@ -21,6 +21,8 @@
 // clang-format on
 
 #include "sys/bpf/flow_maps.h"
+#include "sys/bpf/kernel_types.h"
+#include "sys/bpf/process_numbers.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -49,82 +51,6 @@
 // Linux's default net.ipv4.ip_local_port_range begins here.
 #define EPHEMERAL_MIN 32768
 
-// Namespaces of processes are nested this deep at most (MAX_PID_NS_LEVEL).
-#define PID_LEVELS 33
-
-// The parts of the kernel's structures that are read; libbpf finds where they are.
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct ns_common {
-  unsigned int inum;
-};
-struct net {
-  struct ns_common ns;
-};
-typedef struct {
-  struct net* net;
-} possible_net_t;
-struct in6_addr {
-  union {
-    __be32 u6_addr32[4];
-  } in6_u;
-};
-typedef struct {
-  long long counter;
-} atomic64_t;
-struct sock_common {
-  __be32 skc_daddr;
-  __be32 skc_rcv_saddr;
-  __be16 skc_dport;
-  __u16 skc_num;
-  unsigned short skc_family;
-  unsigned long skc_flags;
-  possible_net_t skc_net;
-  struct in6_addr skc_v6_daddr;
-  struct in6_addr skc_v6_rcv_saddr;
-  atomic64_t skc_cookie;
-};
-struct sock {
-  struct sock_common __sk_common;
-  __u16 sk_protocol;
-};
-struct tcp_sock {
-  __u64 bytes_received;
-  __u64 bytes_sent;
-  __u64 bytes_retrans;
-  __u32 srtt_us;
-  __u32 segs_in;
-  __u32 segs_out;
-  __u32 total_retrans;
-};
-struct pid_namespace {
-  struct ns_common ns;
-};
-struct upid {
-  int nr;
-  struct pid_namespace* ns;
-};
-struct pid {
-  unsigned int level;
-  struct upid numbers[1];
-};
-struct nsproxy {
-  struct net* net_ns;
-};
-struct task_struct {
-  int tgid;
-  struct nsproxy* nsproxy;
-  struct task_struct* real_parent;
-  struct task_struct* group_leader;
-  struct pid* thread_pid;
-};
-#pragma clang attribute pop
-
-// Inode of the process namespace that processes are told in.
-const volatile __u32 weft_pid_namespace = 0;
-
-// include/linux/proc_ns.h: that of the host, in which every process has the number of its own.
-#define PROC_PID_INIT_INO 0xeffffffcU
-
 // Tracepoints may have a socket's cookie made, as Linux lets them since 5.12. Before,
 // weft_connect4, weft_connect6 and weft_accepted do, which run just before.
 const volatile __u32 weft_makes_cookies = 1;
@@ -139,6 +65,16 @@ struct {
   __type(key, struct weft_flow_key);
   __type(value, struct weft_flow);
 } weft_flows SEC(".maps");
+
+// Kinds of TCP connections: a place that is found costs a tenth of what an entry of weft_flows does
+// (sys/bpf/counters.h).
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1 << WEFT_COUNTERS_LOG2);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct weft_counter);
+} weft_counters SEC(".maps");
 
 // Connections by the cookies of their sockets, which sock_diag shows, too. Each puts in one entry
 // at each of its ends and takes it out again, most of them soon, which costs a third in slots of
@@ -198,41 +134,12 @@ struct {
 // Counted up by the agent whenever it takes what was counted.
 __u64 weft_look = 0;
 
+// When it last did, and the time before (ns of CLOCK_MONOTONIC).
+__u64 weft_looked_at = 0;
+__u64 weft_looked_before = 0;
+
 // Kinds of connections that found no room in weft_flows.
 __u64 weft_flows_lost = 0;
-
-// The number of a process in the agent's namespace; 0 if it is not in there.
-static __always_inline __u32 number_of(const struct pid* pid) {
-  const unsigned int level = BPF_CORE_READ(pid, level);
-  for (unsigned int i = 0; i < PID_LEVELS; ++i) {
-    if (i > level) {
-      break;
-    }
-    const __u64 size = bpf_core_type_size(struct upid);
-    const void* const at = (const void*)pid + bpf_core_field_offset(pid->numbers) + i * size;
-    const struct upid* const id = at;
-    if (BPF_CORE_READ(id, ns, ns.inum) == weft_pid_namespace) {
-      return BPF_CORE_READ(id, nr);
-    }
-  }
-  return 0;
-}
-
-static __always_inline __u32 own_pid(void) {
-  if (weft_pid_namespace == PROC_PID_INIT_INO) {
-    return bpf_get_current_pid_tgid() >> 32;
-  }
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
-  return number_of(BPF_CORE_READ(task, group_leader, thread_pid));
-}
-
-static __always_inline __u32 parent_pid(void) {
-  struct task_struct* task = (struct task_struct*)bpf_get_current_task();
-  if (weft_pid_namespace == PROC_PID_INIT_INO) {
-    return BPF_CORE_READ(task, group_leader, real_parent, tgid);
-  }
-  return number_of(BPF_CORE_READ(task, group_leader, real_parent, group_leader, thread_pid));
-}
 
 static __always_inline void map_v4(__u8* out, __be32 address) {
   out[10] = 0xff;
@@ -272,7 +179,7 @@ static __always_inline int has_no_local_address(const struct weft_flow_key* key)
   return last == 0;
 }
 
-static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key) {
+static __noinline struct weft_flow* flow_of(const struct weft_flow_key* key) {
   struct weft_flow* flow = bpf_map_lookup_elem(&weft_flows, key);
   if (flow) {
     return flow;
@@ -284,7 +191,7 @@ static __always_inline struct weft_flow* flow_of(const struct weft_flow_key* key
   return bpf_map_lookup_elem(&weft_flows, key);
 }
 
-static __always_inline struct weft_kind* kind_of(const struct weft_flow_key* key) {
+static __noinline struct weft_kind* kind_of(const struct weft_flow_key* key) {
   struct weft_flow_key of = *key;
   of.pid = 0;
   of.parent = 0;
@@ -301,33 +208,100 @@ static __always_inline void tell(__u64 now) {
   bpf_ringbuf_output(&weft_news, (void*)&now, sizeof now, 0);
 }
 
-static __always_inline void tell_begin(const struct weft_flow_key* key) {
+static __noinline int tell_begin(const struct weft_flow_key* key) {
   const __u64 now = bpf_ktime_get_ns();
   struct weft_kind* kind = kind_of(key);
   if (!kind) {
-    return;
+    return 0;
   }
   const int is_news = now - kind->seen > NEWS_AFTER;
   kind->seen = now;
   if (is_news) {
     tell(now);
   }
+  return 0;
 }
 
-static __always_inline void tell_end(const struct weft_opener* opener) {
+static __noinline int tell_end(const struct weft_opener* opener) {
   const __u64 now = bpf_ktime_get_ns();
   if (now - opener->since < END_NEWS_AFTER) {
-    return;
+    return 0;
   }
   struct weft_kind* kind = kind_of(&opener->key);
   if (kind && now - kind->ended > END_NEWS_SPACING) {
     kind->ended = now;
     tell(now);
   }
+  return 0;
 }
 
-static __always_inline void note_opened(const struct weft_flow_key* key) {
-  struct weft_flow* flow = flow_of(key);
+// The first of the places that a kind may be counted in, by multiplication and addition (Thorup,
+// High Speed Hashing for Integers and Strings, 3).
+static __always_inline __u32 first_place_of(const struct weft_flow_key* key) {
+  const __u64* const words = (const __u64*)key;
+  const __u64 sum = words[0] * 0x9E3779B97F4A7C15ULL + words[1] * 0xC2B2AE3D27D4EB4FULL
+                    + words[2] * 0x165667B19E3779F9ULL + words[3] * 0x27D4EB2F165667C5ULL
+                    + words[4] * 0x85EBCA77C2B2AE63ULL + words[5] * 0xD6E8FEB86659FD93ULL;
+  return (__u32)(sum >> (64 - WEFT_COUNTERS_LOG2));
+}
+
+static __always_inline int has_key(const struct weft_counter* counter,
+                                   const struct weft_flow_key* key) {
+  const __u64* const one = (const __u64*)&counter->key;
+  const __u64* const other = (const __u64*)key;
+  __u64 difference = 0;
+  for (unsigned int i = 0; i < sizeof *key / sizeof *one; ++i) {
+    difference |= one[i] ^ other[i];
+  }
+  return difference == 0;
+}
+
+static __always_inline struct weft_counter* place_of(__u32 hash, __u32 step) {
+  const __u32 at = (hash + step) & ((1 << WEFT_COUNTERS_LOG2) - 1);
+  return bpf_map_lookup_elem(&weft_counters, &at);
+}
+
+static __always_inline __u64 state_of(struct weft_counter* counter) {
+  return *(volatile __u64*)&counter->state;
+}
+
+// Where the kind is not in the first of its places.
+static __noinline struct weft_flow* find_or_claim(const struct weft_flow_key* key, __u32 hash) {
+  for (__u32 i = 0; i < WEFT_COUNTER_PLACES; ++i) {
+    struct weft_counter* counter = place_of(hash, i);
+    if (counter && state_of(counter) == WEFT_COUNTER_USED && has_key(counter, key)) {
+      return &counter->flow;
+    }
+  }
+  for (__u32 i = 0; i < WEFT_COUNTER_PLACES; ++i) {
+    struct weft_counter* counter = place_of(hash, i);
+    if (counter && state_of(counter) == WEFT_COUNTER_FREE
+        && __sync_val_compare_and_swap(&counter->state, WEFT_COUNTER_FREE, WEFT_COUNTER_BUSY)
+               == WEFT_COUNTER_FREE) {
+      counter->key = *key;
+      __sync_lock_test_and_set(&counter->state, WEFT_COUNTER_USED);
+      return &counter->flow;
+    }
+  }
+  return flow_of(key);
+}
+
+// Where a kind of TCP connections is counted. Two programs at once may claim a place each: the
+// agent adds up what it finds.
+static __always_inline struct weft_flow* counts_of(const struct weft_flow_key* key, int has_rows) {
+  if (!has_rows) {
+    return flow_of(key);
+  }
+  const __u32 hash = first_place_of(key);
+  struct weft_counter* counter = place_of(hash, 0);
+  if (counter && state_of(counter) == WEFT_COUNTER_USED && has_key(counter, key)) {
+    return &counter->flow;
+  }
+  return find_or_claim(key, hash);
+}
+
+static __always_inline void note_opened(const struct weft_flow_key* key, int has_rows) {
+  struct weft_flow* flow = counts_of(key, has_rows);
   const int is_known = flow && flow->opened != 0;  // Its kind was heard of since the last look.
   if (flow) {
     __sync_fetch_and_add(&flow->opened, 1);
@@ -337,10 +311,18 @@ static __always_inline void note_opened(const struct weft_flow_key* key) {
   }
 }
 
+static __always_inline void add(__u64* to, __u64 number) {
+  if (number != 0) {
+    __sync_fetch_and_add(to, number);
+  }
+}
+
+// That it has ended is counted last: the agent, which reads that first, has all that it carried.
 static __always_inline void note_closed(const struct sock* sk,
                                         const struct weft_flow_key* key,
-                                        int failed) {
-  struct weft_flow* flow = flow_of(key);
+                                        int failed,
+                                        int has_rows) {
+  struct weft_flow* flow = counts_of(key, has_rows);
   if (!flow) {
     return;
   }
@@ -348,18 +330,18 @@ static __always_inline void note_closed(const struct sock* sk,
     __sync_fetch_and_add(&flow->failed, 1);
     return;
   }
-  __sync_fetch_and_add(&flow->closed, 1);
   struct tcp_sock* tcp = bpf_skc_to_tcp_sock((void*)sk);
   if (tcp) {
-    __sync_fetch_and_add(&flow->sent, tcp->bytes_sent - tcp->bytes_retrans);
+    add(&flow->sent, tcp->bytes_sent - tcp->bytes_retrans);
     // The kernel counts a FIN, which takes a sequence number, as an octet.
     const __u64 fin = (sk->__sk_common.skc_flags >> SOCK_DONE) & 1;
-    __sync_fetch_and_add(&flow->received, tcp->bytes_received - fin);
-    __sync_fetch_and_add(&flow->packets_sent, tcp->segs_out);
-    __sync_fetch_and_add(&flow->packets_received, tcp->segs_in);
-    __sync_fetch_and_add(&flow->retransmits, tcp->total_retrans);
+    add(&flow->received, tcp->bytes_received - fin);
+    add(&flow->packets_sent, tcp->segs_out);
+    add(&flow->packets_received, tcp->segs_in);
+    add(&flow->retransmits, tcp->total_retrans);
     flow->rtt_us = tcp->srtt_us >> 3;  // The kernel keeps it eightfold (net/ipv4/tcp_input.c).
   }
+  __sync_fetch_and_add(&flow->closed, 1);
 }
 
 static __always_inline int has_owner(struct weft_opener* slot, __u64 owner) {
@@ -390,69 +372,93 @@ static __always_inline void follow(const struct weft_opener* opener, int has_row
   bpf_map_update_elem(&weft_openers, &opener->cookie, opener, BPF_ANY);
 }
 
-static __always_inline struct weft_opener* opener_of(__u64 cookie, int has_rows) {
+// A slot's key is whole if its owner is the same before and after it is read.
+static __always_inline int read_slot(struct weft_opener* slot,
+                                     __u64 cookie,
+                                     struct weft_opener* out) {
+  if (!has_owner(slot, cookie)) {
+    return 0;
+  }
+  out->since = slot->since;
+  out->key = slot->key;
+  asm volatile("" ::: "memory");
+  return has_owner(slot, cookie);
+}
+
+static __always_inline int find_opener(__u64 cookie, struct weft_opener* out, int has_rows) {
   struct weft_opener_row* row = has_rows ? row_of(cookie) : 0;
   for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
-    if (has_owner(&row->slots[i], cookie)) {
-      return &row->slots[i];
+    if (read_slot(&row->slots[i], cookie, out)) {
+      return 1;
     }
   }
-  return bpf_map_lookup_elem(&weft_openers, &cookie);
+  const struct weft_opener* opener = bpf_map_lookup_elem(&weft_openers, &cookie);
+  if (opener) {
+    *out = *opener;
+  }
+  return opener != 0;
+}
+
+// What is known of a connection is taken out, once.
+static __always_inline int take_opener(__u64 cookie, struct weft_opener* out, int has_rows) {
+  struct weft_opener_row* row = has_rows ? row_of(cookie) : 0;
+  for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
+    struct weft_opener* slot = &row->slots[i];
+    if (read_slot(slot, cookie, out) && change_owner(slot, cookie, WEFT_SLOT_FREE)) {
+      return 1;
+    }
+  }
+  const struct weft_opener* opener = bpf_map_lookup_elem(&weft_openers, &cookie);
+  if (!opener) {
+    return 0;  // Older than these programs, or of a process elsewhere.
+  }
+  *out = *opener;
+  bpf_map_delete_elem(&weft_openers, &cookie);
+  return 1;
 }
 
 static __always_inline void on_connect(const struct sock* sk, __u64 cookie, int has_rows) {
-  const __u32 pid = own_pid();
+  const struct task_struct* task = has_rows ? (void*)bpf_get_current_task_btf() : 0;
+  const __u32 pid = has_rows ? pid_of(task) : own_pid();
   if (pid == 0) {
     return;
   }
-  struct weft_opener opener = {.cookie = cookie, .since = bpf_ktime_get_ns()};
+  struct weft_opener opener = {.cookie = cookie, .since = weft_looked_at};
   describe(sk, pid, 1, IPPROTO_TCP, &opener.key);
-  opener.key.parent = parent_pid();
+  opener.key.parent = has_rows ? parent_of(task) : parent_pid();
   follow(&opener, has_rows);
 }
 
-static __always_inline void on_connected(const struct sock* sk, struct weft_opener* opener) {
-  if (has_no_local_address(&opener->key)) {
+static __always_inline void on_connected(const struct sock* sk,
+                                         struct weft_opener* opener,
+                                         int has_rows) {
+  if (has_no_local_address(&opener->key) && take_opener(opener->cookie, opener, has_rows)) {
     describe(sk, opener->key.pid, 1, IPPROTO_TCP, &opener->key);
+    follow(opener, has_rows);
   }
-  note_opened(&opener->key);
+  note_opened(&opener->key, has_rows);
 }
 
 static __always_inline void on_accepted(const struct sock* sk, __u64 cookie, int has_rows) {
-  struct weft_opener opener = {.cookie = cookie, .since = bpf_ktime_get_ns()};
+  struct weft_opener opener = {.cookie = cookie, .since = weft_looked_at};
   describe(sk, 0, 0, IPPROTO_TCP, &opener.key);
   follow(&opener, has_rows);
-  note_opened(&opener.key);
-}
-
-static __always_inline void note_end(const struct sock* sk,
-                                     int before,
-                                     const struct weft_opener* opener) {
-  note_closed(sk, &opener->key, before == TCP_SYN_SENT);
-  if (before != TCP_SYN_SENT) {
-    tell_end(opener);
-  }
+  note_opened(&opener.key, has_rows);
 }
 
 static __always_inline void on_close(const struct sock* sk,
                                      int before,
                                      __u64 cookie,
                                      int has_rows) {
-  struct weft_opener_row* row = has_rows ? row_of(cookie) : 0;
-  for (int i = 0; row && i < WEFT_ROW_SLOTS; ++i) {
-    struct weft_opener* slot = &row->slots[i];
-    if (change_owner(slot, cookie, WEFT_SLOT_BUSY)) {
-      note_end(sk, before, slot);
-      __sync_lock_test_and_set(&slot->cookie, WEFT_SLOT_FREE);
-      return;
-    }
+  struct weft_opener opener = {};
+  if (!take_opener(cookie, &opener, has_rows)) {
+    return;
   }
-  const struct weft_opener* opener = bpf_map_lookup_elem(&weft_openers, &cookie);
-  if (!opener) {
-    return;  // Older than these programs, or of a process elsewhere.
+  note_closed(sk, &opener.key, before == TCP_SYN_SENT, has_rows);
+  // What has been there for less than two looks, as most, needs no clock.
+  if (before != TCP_SYN_SENT && opener.since < weft_looked_before) {
+    tell_end(&opener);
   }
-  note_end(sk, before, opener);
-  bpf_map_delete_elem(&weft_openers, &cookie);
 }
 
 static __always_inline int on_state(const __u64* ctx, int has_rows) {
@@ -467,7 +473,8 @@ static __always_inline int on_state(const __u64* ctx, int has_rows) {
     return 0;
   }
   const __u64 had = sk->__sk_common.skc_cookie.counter;
-  const __u64 cookie = has_rows ? bpf_get_socket_cookie((void*)sk) : had;
+  const __u64 cookie =
+      had == 0 && has_rows && after != TCP_CLOSE ? bpf_get_socket_cookie((void*)sk) : had;
   if (cookie == 0) {
     return 0;  // Nobody has made one: it began before these programs were there.
   }
@@ -481,9 +488,9 @@ static __always_inline int on_state(const __u64* ctx, int has_rows) {
   }
   // One that was accepted has no cookie yet, where nobody else makes them. Two that connect to each
   // other at once come from SYN_RECV, too, and are known.
-  struct weft_opener* known = has_rows && had == 0 ? 0 : opener_of(cookie, has_rows);
-  if (known) {
-    on_connected(sk, known);
+  struct weft_opener opener = {.cookie = cookie};
+  if (!(has_rows && had == 0) && find_opener(cookie, &opener, has_rows)) {
+    on_connected(sk, &opener, has_rows);
   } else if (before == TCP_SYN_RECV) {
     on_accepted(sk, cookie, has_rows);
   }

@@ -22,6 +22,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "sys/bpf/counters.h"
 #include "sys/bpf/flow_maps.h"
 #include "sys/bpf/log.h"
 #include "sys/bpf/openers.h"
@@ -32,7 +33,7 @@ namespace {
 // Entries that one system call takes out of a map.
 constexpr std::uint32_t kBatch = 1024;
 
-// A connection that has lasted so long will last.
+// A connection that has lasted so long, and two looks, will last.
 constexpr std::chrono::seconds kLasting(1);
 
 constexpr std::array<std::uint8_t, 12> kMappedPrefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -121,6 +122,7 @@ class BpfConnections final : public ConnectionSource {
   void stop() override {
     ring_.reset();
     openers_.reset();
+    counters_.reset();
     skeleton_.reset();
   }
 
@@ -129,8 +131,16 @@ class BpfConnections final : public ConnectionSource {
     if (!skeleton_) {
       return taken;
     }
+    const std::uint64_t now = monotonic_ns();
+    const std::uint64_t last = skeleton_->bss->weft_looked_at;
     ++skeleton_->bss->weft_look;
-    openers_->settle(monotonic_ns() - std::chrono::nanoseconds(kLasting).count());
+    skeleton_->bss->weft_looked_before = last;
+    skeleton_->bss->weft_looked_at = now;
+    openers_->settle(
+        std::min<std::uint64_t>(last, now - std::chrono::nanoseconds(kLasting).count()));
+    for (const Counters::Counted& counted : counters_->take(now)) {
+      taken.push_back(to_connections(counted.key, counted.flow));
+    }
     const int map = bpf_map__fd(skeleton_->maps.weft_flows);
     keys_.resize(kBatch);
     flows_.resize(kBatch);
@@ -191,6 +201,7 @@ class BpfConnections final : public ConnectionSource {
     if (!skeleton) {
       return failure("open BPF object", errno, log);
     }
+    skeleton->bss->weft_looked_at = monotonic_ns();
     skeleton->rodata->weft_pid_namespace = pid_namespace(host_);
     has_lengths_ = octets_ == DatagramOctets::IfPossible && has_tracepoint("sock_send_length")
                    && has_tracepoint("sock_recv_length");
@@ -225,7 +236,12 @@ class BpfConnections final : public ConnectionSource {
     if (!openers.ok()) {
       return openers.error();
     }
+    auto counters = Counters::open(bpf_map__fd(skeleton->maps.weft_counters));
+    if (!counters.ok()) {
+      return counters.error();
+    }
     openers_.emplace(std::move(openers).value());
+    counters_.emplace(std::move(counters).value());
     skeleton_ = std::move(skeleton);
     ring_ = std::move(ring);
     return Ok{};
@@ -278,6 +294,7 @@ class BpfConnections final : public ConnectionSource {
   std::string datagrams_missing_;
   Skeleton skeleton_;
   std::optional<Openers> openers_;
+  std::optional<Counters> counters_;
   Ring ring_;
   std::vector<weft_flow_key> keys_;
   std::vector<weft_flow> flows_;

@@ -5,6 +5,10 @@
 
 /* Between two looks, a second apart: 16 times what a busy host talks to at once. */
 #define WEFT_FLOWS_MAX 16384
+/* Kinds of connections of the last seconds that are counted in an array, each in one of so many
+   places; those beyond are counted in a hash table. */
+#define WEFT_COUNTERS_LOG2 10
+#define WEFT_COUNTER_PLACES 4
 /* Connections open at once that are followed; those beyond, the oldest, are seen as without BPF. */
 #define WEFT_OPENERS_MAX 65536
 /* Those that have just begun are in slots of rows, 16 kB that stay in a processor's cache: most end
@@ -18,7 +22,8 @@
    thousands within a second; those beyond are one more of their kind each time. */
 #define WEFT_TALKS_MAX 16384
 
-/* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. */
+/* All connections of a kind: without the port of the client. IPv4 is written as IPv6-mapped. Read
+   in words of 8 octets, too. */
 struct weft_flow_key {
   __u8 local[16];
   __u8 remote[16];
@@ -28,7 +33,7 @@ struct weft_flow_key {
   __u8 transport;
   __u8 outbound;
   __u32 parent; /* Of pid: it is there longer than a process of one request. */
-};
+} __attribute__((aligned(8)));
 
 /* Datagrams between a socket and one peer. */
 struct weft_talk_key {
@@ -54,7 +59,7 @@ struct weft_datagram {
 /* A connection that is followed: a cache line. */
 struct weft_opener {
   __u64 cookie; /* Of its socket; or WEFT_SLOT_FREE, WEFT_SLOT_BUSY. */
-  __u64 since;  /* When it began, ns of bpf_ktime_get_ns(). */
+  __u64 since;  /* The agent's last look before it began, ns of CLOCK_MONOTONIC. */
   struct weft_flow_key key;
 };
 
@@ -92,3 +97,17 @@ struct weft_flow {
   __u64 retransmits;
   __u64 rtt_us; /* Of the last that closed. */
 };
+
+/* What is counted of one kind: two cache lines. */
+struct weft_counter {
+  __u64 state; /* WEFT_COUNTER_FREE …, changed by atomic operations alone. */
+  struct weft_flow_key key;
+  struct weft_flow flow; /* All 0 while the counter is free. */
+};
+
+/* Programs claim it (free to busy), write its key and use it; the agent retires it and, seconds
+   later, when no program can still be about to count in it, frees it. */
+#define WEFT_COUNTER_FREE 0
+#define WEFT_COUNTER_BUSY 1
+#define WEFT_COUNTER_USED 2
+#define WEFT_COUNTER_RETIRED 3

@@ -23,8 +23,8 @@ class Openers {
   // By its socket's cookie, if it is followed.
   std::optional<weft_flow_key> find(std::uint64_t cookie) const;
 
-  // Moves what began before this (ns of CLOCK_MONOTONIC) into the table. Programs that count may
-  // run meanwhile: at any time a connection is in one of the two.
+  // Moves what began after a look before this (ns of CLOCK_MONOTONIC) into the table. Programs that
+  // count may run meanwhile: at any time a connection is in one of the two.
   void settle(std::uint64_t before);
 
  private:

@@ -9,3 +9,4 @@ echo "kernel $(uname -r)"
 "$PROGRAMS/probe_groups_test" --gtest_brief=1
 "$PROGRAMS/probe_sources_test" --gtest_brief=1
 "$PROGRAMS/probe_openers_test" --gtest_brief=1
+"$PROGRAMS/probe_counters_test" --gtest_brief=1
