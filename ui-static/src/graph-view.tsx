@@ -39,6 +39,20 @@ const LARGE = 1000;
 
 // More edges than this have no room for words.
 const EDGE_WORDS_MAX = 300;
+
+// A few nodes are drawn this much further apart than they were placed, no more.
+const BLOWN_UP_MAX = 1.6;
+
+// Nodes shrink with a graph that has less room than it was placed for, until they are as small as this.
+const SHRUNK_MIN = 0.55;
+
+// Shrunk below this, names that stand on each other are left out rather.
+const CROWDED = 0.75;
+
+// What a node and its name are given room for (pixels): a longer name may reach below the next.
+const NAME_MIN = 64;
+const NAME_MAX = 190;
+
 const reducedMotion = matchMedia('(prefers-reduced-motion: reduce)');
 
 interface Theme {
@@ -77,7 +91,8 @@ const radius = (count: number): number => (count > 1500 ? 6 : count > 400 ? 9 : 
 const growth = (node: Drawn): number => (node.members ? 1.2 + 0.35 * Math.log10(node.members.length) : node.stack ? 1.15 : 1);
 
 // The lines of a large graph are thin: thick ones leave no room between them, and filling it takes longer than all else.
-const fineness = (count: number): number => (count > LARGE ? 0.3 : 1);
+const FINE = 80;
+const fineness = (count: number): number => Math.max(0.3, Math.min(1, Math.sqrt(FINE / Math.max(1, count))));
 
 /** Edges of the overlay say which way its frames take, others what they carry. */
 function lookOf(from: Drawn, to: Drawn): Look {
@@ -141,6 +156,7 @@ class Picture {
   private cancel: (() => void) | undefined;
   private near = new Set<string>();
   private placed = false;
+  private shrunk = 1; // Nodes, where the graph is shrunk to fit.
 
   constructor(container: HTMLElement) {
     this.sigma = new PictureSigma(this.graph, container, {
@@ -156,7 +172,7 @@ class Picture {
       labelRenderedSizeThreshold: 5,
       minCameraRatio: 0.05,
       maxCameraRatio: 4,
-      stagePadding: 90,
+      stagePadding: 80,
       zIndex: true,
       defaultDrawNodeLabel: (context, data, settings) => drawLabel(context, data as Label, settings, this.look),
       defaultDrawEdgeLabel: (context, edge, from, to, settings) => {
@@ -238,7 +254,7 @@ class Picture {
         else this.graph.addEdgeWithKey(key, id, to, this.edgeAttributes(id, to));
       }
     }
-    this.sigma.adapt(view.size > LARGE);
+    this.sigma.adapt(view.size > LARGE, view.size > FINE);
     for (const key of this.graph.edges()) if (!wanted.has(key)) this.graph.dropEdge(key);
     this.sigma.setSetting('renderEdgeLabels', wanted.size <= EDGE_WORDS_MAX);
     const structure = [...view.keys(), ...wanted].sort().join('\t');
@@ -278,14 +294,32 @@ class Picture {
 
   layout(fresh: boolean): void {
     this.version += 1;
+    const { width, height } = this.sigma.getDimensions();
+    const nodes = this.graph.nodes().sort();
+    const padding = 2 * this.fitPadding();
     const request: LayoutRequest = {
       version: this.version,
       fresh: fresh || !this.placed,
-      nodes: this.graph.nodes().sort(),
+      nodes,
+      widths: nodes.map((id) => this.widthOf(id)),
+      aspect: Math.max(100, width - padding) / Math.max(100, height - padding),
       edges: this.graph.edges().map((key) => [this.graph.source(key), this.graph.target(key)]),
     };
     this.sigma.getContainer().setAttribute('aria-busy', 'true');
     this.worker.postMessage(request);
+  }
+
+  // Half a name beside the outermost node; a phone has less room to give away.
+  private fitPadding(): number {
+    const { width, height } = this.sigma.getDimensions();
+    return Math.min(width, height) < 600 ? 44 : 80;
+  }
+
+  // A node with its name below it, as wide as most letters make it.
+  private widthOf(id: string): number {
+    const { label, minor } = this.graph.getNodeAttributes(id) as { label: string; minor?: string };
+    const text = Math.max(label.length * 7.4, (minor ?? '').length * 5.8) + 16;
+    return Math.min(NAME_MAX, Math.max(NAME_MIN, text));
   }
 
   private place({ version, positions }: LayoutResult): void {
@@ -314,16 +348,21 @@ class Picture {
     const all = Object.values(positions);
     if (all.length === 0) return;
     const { width, height } = this.sigma.getDimensions();
-    const least = 380;
-    const axis = (values: number[], min: number): [number, number] => {
+    const padding = this.fitPadding();
+    if (this.sigma.getSetting('stagePadding') !== padding) this.sigma.setSetting('stagePadding', padding);
+    const axis = (values: number[], size: number): [number, number] => {
       const low = Math.min(...values);
       const high = Math.max(...values);
-      const grow = Math.max(0, min - (high - low)) / 2;
+      const grow = Math.max(0, Math.max(1, size - 2 * padding) / BLOWN_UP_MAX - (high - low)) / 2;
       return [low - grow, high + grow];
     };
-    const x = axis(all.map((at) => at.x), (least * width) / Math.max(1, height));
-    const y = axis(all.map((at) => at.y), least);
+    const x = axis(all.map((at) => at.x), width);
+    const y = axis(all.map((at) => at.y), height);
     this.sigma.setCustomBBox({ x, y });
+    const room = Math.min((width - 2 * padding) / (x[1] - x[0]), (height - 2 * padding) / (y[1] - y[0]));
+    this.shrunk = Math.min(1, Math.max(SHRUNK_MIN, room));
+    const density = room < CROWDED ? 1 : 2;
+    if (this.sigma.getSetting('labelDensity') !== density) this.sigma.setSetting('labelDensity', density);
   }
 
   private edgeAttributes(from: string, to: string): { size: number; label: string; tone: Tone } {
@@ -362,7 +401,7 @@ class Picture {
       fade,
       forceLabel: isStrong && (this.near.size > 0 || found !== null),
       label: isStrong ? data['label'] : '',
-      size: Number(data['size']) * (isCenter ? 1.25 : 1),
+      size: Number(data['size']) * this.shrunk * (isCenter ? 1.25 : 1),
       zIndex: isCenter ? 2 : isStrong ? 1 : 0,
     };
   }

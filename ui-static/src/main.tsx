@@ -233,6 +233,14 @@ function Empty() {
   const isReceived = isResources ? layers.value.hosts !== undefined : received.value;
   const shown = isResources ? (layers.value.hosts?.size ?? 0) : pinned.value.size;
   if (shown > 0) return null; // What was known stays when the agent is gone.
+  if (topologies.value.length > 0 && !current.value) {
+    return (
+      <div class="empty" role="status">
+        <h2>No such view</h2>
+        <p>This agent has no “{topology.value}”: choose one of those above.</p>
+      </div>
+    );
+  }
   if (connection.value === 'lost') {
     return (
       <div class="empty" role="status">

@@ -72,10 +72,10 @@ export class PictureSigma extends Sigma {
     return this;
   }
 
-  /** Of a large graph only the nodes are drawn while it moves, if it is the graph that moves; its lines are finer. */
-  adapt(large: boolean): void {
+  /** Of a large graph only the nodes are drawn while it moves, if it is the graph that moves. */
+  adapt(large: boolean, fine: boolean): void {
     const hide = large && !this.picture;
-    const settings = { hideEdgesOnMove: hide, hideLabelsOnMove: hide, minEdgeThickness: large ? 0.6 : 1.7 };
+    const settings = { hideEdgesOnMove: hide, hideLabelsOnMove: hide, minEdgeThickness: fine ? 0.6 : 1.7 };
     const unchanged = Object.entries(settings).every(([key, value]) => this.getSetting(key as keyof Settings) === value);
     if (!unchanged) this.setSettings(settings);
   }
