@@ -49,6 +49,9 @@ const SHRUNK_MIN = 0.55;
 // Shrunk below this, names that stand on each other are left out rather.
 const CROWDED = 0.75;
 
+// The panel with details lies over the graph, in windows that are wide enough for both (style.css).
+const PANEL_WIDTH = 450;
+
 // What a node and its name are given room for (pixels): a longer name may reach below the next.
 const NAME_MIN = 64;
 const NAME_MAX = 190;
@@ -156,6 +159,7 @@ class Picture {
   private cancel: (() => void) | undefined;
   private near = new Set<string>();
   private placed = false;
+  private aside: { from: End; to: End } | null = null; // Where the camera was, and went for the panel.
   private shrunk = 1; // Nodes, where the graph is shrunk to fit.
 
   constructor(container: HTMLElement) {
@@ -228,6 +232,32 @@ class Picture {
     const center = standIn(hovered.peek() ?? selected.peek());
     this.near = new Set(center && this.graph.hasNode(center) ? [center, ...this.graph.neighbors(center)] : []);
     this.sigma.refresh({ skipIndexation: true, schedule: true });
+  }
+
+  /** What was chosen does not stay under the panel with its details; once that is gone, the graph is back where it was. */
+  reveal(): void {
+    const camera = this.sigma.getCamera();
+    const duration = reducedMotion.matches ? 0 : 300;
+    const id = standIn(selected.peek());
+    if (!id) {
+      const { aside } = this;
+      this.aside = null;
+      const distance = aside ? Math.hypot(camera.x - aside.to.x, camera.y - aside.to.y) : Infinity;
+      if (aside && distance < 1e-3) void camera.animate(aside.from, { duration }); // Else somebody has moved it since.
+      return;
+    }
+    if (camera.isAnimated()) return;
+    if (!this.graph.hasNode(id) || this.graph.getNodeAttribute(id, 'hidden')) return;
+    const { x, y } = this.graph.getNodeAttributes(id);
+    const free = this.sigma.getDimensions().width - PANEL_WIDTH;
+    const at = this.sigma.graphToViewport({ x: Number(x), y: Number(y) }).x;
+    if (free < PANEL_WIDTH || (at > 0 && at < free)) return;
+    const beyond = at - free * (at > 0 ? 0.8 : 0.2);
+    const origin = this.sigma.viewportToFramedGraph({ x: 0, y: 0 });
+    const moved = this.sigma.viewportToFramedGraph({ x: beyond, y: 0 });
+    const to = { x: camera.x + moved.x - origin.x, y: camera.y + moved.y - origin.y };
+    this.aside = { from: this.aside?.from ?? { x: camera.x, y: camera.y }, to };
+    void camera.animate(to, { duration });
   }
 
   zoom(factor: number): void {
@@ -336,7 +366,9 @@ class Picture {
         moves[id] = at;
       }
     }
+    const isFirst = !this.placed;
     this.placed = this.placed || this.graph.order > 0;
+    if (isFirst) requestAnimationFrame(() => this.reveal());
     if (Object.keys(moves).length > 0) {
       this.cancel = animateNodes(this.graph, moves, { duration: MOVE_MS, easing: 'quadraticInOut' });
     }
@@ -444,6 +476,12 @@ export function GraphView() {
         made.focus();
       }),
     ];
+    stops.push(
+      effect(() => {
+        void selected.value;
+        made.reveal();
+      }),
+    );
     exporter.value = {
       label: 'Save as SVG',
       run: () => save(`weft-${topology.peek()}.svg`, 'image/svg+xml', made.svg()),
