@@ -453,7 +453,7 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
       seek(now, out);
     }
   }
-  if (leaving_ && leaving_->due <= now) {
+  if (leaving_) {
     resume_leaving(now, out);
   }
   if (reserved_until_ <= now) {
@@ -485,7 +485,7 @@ void Allocator::Impl::on_deadline(TimePoint now, AllocatorActions& out) {
 TimePoint Allocator::Impl::next_deadline() const {
   const TimePoint election = consensus_ ? consensus_->next_deadline() : kNever;
   return std::min({election,
-                   leaving_ ? leaving_->due : kNever,
+                   leaving_ ? leaving_->until : kNever,
                    reserved_until_,
                    founding_retry_,
                    asks_.next_deadline(),

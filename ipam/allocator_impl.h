@@ -120,12 +120,11 @@ class Allocator::Impl {
     std::uint64_t address_count = 0;
     TimePoint deadline{};
   };
-  // Asked to leave while nobody could be reached.
   struct Leaving {
     RequestId id;
-    TimePoint due{};
+    TimePoint until{};
   };
-  bool shares_ring() const;
+  std::optional<PeerName> find_heir(TimePoint now) const;
   void resume_leaving(TimePoint now, AllocatorActions& out);
   void note_departed(const Charter& decreed, AllocatorActions& out);
   bool has_part(PeerName peer) const;
@@ -262,7 +261,8 @@ class Allocator::Impl {
   std::optional<Voter> voter_;
   Proposal proposal_;
   std::optional<Removal> removal_;
-  std::optional<Leaving> leaving_;
+  std::optional<Leaving> leaving_;  // Asked to leave while nobody could have what is ours.
+  TimePoint met_ = TimePoint() - std::chrono::hours(1);  // When somebody was last reached anew.
   TimePoint reserved_until_ = kNever;  // What reserve_inherited() says is for who claims it.
   std::uint64_t window_ = 0;           // Free addresses made ready at once.
   TimePoint warmed_{};

@@ -85,9 +85,7 @@ void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
     return;
   }
   reachable_.insert(peer);
-  if (leaving_) {
-    leaving_->due = now;
-  }
+  met_ = now;
   if (!ring_) {
     return;
   }

@@ -2,9 +2,9 @@
 // rings founded apart the one that gives way. Where one of them is a single host's, that host and
 // those who only follow it take over the other; else both stay, and status names the cure.
 #include <algorithm>
-#include <map>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -39,6 +39,14 @@ std::optional<PeerName> sole_owner(const Ring& ring) {
                   [first](const auto& entry) { return entry.second.owner == first; })
       && ring.charter().council == std::vector<PeerName>{first};
   return is_alone ? std::optional(first) : std::nullopt;
+}
+
+// Somebody else owns a part of it.
+bool is_shared(const std::optional<Ring>& ring, PeerName self) {
+  return ring
+         && std::any_of(ring->entries().begin(), ring->entries().end(), [self](const auto& at) {
+              return at.second.owner != self;
+            });
 }
 
 }  // namespace
@@ -81,56 +89,67 @@ void Allocator::Impl::remove_peer(TimePoint now,
   pursue_removal(now, out);
 }
 
-// True if somebody else owns a part of the ring.
-bool Allocator::Impl::shares_ring() const {
-  return ring_
-         && std::any_of(ring_->entries().begin(), ring_->entries().end(), [&](const auto& at) {
-              return at.second.owner != options_.self;
-            });
-}
-
-// Somebody to leave the addresses to has come, or the wait is over.
-void Allocator::Impl::resume_leaving(TimePoint now, AllocatorActions& out) {
-  const Leaving asked = *std::exchange(leaving_, std::nullopt);
-  if (reachable_.empty()) {
-    out.emplace_back(PeerRemoved{
-        asked.id, Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}});
-  } else {
-    leave(now, asked.id, out);
+// The peer that is to have what was ours: the one that has most. Nobody else than who has a part of
+// this ring, or has told its council of itself, could go on with it: others have another range, or
+// hand out nothing.
+std::optional<PeerName> Allocator::Impl::find_heir(TimePoint now) const {
+  if (!ring_) {
+    return std::nullopt;
   }
-}
-
-void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) {
-  std::map<PeerName, Uint128> heirs;
-  if (ring_) {
-    for (const PeerName& peer : reachable_) {
-      if (!departed_.contains(peer)) {
-        heirs[peer] = ring_->owned_by(peer).size();
-      }
+  const std::vector<PeerName> heard = voter_ ? voter_->living(now) : std::vector<PeerName>();
+  std::optional<PeerName> heir;
+  Uint128 most = 0;
+  for (const PeerName& peer : reachable_) {
+    const bool takes_part =
+        has_part(peer) || !voter_ || std::find(heard.begin(), heard.end(), peer) != heard.end();
+    const Uint128 owned = ring_->owned_by(peer).size();
+    if (takes_part && !departed_.contains(peer) && (!heir || owned > most)) {
+      heir = peer;
+      most = owned;
     }
   }
-  const auto heir = std::max_element(
-      heirs.begin(), heirs.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  if (removal_ || leaving_) {
-    out.emplace_back(PeerRemoved{id, Error{Errc::Unavailable, "another removal is under way"}});
+  return heir;
+}
+
+// Somebody to leave the addresses to may have come, or the wait is over.
+void Allocator::Impl::resume_leaving(TimePoint now, AllocatorActions& out) {
+  const Leaving asked = *leaving_;
+  const std::optional<PeerName> heir = find_heir(now);
+  if (!heir && now < asked.until) {
     return;
   }
-  if (heir == heirs.end()) {
-    if (shares_ring()) {
-      leaving_ = Leaving{.id = id, .due = now + kHeirWaitMax};
-    } else {
-      out.emplace_back(PeerRemoved{id, Error{Errc::NotFound, "no other peer has addresses"}});
-    }
+  leaving_.reset();
+  if (!heir) {
+    const bool may_come = is_shared(ring_, options_.self);
+    out.emplace_back(PeerRemoved{
+        asked.id,
+        may_come ? Error{Errc::Unavailable, "no other peer can be reached to take the addresses"}
+                 : Error{Errc::NotFound, "no other peer has addresses"}});
     return;
   }
   start(now, out);
-  removal_ = Removal{.id = id,
+  removal_ = Removal{.id = asked.id,
                      .peer = options_.self,
-                     .heir = heir->first,
+                     .heir = *heir,
                      .address_count = saturated(ring_->owned_by(options_.self).size()),
                      .deadline = now + kRemovalMax};
   proposal_.stop();
   pursue_removal(now, out);
+}
+
+void Allocator::Impl::leave(TimePoint now, RequestId id, AllocatorActions& out) {
+  if (removal_ || leaving_) {
+    out.emplace_back(PeerRemoved{id, Error{Errc::Unavailable, "another removal is under way"}});
+    return;
+  }
+  TimePoint until = now;
+  if (is_shared(ring_, options_.self)) {
+    until = now + kHeirWaitMax;
+  } else if (ring_ && !reachable_.empty()) {
+    until = std::max(now, met_ + kHeirWaitMax);  // Who has only just come has not spoken yet.
+  }
+  leaving_ = Leaving{.id = id, .until = until};
+  resume_leaving(now, out);
 }
 
 // Who has said goodbye is gone in a moment, its store with it: what it got now would be lost.

@@ -21,7 +21,8 @@ constexpr std::chrono::seconds kRemovalTimeout{60};
 ExitCode call(const Settings& settings,
               const char* method,
               const std::string& target,
-              std::chrono::seconds timeout) {
+              std::chrono::seconds timeout,
+              const char* says_nothing = nullptr) {
   const auto response = call_agent(settings, method, target, "", static_cast<int>(timeout.count()));
   if (!response.ok()) {
     return report(response.error());
@@ -32,6 +33,9 @@ ExitCode call(const Settings& settings,
     return ExitCode::Failure;
   }
   fmt::print("{}", body);
+  if (body.empty() && says_nothing != nullptr) {
+    fmt::print(stderr, "weft: {}\n", says_nothing);
+  }
   return ExitCode::Ok;
 }
 
@@ -45,8 +49,12 @@ ExitCode run_prime(const Settings& settings) {
 ExitCode run_rmpeer(const Settings& settings) {
   ExitCode all = ExitCode::Ok;
   for (const std::string& peer : settings.arguments()) {
+    const std::string nothing = fmt::format(
+        "no addresses are handed out here (--ipalloc-range off): nothing is taken over "
+        "from {}",
+        peer);
     const ExitCode code =
-        call(settings, "DELETE", "/peer/" + encode_percent(peer), kRemovalTimeout);
+        call(settings, "DELETE", "/peer/" + encode_percent(peer), kRemovalTimeout, nothing.c_str());
     all = code == ExitCode::Ok ? all : code;
     if (code == ExitCode::NotRunning) {
       return code;

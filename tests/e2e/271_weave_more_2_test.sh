@@ -35,6 +35,7 @@ for call in "GET /ip" "POST /ip/x" "PUT /ip/x/10.2.1.9/24" "GET /ring" "GET /ipi
   assert_equal "$(status_of h1 $call)" 404 "$call"
 done
 assert_equal "$(status_of h1 DELETE /peer/h2)" 200 "rmpeer"
+assert_contains "$(weave h1 rmpeer h2 2>&1)" "no addresses are handed out here" "rmpeer"
 assert_contains "$(on h1 curl -sf http://127.0.0.1:6784/metrics)" "weave_max_ips 0" "metrics"
 assert_equal "$(on h1 docker network ls --format '{{.Name}}' | grep -cx weave || true)" 0 "networks of Docker"
 
@@ -74,10 +75,13 @@ wait_until 10 "every host reaches every other" all_reachable
 assert_contains "$(weave h1 attach one)" 10.40.0. "an address of the range"
 assert_equal "$(code_of h2 prime)" 4 "exit code of prime on the other host"
 assert_contains "$(weave h1 status)" "         Status: ready" "status"
+assert_equal "$(code_of h1 rmpeer h2)" 1 "exit code of rmpeer of one that lives and hands out nothing"
+assert_contains "$(cat "$SCRATCH/out")" "is alive" "such an rmpeer"
 for host in h1 h2; do
   remove_containers "$host"
-  weave "$host" reset --force
 done
+assert_contains "$(weave h1 reset --force 2>&1)" "no other peer has addresses" "a reset where nobody can inherit"
+weave h2 reset --force
 
 step "a range that is a part of the default subnet leaves the rest of it to people"
 part=(--ipalloc-range 10.9.0.0/17 --ipalloc-default-subnet 10.9.0.0/16)

@@ -1,4 +1,5 @@
 // What becomes of addresses over the lives of containers, agents and stores.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,6 +62,68 @@ TEST(AllocatorLife, WhoLostItsStoreFirstWaitsForTheRingOfOthers) {
 
   EXPECT_THAT(host.allocator->held_by(kFoundOwner), ElementsAre(cidr("10.32.0.1/24")));
   EXPECT_THAT(host.allocator->held_by("c1"), ElementsAre(cidr("10.32.0.2/24")));
+}
+
+// How an operator's removal ended.
+std::string end_of_removal(const Host& host) {
+  for (const AllocatorAction& action : host.out) {
+    if (const auto* removed = std::get_if<PeerRemoved>(&action)) {
+      return removed->address_count.ok()
+                 ? fmt::format("{} addresses", removed->address_count.value())
+                 : removed->address_count.error().what;
+    }
+  }
+  return "waiting";
+}
+
+// Peers that have another range, or hand out nothing, are reached and never speak of this ring.
+TEST(AllocatorLife, WhoHasNobodyToLeaveItsAddressesToIsToldAtOnce) {
+  Host host;
+  (void)host.allocate("c1");
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  host.now += seconds(10);
+
+  host.allocator->leave(host.now, RequestId(77), host.out);
+
+  EXPECT_EQ(end_of_removal(host), "no other peer has addresses");
+}
+
+TEST(AllocatorLife, WhoLeavesGivesAPeerThatHasOnlyJustComeTimeToSpeak) {
+  Host host;
+  (void)host.allocate("c1");
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  host.now += seconds(1);
+
+  host.allocator->leave(host.now, RequestId(77), host.out);
+  EXPECT_EQ(end_of_removal(host), "waiting");
+  host.hear(PeerMessage{.id = 0, .body = Register{.decree = 0, .seq = 1, .nonce = 1, .state = {}}});
+  host.tick();
+  host.now += seconds(1);
+  host.tick();
+
+  EXPECT_EQ(end_of_removal(host), "256 addresses");
+}
+
+TEST(AllocatorLife, WhoNeverSpeaksIsNotWaitedForLong) {
+  Host host;
+  (void)host.allocate("c1");
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+  host.allocator->leave(host.now, RequestId(77), host.out);
+
+  host.now += seconds(5);
+  host.tick();
+
+  EXPECT_EQ(end_of_removal(host), "no other peer has addresses");
+}
+
+TEST(AllocatorLife, APeerThatLivesIsNotRemovedThoughItHasNoPart) {
+  Host host;
+  (void)host.allocate("c1");
+  host.allocator->on_peer_reachable(host.now, kB, host.out);
+
+  host.allocator->remove_peer(host.now, RequestId(77), kB, host.out);
+
+  EXPECT_EQ(end_of_removal(host), "peer " + kB.to_string() + " is alive: stop it first");
 }
 
 }  // namespace
