@@ -90,6 +90,19 @@ Result<std::vector<std::string>> choose_targets(sys::Store& store,
   return config.targets;
 }
 
+// What the bridge remembers. An earlier run may have called it otherwise.
+Result<std::optional<PeerName>> name_of_bridges(sys::Netdev& netdev, const std::string& bridge) {
+  const std::vector<LinkInfo> links = WEFT_TRY(netdev.links());
+  std::optional<PeerName> recalled;
+  for (const LinkInfo& link : links) {
+    const std::optional<PeerName> name = name_of_bridge(link);
+    if (name && (!recalled || link.name == bridge)) {
+      recalled = name;
+    }
+  }
+  return recalled;
+}
+
 class Runner {
  public:
   explicit Runner(const Config& config) : config_(config) {}
@@ -207,15 +220,12 @@ Result<Ok> Runner::take_seat() {
   if (!config_.password_file.empty()) {
     seat_.passwords = WEFT_TRY(read_password_file(config_.password_file));
   }
-  const auto bridge = WEFT_TRY(netdev_->find_link(config_.bridge));
+  const auto recalled = WEFT_TRY(name_of_bridges(*netdev_, config_.bridge));
   StoreBatch also;  // All in one transaction.
   seat_.targets = WEFT_TRY(choose_targets(*store_, config_, also));
   also.push_back(bridge_row(config_.bridge));
-  seat_.identity = WEFT_TRY(claim_identity(*store_,
-                                           entropy_,
-                                           config_.name,
-                                           bridge ? name_of_bridge(*bridge) : std::nullopt,
-                                           std::move(also)));
+  seat_.identity =
+      WEFT_TRY(claim_identity(*store_, entropy_, config_.name, recalled, std::move(also)));
   if (seat_.identity.is_new && seat_.identity.has_lost_store) {
     log::warning("the state of this host was lost; its bridge has kept its name",
                  {"name", seat_.identity.name});
@@ -346,10 +356,9 @@ Result<std::string> find_peer_name(const Config& config) {
     return running;
   }
   const auto netdev = WEFT_TRY(sys::open_netdev());
-  const auto bridge = WEFT_TRY(netdev->find_link(config.bridge));
+  const auto recalled = WEFT_TRY(name_of_bridges(*netdev, config.bridge));
   const auto stored = WEFT_TRY(find_stored_name(config.store_path));
-  const auto name =
-      WEFT_TRY(choose_name(stored, config.name, bridge ? name_of_bridge(*bridge) : std::nullopt));
+  const auto name = WEFT_TRY(choose_name(stored, config.name, recalled));
   if (!name) {
     return Error{Errc::NotFound,
                  "this host's peer has no name yet: its first start draws one at random (--name "

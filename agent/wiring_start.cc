@@ -10,6 +10,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/docker/plugin_sockets.h"
 #include "agent/http/agent_call.h"
 #include "agent/http/remote_access.h"
 #include "agent/http/weave_api.h"
@@ -236,6 +237,14 @@ Result<Ok> Agent::start_docker() {
   plugin::DockerDriver::Stored stored;
   stored.networks = WEFT_TRY(host_.store.load("docker_networks"));
   stored.endpoints = WEFT_TRY(host_.store.load("docker_endpoints"));
+  const PluginSockets sockets =
+      claim_plugin_sockets(WEFT_TRY(host_.store.load(kPluginSocketsTable)),
+                           {{config_.docker_plugin_socket, plugin::Scope::Local},
+                            {config_.docker_swarm_socket, plugin::Scope::Global}},
+                           !stored.networks.empty());
+  if (!sockets.batch.empty()) {
+    (void)WEFT_TRY(host_.store.apply(sockets.batch));
+  }
   auto driver = WEFT_TRY(plugin::DockerDriver::create(
       {.default_subnet = config_.default_subnet,
        .range = config_.has_range() ? std::optional(config_.range) : std::nullopt,
@@ -245,7 +254,9 @@ Result<Ok> Agent::start_docker() {
       stored));
   docker_ = WEFT_TRY(plugin::DockerService::start(
       host_.io.get_executor(),
-      {.socket = config_.docker_plugin_socket, .swarm_socket = config_.docker_swarm_socket},
+      {.socket = config_.docker_plugin_socket,
+       .swarm_socket = config_.docker_swarm_socket,
+       .earlier = sockets.earlier},
       std::move(driver),
       [this](plugin::DockerAction action) { on_docker(std::move(action)); }));
   std::set<std::string> owned;

@@ -474,7 +474,11 @@ Result<Ok> remove_policy_chains(Nftables& nftables, NftFamily family) {
         .family = family, .table = "filter", .name = name, .hook = NftChain::Hook::None};
     const std::optional<NftChainState> found = WEFT_TRY(nftables.find_chain(chain));
     if (found) {
-      WEFT_TRY(remove_if_ours(nftables, chain, *found));
+      const Result<Ok> removed = remove_if_ours(nftables, chain, *found);
+      if (!removed.ok()
+          && removed.error().os != EBUSY) {  // Then another bridge's hooks lead there.
+        return removed;
+      }
     }
   }
   return Ok{};

@@ -34,6 +34,9 @@ class Netdev {
   virtual Result<std::uint32_t> ensure_veth(const VethSpec& spec) = 0;
   virtual Result<Ok> ensure_port(const PortSpec& spec) = 0;
   virtual Result<Ok> set_mtu(const std::string& link, std::uint32_t mtu) = 0;
+  // Its ports stay. Before Linux 6.2 the link is down for that moment. What ensure_gateway() made
+  // is to be removed before: the kernel would no longer tell it from others' addresses.
+  virtual Result<Ok> rename_link(const std::string& from, const std::string& to) = 0;
   // Ok if there is none.
   virtual Result<Ok> remove_link(const std::string& name) = 0;
   // All at once, which takes the kernel hardly longer than one: most of the 20 ms are grace periods

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include <boost/json/parse.hpp>
@@ -10,6 +11,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/weave/keeper.h"
 #include "agent/config.h"
+#include "agent/docker/plugin_sockets.h"
 #include "agent/identity.h"
 #include "agent/proxy/docker_proxy.h"
 #include "base/result.h"
@@ -27,18 +29,43 @@ namespace {
 namespace fs = std::filesystem;
 namespace json = boost::json;
 
-// The bridge of the last run unless the user names one. A store that cannot be read must not keep
-// anyone from resetting; one that is in use belongs to an agent that has not ended.
-Result<std::string> choose_bridge(const Settings& settings, const std::string& store_path) {
+// What earlier runs have left, by whatever names they were told.
+struct Leavings {
+  std::set<std::string> bridges;
+  std::set<std::string> plugin_sockets;
+};
+
+// Of the last run, unless the user names a bridge; and those that earlier runs called otherwise. A
+// store that cannot be read must not keep anyone from resetting; one that is in use belongs to an
+// agent that has not ended.
+Result<Leavings> find_leavings(const Settings& settings, const std::string& store_path) {
+  Leavings found;
   const std::string& named = settings.text("bridge");
-  if (settings.is_given("bridge") || !fs::exists(store_path)) {
-    return named;
+  found.bridges.insert(named);
+  found.plugin_sockets = {settings.text("docker-plugin-socket"),
+                          settings.text("docker-swarm-socket")};
+  if (!fs::exists(store_path)) {
+    return found;
   }
   const auto store = sys::open_store(store_path);
   if (!store.ok()) {
-    return store.error().code == Errc::Unavailable ? Result<std::string>(store.error()) : named;
+    return store.error().code == Errc::Unavailable ? Result<Leavings>(store.error()) : found;
   }
-  return remembered_bridge(*store.value()).value_or(std::nullopt).value_or(named);
+  if (!settings.is_given("bridge")) {
+    found.bridges = {remembered_bridge(*store.value()).value_or(std::nullopt).value_or(named)};
+  }
+  for (const auto& [path, scope] : store.value()->load(kPluginSocketsTable).value_or({})) {
+    found.plugin_sockets.emplace(as_text(path));
+  }
+  const auto self = stored_name(*store.value()).value_or(std::nullopt);
+  const auto netdev = WEFT_TRY(sys::open_netdev());
+  const std::vector<LinkInfo> links = WEFT_TRY(netdev->links());
+  for (const LinkInfo& link : links) {
+    if (self && name_of_bridge(link) == self) {
+      found.bridges.insert(link.name);
+    }
+  }
+  return found;
 }
 
 Result<Ok> remove_file(const std::string& path) {
@@ -109,19 +136,20 @@ Result<Ok> reset(const Settings& settings) {
     leave(socket);
     (void)WEFT_TRY(stop_agent(socket));
   }
-  const std::string bridge = WEFT_TRY(choose_bridge(settings, state.store));
+  const Leavings left = WEFT_TRY(find_leavings(settings, state.store));
   const auto netdev = WEFT_TRY(sys::open_netdev());
-  (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
+  for (const std::string& bridge : left.bridges) {
+    (void)WEFT_TRY(router::DatapathService::reset(*netdev, bridge));
+    (void)WEFT_TRY(sys::remove_bridged_unchanged(bridge));
+  }
   (void)WEFT_TRY(sys::remove_dns_accept());
-  (void)WEFT_TRY(sys::remove_bridged_unchanged(bridge));
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) {
     (void)WEFT_TRY(remove_file(state.store + suffix));
   }
   (void)WEFT_TRY(remove_socket(socket));
   (void)WEFT_TRY(remove_socket(engine_socket_in(run_dir)));
-  (void)WEFT_TRY(remove_socket(settings.text("docker-plugin-socket")));
-  if (const std::string& swarm = settings.text("docker-swarm-socket"); !swarm.empty()) {
-    (void)WEFT_TRY(remove_socket(swarm));
+  for (const std::string& plugin : left.plugin_sockets) {
+    (void)WEFT_TRY(remove_socket(plugin));
   }
   const sys::HostPaths host = host_paths(settings);
   plugin::proxy::remove_wait_program(host.here(wait_folder(state.folder, host)));

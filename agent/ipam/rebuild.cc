@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/docker/plugin_sockets.h"
 #include "base/log.h"
 #include "ipam/allocator.h"
 #include "ipam/stored.h"
@@ -18,10 +19,11 @@ namespace weft::agent {
 namespace {
 
 // Of a store that is damaged in one place, the rest is kept.
-constexpr std::array<const char*, 8> kKeptTables{"identity",
+constexpr std::array<const char*, 9> kKeptTables{"identity",
                                                  "targets",
                                                  "docker_networks",
                                                  "docker_endpoints",
+                                                 kPluginSocketsTable,
                                                  "attachments",
                                                  "exposed",
                                                  "dns_names",

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <utility>
 
-#include "base/overloaded.h"
+#include "base/log.h"
 #include "sys/http_server.h"
 
 namespace weft::plugin {
@@ -24,10 +25,18 @@ class DockerService::Impl {
         on_action_(std::move(on_action)) {}
 
   Result<Ok> listen(const boost::asio::any_io_executor& executor, const Options& options) {
-    for (const auto& [path, door] :
-         {std::pair(options.socket, &local_), std::pair(options.swarm_socket, &global_)}) {
+    for (const auto& [path, scope] : {std::pair(options.socket, Scope::Local),
+                                      std::pair(options.swarm_socket, Scope::Global)}) {
       if (!path.empty()) {
-        WEFT_TRY(listen(executor, path, options.connections_max, *door));
+        WEFT_TRY(listen(executor, path, options.connections_max, scope));
+      }
+    }
+    for (const auto& [path, scope] : options.earlier) {
+      if (const auto served = listen(executor, path, options.connections_max, scope);
+          !served.ok()) {
+        log::warning("Docker cannot ask for networks of an earlier run",
+                     {"socket", path},
+                     {"why", served.error()});
       }
     }
     return Ok{};
@@ -70,7 +79,8 @@ class DockerService::Impl {
   Result<Ok> listen(const boost::asio::any_io_executor& executor,
                     const std::string& path,
                     std::size_t connections_max,
-                    Door& door) {
+                    Scope scope) {
+    Door& door = doors_.emplace_back(scope);
     door.server = WEFT_TRY(sys::listen_http(
         executor,
         {.path = path, .group = {}, .connections_max = connections_max},
@@ -98,12 +108,12 @@ class DockerService::Impl {
   }
 
   void answer(HttpReply reply) {
-    for (Door* const door : {&local_, &global_}) {
-      const auto found = door->calls.find(reply.call);
-      if (found != door->calls.end() && door->server != nullptr) {
+    for (Door& door : doors_) {
+      const auto found = door.calls.find(reply.call);
+      if (found != door.calls.end()) {
         const RequestId id = found->second;
-        door->calls.erase(found);
-        door->server->respond(id, {reply.status, kContentType, std::move(reply.body)});
+        door.calls.erase(found);
+        door.server->respond(id, {reply.status, kContentType, std::move(reply.body)});
         return;
       }
     }
@@ -122,9 +132,7 @@ class DockerService::Impl {
   std::deque<DockerAction> queue_;
   bool performing_ = false;
   std::uint64_t last_call_ = 0;
-  // Last: they call into the rest until they are gone.
-  Door local_{Scope::Local};
-  Door global_{Scope::Global};
+  std::list<Door> doors_;  // Last: they call into the rest until they are gone.
 };
 
 Result<std::unique_ptr<DockerService>> DockerService::start(boost::asio::any_io_executor executor,

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -20,6 +21,9 @@ class DockerService {
   struct Options {
     std::string socket = "/run/docker/plugins/weft.sock";  // Empty: Docker finds no plugin.
     std::string swarm_socket{};  // The same driver for networks of a swarm; empty: none.
+    // Where earlier runs were asked. Docker finds a network's driver by the name of its socket, so
+    // networks of then are asked for there. One that cannot be listened to is logged.
+    std::map<std::string, Scope> earlier{};
     // dockerd keeps a few idle connections per plugin and opens one per concurrent call.
     std::size_t connections_max = 256;
   };

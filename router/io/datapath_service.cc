@@ -47,6 +47,7 @@ Result<Ok> DatapathService::Impl::start() {
   if (options_.policies) {
     WEFT_TRY(sys::ensure_policy_hooks(options_.bridge));  // Before anything is forwarded.
   }
+  WEFT_TRY(take_over(netdev_, options_.self, options_.bridge));
   load_programs();
   if (options_.sealed != nullptr && options_.clear_possible && !fast_path_) {
     // The kernel's own VXLAN device would take clear frames from anybody.

@@ -147,6 +147,10 @@ class DatapathService {
   void set_underlay(PeerName peer, std::optional<Ip> underlay);
   DatapathStatus status() const;
 
+  // Where an earlier run of the same peer had another bridge, that goes on under this name with
+  // all that hangs on it. Its other devices and its rules are removed: who calls makes new ones.
+  static Result<Ok> take_over(sys::Netdev& netdev, PeerName self, const std::string& bridge);
+
   // Removes bridge, VXLAN device, TAP, veths, filters, routes and firewall rules of ours, and
   // nothing else.
   static Result<Ok> reset(sys::Netdev& netdev, const std::string& bridge);

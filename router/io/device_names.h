@@ -12,4 +12,7 @@ inline constexpr std::string_view kSealEndSuffix = "-se";
 inline constexpr std::string_view kLanePortSuffix = "-lp";
 inline constexpr std::string_view kLaneEndSuffix = "-le";
 
+// Weave's name of a port that leads to another bridge of the host, which this one's name follows.
+inline constexpr std::string_view kJoinedPortPrefix = "vethwebl";
+
 }  // namespace weft::router

@@ -200,6 +200,35 @@ Result<Ok> FakeNetdev::set_mtu(const std::string& link, std::uint32_t mtu) {
   return Ok{};
 }
 
+Result<Ok> FakeNetdev::rename_link(const std::string& from, const std::string& to) {
+  WEFT_TRY(enter("rename link " + from));
+  WEFT_TRY(check_name(to));
+  WEFT_TRY(get(from));
+  if (links_.contains(to)) {
+    return Error{Errc::Conflict, fmt::format("link {} exists", to), EEXIST};
+  }
+  auto node = links_.extract(from);
+  node.key() = to;
+  node.mapped().info.name = to;
+  if (!node.mapped().veth_peer.empty()) {
+    links_.at(node.mapped().veth_peer).veth_peer = to;
+  }
+  links_.insert(std::move(node));
+  for (RouteInfo& route : routes_) {
+    route.link = route.link == from ? to : route.link;
+  }
+  gateway_.link = gateway_.link == from ? to : gateway_.link;
+  for (auto& [name, link] : links_) {
+    if (link.port && link.port->bridge == from) {
+      link.port->bridge = to;
+    }
+    for (FdbEntry& entry : link.fdb) {
+      entry.link = entry.link == from ? to : entry.link;
+    }
+  }
+  return Ok{};
+}
+
 Result<Ok> FakeNetdev::remove_link(const std::string& name) {
   WEFT_TRY(enter("remove link " + name));
   WEFT_TRY(check_name(name));

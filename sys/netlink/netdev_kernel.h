@@ -27,6 +27,7 @@ class KernelNetdev final : public Netdev {
   Result<std::uint32_t> ensure_veth(const VethSpec& spec) override;
   Result<Ok> ensure_port(const PortSpec& spec) override;
   Result<Ok> set_mtu(const std::string& link, std::uint32_t mtu) override;
+  Result<Ok> rename_link(const std::string& from, const std::string& to) override;
   Result<Ok> remove_link(const std::string& name) override;
   Result<Ok> remove_links(const std::vector<std::string>& names) override;
 

@@ -1,4 +1,5 @@
 // Links and bridge ports of KernelNetdev.
+#include <cerrno>
 #include <cstdint>
 
 #include <fmt/format.h>
@@ -395,6 +396,32 @@ Result<Ok> KernelNetdev::set_mtu(const std::string& link, std::uint32_t mtu) {
   NetlinkMessage message = change(found.info.index);
   message.u32(IFLA_MTU, mtu);
   return netlink_->request(message, fmt::format("set mtu of {} to {}", link, mtu));
+}
+
+Result<Ok> KernelNetdev::rename_link(const std::string& from, const std::string& to) {
+  WEFT_TRY(check_name(to));
+  const LinkState link = WEFT_TRY(state(from));
+  const auto rename = [&] {
+    NetlinkMessage message = change(link.info.index);
+    message.text(IFLA_IFNAME, to);
+    return netlink_->request(message, fmt::format("rename link {} to {}", from, to));
+  };
+  const auto switch_up = [&](unsigned flags) {
+    NetlinkMessage message(RTM_NEWLINK, 0);
+    ifinfomsg header = header_of(link.info.index);
+    header.ifi_flags = flags;
+    header.ifi_change = IFF_UP;
+    message.header(header);
+    return netlink_->request(message, fmt::format("switch link {} up or down", from));
+  };
+  Result<Ok> renamed = rename();
+  if (renamed.ok() || renamed.error().os != EBUSY) {
+    return renamed;
+  }
+  WEFT_TRY(switch_up(0));
+  renamed = rename();
+  WEFT_TRY(switch_up(IFF_UP));
+  return renamed;
 }
 
 Result<Ok> KernelNetdev::remove_link(const std::string& name) {

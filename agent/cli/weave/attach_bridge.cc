@@ -4,6 +4,7 @@
 
 #include "agent/identity.h"
 #include "base/entropy.h"
+#include "router/io/device_names.h"
 #include "sys/firewall.h"
 #include "sys/netdev.h"
 
@@ -33,7 +34,7 @@ Result<Ok> attach_bridge(const std::string& ours, const std::string& theirs) {
       theirs.size() > kShownMax ? theirs.substr(theirs.size() - kShownMax) : theirs;
   // Of nobody else's; the address of a port of a bridge is of no use to anybody.
   SystemEntropy entropy;
-  const std::string near = "vethwebl" + shown;
+  const std::string near = std::string(router::kJoinedPortPrefix) + shown;
   const std::string far = "vethwebg" + shown;
   WEFT_TRY(netdev->ensure_veth({.name = near,
                                 .peer = far,

@@ -180,6 +180,47 @@ INSTANTIATE_TEST_SUITE_P(Mode, LifecycleTest, ::testing::Values(true, false), []
   return mode.param ? "Bpf" : "Bridge";
 });
 
+TEST_P(LifecycleTest, TheBridgeMayHaveAnotherNameFromRunToRun) {
+  Cluster cluster(2);
+  cluster.start(GetParam());
+  const auto a = cluster[0].run_container(1);
+  const auto b = cluster[1].run_container(2);
+  EXPECT_TRUE(know_each_other(cluster));
+
+  for (const char* const bridge : {"weave", "weft"}) {
+    cluster[0].stop();
+    cluster[0].start({.self = cluster[0].name, .bpf = GetParam(), .bridge = bridge});
+    cluster.introduce(cluster[0]);
+    EXPECT_TRUE(cluster[0].plug(a->port).ok());
+    EXPECT_TRUE(know_each_other(cluster));
+
+    EXPECT_TRUE(a->reaches(b->ipv4));
+    const std::string other = bridge == std::string("weft") ? "weave" : "weft";
+    EXPECT_EQ(cluster[0].net.shell("ip -br link | grep -q ^" + other), 1);
+    EXPECT_EQ(cluster[0].net.shell("nft list ruleset | grep -q 'ifname \"" + other + "\"'"), 1);
+    EXPECT_EQ(cluster[0].net.shell(
+                  fmt::format("ip link show master {} | grep -q {}-tap", bridge, bridge)),
+              0);
+  }
+}
+
+TEST_P(LifecycleTest, ABridgeWithContainersDoesNotTakeTheNameOfAnotherLink) {
+  Cluster cluster(1);
+  cluster.start(GetParam());
+  const auto a = cluster[0].run_container(1);
+  cluster[0].stop();
+  cluster[0].net.must("ip link add weave type bridge");
+
+  const std::string why =
+      cluster[0].start_error({.self = cluster[0].name, .bpf = GetParam(), .bridge = "weave"});
+
+  EXPECT_THAT(why, ::testing::HasSubstr("on the bridge weft of an earlier run"));
+  EXPECT_EQ(cluster[0].net.shell("ip link show master weft | grep -q vethh1"), 0);
+  cluster[0].net.must("ip link set weave alias weft && ip tuntap add weave-tap mode tap");
+  cluster[0].start({.self = cluster[0].name, .bpf = GetParam(), .bridge = "weave"});
+  EXPECT_EQ(cluster[0].net.shell("ip link show master weave | grep -q vethh1"), 0);
+}
+
 TEST(Lifecycle, TheModeMayChangeFromRunToRun) {
   Cluster cluster(2);
   cluster.start(true);

@@ -343,6 +343,20 @@ TEST_P(NetdevContract, RemovingABridgeFreesItsPorts) {
   EXPECT_FALSE(must(netdev_.find_port("host")).has_value());
 }
 
+TEST_P(NetdevContract, ABridgeUnderAnotherNameKeepsItsPorts) {
+  const std::uint32_t index = must(netdev_.ensure_bridge(kBridge));
+  (void)must(netdev_.ensure_veth(kVeth));
+  must(netdev_.ensure_port(kOpenPort));
+
+  EXPECT_EQ(netdev_.rename_link("br0", "host").error().os, EEXIST);
+  must(netdev_.rename_link("br0", "br1"));
+
+  EXPECT_EQ(netdev_.rename_link("br0", "br1").error().code, Errc::NotFound);
+  EXPECT_EQ(link("br1").index, index);
+  EXPECT_TRUE(link("br1").up);
+  EXPECT_EQ(must(netdev_.find_port("host"))->bridge, "br1");
+}
+
 TEST_P(NetdevContract, NamesWhatIsMissing) {
   must(netdev_.ensure_veth(kVeth));
   PortSpec no_link = kOpenPort;
