@@ -50,6 +50,15 @@ struct Failure {
   Error error;
 };
 
+// What we judged by what we were told and what we keep cannot be otherwise a second later. The rest
+// can: what the kernel says (a port in use, a device that is busy, a file that is not mounted yet),
+// and what is so on this host just now.
+Failure failure_of(Error error) {
+  const bool is_judged =
+      error.os == 0 && (error.code == Errc::Conflict || error.code == Errc::Invalid);
+  return {is_judged ? ExitCode::Refused : ExitCode::Failure, std::move(error)};
+}
+
 Error os_error(std::string_view doing) {
   const int error = errno;
   return Error{Errc::Os, fmt::format("{}: {}", doing, std::strerror(error)), error};
@@ -145,26 +154,26 @@ bool is_of_this_host(const Ip& address) {
 // Everything that can be refused without having changed anything.
 std::optional<Failure> Runner::check_host() {
   if (const auto encrypted = check_encryption(config_); !encrypted.ok()) {
-    return Failure{ExitCode::Refused, encrypted.error()};
+    return failure_of(encrypted.error());
   }
   if (config_.ui_listen) {
     auto access = read_ui_access(config_);
     if (!access.ok()) {
-      return Failure{ExitCode::Refused, access.error()};
+      return failure_of(access.error());
     }
     seat_.ui_access = std::move(access).value();
     auto certificate = read_ui_certificate(config_);
     if (!certificate.ok()) {
-      return Failure{ExitCode::Refused, certificate.error()};
+      return failure_of(certificate.error());
     }
     seat_.ui_certificate = std::move(certificate).value();
   }
   if (const auto access = read_http_access(); !access.ok()) {
-    return Failure{ExitCode::Refused, Error(access.error()).with_context("control API")};
+    return failure_of(Error(access.error()).with_context("control API"));
   }
   if (config_.docker_tcp && !is_of_this_host(config_.docker_tcp->address)) {
-    return Failure{ExitCode::Refused,
-                   {Errc::Invalid,
+    return Failure{ExitCode::Failure,  // It may get the address yet.
+                   {Errc::Unavailable,
                     fmt::format("--docker-tcp {}: containers are attached on this host, and so "
                                 "the engine has to be here (expected an address of this host)",
                                 config_.docker_tcp->to_string())}};
@@ -193,7 +202,7 @@ std::optional<Failure> Runner::check_host() {
   for (const Cidr& range : ranges) {
     const auto free = check_overlap(range, config_.bridge, routes.value());
     if (!free.ok() && !config_.range_may_overlap) {
-      return Failure{ExitCode::Refused, free.error()};
+      return Failure{ExitCode::Failure, free.error()};  // Routes come and go.
     }
     if (!free.ok()) {
       log::warning("containers do not reach what this host does", {"why", free.error()});
@@ -246,14 +255,14 @@ std::optional<Failure> Runner::start() {
   }
   auto opened = open_or_rebuild(config_.store_path);
   if (!opened.ok()) {
-    const bool busy = opened.error().code == Errc::Unavailable;
-    return Failure{busy ? ExitCode::AlreadyRunning : ExitCode::Failure, opened.error()};
+    return opened.error().code == Errc::Unavailable
+               ? Failure{ExitCode::AlreadyRunning, opened.error()}
+               : failure_of(opened.error());
   }
   store_ = std::move(opened.value().store);
   seat_.is_rebuilt = opened.value().is_rebuilt;
   if (const auto seated = take_seat(); !seated.ok()) {
-    const bool refused = seated.error().code == Errc::Conflict;
-    return Failure{refused ? ExitCode::Refused : ExitCode::Failure, seated.error()};
+    return failure_of(seated.error());
   }
   auto agent = Agent::start(
       {.io = io_, .clock = clock_, .store = *store_, .netdev = *netdev_, .entropy = entropy_},
@@ -266,9 +275,7 @@ std::optional<Failure> Runner::start() {
              io_.stop();
            }});
   if (!agent.ok()) {
-    const bool refused =
-        agent.error().code == Errc::Conflict || agent.error().code == Errc::Invalid;
-    return Failure{refused ? ExitCode::Refused : ExitCode::Failure, agent.error()};
+    return failure_of(agent.error());
   }
   agent_ = std::move(agent).value();
   if (const auto marked = mark_running(*store_); !marked.ok()) {

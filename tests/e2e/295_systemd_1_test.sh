@@ -70,8 +70,25 @@ assert_equal "$(shown ActiveState) $(shown Result)" "inactive success" "the unit
 box ping -c 1 -W 1 "$address" >/dev/null
 
 step "a configuration it refuses is not tried over and over"
-box sh -c 'echo WEFT_IPALLOC_RANGE=198.18.0.0/16 >/etc/default/weft'
+box sh -c 'echo WEFT_TRUSTED_SUBNETS=198.18.0.0/16 >/etc/default/weft'
 box systemctl start weft || true  # The program was there; what it says comes later.
 has_failed() { [[ $(shown ActiveState) == failed ]]; }
 wait_until 5 "it gives up" has_failed
 assert_equal "$(shown NRestarts) $(shown ExecMainStatus)" "0 6" "restarts and exit code"
+
+step "what may pass is: a port in use, and a route into its range"
+box sh -c ': >/etc/default/weft'
+box ip route add 10.44.7.0/24 dev eth0
+box sh -c 'socat TCP-LISTEN:6783,fork EXEC:cat >/dev/null 2>&1 & echo $!' >"$SCRATCH/taker"
+taken() { box ss -Hltn 'sport = :6783' | grep -q .; }
+wait_until 5 "the port is in use" taken
+box systemctl reset-failed weft
+box systemctl start weft || true
+was_refused() { (($(shown NRestarts) >= $1)); }
+wait_until 30 "it is tried again and again" was_refused 4
+assert_contains "$(box journalctl --no-pager -u weft)" "overlaps the route 10.44.7.0/24" "the journal"
+box ip route del 10.44.7.0/24
+wait_until 30 "and more often than systemd would by itself" was_refused 8
+assert_contains "$(box journalctl --no-pager -u weft)" "6783: Address already in use" "the journal"
+box kill "$(cat "$SCRATCH/taker")"
+wait_until 10 "weft serves" is_serving
