@@ -16,6 +16,7 @@
 #include "router/mesh_wire.h"
 #include "router/overlay/deflate.h"
 #include "router/overlay/link_meter.h"
+#include "router/overlay/liveness.h"
 
 namespace weft::router {
 
@@ -53,6 +54,8 @@ struct Link {
   TimePoint unmet_due = kNever;  // If we still hold nothing of the peer by then, we ask it for all.
   bool replaces = false;         // Others, which are retired.
   bool silent = false;           // Not heard for a while: kept, but not used.
+  Patience patience;             // With its silence.
+  unsigned excuses = 0;          // Turns of ours that came late since it was last heard.
   bool mutual = false;           // Both ends have stated it.
   bool goodbye = false;          // The peer closes it and lives on.
   std::uint64_t received = 0;    // Bytes of Delta frames, and how much of that was confirmed.

@@ -42,18 +42,12 @@ Mesh::Impl::Impl(Options options, Rng rng, Entropy& entropy)
 
 // The first input starts the clocks.
 void Mesh::Impl::begin(TimePoint now) {
-  const Duration asleep = now - now_;
-  now_ = std::max(now_, now);
   if (begun_) {
-    // Whatever woke us: what others sent meanwhile may only now be coming in.
-    if (asleep > kStarvedMin) {
-      health_.worsen();
-      for (auto& [id, link] : links_) {
-        link.heard += asleep;
-      }
-    }
+    note_lateness(now);
+    now_ = std::max(now_, now);
     return;
   }
+  now_ = now;
   begun_ = true;
   last_statement_ = last_topology_ = last_trim_ = last_rescue_ = last_up_ = now - hours(1);
   last_reconciliation_ = last_change_ = last_links_change_ = now - hours(1);

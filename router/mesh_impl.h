@@ -175,6 +175,9 @@ class Mesh::Impl {
 
   // mesh_liveness.cc
   void on_heartbeat(TimePoint now, Link& link, const Heartbeat& heartbeat, MeshActions& out);
+  void note_lateness(TimePoint now);
+  Duration silence_after(TimePoint now, const Link& link) const;
+  Duration silence_max(TimePoint now, const Link& link) const;
   void beat(TimePoint now, Link& link, MeshActions& out);
   void hear(TimePoint now, Link& link, MeshActions& out);
   void fall_silent(TimePoint now, Link& link, MeshActions& out);
@@ -256,6 +259,7 @@ class Mesh::Impl {
   Views views_;
   LocalHealth health_;
   Suspicions suspicions_;
+  TimePoint well_since_;                 // Our last late turn, or since our health was last better.
   std::map<PeerName, Accused> accused_;  // By us.
   std::uint32_t life_ = 0;               // Ours; a new one refutes accusations.
   TimePoint life_since_;

@@ -28,8 +28,11 @@ inline constexpr Duration kSilenceMax = seconds(5);
 inline constexpr Duration kLateMin = milliseconds(250);
 // An accusation has done its work by then, one way or the other.
 inline constexpr Duration kAccusationLife = seconds(30);
-// Time in which our own process did not run says nothing about others.
-inline constexpr Duration kStarvedMin = seconds(2);
+// However ill we are and however often it was silent: more than twice the longest pause of a
+// machine on which anything still works.
+inline constexpr Duration kPatienceMax = seconds(8);
+// So many late turns in a row excuse a neighbour that was not heard.
+inline constexpr unsigned kExcusesMax = 2;
 // How long an earlier run of an agent has to prove that it is alive before a later one replaces it.
 inline constexpr Duration kChallengeMax = seconds(1);
 // Accepted connections that have not proved anything yet; memory and CPU for strangers. A member

@@ -541,9 +541,12 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
     return std::min(link.deadline, link.decision_due);
   }
-  const TimePoint suspect_due = link.silent ? kNever : link.heard + health_.stretch(kSuspectAfter);
-  return std::min(
-      {link.heard + kSilenceMax, suspect_due, link.beat_due, link.rekey_due, link.unmet_due});
+  const TimePoint suspect_due = link.silent ? kNever : link.heard + silence_after(now_, link);
+  return std::min({link.heard + silence_max(now_, link),
+                   suspect_due,
+                   link.beat_due,
+                   link.rekey_due,
+                   link.unmet_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
@@ -570,8 +573,8 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
                                                                        : "its verdict";
         drop(now, id, fmt::format("waited {} s for {}", kHandshakeMax / seconds(1), step), out);
       }
-    } else if (link.heard + kSilenceMax <= now) {
-      drop(now, id, fmt::format("silent for {} s", kSilenceMax / seconds(1)), out);
+    } else if (link.heard + silence_max(now, link) <= now) {
+      drop(now, id, fmt::format("silent for {} s", (now - link.heard) / seconds(1)), out);
     } else if (link.rekey_due <= now) {
       link.rekey_due = now + kRekeyInterval;
       Channel::Output output;

@@ -15,12 +15,37 @@ namespace weft::router {
 
 // Heartbeats -----------------------------------------------------------------------------------
 
+// Our own timers say how well we are. Time in which our own process did not run says nothing about
+// others: what they sent meanwhile may only now be coming in. That counts for a few turns since
+// they were last heard; whoever is always late would otherwise never notice anything.
+void Mesh::Impl::note_lateness(TimePoint now) {
+  const Duration asleep = now - now_;
+  if (asleep <= kLateMin || now - std::max(next_deadline(), now_) <= kLateMin) {
+    return;
+  }
+  health_.worsen();
+  well_since_ = now;
+  for (auto& [id, link] : links_) {
+    if (link.excuses < kExcusesMax) {
+      link.excuses += 1;
+      link.heard += asleep;
+    }
+  }
+}
+
+// Silence of one neighbour is about the neighbour, silence of most about ourselves.
+Duration Mesh::Impl::silence_after(TimePoint now, const Link& link) const {
+  return std::min(health_.stretch(link.patience.stretch(now, kSuspectAfter)), kPatienceMax);
+}
+
+Duration Mesh::Impl::silence_max(TimePoint now, const Link& link) const {
+  return silence_after(now, link) + (kSilenceMax - kSuspectAfter);
+}
+
 void Mesh::Impl::beat(TimePoint now, Link& link, MeshActions& out) {
-  // Our own timers say how well we are.
-  if (now - link.beat_due > kLateMin) {
-    health_.worsen();
-  } else {
+  if (now - well_since_ >= kHeartbeatInterval) {
     health_.improve();
+    well_since_ = now;
   }
   link.beat_due = now + kHeartbeatInterval;
   link.confirmed = link.received;
@@ -58,10 +83,12 @@ void Mesh::Impl::on_heartbeat(TimePoint now,
 // Anything heard is a sign of life.
 void Mesh::Impl::hear(TimePoint now, Link& link, MeshActions& out) {
   link.heard = now;
+  link.excuses = 0;
   if (!link.silent) {
     return;
   }
   link.silent = false;
+  link.patience.on_false_alarm(now);
   const PeerName peer = link.hello.name;
   accused_.erase(peer);
   report(out, MeshEvent::Level::Info, "neighbour heard again", describe(peer), "");
@@ -87,7 +114,7 @@ void Mesh::Impl::fall_silent(TimePoint now, Link& link, MeshActions& out) {
 }
 
 void Mesh::Impl::run_up_link(TimePoint now, Link& link, MeshActions& out) {
-  if (!link.silent && now - link.heard >= health_.stretch(kSuspectAfter)) {
+  if (!link.silent && now - link.heard >= silence_after(now, link)) {
     fall_silent(now, link, out);
   }
   if (link.beat_due <= now) {

@@ -12,7 +12,9 @@
 // Pure; lives on the control strand.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <vector>
 
@@ -35,6 +37,32 @@ class LocalHealth {
 
  private:
   unsigned score_ = 0;
+};
+
+// How much silence of one neighbour is put up with before it is stated. Who was heard again after
+// that was there all along, and is starved, as its host's others may be: each time the wait
+// doubles, and every calm while takes one doubling back. Without it, a starved machine's agents
+// state each other's silence once every few seconds, to all, which starves them further.
+class Patience {
+ public:
+  static constexpr unsigned kDoublingsMax = 3;
+  static constexpr Duration kCalm = std::chrono::seconds(30);
+
+  void on_false_alarm(TimePoint now) {
+    doublings_ = std::min(doublings(now) + 1, kDoublingsMax);
+    since_ = now;
+  }
+  Duration stretch(TimePoint now, Duration timeout) const {
+    return timeout * (1U << doublings(now));
+  }
+
+ private:
+  unsigned doublings(TimePoint now) const {
+    const auto calm = static_cast<std::uint64_t>((now - since_) / kCalm);
+    return doublings_ - static_cast<unsigned>(std::min<std::uint64_t>(calm, doublings_));
+  }
+  unsigned doublings_ = 0;
+  TimePoint since_;
 };
 
 class Suspicions {

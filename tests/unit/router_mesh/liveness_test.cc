@@ -76,5 +76,27 @@ TEST(LocalHealth, StaysBetweenItsLimits) {
   EXPECT_EQ(health.score(), LocalHealth::kScoreMax);
 }
 
+TEST(Patience, DoublesWithEachFalseAlarmUpToALimit) {
+  Patience patience;
+  EXPECT_EQ(patience.stretch(kStart, seconds(1)), seconds(1));
+
+  patience.on_false_alarm(kStart);
+  EXPECT_EQ(patience.stretch(kStart, seconds(1)), seconds(2));
+
+  for (int more = 0; more < 9; ++more) {
+    patience.on_false_alarm(kStart);
+  }
+  EXPECT_EQ(patience.stretch(kStart, seconds(1)), seconds(8));
+}
+
+TEST(Patience, IsLostAgainInCalmTimes) {
+  Patience patience;
+  patience.on_false_alarm(kStart);
+  patience.on_false_alarm(kStart);
+
+  EXPECT_EQ(patience.stretch(kStart + Patience::kCalm, seconds(1)), seconds(2));
+  EXPECT_EQ(patience.stretch(kStart + 5 * Patience::kCalm, seconds(1)), seconds(1));
+}
+
 }  // namespace
 }  // namespace weft::router

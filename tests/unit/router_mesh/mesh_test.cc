@@ -216,6 +216,16 @@ TEST_F(MeshTest, TimeInWhichWeDidNotRunIsNotTheirSilence) {
   EXPECT_THAT(alice_.all<NeighbourDown>(), IsEmpty());
 }
 
+TEST_F(MeshTest, SilenceIsNotJudgedInATurnThatComesLate) {
+  (void)join(kStart);
+  const std::uint64_t before = alice_->stats().accusations;
+
+  alice_->on_deadline(kStart + milliseconds(1900), alice_.out);
+
+  EXPECT_EQ(alice_->stats().accusations, before);
+  EXPECT_GT(alice_->stats().health_score, 0U);
+}
+
 TEST_F(MeshTest, ADialThatIsNotAnsweredIsGivenUpAndRetried) {
   const LinkId link = dial(alice_, kStart, "nowhere");
   EXPECT_EQ(alice_->connections()[0].state, ConnectionState::Connecting);
