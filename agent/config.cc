@@ -99,6 +99,7 @@ Result<DnsConfig> make_dns_config(const Settings& settings) {
       .domain = WEFT_TRY(dns::Name::parse(settings.text("dns-domain"))),
       .listen = std::nullopt,
       .docker_bridge = settings.text("docker-bridge"),
+      .docker_bridge_chosen = settings.is_given("docker-bridge"),
       .ttl_seconds = seconds_of(settings.text("dns-ttl")),
       .local_first = settings.flag("dns-local-first"),
       .resolv_conf = settings.text("resolv-conf"),
@@ -172,6 +173,27 @@ Result<Ok> place_apis(const Settings& settings, Config& config) {
                     "(--status-addr may be anywhere)",
                     settings.text("http-addr"))};
   }
+  return Ok{};
+}
+
+Result<Ok> take_engine_tls(const Settings& settings, Config& config) {
+  CertificateFiles files = WEFT_TRY(take_certificate(settings, "docker-tls"));
+  const std::string& authorities = settings.text("docker-tls-ca");
+  const std::string& name = settings.text("docker-tls-name");
+  if (authorities.empty() && files.chain.empty() && name.empty()) {
+    return Ok{};
+  }
+  if (authorities.empty() || !config.docker_tcp) {
+    return Error{
+        Errc::Invalid,
+        "TLS with the Docker engine takes --docker-tcp and --docker-tls-ca (who has signed "
+        "the engine's certificate)"};
+  }
+  config.docker_tls =
+      sys::TlsTrust{.authorities = authorities,
+                    .name = name.empty() ? config.docker_tcp->address.to_string() : name,
+                    .chain = std::move(files.chain),
+                    .key = std::move(files.key)};
   return Ok{};
 }
 
@@ -294,6 +316,7 @@ Result<Config> make_config(const Settings& settings, const std::string& host_nam
     config.docker_tcp = WEFT_TRY(Endpoint::parse(settings.text("docker-tcp")));
     config.docker_socket = config.engine_socket();
   }
+  WEFT_TRY(take_engine_tls(settings, config));
   config.log_level = settings.text("log-level");
   config.log_file = settings.text("log-file");
   for (const std::string& argument : settings.arguments()) {

@@ -17,6 +17,7 @@
 #include "plugin/proxy/place.h"
 #include "router/io/esp/esp_wish.h"
 #include "sys/posix/host_paths.h"
+#include "sys/tls/tls_trust.h"
 
 namespace weft::agent {
 
@@ -36,6 +37,7 @@ struct DnsConfig {
   dns::Name domain;
   std::optional<Endpoint> listen;  // Nothing: at the bridge of Docker's.
   std::string docker_bridge;
+  bool docker_bridge_chosen = false;  // Else it is what the engine says.
   std::uint32_t ttl_seconds = 1;
   bool local_first = false;
   std::string resolv_conf;
@@ -114,7 +116,8 @@ struct Config {
   std::string docker_plugin_socket;  // Empty: no plugin.
   std::string docker_swarm_socket;
   std::string docker_socket;
-  std::optional<Endpoint> docker_tcp;  // Where the engine is, if not at a socket of its own.
+  std::optional<Endpoint> docker_tcp;       // Where the engine is, if not at a socket of its own.
+  std::optional<sys::TlsTrust> docker_tls;  // There it speaks TLS.
   ProxyConfig proxy;
   std::optional<Endpoint> ui_listen;  // Nothing: no UI.
   std::string ui_token_file;          // Empty: no token.

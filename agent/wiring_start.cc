@@ -72,8 +72,8 @@ Result<std::unique_ptr<Agent>> Agent::start(const Host& host,
 // An engine that is reached over TCP is at a socket for all who ask it something, commands too.
 Result<Ok> Agent::start_engine_relay() {
   if (config_.docker_tcp) {
-    engine_relay_ = WEFT_TRY(
-        sys::UnixRelay::start({.path = config_.engine_socket(), .to = *config_.docker_tcp}));
+    engine_relay_ = WEFT_TRY(sys::UnixRelay::start(
+        {.path = config_.engine_socket(), .to = *config_.docker_tcp, .tls = config_.docker_tls}));
     return Ok{};
   }
   std::error_code ignored;  // Most often there is none of an earlier run.
@@ -116,6 +116,7 @@ Result<Ok> Agent::start_datapath(PeerName self) {
       .sealed = sealed_.get(),
       .clear_possible = !sealed_ || !config_.trusted_subnets.empty(),
       .exposed = exposed_,
+      .docker_bridge = config_.dns.docker_bridge,
       .kept = config_.no_masq_local ? std::nullopt : std::optional(std::vector<sys::AddressRun>()),
       .seed = seed_number,
       .find_relays = [this](PeerName peer) { return find_relays(peer); },

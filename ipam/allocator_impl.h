@@ -124,7 +124,7 @@ class Allocator::Impl {
     RequestId id;
     TimePoint until{};
   };
-  std::optional<PeerName> find_heir(TimePoint now) const;
+  std::optional<PeerName> find_heir() const;
   void resume_leaving(TimePoint now, AllocatorActions& out);
   void note_departed(const Charter& decreed, AllocatorActions& out);
   bool has_part(PeerName peer) const;

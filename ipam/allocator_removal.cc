@@ -92,11 +92,11 @@ void Allocator::Impl::remove_peer(TimePoint now,
 // The peer that is to have what was ours: the one that has most. Nobody else than who has a part of
 // this ring, or has told its council of itself, could go on with it: others have another range, or
 // hand out nothing.
-std::optional<PeerName> Allocator::Impl::find_heir(TimePoint now) const {
+std::optional<PeerName> Allocator::Impl::find_heir() const {
   if (!ring_) {
     return std::nullopt;
   }
-  const std::vector<PeerName> heard = voter_ ? voter_->living(now) : std::vector<PeerName>();
+  const std::vector<PeerName> heard = voter_ ? voter_->living() : std::vector<PeerName>();
   std::optional<PeerName> heir;
   Uint128 most = 0;
   for (const PeerName& peer : reachable_) {
@@ -114,7 +114,7 @@ std::optional<PeerName> Allocator::Impl::find_heir(TimePoint now) const {
 // Somebody to leave the addresses to may have come, or the wait is over.
 void Allocator::Impl::resume_leaving(TimePoint now, AllocatorActions& out) {
   const Leaving asked = *leaving_;
-  const std::optional<PeerName> heir = find_heir(now);
+  const std::optional<PeerName> heir = find_heir();
   if (!heir && now < asked.until) {
     return;
   }

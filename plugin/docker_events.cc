@@ -148,6 +148,13 @@ std::optional<ContainerNames> parse_inspect(std::string_view body,
   return names;
 }
 
+std::optional<std::string> parse_default_bridge(std::string_view body) {
+  const auto network = parse(body);
+  std::string name =
+      network ? text_at(*network, {"Options", "com.docker.network.bridge.name"}) : std::string();
+  return name.empty() ? std::nullopt : std::optional(std::move(name));
+}
+
 void DockerEvents::on_deadline(TimePoint now, EventsActions& out) {
   if (now < due_) {
     return;

@@ -139,4 +139,9 @@ class DockerEvents {
 std::optional<ContainerNames> parse_inspect(std::string_view body,
                                             const DockerEvents::Options& options);
 
+// Asked once the stream is open: what the engine calls the bridge of its default network.
+inline constexpr const char* kDefaultNetworkTarget = "/networks/bridge";
+// What it answers to that; nothing if there is none.
+std::optional<std::string> parse_default_bridge(std::string_view body);
+
 }  // namespace weft::plugin

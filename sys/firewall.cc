@@ -108,9 +108,9 @@ NftRule guest_rule(const std::string& bridge, const Cidr& subnet) {
 }
 
 // Docker keeps its networks apart; those of an exposed subnet are kept from its default one, too.
-NftRule docker_rule(const std::string& bridge) {
-  NftRule rule = inward(bridge, "exposed not to docker0");
-  rule.in = NftRule::Link{"docker0"};
+NftRule docker_rule(const std::string& bridge, const std::string& docker_bridge) {
+  NftRule rule = inward(bridge, "exposed not to " + docker_bridge);
+  rule.in = NftRule::Link{docker_bridge};
   rule.is_answer = false;
   rule.is_redirected = false;
   rule.verdict = NftRule::Verdict::Drop;
@@ -142,10 +142,11 @@ NftRule plain_rule(const std::string& bridge, const Cidr& subnet) {
 }
 
 std::vector<NftRule> own_forward_rules(const std::string& bridge,
-                                       const std::vector<Exposure>& exposed) {
+                                       const std::vector<Exposure>& exposed,
+                                       const std::string& docker_bridge) {
   std::vector<NftRule> rules;
   if (!exposed.empty()) {
-    rules.push_back(docker_rule(bridge));
+    rules.push_back(docker_rule(bridge, docker_bridge));
   }
   for (const Exposure& exposure : exposed) {
     rules.push_back(guest_rule(bridge, exposure.address.network()));
@@ -501,13 +502,16 @@ Result<Ok> pass_bridged_frames_on() {
 Result<Ok> ensure_gateway_of(Nftables& nftables,
                              NftFamily family,
                              const std::string& bridge,
-                             const std::vector<Exposure>& exposed,
-                             const std::vector<AddressRun>& kept) {
+                             const GatewayRules& wanted) {
   // Nothing leaves before it is masqueraded, and no stranger comes in before he is refused.
-  WEFT_TRY(
-      ensure_exactly(nftables, own_forward(family), bridge, own_forward_rules(bridge, exposed)));
-  WEFT_TRY(ensure_exactly(
-      nftables, own_postrouting(family), bridge, own_postrouting_rules(bridge, exposed, kept)));
+  WEFT_TRY(ensure_exactly(nftables,
+                          own_forward(family),
+                          bridge,
+                          own_forward_rules(bridge, wanted.exposed, wanted.docker_bridge)));
+  WEFT_TRY(ensure_exactly(nftables,
+                          own_postrouting(family),
+                          bridge,
+                          own_postrouting_rules(bridge, wanted.exposed, wanted.kept)));
   const NftChain forward = forward_chain(family);
   std::vector<NftRule> rules = crossing_rules(bridge);
   const auto isolating = WEFT_TRY(
@@ -576,29 +580,28 @@ Result<Ok> remove_policy_hooks(const std::string& bridge) {
 
 Result<Ok> ensure_gateway_rules(const std::string& bridge,
                                 const std::vector<Cidr>& addresses,
-                                const std::vector<Exposure>& exposed,
-                                const std::vector<AddressRun>& kept) {
+                                const GatewayRules& rules) {
   WEFT_TRY(check_bridge_name(bridge));
-  if (kept.size() > kKeptRunsMax) {
+  WEFT_TRY(check_bridge_name(rules.docker_bridge));
+  if (rules.kept.size() > kKeptRunsMax) {
     return Error{
         Errc::Exhausted,
-        fmt::format("{} runs of addresses (expected at most {})", kept.size(), kKeptRunsMax)};
+        fmt::format("{} runs of addresses (expected at most {})", rules.kept.size(), kKeptRunsMax)};
   }
   WEFT_TRY(refuse_legacy(bridge));
   const std::unique_ptr<Nftables> nftables = WEFT_TRY(Nftables::open());
   for (const NftFamily family : kFamilies) {
-    std::vector<Exposure> of_family = exposed;
-    std::erase_if(of_family, [family](const Exposure& exposure) {
+    GatewayRules of_family = rules;
+    std::erase_if(of_family.exposed, [family](const Exposure& exposure) {
       return family_of(exposure.address) != family;
     });
-    std::vector<AddressRun> kept_of_family = kept;
-    std::erase_if(kept_of_family, [family](const AddressRun& run) {
+    std::erase_if(of_family.kept, [family](const AddressRun& run) {
       return run.first.is_v4() != (family == NftFamily::Ipv4);
     });
     if (std::any_of(addresses.begin(), addresses.end(), [family](const Cidr& address) {
           return family_of(address) == family;
         })) {
-      WEFT_TRY(ensure_gateway_of(*nftables, family, bridge, of_family, kept_of_family));
+      WEFT_TRY(ensure_gateway_of(*nftables, family, bridge, of_family));
       continue;
     }
     const Result<Ok> removed = remove_gateway_of(*nftables, family, bridge);

@@ -12,7 +12,8 @@
 // DOCKER-USER holds: not to Docker's other bridges, which Docker keeps apart from each other as
 // well, else out of the bridge, and back in. The rest is in tables of weft's own, `ip weft` and
 // `ip6 weft`: masquerading of what leaves the bridge, and no way into it but for answers, for what
-// the host's rules redirect there, and for subnets that are exposed.
+// the host's rules redirect there, and for subnets that are exposed (but to Docker's default
+// bridge).
 #pragma once
 
 #include <string>
@@ -60,13 +61,20 @@ struct AddressRun {
 // conversation from outside is compared with them one after the other.
 inline constexpr std::size_t kKeptRunsMax = 32;
 
+struct GatewayRules {
+  std::vector<Exposure> exposed{};  // Among the gateway's addresses.
+  // Who comes in from outside to one of these keeps its own address, also where its subnet is
+  // exposed with masquerading.
+  std::vector<AddressRun> kept{};
+  // Whose containers stay out of exposed subnets.
+  std::string docker_bridge = "docker0";
+};
+
 // The same for what the host needs as the bridge's gateway with these addresses, in their families
-// alone. Those of `exposed` are among them. Who comes in from outside to an address in `kept` keeps
-// its own, also where its subnet is exposed with masquerading.
+// alone.
 Result<Ok> ensure_gateway_rules(const std::string& bridge,
                                 const std::vector<Cidr>& addresses,
-                                const std::vector<Exposure>& exposed = {},
-                                const std::vector<AddressRun>& kept = {});
+                                const GatewayRules& rules = {});
 Result<Ok> remove_gateway_rules(const std::string& bridge);
 
 // That containers may ask the DNS at an address of this host: rules at the head of INPUT in

@@ -30,7 +30,8 @@ inline constexpr std::array<ExitCodeInfo, 7> kExitCodes{{
     {ExitCode::AlreadyRunning, "an agent is running already on this host"},
     {ExitCode::NotRunning, "no agent answers on the control socket"},
     {ExitCode::Denied, "root (or, for the control socket, group weft) is needed"},
-    {ExitCode::Refused, "the agent will not start: its options, or they and its state, contradict each other"},
+    {ExitCode::Refused,
+     "the agent will not start: its options, or they and its state, contradict each other"},
 }};
 
 }  // namespace weft::agent

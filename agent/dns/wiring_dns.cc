@@ -146,7 +146,14 @@ void Agent::watch_containers() {
           proxy_->on_running(container.container);
         }
       },
-      [this] { probe_->on_change(); });
+      [this] { probe_->on_change(); },
+      [this](const std::string& bridge) {
+        if (!config_.dns.docker_bridge_chosen) {
+          config_.dns.docker_bridge = bridge;
+          datapath_->set_docker_bridge(bridge);
+          keep_dns_open();
+        }
+      });
 }
 
 // Names given by hand come back with the agent. Those of containers that ended meanwhile go again

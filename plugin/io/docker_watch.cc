@@ -29,11 +29,13 @@ class DockerWatch::Impl {
        std::string socket,
        DockerEvents::Options options,
        OnNames on_names,
-       OnEvents on_events)
+       OnEvents on_events,
+       OnBridge on_bridge)
       : executor_(executor),
         socket_(std::move(socket)),
         on_names_(std::move(on_names)),
         on_events_(std::move(on_events)),
+        on_bridge_(std::move(on_bridge)),
         events_(std::move(options)),
         driver_(executor, clock, events_, Perform{[this](EventsAction action) {
                   perform(std::move(action));
@@ -73,6 +75,7 @@ class DockerWatch::Impl {
                  driver_.feed([](DockerEvents& core, TimePoint now, EventsActions& out) {
                    core.on_stream_open(now, out);
                  });
+                 ask_for_bridge();
                }
              },
          .on_body =
@@ -87,6 +90,26 @@ class DockerWatch::Impl {
                driver_.feed([](DockerEvents& core, TimePoint now, EventsActions& out) {
                  core.on_stream_end(now, out);
                });
+             }});
+  }
+
+  void ask_for_bridge() {
+    bridge_.body.clear();
+    bridge_.exchange = sys::start_http_exchange(
+        executor_,
+        {.socket_path = socket_, .target = kDefaultNetworkTarget, .silence_max = kAnswerMax},
+        {.on_head = [this](unsigned status) { bridge_.status = status; },
+         .on_body =
+             [this](std::string_view piece) {
+               bridge_.body.append(
+                   piece.substr(0, kBodyMax - std::min(bridge_.body.size(), kBodyMax)));
+             },
+         .on_end =
+             [this](bool complete) {
+               const auto name = parse_default_bridge(bridge_.body);
+               if (complete && bridge_.status == 200 && name) {
+                 on_bridge_(*name);
+               }
              }});
   }
 
@@ -116,10 +139,12 @@ class DockerWatch::Impl {
   const std::string socket_;
   const OnNames on_names_;
   const OnEvents on_events_;
+  const OnBridge on_bridge_;
   DockerEvents events_;
   sys::CoreDriver<DockerEvents, EventsAction, Perform> driver_;
   std::unique_ptr<sys::HttpExchange> stream_;
   std::map<DockerAskId, Asked> asked_;
+  Asked bridge_;
 };
 
 DockerWatch::DockerWatch(boost::asio::any_io_executor executor,
@@ -127,13 +152,15 @@ DockerWatch::DockerWatch(boost::asio::any_io_executor executor,
                          std::string socket,
                          DockerEvents::Options options,
                          OnNames on_names,
-                         OnEvents on_events)
+                         OnEvents on_events,
+                         OnBridge on_bridge)
     : impl_(std::make_unique<Impl>(std::move(executor),
                                    clock,
                                    std::move(socket),
                                    std::move(options),
                                    std::move(on_names),
-                                   std::move(on_events))) {}
+                                   std::move(on_events),
+                                   std::move(on_bridge))) {}
 
 DockerWatch::~DockerWatch() = default;
 

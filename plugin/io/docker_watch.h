@@ -19,13 +19,17 @@ class DockerWatch {
   // Containers started, stopped or changed their networks; called before their names are known.
   using OnEvents = std::function<void()>;
 
+  // What the bridge of Docker's default network is called.
+  using OnBridge = std::function<void(const std::string& name)>;
+
   // Begins at once; without a dockerd it keeps trying.
   DockerWatch(boost::asio::any_io_executor executor,
               const sys::Clock& clock,
               std::string socket,
               DockerEvents::Options options,
               OnNames on_names,
-              OnEvents on_events);
+              OnEvents on_events,
+              OnBridge on_bridge);
   DockerWatch(const DockerWatch&) = delete;
   DockerWatch& operator=(const DockerWatch&) = delete;
   ~DockerWatch();

@@ -72,6 +72,7 @@ class DatapathService::Impl {
   Result<Ok> set_gateways(std::vector<Cidr> gateways);
   Result<Ok> set_exposed(std::vector<Exposure> exposed);
   Result<Ok> set_kept(std::vector<sys::AddressRun> kept);
+  void set_docker_bridge(const std::string& bridge);
   void on_record(const RecordChanged& change);
   void set_underlay(PeerName peer, const std::optional<Ip>& underlay);
   DatapathStatus status() const;

@@ -170,6 +170,12 @@ Result<Ok> DatapathService::Impl::set_kept(std::vector<sys::AddressRun> kept) {
   return ensured;
 }
 
+void DatapathService::Impl::set_docker_bridge(const std::string& bridge) {
+  if (std::exchange(options_.docker_bridge, bridge) != bridge && !exposed_.empty()) {
+    note("gateway", ensure_gateways());
+  }
+}
+
 std::vector<Cidr> DatapathService::Impl::host_addresses() const {
   std::vector<Cidr> addresses = gateways_;
   for (const Exposure& exposure : exposed_) {
@@ -201,7 +207,10 @@ Result<Ok> DatapathService::Impl::ensure_gateways() {
     WEFT_TRY(netdev_.ensure_gateway({.link = options_.bridge, .addresses = {}}));
     return sys::remove_gateway_rules(options_.bridge);
   }
-  WEFT_TRY(sys::ensure_gateway_rules(options_.bridge, addresses, exposed_, *kept_));
+  WEFT_TRY(sys::ensure_gateway_rules(
+      options_.bridge,
+      addresses,
+      {.exposed = exposed_, .kept = *kept_, .docker_bridge = options_.docker_bridge}));
   return netdev_.ensure_gateway({.link = options_.bridge, .addresses = addresses});
 }
 
@@ -419,6 +428,10 @@ Result<Ok> DatapathService::set_exposed(std::vector<Exposure> exposed) {
 
 Result<Ok> DatapathService::set_kept(std::vector<sys::AddressRun> kept) {
   return impl_->set_kept(std::move(kept));
+}
+
+void DatapathService::set_docker_bridge(const std::string& bridge) {
+  impl_->set_docker_bridge(bridge);
 }
 
 Result<std::unique_ptr<DatapathService>> DatapathService::start(

@@ -92,6 +92,7 @@ class DatapathService {
     SealedPath* sealed = nullptr;     // Nothing: all in clear. Must outlive the service.
     bool clear_possible = true;       // Without it there is no VXLAN, unless in the kernel's ESP.
     std::vector<Exposure> exposed{};  // As set_exposed().
+    std::string docker_bridge = "docker0";  // As set_docker_bridge().
     // As set_kept(). Nothing: what an earlier run left of the gateway stays until that is called.
     std::optional<std::vector<sys::AddressRun>> kept = std::vector<sys::AddressRun>();
     std::uint64_t seed = 0;  // For ids that nobody should guess.
@@ -141,6 +142,9 @@ class DatapathService {
 
   // Containers' addresses to which who comes in through an exposed subnet keeps its own address.
   Result<Ok> set_kept(std::vector<sys::AddressRun> kept);
+
+  // Docker's default one, whose containers stay out of exposed subnets.
+  void set_docker_bridge(const std::string& bridge);
 
   void on_record(const RecordChanged& change);
   // Again also when only its connection came or went.

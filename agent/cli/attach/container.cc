@@ -82,6 +82,10 @@ Result<Container> ask_engine(const std::string& socket, const std::string& word)
                               fmt::format("/containers/{}/json", encode_percent(word)),
                               "",
                               kCallTimeoutSeconds));
+  constexpr unsigned kBadGateway = 502;  // Of our own relay, which says why.
+  if (response.status == kBadGateway) {
+    return Error{Errc::Unavailable, response.body};
+  }
   if (response.status != 200) {
     return Error{Errc::NotFound, fmt::format("no such container: {}", word)};
   }

@@ -149,23 +149,27 @@ std::string expand_init(const std::string& text) {
   return expanded;
 }
 
+// As docker's command line, and Weave's, are told of TLS.
+enum class TlsUse : std::uint8_t { None, Verify };
+
 // An engine at an address. Which has to be one of this host, the agent finds out itself.
-Result<Endpoint> parse_engine(const std::string& text) {
+Result<Endpoint> parse_engine(const std::string& text, TlsUse tls) {
+  const bool has_tls = tls == TlsUse::Verify;
   constexpr std::string_view kTcp = "tcp://";
   constexpr std::string_view kLocal = "localhost";
-  constexpr const char* kPortOfDocker = ":2375";
+  const char* const port_of_docker = has_tls ? ":2376" : ":2375";
   std::string place = text.starts_with(kTcp) ? text.substr(kTcp.size()) : "";
   if (place.starts_with(kLocal)) {
     place.replace(0, kLocal.size(), "127.0.0.1");
   }
-  for (const std::string& whole : {place, place + kPortOfDocker}) {
+  for (const std::string& whole : {place, place + port_of_docker}) {
     if (auto engine = Endpoint::parse(whole); engine.ok()) {
       return engine;
     }
   }
   return Error{Errc::Invalid,
                fmt::format("--docker-api {} (expected unix://PATH, or tcp://ADDRESS:PORT of this "
-                           "host, without TLS)",
+                           "host)",
                            text)};
 }
 
@@ -243,6 +247,27 @@ class Translation {
     return Ok{};
   }
 
+  // Files are where docker's command line looks for them.
+  Result<Ok> take_engine(const std::string& place) {
+    const bool has_tls = !environment_("DOCKER_TLS_VERIFY").value_or("").empty();
+    add("docker-tcp",
+        WEFT_TRY(parse_engine(place, has_tls ? TlsUse::Verify : TlsUse::None)).to_string());
+    if (!has_tls) {
+      return Ok{};
+    }
+    std::string folder = environment_("DOCKER_CERT_PATH").value_or("");
+    if (folder.empty()) {
+      folder = environment_("HOME").value_or("/root") + "/.docker";
+    }
+    add("docker-tls-ca", folder + "/ca.pem");
+    add("docker-tls-cert", folder + "/cert.pem");
+    add("docker-tls-key", folder + "/key.pem");
+    if (place.starts_with("tcp://localhost")) {
+      add("docker-tls-name", "localhost");
+    }
+    return Ok{};
+  }
+
   void read_environment() {
     for (const Variable& variable : kVariables) {
       if (const auto value = environment_(std::string(variable.name)); value && !value->empty()) {
@@ -317,7 +342,7 @@ class Translation {
       if (value.starts_with(kUnix)) {
         add("docker-socket", value.substr(kUnix.size()));
       } else {
-        add("docker-tcp", WEFT_TRY(parse_engine(value)).to_string());
+        WEFT_TRY(take_engine(value));
       }
     } else if (name == "awsvpc") {
       if (is_on(value)) {

@@ -207,8 +207,8 @@ TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
   const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
   const Exposure plain{.address = Cidr::parse("10.40.0.7/24").value(), .masquerade = false};
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open, plain}).ok());
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open, plain}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open, plain}}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open, plain}}).ok());
   const std::string rules = run("nft list table ip weft");
 
   EXPECT_THAT(rules, HasSubstr("oifname \"fwbr\" ip daddr 10.32.0.0/13 counter"));
@@ -220,6 +220,14 @@ TEST_F(FirewallTest, AnExposedSubnetIsOpenUntilItIsHidden) {
   EXPECT_LT(rules.find("iifname \"docker0\" oifname \"fwbr\""),
             rules.find("oifname \"fwbr\" ip daddr"));
 
+  // The engine's default bridge has another name than most have.
+  ASSERT_TRUE(
+      ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open, plain}, .docker_bridge = "own0"})
+          .ok());
+  const std::string others = run("nft list table ip weft");
+  EXPECT_THAT(others, HasSubstr("iifname \"own0\" oifname \"fwbr\""));
+  EXPECT_THAT(others, Not(HasSubstr("docker0")));
+
   ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}).ok());
   EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("10.32.0.0")));
   ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
@@ -230,7 +238,7 @@ TEST_F(FirewallTest, RulesAreOfTheFamiliesThatTheHostIsAGatewayOf) {
   const Cidr v6 = Cidr::parse("fd00:32::1/64").value();
   const Exposure open{.address = Cidr::parse("fd00:32:0:1::1/64").value()};
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress, v6, open.address}, {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress, v6, open.address}, {.exposed = {open}}).ok());
   const std::string both = run("nft list ruleset");
   ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}).ok());
   const std::string one = run("nft list ruleset");
@@ -258,32 +266,34 @@ TEST_F(FirewallTest, AsManyRunsOfAddressesAsAllowedFitAndNoMore) {
                     Ip::parse(fmt::format("fd00:32:0:1::{}:ff", number + 1)).value()});
   }
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, exposed, kept).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, {.exposed = exposed, .kept = kept}).ok());
   const std::string rules = run("nft list table ip6 weft");
   EXPECT_EQ(count(rules, "exposed kept"), kKeptRunsMax);
   EXPECT_LT(rules.rfind("exposed kept"), rules.find("masquerade"));
   EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("kept")));
 
   std::swap(kept.front(), kept.back());  // All are taken away and put in place anew.
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, exposed, kept).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", addresses, {.exposed = exposed, .kept = kept}).ok());
   kept.push_back(kept.front());
-  EXPECT_EQ(ensure_gateway_rules("fwbr", addresses, exposed, kept).error().code, Errc::Exhausted);
+  EXPECT_EQ(
+      ensure_gateway_rules("fwbr", addresses, {.exposed = exposed, .kept = kept}).error().code,
+      Errc::Exhausted);
 }
 
 TEST_F(FirewallTest, OrderIsMendedAfterSomebodyTookARule) {
   const Exposure open{.address = Cidr::parse("10.32.0.7/13").value()};
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open}}).ok());
   const std::string before = run("nft -s list table ip weft");
   run("nft flush chain ip weft forward");
   run("nft add rule ip weft forward counter comment theirs");
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open}}).ok());
 
   const std::string after = run("nft -s list table ip weft");
   EXPECT_THAT(after, HasSubstr("theirs"));
   EXPECT_LT(after.find("10.32.0.0/13"), after.rfind("drop"));
   run("nft delete table ip weft");
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open}}).ok());
   EXPECT_EQ(run("nft -s list table ip weft"), before);
   ASSERT_TRUE(remove_gateway_rules("fwbr").ok());
 }
@@ -411,7 +421,8 @@ TEST_F(GatewayTest, WhoComesInKeepsItsAddressToTheContainersThatAreNamed) {
   const Exposure open{.address = kAddress};
   const auto ensure_kept = [&open](const std::string& first, const std::string& last) {
     const AddressRun run{Ip::parse(first).value(), Ip::parse(last).value()};
-    const auto ensured = ensure_gateway_rules("fwbr", {kAddress}, {open}, {run});
+    const auto ensured =
+        ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open}, .kept = {run}});
     EXPECT_TRUE(ensured.ok()) << ensured.error().what;
   };
   // So that the container can only answer to an address of its own subnet: the host's.
@@ -426,7 +437,7 @@ TEST_F(GatewayTest, WhoComesInKeepsItsAddressToTheContainersThatAreNamed) {
   run("ip -n weft-sys-gw1 route add 198.51.100.2 via 192.0.2.1");
   EXPECT_TRUE(pings("gw2", "192.0.2.7")) << "as itself";
 
-  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {open}).ok());
+  ASSERT_TRUE(ensure_gateway_rules("fwbr", {kAddress}, {.exposed = {open}}).ok());
   EXPECT_THAT(run("nft list table ip weft"), Not(HasSubstr("kept")));
 }
 

@@ -155,6 +155,27 @@ TEST(Config, HasTheEngineAtASocketThoughItIsReachedOverTcp) {
   EXPECT_EQ(config.docker_socket, "/run/x/engine.sock");
 }
 
+TEST(Config, SpeaksTlsWithTheEngineWhereItIsToldWhomToBelieve) {
+  const Config config = config_of({"--docker-tcp=127.0.0.1:2376",
+                                   "--docker-tls-ca=/ca.pem",
+                                   "--docker-tls-cert=/cert.pem",
+                                   "--docker-tls-key=/key.pem"})
+                            .value();
+  EXPECT_EQ(
+      config.docker_tls,
+      (sys::TlsTrust{
+          .authorities = "/ca.pem", .name = "127.0.0.1", .chain = "/cert.pem", .key = "/key.pem"}));
+  EXPECT_EQ(config_of({"--docker-tcp=127.0.0.1:2376", "--docker-tls-ca=/ca", "--docker-tls-name=h"})
+                .value()
+                .docker_tls->name,
+            "h");
+  for (const char* const alone :
+       {"--docker-tls-ca=/ca.pem", "--docker-tls-name=h", "--docker-tls-cert=/cert.pem"}) {
+    EXPECT_FALSE(config_of({alone}).ok()) << alone;
+  }
+  EXPECT_FALSE(config_of({"--docker-tcp=127.0.0.1:2376", "--docker-tls-name=h"}).ok());
+}
+
 TEST(Config, RefusesADefaultSubnetOutsideTheRange) {
   const auto wider =
       config_of({"--ipalloc-range=10.9.0.0/17", "--ipalloc-default-subnet=10.9.0.0/16"});

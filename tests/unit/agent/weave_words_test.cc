@@ -11,6 +11,7 @@
 namespace weft::agent {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -200,6 +201,26 @@ TEST_F(WeaveWords, KeepThePasswordOutOfTheCommandLine) {
   const auto launched = launch({"--password", "of the flag"}).value();
   EXPECT_EQ(launched.password, "of the flag");
   EXPECT_THAT(launched.words, Not(Contains(HasSubstr("of the flag"))));
+}
+
+TEST_F(WeaveWords, SpeakTlsWithTheEngineAsDockersCommandLineIsTold) {
+  environment_ = {{"DOCKER_TLS_VERIFY", "1"}, {"HOME", "/h"}};
+  EXPECT_THAT(launch({"--docker-api=tcp://localhost"}).value().words,
+              AllOf(Contains("--docker-tcp=127.0.0.1:2376"),
+                    Contains("--docker-tls-ca=/h/.docker/ca.pem"),
+                    Contains("--docker-tls-name=localhost")));
+  environment_["DOCKER_CERT_PATH"] = "/certs";
+  const auto words = launch({"--docker-api=tcp://192.0.2.1:2376"}).value().words;
+  EXPECT_THAT(words,
+              AllOf(Contains("--docker-tls-ca=/certs/ca.pem"),
+                    Contains("--docker-tls-cert=/certs/cert.pem"),
+                    Contains("--docker-tls-key=/certs/key.pem"),
+                    Not(Contains(HasSubstr("--docker-tls-name")))));
+  EXPECT_THAT(launch({"--docker-api=unix:///run/other.sock"}).value().words,
+              Not(Contains(HasSubstr("--docker-tls"))));
+  environment_["DOCKER_TLS_VERIFY"] = "";
+  EXPECT_THAT(launch({"--docker-api=tcp://192.0.2.1:2375"}).value().words,
+              Not(Contains(HasSubstr("--docker-tls"))));
 }
 
 TEST_F(WeaveWords, ReadTheEnvironmentBeforeFlags) {

@@ -296,5 +296,18 @@ TEST(DockerInspect, TakesHostNamesWithADotAsWhole) {
   EXPECT_EQ(parse_inspect("{}", options), std::nullopt);
 }
 
+TEST(DefaultBridge, IsWhatTheEngineSays) {
+  EXPECT_EQ(parse_default_bridge(
+                R"({"Name":"bridge","Options":{"com.docker.network.bridge.name":"own0"}})"),
+            "own0");
+  for (const char* const nothing : {"",
+                                    "[]",
+                                    "{}",
+                                    R"({"Options":{}})",
+                                    R"({"Options":{"com.docker.network.bridge.name":7}})"}) {
+    EXPECT_EQ(parse_default_bridge(nothing), std::nullopt) << nothing;
+  }
+}
+
 }  // namespace
 }  // namespace weft::plugin
