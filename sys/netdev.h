@@ -50,7 +50,10 @@ class Netdev {
   // Unicast routes of the main table, both families.
   virtual Result<std::vector<RouteInfo>> routes() = 0;
   virtual Result<std::vector<Cidr>> addresses(const std::string& link) = 0;
+  // Asked for every peer: what is known of the links that paths leave by is kept until the caller
+  // says that links may have changed.
   virtual Result<PathInfo> path_to(const Ip& destination) = 0;
+  virtual void forget_paths() = 0;
   // Exactly these addresses on the link (as /32, so that the main table gets no route that others
   // would take for a conflict), with routes to their subnets that all but the link's own stations
   // follow: what those send to another subnet is refused. Turns on IPv4 forwarding. Without

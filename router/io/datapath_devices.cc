@@ -290,6 +290,7 @@ bool DatapathService::Impl::is_watched(std::uint32_t ifindex) const {
 }
 
 void DatapathService::Impl::repair(const sys::NetworkChange& change) {
+  netdev_.forget_paths();
   if (change.links) {
     note("devices", ensure_devices());
   }

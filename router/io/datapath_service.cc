@@ -90,6 +90,7 @@ Result<Ok> DatapathService::Impl::start() {
       executor_,
       [this](std::uint32_t ifindex) { return is_watched(ifindex); },
       [this](const sys::NetworkChange& change) { repair(change); }));
+  netdev_.forget_paths();  // What has changed before this was heard by nobody.
   schedule_repair();
   return Ok{};
 }
@@ -357,6 +358,7 @@ void DatapathService::Impl::add_peer(const Ip& peer) {
 
 void DatapathService::Impl::drop_peer(const Ip& peer) {
   peers_.erase(peer);
+  netdev_.forget_paths();  // Of a link that no peer's path leaves by nothing is heard (is_watched).
   warnings_.erase("path to " + peer.to_string());
   if (fast_path_) {
     note("peer in the fast path", fast_path_->drop_peer(peer));

@@ -32,6 +32,7 @@ class FakeNetdev final : public Netdev {
   Result<std::vector<RouteInfo>> routes() override;
   Result<std::vector<Cidr>> addresses(const std::string& link) override;
   Result<PathInfo> path_to(const Ip& destination) override;
+  void forget_paths() override {}
   Result<Ok> ensure_gateway(const GatewaySpec& spec) override;
   Result<Ok> add_fdb(const FdbEntry& entry) override;
   Result<Ok> remove_fdb(const FdbEntry& entry) override;

@@ -37,6 +37,7 @@ class KernelNetdev final : public Netdev {
   Result<std::vector<RouteInfo>> routes() override;
   Result<std::vector<Cidr>> addresses(const std::string& link) override;
   Result<PathInfo> path_to(const Ip& destination) override;
+  void forget_paths() override { path_links_.clear(); }
   Result<Ok> ensure_gateway(const GatewaySpec& spec) override;
 
   Result<Ok> add_fdb(const FdbEntry& entry) override;
@@ -75,6 +76,7 @@ class KernelNetdev final : public Netdev {
   Result<Ok> take_from_gateway(const Gateway& wanted, const Gateway& present);
 
   std::unique_ptr<Netlink> netlink_;
+  std::map<std::uint32_t, LinkInfo> path_links_;  // By index; as few as the host has uplinks.
 };
 
 // A dump that raced with a change starts over; more often than this means that something churns,

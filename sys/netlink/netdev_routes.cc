@@ -158,12 +158,16 @@ Result<PathInfo> KernelNetdev::path_to(const Ip& destination) {
   if (!usable) {
     return os_error(doing, ENETUNREACH);
   }
-  const std::optional<LinkState> link = WEFT_TRY(find_state(path.ifindex));
-  if (!link) {
-    return os_error(doing, ENETUNREACH);
+  auto link = path_links_.find(path.ifindex);
+  if (link == path_links_.end()) {
+    const std::optional<LinkState> found = WEFT_TRY(find_state(path.ifindex));
+    if (!found) {
+      return os_error(doing, ENETUNREACH);
+    }
+    link = path_links_.emplace(path.ifindex, found->info).first;
   }
-  path.link = link->info.name;
-  path.mtu = route_mtu == 0 ? link->info.mtu : std::min(route_mtu, link->info.mtu);
+  path.link = link->second.name;
+  path.mtu = route_mtu == 0 ? link->second.mtu : std::min(route_mtu, link->second.mtu);
   return path;
 }
 

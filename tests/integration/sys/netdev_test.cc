@@ -611,6 +611,17 @@ TEST_P(NetdevContract, AGatewayReachesItsSubnetsWithoutARouteThatOthersSee) {
   EXPECT_EQ(must(netdev_.routes()), before);
 }
 
+TEST_P(NetdevContract, PathsFollowTheirLinkOnceToldThatItHasChanged) {
+  must(netdev_.ensure_bridge(kBridge));
+  must(netdev_.ensure_gateway({.link = "br0", .addresses = {kGateway}}));
+  const std::uint32_t before = must(netdev_.path_to(Ipv4(0x0a210203))).mtu;
+
+  must(netdev_.set_mtu("br0", before - 100));
+  netdev_.forget_paths();
+
+  EXPECT_EQ(must(netdev_.path_to(Ipv4(0x0a210203))).mtu, before - 100);
+}
+
 TEST_P(NetdevContract, AGatewayThatChangesKeepsWhatIsStillWanted) {
   must(netdev_.ensure_bridge(kBridge));
   const Cidr second(Ipv4(0x0a200002), 12);
