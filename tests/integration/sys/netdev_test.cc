@@ -347,10 +347,8 @@ TEST_P(NetdevContract, ABridgeUnderAnotherNameKeepsItsPorts) {
   const std::uint32_t index = must(netdev_.ensure_bridge(kBridge));
   (void)must(netdev_.ensure_veth(kVeth));
   must(netdev_.ensure_port(kOpenPort));
-
   EXPECT_EQ(netdev_.rename_link("br0", "host").error().os, EEXIST);
   must(netdev_.rename_link("br0", "br1"));
-
   EXPECT_EQ(netdev_.rename_link("br0", "br1").error().code, Errc::NotFound);
   EXPECT_EQ(link("br1").index, index);
   EXPECT_TRUE(link("br1").up);
@@ -618,7 +616,6 @@ TEST_P(NetdevContract, PathsFollowTheirLinkOnceToldThatItHasChanged) {
 
   must(netdev_.set_mtu("br0", before - 100));
   netdev_.forget_paths();
-
   EXPECT_EQ(must(netdev_.path_to(Ipv4(0x0a210203))).mtu, before - 100);
 }
 
