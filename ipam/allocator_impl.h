@@ -228,10 +228,10 @@ class Allocator::Impl {
   void flush_news(AllocatorActions& out);
   void send_digest(TimePoint now, AllocatorActions& out);
   void note_conflict(PeerName from, const Error& error);
+  bool is_our_range(PeerName from, const std::optional<Cidr>& theirs);
   void owe(TimePoint now, PeerName peer);
   void send_to(PeerName to, Topic topic, Bytes payload, AllocatorActions& out);
   void send_all(std::optional<PeerName> except, Bytes payload, AllocatorActions& out);
-  Bytes encode_state() const;  // The ring, or our claims while there is none.
   Asks::View view() const { return {.ring = *ring_, .reachable = reachable_}; }
 
   void persist(StoreBatch batch, AllocatorActions& out);

@@ -51,13 +51,26 @@ void Allocator::Impl::send_all(std::optional<PeerName> except,
       GossipAll{.topic = Topic::Ring, .except = except, .payload = std::move(payload)});
 }
 
-Bytes Allocator::Impl::encode_state() const {
-  return ring_ ? encode(*ring_) : encode(consensus_->claims());
-}
-
 void Allocator::Impl::note_conflict(PeerName from, const Error& error) {
   ++stats_.conflict_count;
   conflict_ = fmt::format("peer {}: {}", from.to_string(), error.what);
+}
+
+// Whoever shares out another range has no say in ours. That somebody shares out none is no
+// conflict.
+bool Allocator::Impl::is_our_range(PeerName from, const std::optional<Cidr>& theirs) {
+  if (!theirs || *theirs == options_.range) {
+    return true;
+  }
+  if (*theirs == no_range() || options_.range == no_range()) {
+    return false;
+  }
+  note_conflict(from,
+                Error{Errc::Conflict,
+                      fmt::format("address range {} differs from ours, {}",
+                                  theirs->to_string(),
+                                  options_.range.to_string())});
+  return false;
 }
 
 void Allocator::Impl::owe(TimePoint now, PeerName peer) {
@@ -68,11 +81,15 @@ void Allocator::Impl::owe(TimePoint now, PeerName peer) {
 void Allocator::Impl::on_neighbour_up(PeerName peer, AllocatorActions& out) {
   // Without a ring this states that we are an elector, so that others know whom to share with. Who
   // can be reached already has heard of the others, as we have.
-  const bool is_met = !ring_ && reachable_.contains(peer);
-  send_to(peer,
-          Topic::Ring,
-          is_met ? encode(ElectorNews{consensus_->claims_of({options_.self})}) : encode_state(),
-          out);
+  if (ring_) {
+    send_to(peer, Topic::Ring, encode(*ring_), out);
+  } else if (reachable_.contains(peer)) {
+    const ElectorNews ours{consensus_->claims_of({options_.self}), options_.range};
+    send_to(peer, Topic::Ring, encode(ours), out);
+  } else {
+    const ElectorState all{consensus_->claims(), options_.range};
+    send_to(peer, Topic::Ring, encode(all), out);
+  }
 }
 
 void Allocator::Impl::on_peer_reachable(TimePoint now, PeerName peer) {
@@ -130,11 +147,15 @@ void Allocator::Impl::on_gossip(
     std::visit(overloaded{
                    [&](const Ring& ring) { on_ring(now, from, ring, out); },
                    [&](const Ring::Part& part) { on_part(now, from, part, out); },
-                   [&](const ElectorClaims& claims) {
-                     on_claims(now, from, claims, Consensus::Extent::All, out);
+                   [&](const ElectorState& state) {
+                     if (is_our_range(from, state.range)) {
+                       on_claims(now, from, state.claims, Consensus::Extent::All, out);
+                     }
                    },
                    [&](const ElectorNews& news) {
-                     on_claims(now, from, news.claims, Consensus::Extent::News, out);
+                     if (is_our_range(from, news.range)) {
+                       on_claims(now, from, news.claims, Consensus::Extent::News, out);
+                     }
                    },
                },
                gossip.value());
@@ -194,12 +215,7 @@ void Allocator::Impl::on_ring(TimePoint now,
     merge(now, from, theirs, out);
     return;
   }
-  if (theirs.range() != options_.range) {
-    note_conflict(from,
-                  Error{Errc::Conflict,
-                        fmt::format("address range {} differs from ours, {}",
-                                    theirs.range().to_string(),
-                                    options_.range.to_string())});
+  if (!is_our_range(from, theirs.range())) {
     return;
   }
   if (!options_.seeds.empty() && options_.seeds != theirs.seeds()) {

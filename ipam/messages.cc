@@ -362,7 +362,12 @@ void fill_council(const PeerMessage& message, wire::ipam::PeerMessage& out) {
              message.body);
 }
 
-void fill(const ElectorClaims& claims, wire::ipam::Election& election) {
+void fill(const ElectorClaims& claims,
+          const std::optional<Cidr>& range,
+          wire::ipam::Election& election) {
+  if (range) {
+    fill_range(*range, election);
+  }
   std::map<Ballot, const std::vector<PeerName>*> proposals;
   std::map<std::pair<Ballot, Ballot>, std::string> groups;
   for (const auto& [elector, claim] : claims) {
@@ -406,17 +411,17 @@ Bytes encode(const Ring::Part& part) {
   return serialize(message);
 }
 
-Bytes encode(const ElectorClaims& claims) {
+Bytes encode(const ElectorState& state) {
   google::protobuf::Arena arena;
   auto& message = make<wire::ipam::RingGossip>(arena);
-  fill(claims, *message.mutable_election());
+  fill(state.claims, state.range, *message.mutable_election());
   return serialize(message);
 }
 
 Bytes encode(const ElectorNews& news) {
   google::protobuf::Arena arena;
   auto& message = make<wire::ipam::RingGossip>(arena);
-  fill(news.claims, *message.mutable_election());
+  fill(news.claims, news.range, *message.mutable_election());
   message.mutable_election()->set_is_news(true);
   return serialize(message);
 }
@@ -461,11 +466,17 @@ Result<RingGossip> decode_ring_gossip(ByteView payload) {
       return gossip;
     }
     case wire::ipam::RingGossip::kElection: {
-      auto claims = WEFT_TRY(to_claims(message.election()));
-      if (message.election().is_news()) {
-        gossip.emplace<ElectorNews>(ElectorNews{std::move(claims)});
+      const auto& election = message.election();
+      auto claims = WEFT_TRY(to_claims(election));
+      std::optional<Cidr> range;
+      if (election.range_prefix() > 0) {
+        range = WEFT_TRY(
+            to_range(election.range_first(), election.range_first_v6(), election.range_prefix()));
+      }
+      if (election.is_news()) {
+        gossip.emplace<ElectorNews>(ElectorNews{std::move(claims), range});
       } else {
-        gossip.emplace<ElectorClaims>(std::move(claims));
+        gossip.emplace<ElectorState>(ElectorState{std::move(claims), range});
       }
       return gossip;
     }

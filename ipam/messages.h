@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -77,19 +78,28 @@ struct PeerMessage {
   friend bool operator==(const PeerMessage&, const PeerMessage&) = default;
 };
 
+// All claims that the sender knows, and what range they are about; none: not said.
+struct ElectorState {
+  ElectorClaims claims;
+  std::optional<Cidr> range{};
+
+  friend bool operator==(const ElectorState&, const ElectorState&) = default;
+};
+
 // Claims that have changed; others may be known.
 struct ElectorNews {
   ElectorClaims claims;
+  std::optional<Cidr> range{};
 
   friend bool operator==(const ElectorNews&, const ElectorNews&) = default;
 };
 
 // Topic::Ring.
-using RingGossip = std::variant<ElectorClaims, ElectorNews, Ring, Ring::Part>;
+using RingGossip = std::variant<ElectorState, ElectorNews, Ring, Ring::Part>;
 
 Bytes encode(const Ring& ring);
 Bytes encode(const Ring::Part& part);
-Bytes encode(const ElectorClaims& claims);
+Bytes encode(const ElectorState& state);
 Bytes encode(const ElectorNews& news);
 Bytes encode(const PeerMessage& message);
 Result<RingGossip> decode_ring_gossip(ByteView payload);

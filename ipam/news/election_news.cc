@@ -99,14 +99,17 @@ Duration Allocator::Impl::news_delay() const {
 void Allocator::Impl::flush_claims(AllocatorActions& out) {
   const auto claims = std::exchange(claims_news_, {});
   if (!claims.empty()) {
-    send_all(claims_from_, encode(ElectorNews{consensus_->claims_of(claims)}), out);
+    send_all(claims_from_, encode(ElectorNews{consensus_->claims_of(claims), options_.range}), out);
   }
   for (auto& [peer, electors] : std::exchange(owed_claims_, {})) {
     if (!claims.empty() && claims_from_ != peer) {
       std::erase_if(electors, [&claims](PeerName elector) { return claims.contains(elector); });
     }
     if (!electors.empty()) {
-      send_to(peer, Topic::Ring, encode(ElectorNews{consensus_->claims_of(electors)}), out);
+      send_to(peer,
+              Topic::Ring,
+              encode(ElectorNews{consensus_->claims_of(electors), options_.range}),
+              out);
     }
   }
 }

@@ -140,13 +140,7 @@ Result<Charter> to_charter(const wire::ipam::Charter& in) {
 
 // What follows from the seeds is not said: of a ring that has just been founded, nothing else.
 void fill(const Ring& ring, wire::ipam::Ring& out) {
-  const Uint128 range_first = ring.span().first;
-  if (ring.range().is_v4()) {
-    out.set_range_first(v4_of(range_first));
-  } else {
-    append_v6(range_first, *out.mutable_range_first_v6());
-  }
-  out.set_range_prefix(ring.range().prefix());
+  fill_range(ring.range(), out);
   for (const PeerName& seed : ring.seeds()) {
     out.add_seeds(seed.number());
   }
@@ -168,15 +162,18 @@ void fill(const Ring& ring, wire::ipam::Ring& out) {
   }
 }
 
-Result<Ring> to_ring(const wire::ipam::Ring& in) {
-  const auto range_first = WEFT_TRY(to_number(in.range_first(), in.range_first_v6()));
-  const Ip first = ip_of(range_first);
-  if (in.range_prefix() > first.bits()) {
-    return Error{Errc::Invalid,
-                 fmt::format("range prefix {} of {}", in.range_prefix(), first.to_string())};
+Result<Cidr> to_range(std::uint32_t first, std::string_view first_v6, std::uint32_t prefix) {
+  const Ip network = ip_of(WEFT_TRY(to_number(first, first_v6)));
+  if (prefix > network.bits()) {
+    return Error{Errc::Invalid, fmt::format("range prefix {} of {}", prefix, network.to_string())};
   }
-  const Cidr range(first, static_cast<std::uint8_t>(in.range_prefix()));
+  const Cidr range(network, static_cast<std::uint8_t>(prefix));
   (void)WEFT_TRY(check_range(range));
+  return range;
+}
+
+Result<Ring> to_ring(const wire::ipam::Ring& in) {
+  const auto range = WEFT_TRY(to_range(in.range_first(), in.range_first_v6(), in.range_prefix()));
   auto seeds = WEFT_TRY(electors(in.seeds()));
   auto entries = WEFT_TRY(to_entries(in.entries()));
   if (in.is_brief()) {

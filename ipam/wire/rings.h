@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include <google/protobuf/repeated_field.h>
@@ -13,6 +14,7 @@
 #include "base/result.h"
 #include "ipam/council/charter.h"
 #include "ipam/ring.h"
+#include "ipam/wire/addresses.h"
 
 namespace weft::wire::ipam {
 class Ballot;
@@ -33,6 +35,19 @@ Result<Ballot> to_ballot(const wire::ipam::Ballot& in);
 
 void fill(const Charter& charter, wire::ipam::Charter& out);
 Result<Charter> to_charter(const wire::ipam::Charter& in);
+
+// The fields of a range, in a Ring and in an Election.
+template <class Message>
+void fill_range(const Cidr& range, Message& out) {
+  const Uint128 first = Span::of(range).first;
+  if (range.is_v4()) {
+    out.set_range_first(v4_of(first));
+  } else {
+    append_v6(first, *out.mutable_range_first_v6());
+  }
+  out.set_range_prefix(range.prefix());
+}
+Result<Cidr> to_range(std::uint32_t first, std::string_view first_v6, std::uint32_t prefix);
 
 void fill(const Ring& ring, wire::ipam::Ring& out);
 Result<Ring> to_ring(const wire::ipam::Ring& in);

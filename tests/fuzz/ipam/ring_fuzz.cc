@@ -78,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!a.ok()) {
     return 0;
   }
-  if (const auto* claims = std::get_if<weft::ipam::ElectorClaims>(&a.value())) {
+  if (const auto* claims = std::get_if<weft::ipam::ElectorState>(&a.value())) {
     WEFT_ASSERT(weft::ipam::decode_ring_gossip(weft::ipam::encode(*claims)).value() == a.value());
     return 0;
   }

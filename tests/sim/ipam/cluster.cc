@@ -20,7 +20,7 @@ std::string kind_of(const RingGossip& gossip) {
   return std::visit(overloaded{
                         [](const Ring&) { return "ring"; },
                         [](const Ring::Part&) { return "part of a ring"; },
-                        [](const ElectorClaims&) { return "claims"; },
+                        [](const ElectorState&) { return "claims"; },
                         [](const ElectorNews&) { return "claims that changed"; },
                     },
                     gossip);

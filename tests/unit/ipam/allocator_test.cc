@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ipam/claims.h"
 #include "ipam/messages.h"
 #include "ipam/ring.h"
 #include "tests/unit/ipam/allocator_host.h"
@@ -125,7 +126,26 @@ TEST(Allocator, PersistsItsVoteBeforeItShowsIt) {
   host.restart();
   host.allocator->on_neighbour_up(host.now, kB, host.out);
   const auto kept = decode_ring_gossip(std::get<GossipTo>(host.out.at(0)).payload).value();
-  EXPECT_EQ(std::get<ElectorClaims>(kept), std::get<ElectorNews>(shown).claims);
+  EXPECT_EQ(std::get<ElectorState>(kept).claims, std::get<ElectorNews>(shown).claims);
+}
+
+// As a host with a mistake in its range, or with none.
+TEST(Allocator, WhoSharesOutAnotherRangeHasNoVoteNorAShare) {
+  for (const char* theirs : {"10.99.0.0/16", "0.0.0.0/30"}) {
+    SCOPED_TRACE(theirs);
+    Host host(1);
+    const ElectorState claims{{{kB, {}}}, cidr(theirs)};
+    host.allocator->on_gossip(host.now, kB, Topic::Ring, encode(claims), host.out);
+    host.settle();
+
+    host.allocator->prime(host.now, RequestId(1), host.out);
+    host.settle();
+
+    ASSERT_NE(host.allocator->ring(), nullptr);
+    EXPECT_THAT(host.allocator->ring()->seeds(), testing::ElementsAre(kA));
+    const bool is_none = cidr(theirs) == no_range();
+    EXPECT_EQ(host.allocator->status().conflict.empty(), is_none);
+  }
 }
 
 TEST(Allocator, NewsOfElectorsTravelsTogetherWhileNobodyNeedsAnAddress) {
@@ -178,7 +198,7 @@ TEST(Allocator, ANeighbourIsToldOfTheElectorsItDoesNotKnow) {
   host.settle();
 
   host.allocator->on_gossip(
-      host.now, kB, Topic::Ring, encode(ElectorClaims{{kA, {}}, {kB, {}}}), host.out);
+      host.now, kB, Topic::Ring, encode(ElectorState{{{kA, {}}, {kB, {}}}}), host.out);
   host.settle();
   host.now += std::chrono::seconds(1);
   host.allocator->on_deadline(host.now, host.out);

@@ -99,9 +99,14 @@ TEST(Messages, ClaimsComeBackAsTheyWere) {
       {kB, {.promised = {3, kB}, .accepted = {}, .electors = {}}},
       {PeerName(0xc), {.promised = {2, kA}, .accepted = {2, kA}, .electors = {kA, kB}}}};
 
-  EXPECT_EQ(decode_ring_gossip(encode(claims)).value(), RingGossip(claims));
-  EXPECT_EQ(decode_ring_gossip(encode(ElectorNews{claims})).value(),
-            RingGossip(ElectorNews{claims}));
+  for (const auto& range : {std::optional<Cidr>(),
+                            std::optional(Cidr::parse("10.32.0.0/12").value()),
+                            std::optional(Cidr::parse("fd00:32::/64").value())}) {
+    EXPECT_EQ(decode_ring_gossip(encode(ElectorState{claims, range})).value(),
+              RingGossip(ElectorState{claims, range}));
+    EXPECT_EQ(decode_ring_gossip(encode(ElectorNews{claims, range})).value(),
+              RingGossip(ElectorNews{claims, range}));
+  }
 }
 
 TEST(Messages, EveryPeerMessageComesBackAsItWas) {
