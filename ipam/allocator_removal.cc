@@ -75,7 +75,7 @@ void Allocator::Impl::remove_peer(TimePoint now,
     out.emplace_back(PeerRemoved{id, std::uint64_t{0}});
     return;
   }
-  if (removal_) {
+  if (removal_ || leaving_) {
     out.emplace_back(PeerRemoved{id, Error{Errc::Unavailable, "another peer is being removed"}});
     return;
   }

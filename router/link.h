@@ -54,11 +54,12 @@ struct Link {
   TimePoint unmet_due = kNever;  // If we still hold nothing of the peer by then, we ask it for all.
   bool replaces = false;         // Others, which are retired.
   bool silent = false;           // Not heard for a while: kept, but not used.
-  Patience patience;             // With its silence.
-  unsigned excuses = 0;          // Turns of ours that came late since it was last heard.
-  bool mutual = false;           // Both ends have stated it.
-  bool goodbye = false;          // The peer closes it and lives on.
-  std::uint64_t received = 0;    // Bytes of Delta frames, and how much of that was confirmed.
+  TimePoint silent_since;
+  Patience patience;           // With its silence.
+  unsigned excuses = 0;        // Turns of ours that came late since it was last heard.
+  bool mutual = false;         // Both ends have stated it.
+  bool goodbye = false;        // The peer closes it and lives on.
+  std::uint64_t received = 0;  // Bytes of Delta frames, and how much of that was confirmed.
   std::uint64_t confirmed = 0;
   unsigned differs = 0;  // Heartbeats in a row with a hash other than ours.
   Deflater deflater;     // Of what is sent, if the other end reads it.

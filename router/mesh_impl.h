@@ -177,7 +177,7 @@ class Mesh::Impl {
   void on_heartbeat(TimePoint now, Link& link, const Heartbeat& heartbeat, MeshActions& out);
   void note_lateness(TimePoint now);
   Duration silence_after(TimePoint now, const Link& link) const;
-  Duration silence_max(TimePoint now, const Link& link) const;
+  TimePoint silence_due(TimePoint now, const Link& link) const;
   void beat(TimePoint now, Link& link, MeshActions& out);
   void hear(TimePoint now, Link& link, MeshActions& out);
   void fall_silent(TimePoint now, Link& link, MeshActions& out);

@@ -541,12 +541,7 @@ TimePoint Mesh::Impl::link_deadline(const Link& link) const {
   if (link.stage != Stage::Up) {
     return std::min(link.deadline, link.decision_due);
   }
-  const TimePoint suspect_due = link.silent ? kNever : link.heard + silence_after(now_, link);
-  return std::min({link.heard + silence_max(now_, link),
-                   suspect_due,
-                   link.beat_due,
-                   link.rekey_due,
-                   link.unmet_due});
+  return std::min({silence_due(now_, link), link.beat_due, link.rekey_due, link.unmet_due});
 }
 
 void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
@@ -573,7 +568,7 @@ void Mesh::Impl::run_links(TimePoint now, MeshActions& out) {
                                                                        : "its verdict";
         drop(now, id, fmt::format("waited {} s for {}", kHandshakeMax / seconds(1), step), out);
       }
-    } else if (link.heard + silence_max(now, link) <= now) {
+    } else if (link.silent && silence_due(now, link) <= now) {
       drop(now, id, fmt::format("silent for {} s", (now - link.heard) / seconds(1)), out);
     } else if (link.rekey_due <= now) {
       link.rekey_due = now + kRekeyInterval;

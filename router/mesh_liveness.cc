@@ -21,6 +21,10 @@ namespace weft::router {
 void Mesh::Impl::note_lateness(TimePoint now) {
   const Duration asleep = now - now_;
   if (asleep <= kLateMin || now - std::max(next_deadline(), now_) <= kLateMin) {
+    if (now - well_since_ >= kHeartbeatInterval) {
+      health_.improve();
+      well_since_ = now;
+    }
     return;
   }
   health_.worsen();
@@ -29,6 +33,7 @@ void Mesh::Impl::note_lateness(TimePoint now) {
     if (link.excuses < kExcusesMax) {
       link.excuses += 1;
       link.heard += asleep;
+      link.silent_since += asleep;
     }
   }
 }
@@ -38,15 +43,13 @@ Duration Mesh::Impl::silence_after(TimePoint now, const Link& link) const {
   return std::min(health_.stretch(link.patience.stretch(now, kSuspectAfter)), kPatienceMax);
 }
 
-Duration Mesh::Impl::silence_max(TimePoint now, const Link& link) const {
-  return silence_after(now, link) + (kSilenceMax - kSuspectAfter);
+// When the connection ends, and when its silence is stated: always before.
+TimePoint Mesh::Impl::silence_due(TimePoint now, const Link& link) const {
+  return link.silent ? link.silent_since + (kSilenceMax - kSuspectAfter)
+                     : link.heard + silence_after(now, link);
 }
 
 void Mesh::Impl::beat(TimePoint now, Link& link, MeshActions& out) {
-  if (now - well_since_ >= kHeartbeatInterval) {
-    health_.improve();
-    well_since_ = now;
-  }
   link.beat_due = now + kHeartbeatInterval;
   link.confirmed = link.received;
   send_message(now,
@@ -99,6 +102,7 @@ void Mesh::Impl::hear(TimePoint now, Link& link, MeshActions& out) {
 
 void Mesh::Impl::fall_silent(TimePoint now, Link& link, MeshActions& out) {
   link.silent = true;
+  link.silent_since = now;
   const PeerName peer = link.hello.name;
   report(
       out,

@@ -27,7 +27,9 @@ bool Broadcast::remove(TimePoint now, PeerName neighbour) {
          });
   if (was_branch) {
     for (auto& [peer, other] : neighbours_) {
-      other.role = is_cut_off ? Role::Eager : other.role;
+      if (is_cut_off) {
+        make_eager(now, other);
+      }
       if (!other.feeds) {
         other.feeds = true;
         other.graft_due = true;

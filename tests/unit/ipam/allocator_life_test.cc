@@ -116,6 +116,18 @@ TEST(AllocatorLife, WhoNeverSpeaksIsNotWaitedForLong) {
   EXPECT_EQ(end_of_removal(host), "no other peer has addresses");
 }
 
+TEST(AllocatorLife, WhileWeWaitForAnHeirNobodyElseIsRemoved) {
+  Host host;
+  const Ring ring = Ring::share_out(cidr("10.32.0.0/24"), {kA, kB});
+  host.allocator->on_gossip(host.now, kB, Topic::Ring, encode(ring), host.out);
+  host.allocator->leave(host.now, RequestId(77), host.out);
+  ASSERT_EQ(end_of_removal(host), "waiting");
+
+  host.allocator->remove_peer(host.now, RequestId(78), kB, host.out);
+
+  EXPECT_EQ(end_of_removal(host), "another peer is being removed");
+}
+
 TEST(AllocatorLife, APeerThatLivesIsNotRemovedThoughItHasNoPart) {
   Host host;
   (void)host.allocate("c1");

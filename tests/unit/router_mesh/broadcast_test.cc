@@ -188,6 +188,20 @@ TEST_F(BroadcastTest, WhoLosesItsOnlyWayToTheOthersPushesOnAllThatAreLeft) {
   EXPECT_EQ(pushes[0].to, kCarol);
 }
 
+TEST_F(BroadcastTest, WhoLosesItsOnlyWayTellsTheOthersWhatTheyWereNotTold) {
+  broadcast_.add(kBob, Role::Eager);
+  broadcast_.add(kCarol, Role::Lazy);
+  broadcast_.on_news(kStart, kOrigin, {Incarnation(1), 4}, std::nullopt);
+  (void)run(kStart);
+
+  broadcast_.remove(kStart, kBob);
+
+  const auto pushes = only<Broadcast::Push>(run(kStart));
+  ASSERT_THAT(pushes, SizeIs(1));
+  EXPECT_EQ(pushes[0].to, kCarol);
+  EXPECT_EQ(pushes[0].news.at(kOrigin), (OriginVersion{Incarnation(1), 4}));
+}
+
 TEST_F(BroadcastTest, ANeighbourThatDoesNotConfirmGetsNothingMoreAndIsCounted) {
   broadcast_.add(kBob, Role::Eager);
   broadcast_.on_sent(kStart, kBob, Broadcast::Options{}.window_bytes + 1, 1);
